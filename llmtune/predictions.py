@@ -1,0 +1,231 @@
+"""The predictions table: one row an example, in the order of the source file. Everything after training needs only this.
+
+A table is parquet (csv and jsonl are read too); its settings (kind, split, label names, threshold) travel in the
+parquet schema's metadata. The columns of each kind are in `COLUMNS`; further columns are carried through untouched.
+"""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.json
+import pyarrow.parquet
+
+# What each kind must hold, then what it may hold. A metric that the columns can't give is absent from the report.
+COLUMNS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "classification": (("reference", "prediction"), ("probabilities",)),
+    "token-classification": (("reference", "prediction"), ("tokens",)),
+    "text-generation": (("reference", "prediction"), ("source",)),
+    "question-answering": (("reference", "prediction"), ("question",)),
+    "language-modeling": (("nll", "tokens"), ("bytes", "words")),
+    "regression": (("reference", "prediction"), ("time",)),
+}
+METADATA_KEY = b"llmtune"
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """A predictions table with its settings.
+
+    Args:
+        kind: a key of `COLUMNS`.
+        table: n rows; `id` counts from 0 and is the row number in the source.
+        split: the split the rows came from; a foreign table is `test`.
+        label_names: for classification, the classes in the order of `probabilities`; for token classification, unused.
+        positive_label: for two classes, the one that precision, recall and F1 are about.
+        threshold: for two classes, the probability of the positive label from which it is predicted.
+        settings: what else the task wants to keep (language, tokenizer of BLEU …), JSON values.
+    """
+
+    kind: str
+    table: pa.Table
+    split: str = "test"
+    label_names: tuple[str, ...] = ()
+    positive_label: str | None = None
+    threshold: float = 0.5
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return int(self.table.num_rows)
+
+    def column(self, name: str) -> list[Any]:
+        """The column as Python values, in row order."""
+        return self.table.column(name).to_pylist()
+
+    def has(self, name: str) -> bool:
+        """Whether the table has this column."""
+        return name in self.table.column_names
+
+    def label_ids(self, column: str) -> np.ndarray:
+        """The label column as positions in `label_names`, int64 of shape (n,)."""
+        codes = pa.compute.index_in(self.table.column(column), value_set=pa.array(self.label_names, pa.string()))
+        return codes.combine_chunks().to_numpy(zero_copy_only=False).astype(np.int64)
+
+    def probabilities(self) -> np.ndarray:
+        """Class probabilities, float64 of shape (n, c) in the order of `label_names`; NaN where null."""
+        lists = self.table.column("probabilities").combine_chunks()
+        if lists.null_count:
+            rows = [row if row is not None else [np.nan] * len(self.label_names) for row in lists.to_pylist()]
+            return np.array(rows, dtype=np.float64)
+        flat = lists.flatten().to_numpy(zero_copy_only=False).astype(np.float64)
+        return flat.reshape(len(self), len(self.label_names))
+
+    @property
+    def positive_id(self) -> int:
+        """Position of the positive label in `label_names`."""
+        return self.label_names.index(self.positive_label or self.label_names[-1])
+
+
+def make_predictions(
+    kind: str,
+    columns: Mapping[str, Any],
+    *,
+    carried: Mapping[str, Any] | None = None,
+    split: str = "test",
+    label_names: Sequence[str] = (),
+    positive_label: str | None = None,
+    threshold: float = 0.5,
+    settings: Mapping[str, Any] | None = None,
+) -> Predictions:
+    """Builds the table from columns of equal length (lists, or arrays of shape (n,) or (n, c)), adding `id`.
+
+    Raises:
+        ValueError: a column that the kind needs is missing, or a label is not one of `label_names`.
+    """
+    arrays = {name: list(value) if isinstance(value, np.ndarray) and value.ndim > 1 else value for name, value in columns.items()}
+    n = len(next(iter(arrays.values())))
+    extra = {name: value for name, value in (carried or {}).items() if name not in arrays and name != "id"}
+    table = pa.table({"id": np.arange(n), **arrays, **extra})
+    return _checked(
+        Predictions(kind, table, split, tuple(label_names), positive_label, threshold, dict(settings or {})), "predictions"
+    )
+
+
+def write_predictions(predictions: Predictions, path: str | os.PathLike[str]) -> Path:
+    """Writes parquet beside `path`, then renames: a reader never sees half a table."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    settings = {
+        "kind": predictions.kind,
+        "split": predictions.split,
+        "label_names": list(predictions.label_names),
+        "positive_label": predictions.positive_label,
+        "threshold": predictions.threshold,
+        "settings": dict(predictions.settings),
+    }
+    table = predictions.table.replace_schema_metadata({METADATA_KEY: json.dumps(settings).encode()})
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    pa.parquet.write_table(table, partial)
+    os.replace(partial, path)
+    return path
+
+
+def read_predictions(
+    path: str | os.PathLike[str],
+    *,
+    kind: str | None = None,
+    label_names: Sequence[str] = (),
+    positive_label: str | None = None,
+) -> Predictions:
+    """Reads a table of ours, or one made anywhere (parquet, csv, jsonl).
+
+    Args:
+        path: the file; its ending tells the format.
+        kind: needed for a foreign table; for ours it must agree with the table's own.
+        label_names: for a foreign table, the order of `probabilities`; default the sorted values seen.
+        positive_label: default the last label name.
+
+    Raises:
+        ValueError: unknown ending or kind, a missing column, an unknown label, probabilities of the wrong width.
+    """
+    path = Path(path)
+    table = _read_table(path)
+    own = json.loads((table.schema.metadata or {}).get(METADATA_KEY, b"{}"))
+    if kind is None and "kind" not in own:
+        raise ValueError(f"{path}: the table does not say its kind; give --kind, one of {', '.join(COLUMNS)}")
+    if kind is not None and own.get("kind", kind) != kind:
+        raise ValueError(f"{path}: the table is of kind {own['kind']}, not {kind}; leave --kind out")
+    kind = kind or own["kind"]
+    if kind not in COLUMNS:
+        raise ValueError(f"{path}: unknown kind {kind!r}; expected one of {', '.join(COLUMNS)}")
+    missing = [name for name in COLUMNS[kind][0] if name not in table.column_names]
+    if missing:
+        raise ValueError(
+            f"{path}: no column {missing[0]!r}; found {table.column_names}. A {kind} table needs "
+            f"{', '.join(COLUMNS[kind][0])}: rename the column"
+        )
+    if "id" not in table.column_names:
+        table = table.add_column(0, "id", pa.array(np.arange(table.num_rows)))
+    names = tuple(label_names) or tuple(own.get("label_names", ()))
+    if kind == "classification":
+        table = _labels_as_text(table)
+        names = names or _seen_labels(table)
+    return _checked(
+        Predictions(
+            kind,
+            table.replace_schema_metadata(None),
+            own.get("split", "test"),
+            names,
+            positive_label or own.get("positive_label"),
+            own.get("threshold", 0.5),
+            own.get("settings", {}),
+        ),
+        str(path),
+    )
+
+
+def _read_table(path: Path) -> pa.Table:
+    if not path.exists():
+        raise ValueError(f"{path}: no such file; give a predictions table (.parquet, .csv, .jsonl)")
+    readers = {".parquet": pa.parquet.read_table, ".csv": pa.csv.read_csv, ".jsonl": pa.json.read_json}
+    if path.suffix not in readers:
+        raise ValueError(f"{path}: ending {path.suffix!r} is not one of {', '.join(readers)}")
+    try:
+        table = readers[path.suffix](path)
+    except pa.ArrowInvalid as error:
+        raise ValueError(f"{path}: not readable as {path.suffix[1:]}: {error}") from error
+    if path.suffix == ".csv" and "probabilities" in table.column_names:
+        # csv has no lists: a JSON list in the cell, "[0.9, 0.1]"
+        rows = [json.loads(cell) if cell else None for cell in table.column("probabilities").to_pylist()]
+        position = table.column_names.index("probabilities")
+        table = table.set_column(position, "probabilities", pa.array(rows, pa.list_(pa.float64())))
+    return table
+
+
+def _labels_as_text(table: pa.Table) -> pa.Table:
+    for name in ("reference", "prediction"):
+        position = table.column_names.index(name)
+        table = table.set_column(position, name, table.column(name).cast(pa.string()))
+    return table
+
+
+def _seen_labels(table: pa.Table) -> tuple[str, ...]:
+    seen = {label for name in ("reference", "prediction") for label in table.column(name).unique().to_pylist()}
+    return tuple(sorted(label for label in seen if label is not None))
+
+
+def _checked(predictions: Predictions, where: str) -> Predictions:
+    if predictions.kind not in COLUMNS:
+        raise ValueError(f"{where}: unknown kind {predictions.kind!r}; expected one of {', '.join(COLUMNS)}")
+    if predictions.kind != "classification":
+        return predictions
+    names = predictions.label_names
+    for column in ("reference", "prediction"):
+        known = pa.compute.is_in(predictions.table.column(column), value_set=pa.array(names, pa.string()))
+        if not pa.compute.all(known).as_py():
+            row = known.to_pylist().index(False)
+            found = predictions.table.column(column)[row].as_py()
+            raise ValueError(f"{where} row {row}: {column} {found!r} is not one of the labels {list(names)}; name all with --labels")
+    if predictions.positive_label is not None and predictions.positive_label not in names:
+        raise ValueError(f"{where}: positive label {predictions.positive_label!r} is not one of the labels {list(names)}")
+    if predictions.has("probabilities"):
+        for row, cell in enumerate(predictions.table.column("probabilities").to_pylist()):
+            if cell is not None and len(cell) != len(names):
+                raise ValueError(f"{where} row {row}: {len(cell)} probabilities for {len(names)} labels {list(names)}")
+    return predictions
