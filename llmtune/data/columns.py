@@ -1,0 +1,197 @@
+"""Picks the columns a task asked for out of the rows, and checks every text and label in them."""
+
+import difflib
+import math
+import unicodedata
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from llmtune.arguments import DataArguments
+from llmtune.data.rows import Problems, Rows, shown
+from llmtune.errors import InputError
+
+# Characters that show nothing and that str.strip leaves: zero-width space and joiners, word joiner, byte order mark.
+INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff"
+
+
+def pick_columns(rows: Rows, *, columns: Mapping[str, str], data: DataArguments) -> dict[str, list[Any]]:
+    """Canonical name → cells, then the carried columns under their own names. Raises `InputError` on a missing one."""
+    wanted = {name: (user_name, f"--{name}_column") for name, user_name in columns.items()}
+    for flag, names in (
+        ("--group_columns", data.group_columns),
+        ("--slice_columns", data.slice_columns),
+        ("--split_group_column", [data.split_group_column] if data.split_group_column else []),
+    ):
+        for name in names:
+            if columns.get(name, name) != name:
+                raise InputError(
+                    f"{flag} {name}: the task already has a column {name!r}, read from {columns[name]!r}; "
+                    f"rename the column {name!r} in {rows.source}"
+                )
+            wanted.setdefault(name, (name, flag))
+    for user_name, flag in wanted.values():
+        if user_name not in rows.columns:
+            raise InputError(_missing_column(rows, user_name, flag))
+    return {name: rows.cells(user_name) for name, (user_name, _) in wanted.items()}
+
+
+def check_cells(
+    rows: Rows,
+    cells: Mapping[str, list[Any]],
+    *,
+    columns: Mapping[str, str],
+    text_columns: Sequence[str],
+    label_column: str | None,
+    split_group_column: str | None,
+) -> dict[str, list[Any]]:
+    """The cells with labels as text. Raises `InputError` on rows with no text, no label, or a label of another type."""
+    problems = Problems(rows.source)
+    checked = dict(cells)
+    for name in text_columns:
+        for row, cell in enumerate(cells[name]):
+            finding = _text_finding(cell)
+            if finding:
+                remedy = f"write the text in column {columns[name]!r}, or delete the row"
+                problems.add(row, rows.place(row), f"{finding} in column {columns[name]!r}", remedy=remedy)
+    if label_column:
+        labels = [label_text(cell) for cell in cells[label_column]]
+        for row, label in enumerate(labels):
+            if label is None:
+                _add_label_problem(problems, rows, row, cells[label_column][row], columns[label_column])
+        checked[label_column] = labels
+    if split_group_column:
+        for row, cell in enumerate(cells[split_group_column]):
+            if cell is None or cell == "":
+                remedy = "fill it, or leave --split_group_column out"
+                problems.add(row, rows.place(row), f"no value in column {split_group_column!r}", remedy=remedy)
+    problems.stop()
+    return checked
+
+
+def label_text(cell: Any) -> str | None:
+    """The label as text: 1, 1.0 and "1" are "1", True is "True"; None for no label, or one of another type.
+
+    >>> [label_text(cell) for cell in ("spam", 1, 1.0, True, 0.5, None, " ")]
+    ['spam', '1', '1', 'True', None, None, None]
+    """
+    if isinstance(cell, str):
+        return cell if cell.strip() else None
+    if isinstance(cell, bool | int):
+        return str(cell)
+    if isinstance(cell, float) and cell.is_integer():
+        return str(int(cell))
+    return None
+
+
+def find_label_names(rows: Rows, labels: Sequence[str], label_column: str) -> tuple[str, ...]:
+    """The classes of train: in the order of their ids where the source has ids, else numbers by size, else sorted."""
+    found = set(labels)
+    if len(found) < 2:
+        raise InputError(
+            f"{rows.source}: column {label_column!r} has the one class {labels[0]!r} in all {len(labels):,} rows, "
+            f"expected at least two; add rows of another class, or name another column with --label_column"
+        )
+    declared = [name for name in rows.class_names.get(label_column, ()) if name in found]
+    if len(declared) == len(found):
+        return tuple(declared)
+    if all(_number(label) is not None for label in found):
+        return tuple(sorted(found, key=lambda label: (_number(label), label)))
+    return tuple(sorted(found))
+
+
+def check_labels(
+    rows: Rows, labels: Sequence[str], label_names: Sequence[str], *, label_column: str, known_to: str = "train"
+) -> None:
+    """Raises `InputError` on rows whose label is not among `label_names`, the classes of `known_to`."""
+    counts = Counter(labels)
+    unknown = {label: closest(label, label_names) for label in counts if label not in label_names}
+    problems = Problems(rows.source)
+    for row, label in enumerate(labels):
+        if label in unknown:
+            finding = f"label {shown(label)} in column {label_column!r} is not one of {known_to}'s {list(label_names)}"
+            nearest = unknown[label]
+            if nearest:
+                finding += f", did you mean {nearest!r}?"
+                remedy = "mend the label"
+            else:
+                remedy = f"mend the label, or train on rows of class {shown(label)} too ({counts[label]:,} rows here)"
+            problems.add(row, rows.place(row), finding, remedy=remedy)
+    problems.stop()
+
+
+def closest(word: str, choices: Sequence[str]) -> str | None:
+    """The choice that `word` is probably a slip of, if any: first up to case and space, then by likeness."""
+    folded = {choice.strip().casefold(): choice for choice in choices}
+    near = difflib.get_close_matches(word.strip().casefold(), folded, n=1)
+    return folded[near[0]] if near else None
+
+
+def normalise(text: Any) -> str:
+    """The text up to Unicode form (NFKC), case, punctuation and space; equal results are duplicates.
+
+    Symbols stay: in "I got it 😀" they are content. A text of nothing but punctuation stays as it is.
+
+    >>> normalise("Call  NOW!!"), normalise("call now"), normalise("?!")
+    ('call now', 'call now', '?!')
+    """
+    if not isinstance(text, str):
+        return " ".join(normalise(item) for item in text)
+    folded = unicodedata.normalize("NFKC", text.casefold())
+    return " ".join(folded.translate(_PUNCTUATION).split()) or " ".join(folded.split())
+
+
+class _Punctuation(dict[int, str]):
+    """str.translate table, filled as characters are met: punctuation, also ASCII's of class S, becomes space."""
+
+    def __missing__(self, code: int) -> str:
+        character = chr(code)
+        folds = unicodedata.category(character).startswith("P") or character in "$+<=>^`|~"
+        self[code] = " " if folds else character
+        return self[code]
+
+
+_PUNCTUATION = _Punctuation()
+
+
+def _missing_column(rows: Rows, name: str, flag: str) -> str:
+    found = list(rows.columns)
+    message = f"{rows.source}: no column {name!r} ({flag}); columns found: {shown_names(found)}"
+    separators = {";": "semicolons", "\t": "tabs", "|": "bars", ",": "commas"}
+    separator = next((sign for sign in separators if len(found) == 1 and sign in found[0]), None)
+    if separator:
+        return f"{message}: the columns seem separated by {separators[separator]}; .csv needs commas, .tsv tabs"
+    nearest = closest(name, found)
+    if nearest:
+        return f"{message}; did you mean {flag} {nearest!r}?"
+    return f"{message}; name one of them with {flag}"
+
+
+def shown_names(names: Sequence[str]) -> str:
+    """The names, each cut to fit a message: without a header, a text may stand in a name's place."""
+    return "[" + ", ".join(map(shown, names)) + "]"
+
+
+def _text_finding(cell: Any) -> str | None:
+    if isinstance(cell, str):
+        return None if cell.strip() and cell.strip().strip(INVISIBLE) else f"no text ({shown(cell)})"
+    if cell is None or cell == []:
+        return f"no text ({'null' if cell is None else 'an empty list'})"
+    if isinstance(cell, list) and all(isinstance(item, str) for item in cell):
+        return None
+    return f"found {shown(cell)}, expected text,"
+
+
+def _add_label_problem(problems: Problems, rows: Rows, row: int, cell: Any, column: str) -> None:
+    missing = cell is None or cell != cell or isinstance(cell, str)  # NaN is pandas' null
+    finding = f"no label ({shown(cell)})" if missing else f"label {shown(cell)} is not text or a whole number"
+    remedy = f"write the class in column {column!r}" if missing else "name another column with --label_column"
+    problems.add(row, rows.place(row), f"{finding} in column {column!r}", remedy=remedy)
+
+
+def _number(label: str) -> float | None:
+    try:
+        number = float(label)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None

@@ -1,0 +1,85 @@
+"""Opens `--dataset_name`: a Hub id, a folder written by `save_to_disk`, or a folder of files named for their splits."""
+
+from pathlib import Path
+
+import datasets
+import pyarrow as pa
+from datasets.exceptions import DatasetsError
+
+from llmtune.arguments import DataArguments
+from llmtune.data.files import READERS, arrow_rows, ending, read_rows
+from llmtune.data.rows import Rows
+from llmtune.errors import InputError
+
+# What the splits are called on the Hub; the first found is taken.
+SPLIT_NAMES = {"train": ("train",), "validation": ("validation", "valid", "dev", "val"), "test": ("test",)}
+
+
+def open_named_set(data: DataArguments) -> dict[str, Rows]:
+    """The rows of the splits train, validation and test, as far as the set has them.
+
+    Raises:
+        InputError: no such set, not readable, or none of its splits has one of the known names.
+    """
+    assert data.dataset_name
+    folder = Path(data.dataset_name).expanduser()
+    if folder.is_file():
+        raise InputError(f"--dataset_name {folder}: is a file, expected a Hub id or a folder; give --train_file")
+    if folder.is_dir():
+        found = _split_files(folder)
+        if found:
+            return {split: read_rows(path) for split, path in found.items()}
+    loaded = _load(data, folder)
+    splits = {}
+    for split, names in SPLIT_NAMES.items():
+        name = next((name for name in names if name in loaded), None)
+        if name:
+            source = f"{data.dataset_name}[{name}]"
+            table = loaded[name].with_format("arrow")[:]
+            splits[split] = arrow_rows(
+                source, table.replace_schema_metadata(loaded[name].features.arrow_schema.metadata)
+            )
+            if not len(splits[split]):
+                raise InputError(f"{source}: no rows, expected at least one; name another data set")
+    if not splits:
+        raise InputError(
+            f"{data.dataset_name}: splits found: {list(loaded)}, expected 'train' (and 'validation', 'test'); "
+            f"save the split you mean to a file and give --train_file"
+        )
+    return splits
+
+
+def _split_files(folder: Path) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for split, names in SPLIT_NAMES.items():
+        paths = [
+            path
+            for path in sorted(folder.iterdir())
+            if path.is_file() and path.name.split(".")[0] in names and ending(path) in READERS
+        ]
+        if len(paths) > 1:
+            raise InputError(
+                f"{folder}: {' and '.join(path.name for path in paths)} are both the split {split!r}, expected one "
+                f"file; give --{split}_file instead of --dataset_name"
+            )
+        if paths:
+            found[split] = paths[0]
+    return found
+
+
+def _load(data: DataArguments, folder: Path) -> dict[str, datasets.Dataset]:
+    try:
+        if (folder / "dataset_dict.json").exists() or (folder / "state.json").exists():
+            loaded = datasets.load_from_disk(str(folder))
+        else:
+            loaded = datasets.load_dataset(
+                str(data.dataset_name), data.dataset_config_name, revision=data.dataset_revision
+            )
+    except (DatasetsError, OSError, ValueError, RuntimeError, KeyError, pa.ArrowException) as error:
+        cause = error.__cause__ or error  # "An error occurred while generating the dataset" hides the real one
+        raise InputError(
+            f"--dataset_name {data.dataset_name}: cannot be opened: {type(cause).__name__}: {cause}; expected a Hub id "
+            f"(check its spelling, --dataset_config_name and the network), a folder with train.csv or another known "
+            f"ending, or one written by save_to_disk"
+        ) from error
+    return dict(loaded) if isinstance(loaded, dict) else {"train": loaded}

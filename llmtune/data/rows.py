@@ -1,0 +1,105 @@
+"""Rows as read from one source, and the messages about bad ones. Rows and lines are counted from 1, as editors do."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+
+from llmtune.errors import InputError
+
+SHOWN_ROWS = 10  # enough to see the pattern, short enough to read
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The n rows of one file, or of one split of a data set, in source order.
+
+    Args:
+        source: the path, or `name[split]`; messages begin with it.
+        columns: n cells each.
+        unit: what the source's own tools count: "row", or "line" where each row is one line.
+        lines: for csv and tsv the line each row begins at, because a quoted field may span lines.
+        class_names: for a column of class ids (`ClassLabel`, or lists of them) the name of each id.
+    """
+
+    source: str
+    columns: Mapping[str, "Sequence[Any] | pa.ChunkedArray"]
+    unit: str = "row"
+    lines: Sequence[int] = ()
+    class_names: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(next(iter(self.columns.values()), ()))
+
+    def place(self, row: int) -> str:
+        """Where row number `row` (from 0) stands, in words."""
+        return f"row {row + 1} (line {self.lines[row]})" if self.lines else f"{self.unit} {row + 1}"
+
+    def cells(self, name: str) -> list[Any]:
+        """The column as Python values; class ids become names, and -1 (the Hub's "unlabelled") becomes None."""
+        column = self.columns[name]
+        cells = column.to_pylist() if isinstance(column, pa.ChunkedArray) else list(column)
+        names = self.class_names.get(name)
+        return cells if names is None else [_class_name(cell, names) for cell in cells]
+
+
+class Problems:
+    """The bad rows of one source: the first ten are shown, all are counted."""
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self.findings: dict[int, tuple[str, list[str]]] = {}
+        self.remedies: dict[str, None] = {}
+
+    def add(self, row: int, place: str, finding: str, *, remedy: str) -> None:
+        """Notes a finding on the row that sorts at `row`."""
+        self.findings.setdefault(row, (place, []))[1].append(finding)
+        self.remedies[remedy] = None
+
+    def stop(self) -> None:
+        """Raises an `InputError` if any row was noted."""
+        if not self.findings:
+            return
+        lines = [f"{place}: {', and '.join(found)}" for _, (place, found) in sorted(self.findings.items())]
+        remedies = "; ".join(self.remedies)
+        if len(lines) == 1:
+            raise InputError(f"{self.source} {lines[0]}; {remedies}")
+        count = f"{len(lines):,} bad rows" + (f", the first {SHOWN_ROWS} are" if len(lines) > SHOWN_ROWS else "")
+        raise InputError("\n  ".join([f"{self.source}: {count}:", *lines[:SHOWN_ROWS]]) + f"\n{remedies}")
+
+
+def to_arrow(rows: Rows, name: str, cells: list[Any]) -> "pa.Array | pa.ChunkedArray":
+    """The cells as one Arrow column. Raises `InputError` at the first cell that does not fit those before it."""
+    if _fits(cells):
+        return pa.array(cells)
+    fits, fails = 0, len(cells)  # a prefix that fits, and one that does not: find the border
+    while fails - fits > 1:
+        middle = (fits + fails) // 2
+        fits, fails = (middle, fails) if _fits(cells[:middle]) else (fits, middle)
+    raise InputError(
+        f"{rows.source} {rows.place(fits)}: column {name!r} holds {shown(cells[fits])}, which is not valid Unicode or "
+        f"of another type than the rows before it; make the column one type"
+    )
+
+
+def shown(value: object) -> str:
+    """The value as Python would write it, cut to fit a message."""
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "…" + text[-1:]
+
+
+def _fits(cells: list[Any]) -> bool:
+    try:
+        pa.array(cells)
+    except (pa.ArrowException, OverflowError, UnicodeEncodeError):
+        return False
+    return True
+
+
+def _class_name(cell: Any, names: Sequence[str]) -> Any:
+    if isinstance(cell, list):
+        return [_class_name(item, names) for item in cell]
+    if cell is None or cell == -1:
+        return None
+    return names[cell]
