@@ -1,0 +1,22 @@
+"""Metrics: every number exact, offline and with an interval; for a predictions table, a Trainer, or `evaluate`.
+
+`score_predictions(table)` makes a report's numbers; `compute_metrics(kind)` goes into anyone's Trainer. One file a
+metric, in three parts that a reader can see: statistics of a batch (they add up), score from statistics, interval.
+"""
+
+from llmtune.metrics.hub.table import available_metrics, metrics_to_json, score_predictions
+from llmtune.metrics.hub.trainer import MetricHub, compute_metrics
+from llmtune.metrics.parts.base import Metric, Score, Setting
+from llmtune.metrics.parts.confusion import confusion_matrix
+
+__all__ = [
+    "Metric",
+    "MetricHub",
+    "Score",
+    "Setting",
+    "available_metrics",
+    "compute_metrics",
+    "confusion_matrix",
+    "metrics_to_json",
+    "score_predictions",
+]

@@ -1,0 +1,30 @@
+"""Accuracy: share of rows whose prediction is the reference. A constant guess scores its class's share."""
+
+import numpy as np
+
+from llmtune.metrics.parts.base import Metric, Setting, ratio
+from llmtune.metrics.parts.confusion import ConfusionCounts, binary_options
+from llmtune.statistics import Interval, wilson_interval
+
+
+def score(matrices: np.ndarray) -> np.ndarray:
+    """Hits over rows, (B, c, c) → (B,)."""
+    return ratio(np.trace(matrices, axis1=1, axis2=2), matrices.sum(axis=(1, 2)))
+
+
+def interval(statistics: np.ndarray, seed: int) -> Interval:
+    """Wilson's."""
+    matrix = statistics.sum(axis=0)
+    return wilson_interval(int(np.trace(matrix)), int(matrix.sum()))
+
+
+def undefined(matrix: np.ndarray) -> str | None:
+    """Without rows."""
+    return None if matrix.sum() else "no rows to score"
+
+
+def metrics(setting: Setting) -> list[Metric]:
+    """`accuracy`."""
+    counts = ConfusionCounts(len(setting.label_names))
+    signature = binary_options(setting)
+    return [Metric("accuracy", counts, score, interval, signature, range=(0.0, 1.0), undefined=undefined)]

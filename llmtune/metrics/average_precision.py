@@ -1,0 +1,72 @@
+"""Average precision: precision at each threshold, weighted by the recall it gains (the step sum, not the trapezoid).
+
+A model without skill scores the share of positives, so read it beside that share.
+"""
+
+import numpy as np
+
+from llmtune.metrics.parts.base import Metric, Setting, too_few
+from llmtune.metrics.parts.ranks import RankedRows
+from llmtune.statistics import Interval, logit_interval
+
+
+def thresholds(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Over the t distinct probabilities, falling: positives and rows at or above each (t,), and at each (t,)."""
+    order = np.argsort(-rows[:, 0], kind="stable")
+    falling, truth = rows[order, 0], rows[order, 1]
+    last = np.append(np.flatnonzero(np.diff(falling)), len(falling) - 1)
+    hits, count = np.cumsum(truth)[last], last + 1.0
+    return hits, count, np.diff(hits, prepend=0), np.diff(count, prepend=0)
+
+
+def score(batches: np.ndarray) -> np.ndarray:
+    """(B, n, 2) → (B,); 0 without positives, as sklearn."""
+    scores = np.zeros(len(batches))
+    for i, rows in enumerate(batches):
+        if rows[:, 1].sum():
+            hits, count, new_hits, _ = thresholds(rows)
+            scores[i] = (new_hits / hits[-1] * (hits / count)).sum()
+    return scores
+
+
+def interval(rows: np.ndarray, seed: int) -> Interval:
+    """Infinitesimal jackknife (Efron 1982): what one more of each row would change; on the logit scale."""
+    positives = int(rows[:, 1].sum())
+    few = too_few(positives, "positive rows") or too_few(len(rows) - positives, "negative rows")
+    if few:
+        return few
+    hits, count, new_hits, new_count = thresholds(rows)
+    value = float((new_hits / positives * (hits / count)).sum())
+    # A row of weight w at threshold k raises count at every lower threshold, and hits too if it is positive.
+    below = np.cumsum((new_hits / count**2 * (count - hits))[::-1])[::-1]
+    against = np.cumsum((new_hits / count**2 * hits)[::-1])[::-1]
+    of_positive = (hits / count - value + below) / positives
+    of_negative = -against / positives
+    variance = (new_hits * of_positive**2 + (new_count - new_hits) * of_negative**2).sum()
+    return logit_interval(value, float(np.sqrt(variance)))
+
+
+def undefined(rows: np.ndarray) -> str | None:
+    """Without positives precision has nothing to find."""
+    if rows[:, 1].sum():
+        return None
+    return f"no positive row among {len(rows)}: average precision is set to 0 (sklearn)"
+
+
+def metrics(setting: Setting) -> list[Metric]:
+    """`average_precision` of the positive label, for two labels."""
+    if setting.positive_id is None:
+        return []
+    return [
+        Metric(
+            name="average_precision",
+            statistics=RankedRows(setting.positive_id),
+            score=score,
+            interval=interval,
+            signature=f"positive:{setting.label_names[setting.positive_id]}|sum:step|interval:jackknife-logit",
+            range=(0.0, 1.0),
+            needs=("reference", "probabilities"),
+            undefined=undefined,
+            adds_up=False,
+        )
+    ]

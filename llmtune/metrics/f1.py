@@ -1,0 +1,15 @@
+"""F1 (van Rijsbergen 1979): harmonic mean of precision and recall, 2 tp / (2 tp + fp + fn).
+
+Always saying the class scores 2p / (1 + p), p its share. `f1_macro` is the mean of the F1 of classes.
+"""
+
+from llmtune.metrics.f_beta import f_ratio
+from llmtune.metrics.parts.averages import averaged
+from llmtune.metrics.parts.base import Metric, Setting
+
+F1 = f_ratio(1)
+
+
+def metrics(setting: Setting) -> list[Metric]:
+    """`f1`, `f1_macro`, `_micro`, `_weighted`, `f1[LABEL]`."""
+    return averaged(F1, setting)

@@ -1,0 +1,1 @@
+"""Where metrics meet their callers: a predictions table, a Trainer, `evaluate`."""

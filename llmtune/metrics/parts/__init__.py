@@ -1,0 +1,1 @@
+"""What several metric files share: the parts of a metric, confusion matrix, averages, moments, spans."""

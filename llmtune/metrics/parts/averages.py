@@ -1,0 +1,143 @@
+"""Averaging of a per-class ratio (precision, recall, F-beta): binary, macro, micro, weighted and each class by itself.
+
+Every average runs over *all* label names, as sklearn's does with `labels=` given: a class that is never seen counts.
+Letters: c classes, B matrices.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from llmtune.metrics.parts.base import Metric, Setting, ratio
+from llmtune.metrics.parts.confusion import (
+    ConfusionCounts,
+    binary_options,
+    one_against_rest,
+    resampled,
+    rows_of_each,
+)
+from llmtune.statistics import Interval, multinomial_bootstrap, wilson_interval
+
+
+@dataclass(frozen=True)
+class ClassRatio:
+    """A ratio of counts for each class.
+
+    Args:
+        name: of the metric.
+        numerator: matrices (B, c, c) → (B, c).
+        denominator: likewise; the ratio is undefined for a class where this is 0, and then 0.
+        lacking: what a class lacks when undefined: "rows", "predictions".
+        proportion: whether numerator and denominator count rows (then Wilson's interval holds for one class).
+    """
+
+    name: str
+    numerator: Callable[[np.ndarray], np.ndarray]
+    denominator: Callable[[np.ndarray], np.ndarray]
+    lacking: str
+    proportion: bool
+
+    def per_class(self, matrices: np.ndarray) -> np.ndarray:
+        """Shape (B, c), 0 where undefined."""
+        return ratio(self.numerator(matrices), self.denominator(matrices))
+
+    def macro(self, matrices: np.ndarray) -> np.ndarray:
+        """Mean over the classes, each alike."""
+        return self.per_class(matrices).mean(axis=1)
+
+    def micro(self, matrices: np.ndarray) -> np.ndarray:
+        """Numerators and denominators summed over classes; with one label a row this is the accuracy."""
+        return ratio(self.numerator(matrices).sum(axis=1), self.denominator(matrices).sum(axis=1))
+
+    def weighted(self, matrices: np.ndarray) -> np.ndarray:
+        """Mean over the classes, each by its rows in the reference; it may leave [precision, recall]."""
+        support = matrices.sum(axis=2)
+        return ratio((self.per_class(matrices) * support).sum(axis=1), support.sum(axis=1))
+
+    def of_class(self, matrices: np.ndarray, label: int) -> np.ndarray:
+        """One class's ratio."""
+        return self.per_class(matrices)[:, label]
+
+    def undefined(self, matrix: np.ndarray, names: tuple[str, ...], labels: tuple[int, ...]) -> str | None:
+        """Names the first of these classes for which the ratio is 0/0."""
+        if matrix.sum() == 0:
+            return "no rows to score"
+        for label in labels:
+            if self.denominator(matrix[None])[0, label] == 0:
+                return f"no {self.lacking} of {names[label]!r}: {self.name} is 0/0 there, set to 0 (zero_division=0)"
+        return None
+
+
+def averaged(ratio_of: ClassRatio, setting: Setting) -> list[Metric]:
+    """The metrics of a ratio: binary where there are two labels, macro, micro, weighted, and one for each class."""
+    names = setting.label_names
+    every = tuple(range(len(names)))
+
+    def metric(name: str, average: str, **parts: object) -> Metric:
+        return Metric(
+            name=name,
+            statistics=ConfusionCounts(len(names)),
+            signature=f"average:{average}|labels:{len(names)}|{binary_options(setting)}|zero_division:0",
+            range=(0.0, 1.0),
+            **parts,  # type: ignore[arg-type]
+        )
+
+    def one_class(name: str, average: str, label: int) -> Metric:
+        return metric(
+            name,
+            average,
+            score=partial(ratio_of.of_class, label=label),
+            interval=partial(_class_interval, ratio_of=ratio_of, setting=setting, label=label),
+            undefined=partial(ratio_of.undefined, names=names, labels=(label,)),
+        )
+
+    found = [] if setting.positive_id is None else [one_class(ratio_of.name, "binary", setting.positive_id)]
+    found.append(
+        metric(
+            f"{ratio_of.name}_macro",
+            "macro",
+            score=ratio_of.macro,
+            interval=resampled(setting, ratio_of.macro, all_classes=True),
+            undefined=partial(ratio_of.undefined, names=names, labels=every),
+        )
+    )
+    found.append(
+        metric(
+            f"{ratio_of.name}_micro",
+            "micro",
+            score=ratio_of.micro,
+            interval=_micro_interval,
+            undefined=partial(ratio_of.undefined, names=names, labels=()),
+        )
+    )
+    found.append(
+        metric(
+            f"{ratio_of.name}_weighted",
+            "weighted",
+            score=ratio_of.weighted,
+            interval=resampled(setting, ratio_of.weighted, all_classes=False),
+            undefined=partial(ratio_of.undefined, names=names, labels=()),
+        )
+    )
+    return found + [one_class(f"{ratio_of.name}[{names[label]}]", "class", label) for label in every]
+
+
+def _micro_interval(statistics: np.ndarray, seed: int) -> Interval:
+    matrix = statistics.sum(axis=0)
+    return wilson_interval(int(np.trace(matrix)), int(matrix.sum()))
+
+
+def _class_interval(
+    statistics: np.ndarray, seed: int, *, ratio_of: ClassRatio, setting: Setting, label: int
+) -> Interval:
+    """Wilson for a proportion; else BCa over the four counts of the class against the rest."""
+    matrix = statistics.sum(axis=0)
+    if ratio_of.proportion:
+        hits, trials = ratio_of.numerator(matrix[None])[0, label], ratio_of.denominator(matrix[None])[0, label]
+        return wilson_interval(int(hits), int(trials))
+    few = rows_of_each(matrix, setting, [label])
+    if few:
+        return few
+    return multinomial_bootstrap(one_against_rest(matrix, label), partial(ratio_of.of_class, label=1), seed=seed)

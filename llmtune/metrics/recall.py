@@ -1,0 +1,20 @@
+"""Recall: share of the rows of a class that are predicted as it, tp / (tp + fn)."""
+
+import numpy as np
+
+from llmtune.metrics.parts.averages import ClassRatio, averaged
+from llmtune.metrics.parts.base import Metric, Setting
+from llmtune.metrics.precision import hits
+
+
+def referenced(matrices: np.ndarray) -> np.ndarray:
+    """Rows of each class, (B, c, c) → (B, c)."""
+    return matrices.sum(axis=2)
+
+
+RECALL = ClassRatio("recall", hits, referenced, lacking="rows", proportion=True)
+
+
+def metrics(setting: Setting) -> list[Metric]:
+    """`recall`, `recall_macro`, `_micro`, `_weighted`, `recall[LABEL]`."""
+    return averaged(RECALL, setting)

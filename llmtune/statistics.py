@@ -1,0 +1,324 @@
+"""Intervals, bootstraps, paired tests and corrections: pure functions on arrays, with numpy and scipy.special alone.
+
+Letters: n rows or units, c classes, s sufficient statistics of one unit, B resamples. Every random draw comes from
+`numpy.random.default_rng(seed)`. The choice of method follows what covers (`scripts/coverage.py` measures it).
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from scipy import special
+
+Statistic = Callable[[np.ndarray], np.ndarray]
+
+CHUNK = 2**21  # numbers held at once by a bootstrap (16 MiB of float64): memory stays flat however many resamples
+
+
+class Interval(NamedTuple):
+    """A confidence interval; both ends are None where none is given, and `reason` says why."""
+
+    low: float | None
+    high: float | None
+    reason: str | None = None
+
+
+# ---- proportions ----
+
+
+def wilson_interval(successes: int, n: int, level: float = 0.95) -> Interval:
+    """Score interval of a proportion (Wilson 1927), within [0, 1]; never empty at 0 or n successes.
+
+    >>> low, high, _ = wilson_interval(98, 100)
+    >>> round(low, 4), round(high, 4)
+    (0.93, 0.9945)
+    """
+    if n == 0:
+        return Interval(None, None, "no rows to count")
+    z = float(special.ndtri(0.5 + level / 2))
+    share = successes / n
+    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    low = 0.0 if successes == 0 else max(0.0, centre - half)
+    high = 1.0 if successes == n else min(1.0, centre + half)
+    return Interval(low, high)
+
+
+def clopper_pearson_interval(successes: int, n: int, level: float = 0.95) -> Interval:
+    """Exact interval of a proportion (Clopper and Pearson 1934): covers at least `level`, hence wider than Wilson's.
+
+    >>> low, high, _ = clopper_pearson_interval(98, 100)
+    >>> round(low, 4), round(high, 4)
+    (0.9296, 0.9976)
+    """
+    if n == 0:
+        return Interval(None, None, "no rows to count")
+    tail = (1 - level) / 2
+    low = 0.0 if successes == 0 else float(special.betaincinv(successes, n - successes + 1, tail))
+    high = 1.0 if successes == n else float(special.betaincinv(successes + 1, n - successes, 1 - tail))
+    return Interval(low, high)
+
+
+# ---- means and smooth scores ----
+
+
+def mean_interval(n: float, total: float, squares: float, cubes: float, level: float = 0.95) -> Interval:
+    """Interval of a mean from its power sums (sum of x, x², x³ about any fixed origin).
+
+    Student's t with Johnson's (1978) correction for skewness, so that long right tails (log loss) are not undercovered.
+    """
+    if n < 2:
+        return Interval(None, None, f"{int(n)} rows: a spread needs 2")
+    mean = total / n
+    variance = max(0.0, (squares - n * mean * mean) / (n - 1))
+    if variance <= 1e-15 * max(1.0, mean * mean):
+        return Interval(None, None, "all rows have the same value: they tell no spread")
+    third = cubes / n - 3 * mean * squares / n + 2 * mean**3
+    error = math.sqrt(variance / n)
+    skew = third / (6 * variance * n)
+    t = float(special.stdtrit(n - 1, 0.5 + level / 2))
+    shift = skew * (1 + 2 * t * t)
+    return Interval(float(mean + shift - t * error), float(mean + shift + t * error))
+
+
+def logit_interval(value: float, error: float, level: float = 0.95) -> Interval:
+    """Interval of a score within (0, 1) with standard error `error`, symmetric on the logit scale."""
+    if not 0 < value < 1 or error <= 0:
+        return Interval(None, None, f"the score is {value:g}: no row tells how far it could vary")
+    centre = math.log(value / (1 - value))
+    half = float(special.ndtri(0.5 + level / 2)) * error / (value * (1 - value))
+    return Interval(float(special.expit(centre - half)), float(special.expit(centre + half)))
+
+
+# ---- bootstraps ----
+
+
+def multinomial_bootstrap(
+    counts: np.ndarray,
+    statistic: Statistic,
+    resamples: int = 10_000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> Interval:
+    """BCa interval (Efron 1987) of a score of the confusion matrix, over rows drawn again with replacement.
+
+    Drawing the matrix from its multinomial is the same in law as drawing rows, at a cost that does not grow with n; the
+    jackknife runs over the distinct cells, each weighted by its count.
+
+    Args:
+        counts: confusion matrix of shape (c, c), non-negative integers.
+        statistic: vectorised, matrices of shape (B, c, c) to scores of shape (B,); finite for every matrix.
+        resamples: drawn at most; a matrix with very many filled cells gets fewer, 1,000 at least.
+        seed: of the generator.
+        level: nominal coverage.
+    """
+    return _multinomial_bca(np.asarray(counts), statistic, resamples, seed, level)[1]
+
+
+def paired_multinomial_interval(
+    counts: np.ndarray,
+    statistic: Statistic,
+    resamples: int = 10_000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> tuple[float, Interval]:
+    """Difference score(b) - score(a) of two predictions of the same rows, with its BCa interval.
+
+    Args:
+        counts: shape (c, c, c), rows counted by [reference, prediction a, prediction b].
+        statistic: as in `multinomial_bootstrap`.
+        resamples: as there.
+        seed: as there.
+        level: as there.
+    """
+
+    def difference(tensors: np.ndarray) -> np.ndarray:
+        return statistic(tensors.sum(axis=2)) - statistic(tensors.sum(axis=3))
+
+    return _multinomial_bca(np.asarray(counts), difference, resamples, seed, level)
+
+
+def _multinomial_bca(
+    counts: np.ndarray, statistic: Statistic, resamples: int, seed: int, level: float
+) -> tuple[float, Interval]:
+    value = float(statistic(counts[None])[0])
+    cells = np.flatnonzero(counts)
+    weights = counts.ravel()[cells]
+    n = int(weights.sum())
+    if n < 2:
+        return value, Interval(None, None, f"{n} rows: a spread needs 2")
+
+    def scores_of(draws: np.ndarray) -> np.ndarray:
+        tensors = np.zeros((len(draws), counts.size), dtype=np.int64)
+        tensors[:, cells] = draws
+        return statistic(tensors.reshape(-1, *counts.shape))
+
+    # 10 million binomial draws take about a second: more filled cells get fewer resamples, never under 1,000.
+    resamples = min(resamples, max(1_000, 10_000_000 // len(cells)))
+    rng = np.random.default_rng(seed)
+    step = max(1, CHUNK // counts.size)
+    samples = np.concatenate(
+        [scores_of(rng.multinomial(n, weights / n, size=min(step, resamples - i))) for i in range(0, resamples, step)]
+    )
+    without_one = np.concatenate(
+        [scores_of(_minus_one(weights, range(i, min(i + step, len(cells))))) for i in range(0, len(cells), step)]
+    )
+    return value, _bca(samples, value, without_one, weights, level)
+
+
+def _minus_one(weights: np.ndarray, positions: range) -> np.ndarray:
+    """`weights` once for each position, there less one: shape (positions, cells)."""
+    rows = np.repeat(weights[None], len(positions), axis=0)
+    rows[np.arange(len(positions)), list(positions)] -= 1
+    return rows
+
+
+def cluster_bootstrap(
+    statistics: np.ndarray,
+    score: Statistic,
+    resamples: int = 2_000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> Interval:
+    """BCa interval of a corpus score over independent units (sentence, document, conversation) drawn with replacement.
+
+    Args:
+        statistics: shape (n, s), the sufficient statistics of each unit; their sum over units gives the score.
+        score: vectorised, sums of shape (B, s) to scores of shape (B,).
+        resamples: drawn at most; above 100,000 units fewer are (500 at least), as the work is resamples times units.
+        seed: of the generator.
+        level: nominal coverage.
+    """
+    statistics = np.ascontiguousarray(statistics, dtype=np.float64)
+    n = len(statistics)
+    if n < 2:
+        return Interval(None, None, f"{n} rows: a spread needs 2")
+    total = statistics.sum(axis=0)
+    value = float(score(total[None])[0])
+    resamples = min(resamples, max(500, 200_000_000 // n))
+    rng = np.random.default_rng(seed)
+    sums = np.empty((resamples, statistics.shape[1]))
+    for i in range(resamples):
+        # How often each unit was drawn, times its statistics: the resampled rows are never written out.
+        sums[i] = np.bincount(rng.integers(0, n, n), minlength=n).astype(np.float64) @ statistics
+    step = max(1, CHUNK // statistics.shape[1])
+    without_one = np.concatenate([score(total - statistics[i : i + step]) for i in range(0, n, step)])
+    return _bca(score(sums), value, without_one, np.ones(n), level)
+
+
+def paired_cluster_bootstrap(
+    statistics_a: np.ndarray,
+    statistics_b: np.ndarray,
+    score: Statistic,
+    resamples: int = 2_000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> tuple[float, Interval]:
+    """Difference score(b) - score(a) on the same units, each array of shape (n, s), with its BCa interval."""
+    if len(statistics_a) != len(statistics_b):
+        raise ValueError(
+            f"paired units: a has {len(statistics_a)}, b has {len(statistics_b)}; give the same rows in order"
+        )
+    width = statistics_a.shape[1]
+
+    def difference(sums: np.ndarray) -> np.ndarray:
+        return score(sums[:, width:]) - score(sums[:, :width])
+
+    both = np.concatenate([statistics_a, statistics_b], axis=1, dtype=np.float64)
+    return float(difference(both.sum(axis=0)[None])[0]), cluster_bootstrap(both, difference, resamples, seed, level)
+
+
+def _bca(samples: np.ndarray, value: float, without_one: np.ndarray, weights: np.ndarray, level: float) -> Interval:
+    """Bias-corrected and accelerated ends; `without_one` (m,): jackknife scores, each of `weights` rows."""
+    undefined = int((~np.isfinite(samples)).sum())
+    if undefined or not math.isfinite(value):
+        return Interval(None, None, f"the score is undefined in {undefined} of {len(samples)} resamples")
+    tolerance = 1e-12 * max(1.0, abs(value))
+    if float(np.ptp(samples)) <= tolerance:
+        return Interval(None, None, f"every resample scores {value:g}: the rows tell no spread")
+    below = float((samples < value - tolerance).mean() + 0.5 * (np.abs(samples - value) <= tolerance).mean())
+    bias = float(special.ndtri(min(max(below, 0.5 / len(samples)), 1 - 0.5 / len(samples))))
+    deviation = np.average(without_one, weights=weights) - without_one
+    spread = float((weights * deviation**2).sum())
+    acceleration = float((weights * deviation**3).sum()) / (6 * spread**1.5) if spread > 0 else 0.0
+    z = float(special.ndtri(0.5 + level / 2))
+    shares = [special.ndtr(bias + (bias + end) / (1 - acceleration * (bias + end))) for end in (-z, z)]
+    low, high = np.quantile(samples, shares)
+    return Interval(min(float(low), value), max(float(high), value))
+
+
+# ---- two models on the same rows ----
+
+
+def mcnemar_exact(b: int, c: int) -> float:
+    """Two-sided p of McNemar's exact test: b rows right only under one model, c right only under the other.
+
+    >>> round(mcnemar_exact(10, 25), 5)
+    0.01667
+    """
+    if b + c == 0:
+        return 1.0
+    return min(1.0, 2 * float(special.bdtr(min(b, c), b + c, 0.5)))
+
+
+def approximate_randomization(
+    statistics_a: np.ndarray, statistics_b: np.ndarray, score: Statistic, permutations: int = 10_000, seed: int = 0
+) -> float:
+    """Two-sided p that both systems are alike: units swapped at random between them (Riezler and Maxwell 2005)."""
+    half_sum, half_difference = (statistics_a + statistics_b) / 2, (statistics_a - statistics_b) / 2
+    total = half_sum.sum(axis=0)[None]
+    observed = abs(score(total - half_difference.sum(axis=0)) - score(total + half_difference.sum(axis=0)))[0]
+    rng = np.random.default_rng(seed)
+    step = max(1, CHUNK // len(half_difference))
+    as_far = 0
+    for i in range(0, permutations, step):
+        signs = rng.integers(0, 2, (min(step, permutations - i), len(half_difference))) * 2.0 - 1.0
+        shift = signs @ half_difference
+        as_far += int((np.abs(score(total - shift) - score(total + shift)) >= observed - 1e-12).sum())
+    return (as_far + 1) / (permutations + 1)
+
+
+def smallest_detectable_difference(n: int, discordant: float, level: float = 0.95, power: float = 0.8) -> float:
+    """Smallest difference of two accuracies that n paired rows would show as significant, with this power.
+
+    Args:
+        n: rows.
+        discordant: share of rows on which exactly one of the two is right; for other scores, the variance of the
+            difference of one row.
+        level: 1 less the significance level, two-sided.
+        power: probability of seeing it.
+
+    >>> round(smallest_detectable_difference(7849, 0.10), 4)
+    0.01
+    """
+    z = float(special.ndtri(0.5 + level / 2) + special.ndtri(power))
+    return z * math.sqrt(discordant / n)
+
+
+# ---- many tests ----
+
+
+def benjamini_hochberg(p_values: Sequence[float]) -> np.ndarray:
+    """Adjusted p-values, shape (m,), that bound the false discovery rate (Benjamini and Hochberg 1995).
+
+    >>> benjamini_hochberg([0.001, 0.02, 0.04, 0.5]).round(4).tolist()
+    [0.004, 0.04, 0.0533, 0.5]
+    """
+    p = np.asarray(p_values, dtype=np.float64)
+    order = np.argsort(p)
+    scaled = p[order] * len(p) / np.arange(1, len(p) + 1)
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.minimum(np.minimum.accumulate(scaled[::-1])[::-1], 1.0)
+    return adjusted
+
+
+def homogeneity_test(successes: Sequence[int], totals: Sequence[int]) -> float:
+    """P of the chi-squared test that all groups share one proportion; 1.0 where the groups can't differ."""
+    hits, sizes = np.asarray(successes, dtype=np.float64), np.asarray(totals, dtype=np.float64)
+    hits, sizes = hits[sizes > 0], sizes[sizes > 0]
+    share = hits.sum() / sizes.sum() if len(sizes) else 0.0
+    if len(sizes) < 2 or share in (0.0, 1.0):
+        return 1.0
+    chi_squared = ((hits - sizes * share) ** 2 / (sizes * share * (1 - share))).sum()
+    return float(special.chdtrc(len(sizes) - 1, chi_squared))
