@@ -98,12 +98,16 @@ def make_predictions(
     Raises:
         ValueError: a column that the kind needs is missing, or a label is not one of `label_names`.
     """
-    arrays = {name: list(value) if isinstance(value, np.ndarray) and value.ndim > 1 else value for name, value in columns.items()}
+    arrays = {
+        name: list(value) if isinstance(value, np.ndarray) and value.ndim > 1 else value
+        for name, value in columns.items()
+    }
     n = len(next(iter(arrays.values())))
     extra = {name: value for name, value in (carried or {}).items() if name not in arrays and name != "id"}
     table = pa.table({"id": np.arange(n), **arrays, **extra})
     return _checked(
-        Predictions(kind, table, split, tuple(label_names), positive_label, threshold, dict(settings or {})), "predictions"
+        Predictions(kind, table, split, tuple(label_names), positive_label, threshold, dict(settings or {})),
+        "predictions",
     )
 
 
@@ -221,9 +225,13 @@ def _checked(predictions: Predictions, where: str) -> Predictions:
         if not pa.compute.all(known).as_py():
             row = known.to_pylist().index(False)
             found = predictions.table.column(column)[row].as_py()
-            raise ValueError(f"{where} row {row}: {column} {found!r} is not one of the labels {list(names)}; name all with --labels")
+            raise ValueError(
+                f"{where} row {row}: {column} {found!r} is not one of the labels {list(names)}; name all with --labels"
+            )
     if predictions.positive_label is not None and predictions.positive_label not in names:
-        raise ValueError(f"{where}: positive label {predictions.positive_label!r} is not one of the labels {list(names)}")
+        raise ValueError(
+            f"{where}: positive label {predictions.positive_label!r} is not one of the labels {list(names)}"
+        )
     if predictions.has("probabilities"):
         for row, cell in enumerate(predictions.table.column("probabilities").to_pylist()):
             if cell is not None and len(cell) != len(names):

@@ -190,21 +190,31 @@ def cluster_bootstrap(
         seed: of the generator.
         level: nominal coverage.
     """
+    return interval_of_sums(statistics, resampled_sums(statistics, resamples, seed), score, level)
+
+
+def resampled_sums(statistics: np.ndarray, resamples: int = 2_000, seed: int = 0) -> np.ndarray:
+    """Sums over units drawn with replacement, (n, s) → (B, s): one draw serves every score of these statistics."""
     statistics = np.ascontiguousarray(statistics, dtype=np.float64)
     n = len(statistics)
-    if n < 2:
-        return Interval(None, None, f"{n} rows: a spread needs 2")
-    total = statistics.sum(axis=0)
-    value = float(score(total[None])[0])
-    resamples = min(resamples, max(500, 200_000_000 // n))
+    resamples = min(resamples, max(500, 200_000_000 // max(1, n)))
     rng = np.random.default_rng(seed)
     sums = np.empty((resamples, statistics.shape[1]))
     for i in range(resamples):
         # How often each unit was drawn, times its statistics: the resampled rows are never written out.
         sums[i] = np.bincount(rng.integers(0, n, n), minlength=n).astype(np.float64) @ statistics
+    return sums
+
+
+def interval_of_sums(statistics: np.ndarray, sums: np.ndarray, score: Statistic, level: float = 0.95) -> Interval:
+    """BCa interval of a score from the units' statistics (n, s) and their resampled sums (B, s)."""
+    n = len(statistics)
+    if n < 2:
+        return Interval(None, None, f"{n} rows: a spread needs 2")
+    total = statistics.sum(axis=0)
     step = max(1, CHUNK // statistics.shape[1])
     without_one = np.concatenate([score(total - statistics[i : i + step]) for i in range(0, n, step)])
-    return _bca(score(sums), value, without_one, np.ones(n), level)
+    return _bca(score(sums), float(score(total[None])[0]), without_one, np.ones(n), level)
 
 
 def paired_cluster_bootstrap(

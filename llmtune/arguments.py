@@ -1,0 +1,261 @@
+"""The arguments of a recipe, as dataclasses: what each means stands in its help, and nowhere else."""
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from accelerate.utils import broadcast_object_list, wait_for_everyone
+
+from llmtune.errors import InputError
+
+
+PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+RUN_MARKER = ".llmtune-run"  # tells a run folder, which --overwrite may replace, from any other
+
+
+@dataclass
+class DataArguments:
+    """Where the rows come from."""
+
+    _argument_group_name = "data"
+
+    dataset_name: str | None = field(default=None, metadata={"help": "Hub id, or a local dataset folder"})
+    dataset_config_name: str | None = field(default=None, metadata={"help": "configuration of the Hub data set"})
+    dataset_revision: str | None = field(default=None, metadata={"help": "branch, tag or commit of the Hub data set"})
+    train_file: str | None = field(
+        default=None, metadata={"help": "csv, tsv, json, jsonl, parquet or txt, each also .gz; may differ per split"}
+    )
+    validation_file: str | None = field(
+        default=None, metadata={"help": "likewise; without it a part of train is held out"}
+    )
+    test_file: str | None = field(default=None, metadata={"help": "likewise; without it a part of train is held out"})
+    validation_fraction: float = field(
+        default=0.1, metadata={"help": "share of train held out where no validation is given"}
+    )
+    test_fraction: float = field(default=0.1, metadata={"help": "share of train held out where no test is given"})
+    split_group_column: str | None = field(
+        default=None,
+        metadata={"help": "rows that share this column's value (author, thread) stay on one side of a split"},
+    )
+    group_columns: list[str] = field(
+        default_factory=list, metadata={"help": "carried into the predictions, for fairness"}
+    )
+    slice_columns: list[str] = field(
+        default_factory=list, metadata={"help": "carried into the predictions, for slices"}
+    )
+    max_train_samples: int | None = field(default=None, metadata={"help": "use only the first n rows of train"})
+    max_eval_samples: int | None = field(
+        default=None, metadata={"help": "use only the first n rows of validation and of test; said in the report"}
+    )
+
+    @property
+    def given(self) -> bool:
+        """Whether any data was named."""
+        return bool(self.dataset_name or self.train_file or self.validation_file or self.test_file)
+
+
+@dataclass
+class TextClassificationArguments:
+    """What a text classifier reads and how it is judged."""
+
+    _argument_group_name = "task"
+
+    text_column: str = field(default="text", metadata={"help": "the text"})
+    label_column: str = field(default="label", metadata={"help": "the class, as text or number"})
+    positive_label: str | None = field(
+        default=None,
+        metadata={"help": "of two classes, the one that precision, recall and F1 are about; default the last"},
+    )
+    max_length: int = field(
+        default=256, metadata={"help": "tokens a text is cut at; the share that was cut is reported"}
+    )
+    class_weights: str = field(
+        default="none", metadata={"help": "none, balanced (n / (classes x rows of the class)), or a,b,… in label order"}
+    )
+    loss: str = field(default="cross_entropy", metadata={"help": "cross_entropy or focal (Lin et al. 2017)"})
+    focal_gamma: float = field(default=2.0, metadata={"help": "gamma of the focal loss, 0 or more; 0 is cross entropy"})
+    threshold_objective: str = field(
+        default="f1",
+        metadata={
+            "help": "two classes: the decision threshold is chosen on validation for f1, fbeta:2, recall>=0.95 or "
+            "precision>=0.9; 0.5 stays unless the gain is real; none keeps 0.5"
+        },
+    )
+    metrics: list[str] = field(
+        default_factory=list,
+        metadata={"help": "more metrics: names of llmtune's, or an evaluate module by name or path"},
+    )
+
+
+@dataclass
+class ModelArguments:
+    """Which model, and how it is made trainable."""
+
+    _argument_group_name = "model"
+
+    model_name_or_path: str | None = field(
+        default=None, metadata={"help": "Hub id or folder; its model_type picks the family"}
+    )
+    revision: str | None = field(default=None, metadata={"help": "branch, tag or commit of the checkpoint"})
+    model_type: str | None = field(
+        default=None,
+        metadata={"help": "a small model from scratch: bert, llama, mistral …; its tokenizer is trained on train"},
+    )
+    config_overrides: str | None = field(
+        default=None, metadata={"help": "k=v,… set in the model's config, from scratch or of a checkpoint (dropout …)"}
+    )
+    tokenizer_vocab_size: int = field(default=4000, metadata={"help": "vocabulary of a tokenizer trained from scratch"})
+    dtype: str = field(
+        default="float32",
+        metadata={"help": "dtype of the weights: float32, bfloat16, float16, auto (the checkpoint's)"},
+    )
+    attn_implementation: str | None = field(default=None, metadata={"help": "eager, sdpa, flash_attention_2, …"})
+    trust_remote_code: bool = field(default=False, metadata={"help": "run model code that comes with the checkpoint"})
+    use_peft: bool = field(
+        default=False, metadata={"help": "train a LoRA adapter (Hu et al. 2021) and the new head only"}
+    )
+    lora_r: int = field(default=16, metadata={"help": "rank of the adapter"})
+    lora_alpha: int = field(default=32, metadata={"help": "scale of the adapter, usually 2 x rank"})
+    lora_dropout: float = field(default=0.05, metadata={"help": "dropout on the adapter's input, 0 to 1"})
+    lora_target_modules: list[str] = field(
+        default_factory=list, metadata={"help": "default: the attention and feed-forward projections of the family"}
+    )
+    load_in_4bit: bool = field(default=False, metadata={"help": "QLoRA: 4-bit base weights through bitsandbytes"})
+
+    @property
+    def given(self) -> bool:
+        """Whether any model was named."""
+        return bool(self.model_name_or_path or self.model_type)
+
+
+@dataclass
+class TrainingArguments(transformers.TrainingArguments):
+    """HF's TrainingArguments with the defaults of a fine-tuning run, and what it lacks.
+
+    Everything of transformers.TrainingArguments is a field. Changed defaults: evaluation and saving each epoch, the
+    best checkpoint is loaded at the end, NaN losses are shown, batches are cut by length inside a random effective batch.
+    """
+
+    _argument_group_name = "training"
+
+    output_dir: str | None = field(default=None, metadata={"help": "default runs/<recipe>-<next free number>"})
+    overwrite: bool = field(
+        default=False, metadata={"help": "replace the run in --output_dir, once the input is known good"}
+    )
+    precision: str = field(
+        default="auto",
+        metadata={
+            "help": "of training: auto (bf16 where the hardware does it well), fp32, bf16, fp16; --bf16 and --fp16 win"
+        },
+    )
+    cpu_threads: int | None = field(default=None, metadata={"help": "default: allowed cores / local processes"})
+    early_stopping_patience: int | None = field(
+        default=None, metadata={"help": "stop after this many evaluations without a better --metric_for_best_model"}
+    )
+    eval_strategy: str = field(default="epoch", metadata={"help": "when validation is scored: no, steps, epoch"})
+    save_strategy: str = field(default="epoch", metadata={"help": "when a checkpoint is kept: no, steps, epoch, best"})
+    save_total_limit: int | None = field(default=1, metadata={"help": "checkpoints kept beside the best"})
+    load_best_model_at_end: bool = field(default=True, metadata={"help": "end with the checkpoint best on validation"})
+    logging_steps: float = field(default=10, metadata={"help": "log every n updates; below 1 a share of all"})
+    logging_nan_inf_filter: bool = field(default=False, metadata={"help": "hide NaN losses from the log"})
+    train_sampling_strategy: str = field(
+        default="batch_rebalance",
+        metadata={
+            "help": "batch_rebalance (a random effective batch, cut by length), random, sequential, group_by_length "
+            "(length tells the class in many sets: it costs quality)"
+        },
+    )
+
+    def __post_init__(self) -> None:
+        if self.precision not in PRECISIONS:
+            raise InputError(f"--precision {self.precision!r} is not one of {', '.join(PRECISIONS)}")
+        wanted = "bf16" if self.bf16 else "fp16" if self.fp16 else self.precision
+        on_cpu = self.use_cpu or not torch.accelerator.is_available()
+        if wanted == "auto":
+            wanted = "bf16" if _does_bf16_well(on_cpu) else "fp32"
+        if wanted == "fp16" and on_cpu:
+            raise InputError(
+                "--precision fp16: half precision training needs a GPU, and this run is on the CPU; use bf16"
+            )
+        self.precision = wanted
+        # On a CPU the Trainer subclass autocasts training itself: accelerate would autocast evaluation too.
+        self.bf16 = wanted == "bf16" and not on_cpu
+        self.fp16 = wanted == "fp16"
+        if self.load_best_model_at_end and self.eval_strategy != "no" and self.save_strategy != "best":
+            self.save_strategy = self.eval_strategy
+        if self.eval_strategy == "no":
+            self.load_best_model_at_end = False
+        # Pinned memory is for copies to a GPU; without one torch only warns.
+        self.dataloader_pin_memory = self.dataloader_pin_memory and not on_cpu
+        self._best_metric_given = self.metric_for_best_model is not None
+        super().__post_init__()
+
+    @property
+    def cpu_autocast(self) -> bool:
+        """Whether training on this CPU computes in bfloat16."""
+        return self.precision == "bf16" and not self.bf16
+
+    def claim_output_dir(self, recipe: str) -> None:
+        """Settles `output_dir`, the same on every process.
+
+        Raises:
+            InputError: it holds a run and neither --overwrite nor --resume_from_checkpoint was given, or --overwrite
+                names a folder that is not a run.
+        """
+        self.output_dir = broadcast_object_list([self.output_dir or _next_free(recipe)])[0]
+        folder = Path(str(self.output_dir))
+        if not folder.exists() or self.resume_from_checkpoint or not any(folder.iterdir()):
+            return
+        if not self.overwrite:
+            raise InputError(
+                f"--output_dir {folder}: holds {len(list(folder.iterdir()))} entries already; name a new folder, or give "
+                "--overwrite to replace that run"
+            )
+        if not (folder / RUN_MARKER).exists():
+            raise InputError(
+                f"--output_dir {folder}: --overwrite replaces only a run, and this folder has no {RUN_MARKER}; name another"
+            )
+
+    def start_run(self, prefer: str) -> None:
+        """Empties the claimed folder where --overwrite was given, and marks it as a run. Call it once the input is good.
+
+        Args:
+            prefer: the metric, higher being better, that picks the checkpoint unless --metric_for_best_model names one.
+        """
+        if not self._best_metric_given:
+            self.metric_for_best_model, self.greater_is_better = prefer, True
+        folder = Path(str(self.output_dir))
+        if self.process_index == 0:
+            if self.overwrite and (folder / RUN_MARKER).exists() and not self.resume_from_checkpoint:
+                shutil.rmtree(folder)
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / RUN_MARKER).touch()
+        wait_for_everyone()
+
+
+def describe_arguments(arguments: Sequence[Any]) -> dict[str, dict[str, Any]]:
+    """The arguments by group, for run.json."""
+    groups = {}
+    for group in arguments:
+        name = group._argument_group_name
+        groups[name] = group.to_dict() if isinstance(group, TrainingArguments) else asdict(group)
+    return groups
+
+
+def _next_free(recipe: str) -> str:
+    number = 1
+    while Path(f"runs/{recipe}-{number}").exists():
+        number += 1
+    return f"runs/{recipe}-{number}"
+
+
+def _does_bf16_well(on_cpu: bool) -> bool:
+    if not on_cpu:
+        return torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
+    # Without these instructions oneDNN emulates bfloat16 and is slower than float32.
+    able = torch.cpu.get_capabilities()
+    return bool(able.get("avx512_bf16") or able.get("amx_bf16"))

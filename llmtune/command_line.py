@@ -1,0 +1,221 @@
+"""The command line of a recipe: YAML values are defaults, the command line wins, and an unknown key stops the run.
+
+Values of a YAML file are given to argparse as if they had been typed, so that `2e-5` becomes a number
+(HfArgumentParser's own YAML reader leaves it a string). A name that transformers 5 changed names its successor.
+"""
+
+import argparse
+import difflib
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from transformers.hf_argparser import HfArgumentParser
+
+from llmtune.arguments import DataArguments, ModelArguments, TrainingArguments
+from llmtune.errors import InputError
+
+
+# What users of transformers 4 type, and what to write now (transformers 5.23; each was tried).
+RENAMED = {
+    "evaluation_strategy": "--eval_strategy",
+    "group_by_length": "--train_sampling_strategy batch_rebalance (the default here: little padding, same quality)",
+    "warmup_ratio": "--warmup_steps with a value below 1, e.g. --warmup_steps 0.1 for the first tenth",
+    "logging_dir": "the environment variable TENSORBOARD_LOGGING_DIR",
+    "overwrite_output_dir": "--overwrite",
+    "no_cuda": "--use_cpu",
+    "use_mps_device": "nothing: an available mps device is used",
+    "save_safetensors": "nothing: weights are always safetensors",
+    "half_precision_backend": "--precision",
+    "push_to_hub_token": "--hub_token",
+    "push_to_hub_model_id": "--hub_model_id",
+    "push_to_hub_organization": "--hub_model_id organization/name",
+    "include_tokens_per_second": "--include_num_input_tokens_seen non_padding",
+    "include_inputs_for_metrics": "--include_for_metrics inputs",
+    "per_gpu_train_batch_size": "--per_device_train_batch_size",
+    "per_gpu_eval_batch_size": "--per_device_eval_batch_size",
+    "max_seq_length": "--max_length",
+    "tokenizer_name": "nothing: the tokenizer is the checkpoint's own",
+    "do_train": "nothing: a recipe trains, chooses on validation and reads the test split once",
+    "do_eval": "nothing: see --eval_strategy",
+    "do_predict": "nothing: a recipe ends with the test split; for other files use llmtune predict",
+    "torch_dtype": "--dtype",
+    "lora_rank": "--lora_r",
+}
+
+
+# The fields of transformers.TrainingArguments that --help shows; --help_all shows every one.
+MOST_USED = (
+    "num_train_epochs max_steps learning_rate per_device_train_batch_size gradient_accumulation_steps "
+    "per_device_eval_batch_size weight_decay max_grad_norm lr_scheduler_type warmup_steps label_smoothing_factor optim seed "
+    "data_seed metric_for_best_model greater_is_better gradient_checkpointing report_to run_name resume_from_checkpoint "
+    "use_cpu push_to_hub hub_model_id"
+).split()
+DATA_FLAGS = ("dataset_name", "train_file", "validation_file", "test_file")
+MODEL_FLAGS = ("model_name_or_path", "model_type")
+PATH_FLAGS = ("train_file", "validation_file", "test_file", "model_name_or_path")
+
+
+def parse_arguments(
+    recipe: str,
+    task_arguments: type[Any],
+    *,
+    demo: Path,
+    description: str | None = None,
+    recipe_defaults: Mapping[str, Any] | None = None,
+    argv: Sequence[str] | None = None,
+) -> tuple[DataArguments, Any, ModelArguments, TrainingArguments]:
+    """Reads the command line of a recipe.
+
+    Args:
+        recipe: its name, for the default `output_dir`.
+        task_arguments: the dataclass of the task.
+        demo: YAML with the values of the embedded demo, taken where neither data nor model is named; its data files lie
+            beside it.
+        description: stands at the head of --help.
+        recipe_defaults: the recipe's own defaults, below YAML and command line.
+        argv: the arguments; default those of the process.
+
+    Returns:
+        (data, task, model, training) arguments.
+
+    Raises:
+        InputError: an unknown or renamed key, a value that does not fit, data without a model or a model without data.
+    """
+    argv = list(sys.argv[1:] if argv is None else argv)
+    parser = _Parser([DataArguments, task_arguments, ModelArguments, TrainingArguments], recipe, description)
+    config, argv = _pop_config(argv)
+    if "--help_all" not in argv:
+        parser.hide_rarely_used()
+    argv = ["--help" if flag == "--help_all" else flag for flag in argv]
+    values = parser.read_yaml(config) if config else {}
+    parser.set_defaults(
+        **(recipe_defaults or {}), **{k: v for k, v in values.items() if k not in (recipe_defaults or {})}
+    )
+    parser.set_defaults(**values)
+    chosen, unknown = parser.parse_known_args(argv)
+    if unknown:
+        parser.stop_at(unknown[0].lstrip("-").partition("=")[0].replace("-", "_"), "command line", unknown[0])
+    if not any(getattr(chosen, flag) for flag in DATA_FLAGS + MODEL_FLAGS):
+        # The command line stays above the demo's values, and so does a YAML file.
+        beside = {k: str(demo.parent / v) if k in PATH_FLAGS else v for k, v in parser.read_yaml(demo).items()}
+        parser.set_defaults(**{**beside, **values})
+    data, task, model, training, _ = parser.parse_args_into_dataclasses(argv, look_for_args_file=False)
+    _check_pair(data, model)
+    training.claim_output_dir(recipe)
+    return data, task, model, training
+
+
+def _check_pair(data: DataArguments, model: ModelArguments) -> None:
+    if data.given and not model.given:
+        raise InputError(
+            "data was named but no model: add --model_name_or_path ID_OR_FOLDER, or --model_type bert (or llama, mistral) "
+            "for a small one from scratch"
+        )
+    if model.given and not data.given:
+        raise InputError("a model was named but no data: add --train_file FILE or --dataset_name ID_OR_FOLDER")
+    if model.model_name_or_path and model.model_type:
+        raise InputError(
+            f"--model_name_or_path {model.model_name_or_path} and --model_type {model.model_type} exclude each other: the first "
+            "loads a checkpoint (its own model_type picks the family), the second starts from scratch"
+        )
+
+
+def _pop_config(argv: list[str]) -> tuple[Path | None, list[str]]:
+    """Takes `--config FILE` out of the arguments."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--config", type=Path)
+    found, rest = parser.parse_known_args(argv)
+    return found.config, rest
+
+
+class _Parser(HfArgumentParser):
+    """HfArgumentParser with readable help, YAML values and errors that name the nearest flag."""
+
+    def __init__(self, dataclasses: list[type[Any]], recipe: str, description: str | None) -> None:
+        super().__init__(
+            dataclasses,
+            prog=f"recipes/{recipe}.py",
+            description=description,
+            formatter_class=_Formatter,
+            allow_abbrev=False,
+            usage=f"accelerate launch recipes/{recipe}.py [--config FILE.yaml] [--flag value …]",
+            epilog="--help_all shows every field of transformers.TrainingArguments too.",
+        )
+        self.add_argument("--config", metavar="FILE", help="YAML file with any of these flags; the command line wins")
+
+    def error(self, message: str) -> None:  # type: ignore[override]
+        raise InputError(f"command line: {message}; --help lists the flags")
+
+    def hide_rarely_used(self) -> None:
+        ours = {name for cls in self.dataclass_types for name in vars(cls).get("__annotations__", {})}
+        for action in self._actions:
+            if action.dest not in ours and action.dest not in (*MOST_USED, "help", "config"):
+                action.help = argparse.SUPPRESS
+            if any(s.startswith(("--no_", "--no-")) for s in action.option_strings):
+                action.help = argparse.SUPPRESS
+
+    def stop_at(self, key: str, where: str, shown: str) -> None:
+        """Raises for an unknown key, with its successor or the nearest known one."""
+        if key in RENAMED:
+            raise InputError(f"{where}: {shown} is a name of transformers 4 or of another tool; write {RENAMED[key]}")
+        known = sorted({action.dest for action in self._actions})
+        near = difflib.get_close_matches(key, known, n=1)
+        hint = f"did you mean {near[0]}?" if near else "--help_all lists the keys"
+        raise InputError(f"{where}: unknown {'flag' if shown.startswith('-') else 'key'} {shown!r}; {hint}")
+
+    def read_yaml(self, path: Path) -> dict[str, Any]:
+        """The values of a flat YAML file, each converted as argparse converts what is typed."""
+        try:
+            values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise InputError(f"--config {path}: no such file") from None
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise InputError(f"{path}: not readable as YAML: {error}") from error
+        if not isinstance(values, dict):
+            raise InputError(f"{path}: expected `key: value` lines, found {type(values).__name__}")
+        actions = {
+            action.dest: action for action in self._actions if not isinstance(action, argparse._StoreFalseAction)
+        }
+        for key in values:
+            if key not in actions or key in ("help", "config"):
+                self.stop_at(str(key), str(path), str(key))
+        return {key: _converted(actions[key], value, f"{path}: {key}") for key, value in values.items()}
+
+
+def _converted(action: argparse.Action, value: Any, where: str) -> Any:
+    """A YAML value as argparse would have read it."""
+    if value is None or isinstance(value, dict):
+        return value
+    many = action.nargs == "+"
+    if isinstance(value, list) and not many:
+        raise InputError(f"{where}: found the list {value}, expected one value")
+    kind = action.type if callable(action.type) else str
+    items = []
+    for item in value if isinstance(value, list) else [value]:
+        try:
+            items.append(kind(str(item)))
+        except (ValueError, TypeError, argparse.ArgumentTypeError) as error:
+            raise InputError(f"{where}: {item!r} does not fit: {error}") from error
+        if action.choices is not None and items[-1] not in action.choices:
+            raise InputError(f"{where}: {item!r} is not one of {', '.join(str(c) for c in action.choices)}")
+    return items if many else items[0]
+
+
+class _Formatter(argparse.ArgumentDefaultsHelpFormatter):
+    """One spelling a flag, no repeated metavar, defaults only where they say something."""
+
+    def _format_action_invocation(self, action: argparse.Action) -> str:
+        if not action.option_strings:
+            return super()._format_action_invocation(action)
+        name = next((s for s in action.option_strings if s.startswith("--")), action.option_strings[0])
+        if action.choices is not None:
+            return f"{name} {{{','.join(str(c) for c in action.choices)}}}"
+        return name if action.nargs == 0 or action.const is True else f"{name} {'X' if action.nargs is None else 'X …'}"
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        if action.default in (None, [], "", argparse.SUPPRESS):
+            return action.help
+        return super()._get_help_string(action)

@@ -1,0 +1,20 @@
+"""The one error a user can mend: said in one message, exit code 2."""
+
+import os
+import sys
+from collections.abc import Callable
+
+
+class InputError(ValueError):
+    """The user's input is wrong. The message says where, what was found, what was expected, and what to do."""
+
+
+def run_command(main: Callable[[], int | None]) -> None:
+    """Runs an entry point: an `InputError` becomes one message on stderr, said once a machine, and exit code 2."""
+    try:
+        code = main()
+    except InputError as error:
+        if os.environ.get("LOCAL_RANK", "0") == "0":
+            print(f"error: {error}", file=sys.stderr)
+        code = 2
+    sys.exit(code or 0)

@@ -1,0 +1,49 @@
+"""Rows → predictions table with a trained model: the same steps in a recipe, in `llmtune evaluate` and `llmtune predict`."""
+
+from typing import Any
+
+import datasets
+from transformers import PreTrainedTokenizerBase
+
+from llmtune.arguments import TrainingArguments
+from llmtune.predictions import Predictions, make_predictions
+from llmtune.tasks.text_classification import KIND, TextClassification
+from llmtune.training.batching import input_lengths
+from llmtune.training.trainer import Trainer
+
+
+def inference_trainer(
+    model: Any, tokenizer: PreTrainedTokenizerBase, task: TextClassification, *, output_dir: str, batch_size: int
+) -> Trainer:
+    """A Trainer that only predicts: on every process, each row once, longest first, in float32 on a CPU."""
+    arguments = TrainingArguments(
+        output_dir=output_dir,
+        per_device_eval_batch_size=batch_size,
+        precision="fp32",
+        eval_strategy="no",
+        report_to="none",
+        remove_unused_columns=True,
+    )
+    return Trainer(model=model, args=arguments, processing_class=tokenizer, data_collator=task.collator(tokenizer))
+
+
+def predict_rows(trainer: Trainer, tokens: datasets.Dataset) -> Any:
+    """Logits of shape (n, c), in the order of the rows, on every process."""
+    # Labels would only buy a loss that the metrics compute exactly from the table.
+    return trainer.predict(tokens.remove_columns([c for c in ("labels",) if c in tokens.column_names])).predictions
+
+
+def tabulate(
+    task: TextClassification, logits: Any, rows: datasets.Dataset, tokens: datasets.Dataset, split: str
+) -> Predictions:
+    """The predictions table of a split whose labels are known; every column of the rows is carried."""
+    carried = {name: list(rows[name]) for name in rows.column_names if name != "label"}
+    return make_predictions(
+        KIND,
+        task.columns(logits, rows),
+        carried={**carried, "length": input_lengths(tokens)},
+        split=split,
+        label_names=task.label_names,
+        positive_label=task.positive_label,
+        threshold=task.threshold,
+    )

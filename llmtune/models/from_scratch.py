@@ -1,0 +1,67 @@
+"""Small models from scratch: the family's own config made small, and a tokenizer trained on the train split."""
+
+from collections.abc import Iterable
+
+from tokenizers import Tokenizer, decoders, normalizers, pre_tokenizers, processors
+from tokenizers.models import BPE, WordPiece
+from tokenizers.trainers import BpeTrainer, WordPieceTrainer
+from transformers import PreTrainedTokenizerFast
+
+WORDPIECE_TYPES = ("bert", "distilbert")  # the others read byte-level BPE, as their checkpoints do or nearly do
+
+
+def train_tokenizer(model_type: str, texts: Iterable[str], vocab_size: int, max_length: int) -> PreTrainedTokenizerFast:
+    """A tokenizer of the family's sort: lower-cased WordPiece for BERT, byte-level BPE for the others.
+
+    Args:
+        model_type: decides the sort and the special tokens ([CLS] … [SEP] around encoder texts, <s> before decoder texts).
+        texts: of the train split only.
+        vocab_size: entries at most; small texts give fewer.
+        max_length: tokens that the model can read.
+    """
+    if model_type in WORDPIECE_TYPES:
+        tokenizer = Tokenizer(WordPiece(unk_token="[UNK]"))
+        tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+        tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+        tokenizer.decoder = decoders.WordPiece()
+        named = {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]"}
+        tokenizer.train_from_iterator(
+            texts, WordPieceTrainer(vocab_size=vocab_size, special_tokens=list(named.values()), show_progress=False)
+        )
+    else:
+        tokenizer = Tokenizer(BPE())
+        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+        tokenizer.decoder = decoders.ByteLevel()
+        named = {"pad": "<pad>", "bos": "<s>", "eos": "</s>", "unk": "<unk>", "mask": "<mask>"}
+        if not is_decoder(model_type):
+            named |= {"cls": "<s>", "sep": "</s>"}
+        tokenizer.train_from_iterator(
+            texts,
+            BpeTrainer(
+                vocab_size=vocab_size,
+                special_tokens=list(dict.fromkeys(named.values())),
+                initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+                show_progress=False,
+            ),
+        )
+    first, last = named.get("cls", named.get("bos")), named.get("sep")
+    single, pair = (
+        (f"{first} $A {last}", f"{first} $A {last} $B:1 {last}:1") if last else (f"{first} $A", f"{first} $A $B")
+    )
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=single,
+        pair=pair,
+        special_tokens=[(token, tokenizer.token_to_id(token)) for token in (first, last) if token],
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        model_max_length=max_length,
+        **{f"{role}_token": token for role, token in named.items()},
+    )
+
+
+def is_decoder(model_type: str) -> bool:
+    """Whether this model_type is of the decoder family."""
+    from llmtune.models import decoder
+
+    return model_type in decoder.MODEL_TYPES

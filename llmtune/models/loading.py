@@ -1,0 +1,231 @@
+"""A checkpoint, or a small model from scratch, made ready to train: head, pad token, LoRA, 4-bit weights."""
+
+import difflib
+import importlib.util
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any, Protocol
+
+import torch
+import yaml
+from transformers import AutoConfig, AutoTokenizer, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import logging as hf_logging
+
+from llmtune.arguments import ModelArguments
+from llmtune.errors import InputError
+from llmtune.models import decoder
+from llmtune.models.families import family_of, head_modules
+
+DTYPES = ("float32", "bfloat16", "float16", "auto")
+
+
+class Task(Protocol):
+    """What loading needs of a task."""
+
+    auto_model: Any
+    """The transformers Auto class, e.g. AutoModelForSequenceClassification."""
+
+    @property
+    def max_length(self) -> int:
+        """Tokens of a text at most."""
+
+    def head(self) -> dict[str, Any]:
+        """Config values of the task, e.g. num_labels, id2label, label2id."""
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A tokenizer and a model that fit together, and what was done to make them so.
+
+    Args:
+        tokenizer: with a pad token, padding on the right.
+        model: the head is sized for the task; with LoRA a PeftModel.
+        max_length: tokens that a text may have: the least of what was asked and what the model reads.
+        facts: said at the terminal and kept in run.json.
+    """
+
+    tokenizer: PreTrainedTokenizerBase
+    model: Any
+    max_length: int
+    facts: dict[str, Any]
+
+
+def load_model(arguments: ModelArguments, task: Task, *, train_texts: Callable[[], Iterable[str]]) -> LoadedModel:
+    """Loads or builds the model of a run.
+
+    Args:
+        arguments: which model.
+        task: what the model is for: its Auto class, the config values of its head, the tokens asked for.
+        train_texts: the texts of the train split, from which a tokenizer from scratch is trained.
+
+    Raises:
+        InputError: no such checkpoint, a type that is not served, no safetensors, weights of the body missing.
+    """
+    if arguments.dtype not in DTYPES:
+        raise InputError(f"--dtype {arguments.dtype!r} is not one of {', '.join(DTYPES)}")
+    if arguments.model_type:
+        tokenizer, model, limit = _from_scratch(arguments, task, train_texts)
+        new = ["every weight"]
+    else:
+        tokenizer, model, limit, new = _from_checkpoint(arguments, task)
+    family = family_of(model.config.model_type, arguments.model_name_or_path or "--model_type")
+    facts: dict[str, Any] = {
+        "name": arguments.model_name_or_path or f"{arguments.model_type} from scratch",
+        "model_type": model.config.model_type,
+        "family": family.__name__.rpartition(".")[2],
+        "left context only": family is decoder,
+        "new weights": new,
+        "pad token": tokenizer.pad_token,
+    }
+    if arguments.use_peft or arguments.load_in_4bit:
+        model = _with_adapter(arguments, model, family)
+        facts["lora"] = {"r": arguments.lora_r, "alpha": arguments.lora_alpha, "dropout": arguments.lora_dropout}
+    parameters = list(model.parameters())
+    facts["parameters"] = sum(p.numel() for p in parameters)
+    facts["trainable parameters"] = sum(p.numel() for p in parameters if p.requires_grad)
+    return LoadedModel(tokenizer, model, min(task.max_length, limit), facts)
+
+
+def positions(config: PretrainedConfig, family: ModuleType, tokenizer: PreTrainedTokenizerBase) -> int:
+    """Tokens that the model reads at most."""
+    lost = getattr(family, "POSITIONS_LOST", {}).get(config.model_type, 0)
+    return int(min(config.max_position_embeddings - lost, tokenizer.model_max_length))
+
+
+def read_overrides(text: str | None, config: PretrainedConfig) -> dict[str, Any]:
+    """`--config_overrides k=v,…` as values of the types that the config holds.
+
+    Raises:
+        InputError: an unknown key, or a value of another type.
+    """
+    overrides: dict[str, Any] = {}
+    known = config.to_dict()
+    for part in (text or "").split(","):
+        if not part.strip():
+            continue
+        key, equals, value = (piece.strip() for piece in part.partition("="))
+        if not equals:
+            raise InputError(f"--config_overrides {text!r}: {part!r} is not of the form key=value")
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(known))}"
+            raise InputError(f"--config_overrides: {config.model_type} has no setting {key!r}; {hint}")
+        read = yaml.safe_load(value)
+        old = known[key]
+        if isinstance(old, float) and isinstance(read, int) and not isinstance(read, bool):
+            read = float(read)
+        if old is not None and type(read) is not type(old):
+            raise InputError(f"--config_overrides: {key}={value} is not of type {type(old).__name__} (now {old})")
+        overrides[key] = read
+    return overrides
+
+
+def _from_scratch(
+    arguments: ModelArguments, task: Task, train_texts: Callable[[], Iterable[str]]
+) -> tuple[PreTrainedTokenizerBase, PreTrainedModel, int]:
+    from llmtune.models.from_scratch import train_tokenizer
+
+    model_type = str(arguments.model_type)
+    family = family_of(model_type, "--model_type")
+    overrides = read_overrides(arguments.config_overrides, AutoConfig.for_model(model_type))
+    tokenizer = train_tokenizer(model_type, train_texts(), arguments.tokenizer_vocab_size, task.max_length)
+    sizes = {**family.SMALL[model_type], **overrides}
+    special = {
+        f"{name}_token_id": getattr(tokenizer, f"{name}_token_id") for name in ("pad", "bos", "eos", "cls", "sep")
+    }
+    config = AutoConfig.for_model(model_type, vocab_size=len(tokenizer), **special, **sizes, **task.head())
+    family.prepare(tokenizer, config)
+    tokenizer.model_max_length = limit = positions(config, family, tokenizer)
+    model = task.auto_model.from_config(config, dtype=torch.float32, attn_implementation=arguments.attn_implementation)
+    return tokenizer, model, limit
+
+
+def _from_checkpoint(
+    arguments: ModelArguments, task: Task
+) -> tuple[PreTrainedTokenizerBase, PreTrainedModel, int, list[str]]:
+    name = str(arguments.model_name_or_path)
+    hub = {"revision": arguments.revision, "trust_remote_code": arguments.trust_remote_code}
+    try:
+        config = AutoConfig.from_pretrained(name, **hub)
+        family = family_of(config.model_type, name)
+        overrides = read_overrides(arguments.config_overrides, config)
+        config = AutoConfig.from_pretrained(name, **hub, **overrides, **task.head())
+        tokenizer = AutoTokenizer.from_pretrained(name, **hub)
+        family.prepare(tokenizer, config)
+        with _quiet():
+            model, report = task.auto_model.from_pretrained(
+                name,
+                config=config,
+                **hub,
+                dtype=arguments.dtype,
+                attn_implementation=arguments.attn_implementation,
+                use_safetensors=True,
+                ignore_mismatched_sizes=True,  # a head trained for other classes is replaced, and said
+                output_loading_info=True,
+                **({"quantization_config": _four_bit()} if arguments.load_in_4bit else {}),
+            )
+    except InputError:
+        raise
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"--model_name_or_path {name}: not loadable as a checkpoint with safetensors weights: {error}"
+        ) from error
+    if len(tokenizer) > model.get_input_embeddings().num_embeddings:
+        model.resize_token_embeddings(len(tokenizer))
+    new = sorted({*report["missing_keys"], *(entry[0] for entry in report["mismatched_keys"])})
+    heads = head_modules(model)
+    body = [key for key in new if key.split(".")[0] not in heads and ".pooler." not in f".{key}"]
+    if body:
+        raise InputError(
+            f"--model_name_or_path {name}: {len(body)} weights of the body are missing or of another shape, first {body[0]!r}; "
+            "the checkpoint does not fit its config.json"
+        )
+    return tokenizer, model, positions(config, family, tokenizer), new
+
+
+def _four_bit() -> Any:
+    if importlib.util.find_spec("bitsandbytes") is None:
+        raise InputError("--load_in_4bit needs bitsandbytes: pip install 'llmtune[quantization]'")
+    from transformers import BitsAndBytesConfig
+
+    return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.bfloat16)
+
+
+def _with_adapter(arguments: ModelArguments, model: PreTrainedModel, family: ModuleType) -> Any:
+    """The model under a LoRA adapter (Hu et al. 2021) whose new head stays trainable."""
+    import peft
+
+    if arguments.load_in_4bit:
+        model = peft.prepare_model_for_kbit_training(model)
+    heads = head_modules(model)
+    targets: Any = arguments.lora_target_modules or family.LORA_TARGETS[model.config.model_type]
+    if arguments.lora_r < 1:
+        raise InputError(f"--lora_r {arguments.lora_r}: the rank must be 1 or more")
+    try:
+        return peft.get_peft_model(
+            model,
+            peft.LoraConfig(
+                r=arguments.lora_r,
+                lora_alpha=arguments.lora_alpha,
+                lora_dropout=arguments.lora_dropout,
+                target_modules=targets,
+                modules_to_save=heads,
+            ),
+        )
+    except ValueError as error:
+        names = sorted(
+            {name.rpartition(".")[2] for name, child in model.named_modules() if isinstance(child, torch.nn.Linear)}
+        )
+        raise InputError(f"--lora_target_modules {targets}: {error}; linear layers are {', '.join(names)}") from error
+
+
+class _quiet:
+    """Without transformers' loading report: what is new in the model is said in our own block."""
+
+    def __enter__(self) -> None:
+        self.level = hf_logging.get_verbosity()
+        hf_logging.set_verbosity_error()
+
+    def __exit__(self, *exc: object) -> None:
+        hf_logging.set_verbosity(self.level)

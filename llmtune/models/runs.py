@@ -1,0 +1,121 @@
+"""What a run keeps of its model, how it is loaded again, and how a LoRA run becomes plain weights."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase
+
+from llmtune.errors import InputError
+
+# A LoRA run whose base was built from scratch keeps the base here: it lies nowhere else.
+BASE_FOLDER = "base_model"
+
+
+def save_weights(trainer: Any, *, keep_base: bool) -> None:
+    """Writes weights (or the adapter), config and tokenizer of a trainer's model into its run folder.
+
+    Through the Trainer, which gathers sharded weights; call it on every process.
+
+    Args:
+        trainer: its model's config carries label names and llmtune's settings.
+        keep_base: also write the base of a LoRA model, which was built from scratch and lies nowhere else.
+    """
+    folder, model = Path(trainer.args.output_dir), trainer.accelerator.unwrap_model(trainer.model)
+    if is_adapter(model) and keep_base:
+        for config in model.peft_config.values():
+            config.base_model_name_or_path = str(folder / BASE_FOLDER)
+    trainer.save_model(str(folder))
+    if not trainer.is_world_process_zero():
+        return
+    # A pickle of the arguments: run.json says the same, and opening it runs no code.
+    (folder / "training_args.bin").unlink(missing_ok=True)
+    if is_adapter(model):
+        model.get_base_model().config.save_pretrained(folder)
+        if keep_base:
+            _save_base(model, folder / BASE_FOLDER)
+
+
+def is_adapter(model: Any) -> bool:
+    """Whether the model is under a peft adapter."""
+    import peft
+
+    return isinstance(model, peft.PeftModel)
+
+
+def _save_base(model: Any, folder: Path) -> None:
+    """Writes the base of a LoRA model, whose layers peft has renamed, under the names it had."""
+    base = model.get_base_model()
+    state = {}
+    for name, tensor in base.state_dict().items():
+        if ".lora_" in name or ".modules_to_save." in name:
+            continue
+        state[name.replace(".base_layer.", ".").replace(".original_module.", ".")] = tensor
+    base.save_pretrained(folder, state_dict=state)
+
+
+def load_run(folder: str | os.PathLike[str], auto_model: Any) -> tuple[PreTrainedTokenizerBase, Any]:
+    """Tokenizer and model of a run, a checkpoint folder or a Hub id, ready to predict.
+
+    Raises:
+        InputError: no such model.
+    """
+    name = str(folder)
+    try:
+        config = AutoConfig.from_pretrained(name)
+        tokenizer = AutoTokenizer.from_pretrained(name)
+        adapter = Path(name) / "adapter_config.json"
+        if not adapter.exists():
+            model = auto_model.from_pretrained(name, config=config, use_safetensors=True)
+            return tokenizer, model.eval()
+        import peft
+
+        kept = Path(name) / BASE_FOLDER
+        base_name = str(kept) if kept.exists() else json.loads(adapter.read_text())["base_model_name_or_path"]
+        base = auto_model.from_pretrained(base_name, config=config, use_safetensors=True, ignore_mismatched_sizes=True)
+        if len(tokenizer) > base.get_input_embeddings().num_embeddings:
+            base.resize_token_embeddings(len(tokenizer))
+        return tokenizer, peft.PeftModel.from_pretrained(base, name).eval()
+    except (OSError, ValueError) as error:
+        raise InputError(f"{name}: not loadable as a run, a checkpoint folder or a Hub id: {error}") from error
+
+
+def merge_run(run: str | os.PathLike[str], output_dir: str | os.PathLike[str], auto_model: Any) -> float:
+    """Adds the adapter of a LoRA run to its base and writes plain weights that any `from_pretrained` loads.
+
+    Returns:
+        the largest difference of a logit between the adapter model and the merged weights as read back, on random tokens.
+
+    Raises:
+        InputError: the run holds no adapter, the output exists, or the merged weights answer differently.
+    """
+    run, output = Path(run), Path(output_dir)
+    if not (run / "adapter_config.json").exists():
+        raise InputError(f"{run}: no adapter_config.json, so this is no LoRA run; its weights are already plain")
+    if output.exists() and any(output.iterdir()):
+        raise InputError(f"--output_dir {output}: exists and is not empty; name a new folder")
+    tokenizer, model = load_run(run, auto_model)
+    probe = torch.randint(0, len(tokenizer), (4, 16), generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        before = model(input_ids=probe, attention_mask=torch.ones_like(probe)).logits
+    partial = output.with_name(f".{output.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    model.merge_and_unload().save_pretrained(partial)
+    tokenizer.save_pretrained(partial)
+    merged = auto_model.from_pretrained(partial).eval()
+    with torch.no_grad():
+        after = merged(input_ids=probe, attention_mask=torch.ones_like(probe)).logits
+    drift = float((before - after).abs().max())
+    # fp32 rounding of W + BA against Wx + BAx; a lost head or layer differs by orders more.
+    if not drift <= 1e-3 * max(1.0, float(before.abs().max())):
+        shutil.rmtree(partial)
+        raise InputError(
+            f"{run}: the merged weights answer differently (logits up to {drift:.3g} apart); nothing was written"
+        )
+    if output.exists():
+        output.rmdir()
+    os.replace(partial, output)
+    return drift

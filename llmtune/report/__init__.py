@@ -1,0 +1,1 @@
+"""What a run shows and leaves: blocks at the terminal, metrics.json, run.json."""

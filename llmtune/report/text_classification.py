@@ -1,0 +1,156 @@
+"""The end of a classification recipe: threshold on validation, the test split once, then everything a run leaves."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import datasets
+
+from llmtune.arguments import describe_arguments
+from llmtune.baselines import majority, tfidf_logistic_regression
+from llmtune.data import Splits
+from llmtune.inference import predict_rows, tabulate
+from llmtune.metrics import Score, score_predictions
+from llmtune.models.runs import save_weights
+from llmtune.predictions import Predictions, write_predictions
+from llmtune.report.run_folder import describe_run, write_json, write_metrics
+from llmtune.report.terminal import Terminal, with_interval
+from llmtune.tasks.text_classification import TextClassification
+from llmtune.threshold import ThresholdChoice, choose_threshold
+from llmtune.training.trainer import Trainer
+
+
+def judge(
+    trainer: Trainer,
+    task: TextClassification,
+    splits: Splits,
+    tokens: Mapping[str, datasets.Dataset],
+    *,
+    objective: str,
+    metrics: Sequence[str] = (),
+) -> tuple[TextClassification, ThresholdChoice | None, dict[str, Predictions]]:
+    """Predicts validation, chooses the threshold there, then reads the test split once. Call it on every process.
+
+    Returns:
+        the task with its threshold, the choice (None with more than two classes), and the tables of both splits.
+    """
+    seed = trainer.args.seed
+    logits = predict_rows(trainer, tokens["validation"])
+    choice = None
+    if len(task.label_names) == 2:
+        at_half = tabulate(task, logits, splits["validation"], tokens["validation"], "validation")
+        choice = choose_threshold(at_half, objective, seed=seed)
+        task = replace(task, threshold=choice.threshold)
+    tables = {"validation": tabulate(task, logits, splits["validation"], tokens["validation"], "validation")}
+    logits = predict_rows(trainer, tokens["test"])
+    tables["test"] = tabulate(task, logits, splits["test"], tokens["test"], "test")
+    return task, choice, tables
+
+
+def leave(
+    trainer: Trainer,
+    task: TextClassification,
+    choice: ThresholdChoice | None,
+    tables: Mapping[str, Predictions],
+    splits: Splits,
+    *,
+    arguments: Sequence[Any],
+    facts: Mapping[str, Any],
+    metrics: Sequence[str] = (),
+) -> dict[str, dict[str, Score]]:
+    """Writes what a run leaves and prints its test block. Call it on every process; the first one writes.
+
+    Args:
+        trainer: with the best weights loaded.
+        task: with its threshold.
+        choice: of the threshold.
+        tables: by split, as `judge` gave them.
+        splits: the rows.
+        arguments: as parsed, for run.json.
+        facts: of the stages before, for run.json.
+        metrics: more metrics, asked for by --metrics.
+
+    Returns:
+        the scores, by split.
+    """
+    folder = Path(str(trainer.args.output_dir))
+    trainer.model.config.llmtune = task.settings()
+    save_weights(trainer, keep_base="from scratch" in facts["model"]["name"])
+    trained = training_facts(trainer)
+    seed = trainer.args.seed
+    scores = {split: score_predictions(table, metrics=metrics, seed=seed) for split, table in tables.items()}
+    if not trainer.is_world_process_zero():
+        return scores
+    test = tables["test"]
+    baselines = {
+        "majority": majority(list(splits.train["label"]), test),
+        "TF-IDF + logistic regression": tfidf_logistic_regression(
+            list(splits.train["text"]), list(splits.train["label"]), list(splits.test["text"]), test
+        ),
+    }
+    beside = {name: score_predictions(table, seed=seed) for name, table in baselines.items()}
+    for split, table in tables.items():
+        write_predictions(table, folder / "predictions" / f"{split}.parquet")
+    write_predictions(baselines["TF-IDF + logistic regression"], folder / "predictions" / "baselines" / "tfidf.parquet")
+    write_metrics(folder, scores)
+    write_json(
+        folder / "run.json",
+        describe_run(
+            describe_arguments(arguments),
+            {
+                "seed": seed,
+                **facts,
+                "training": trained,
+                "threshold": None if choice is None else plain_choice(choice),
+                "baselines": {
+                    name: {key: of[key].value for key in ("accuracy", "f1_macro")} for name, of in beside.items()
+                },
+            },
+        ),
+    )
+    terminal = Terminal()
+    terminal.training(trained)
+    terminal.test(test, scores["test"], beside, _notes(choice, scores["test"], folder))
+    return scores
+
+
+def training_facts(trainer: Trainer) -> dict[str, Any]:
+    """What training took, for run.json and the terminal. Call it on every process."""
+    state, args = trainer.state, trainer.args
+    seconds = sum(log["train_runtime"] for log in state.log_history if "train_runtime" in log)
+    tokens = trainer.tokens_trained()
+    best = None
+    if state.best_metric is not None:
+        best = {"step": state.best_global_step, "metric": args.metric_for_best_model, "value": state.best_metric}
+    return {
+        "steps": state.global_step,
+        "epochs": state.epoch,
+        "effective_batch": args.train_batch_size * args.gradient_accumulation_steps * args.world_size,
+        "processes": args.world_size,
+        "train_seconds": round(seconds, 3),
+        **tokens,
+        "tokens_per_second": round(tokens["real_tokens"] / seconds, 1) if seconds else 0.0,
+        "best_checkpoint": best,
+        "losses": [{"step": log["step"], "loss": float(log["loss"])} for log in state.log_history if "loss" in log],
+        "evaluations": trainer.evaluation_lines.history,
+    }
+
+
+def plain_choice(choice: ThresholdChoice) -> dict[str, Any]:
+    """The threshold's story as JSON values."""
+    return {key: None if value != value else value for key, value in asdict(choice).items()}
+
+
+def _notes(choice: ThresholdChoice | None, scores: Mapping[str, Score], folder: Path) -> list[str]:
+    notes = []
+    if choice is not None:
+        notes.append(f"threshold {choice.reason}")
+    if "f1@0.5" in scores:
+        notes.append(
+            f"F1 on test at 0.5: {with_interval(scores['f1@0.5'])}; at the threshold: {with_interval(scores['f1'])}"
+        )
+    nonfinite = next((score.reason for score in scores.values() if score.value is None), None)
+    if nonfinite:
+        notes.append(f"undefined: {nonfinite}")
+    return [*notes, f"the run is in {folder}"]

@@ -1,0 +1,135 @@
+"""Text classification (sentiment, spam): one text → one of c classes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import datasets
+import numpy as np
+from transformers import AutoModelForSequenceClassification, DataCollatorWithPadding, PreTrainedTokenizerBase
+
+from llmtune.arguments import TextClassificationArguments
+from llmtune.errors import InputError
+
+KIND = "classification"
+
+
+@dataclass(frozen=True)
+class TextClassification:
+    """What a text classifier does to rows and to logits.
+
+    Args:
+        label_names: the c classes, in the order of the logits.
+        positive_label: of two classes, the one a threshold is about.
+        max_length: tokens that a text is cut at.
+        threshold: for two classes, the positive label is predicted from this probability on.
+    """
+
+    label_names: tuple[str, ...]
+    positive_label: str
+    max_length: int
+    threshold: float = 0.5
+
+    auto_model = AutoModelForSequenceClassification
+
+    @classmethod
+    def from_arguments(cls, arguments: TextClassificationArguments, label_names: Sequence[str]) -> "TextClassification":
+        """The task of a recipe.
+
+        Raises:
+            InputError: the positive label is not a label.
+        """
+        positive = arguments.positive_label or label_names[-1]
+        if positive not in label_names:
+            raise InputError(f"--positive_label {positive!r} is not one of the labels {', '.join(label_names)}")
+        return cls(tuple(label_names), positive, arguments.max_length)
+
+    @classmethod
+    def from_config(cls, config: Any, name: str) -> "TextClassification":
+        """The task that a trained model's config describes.
+
+        Raises:
+            InputError: the config has no classes.
+        """
+        if not config.id2label or config.num_labels < 2:
+            raise InputError(f"{name}: its config names no classes (id2label); is it a text classifier?")
+        names = tuple(config.id2label[i] for i in range(config.num_labels))
+        kept = config.to_dict().get("llmtune", {})
+        limit = min(config.max_position_embeddings, TextClassificationArguments.max_length)
+        return cls(
+            names, kept.get("positive_label", names[-1]), kept.get("max_length", limit), kept.get("threshold", 0.5)
+        )
+
+    @property
+    def best_metric(self) -> str:
+        """What picks the checkpoint: F1 of the positive label, with more than two classes macro F1."""
+        return "f1" if len(self.label_names) == 2 else "f1_macro"
+
+    def head(self) -> dict[str, Any]:
+        """Config values that size and name the classification head."""
+        return {
+            "num_labels": len(self.label_names),
+            "id2label": dict(enumerate(self.label_names)),
+            "label2id": {name: i for i, name in enumerate(self.label_names)},
+            "problem_type": "single_label_classification",
+        }
+
+    def settings(self) -> dict[str, Any]:
+        """What the model's config keeps, so that prediction does what evaluation did."""
+        return {
+            "task": "text-classification",
+            "max_length": self.max_length,
+            "positive_label": self.positive_label,
+            "threshold": self.threshold,
+        }
+
+    def tokenize(self, rows: datasets.Dataset, tokenizer: PreTrainedTokenizerBase) -> tuple[datasets.Dataset, int]:
+        """Rows with `text` (and `label`) → `input_ids`, `attention_mask` (and `labels`), row for row; and how many were cut."""
+        encoded = tokenizer(list(rows["text"]), truncation=True, max_length=self.max_length, return_token_type_ids=False)
+        columns: dict[str, Any] = {"input_ids": encoded["input_ids"], "attention_mask": encoded["attention_mask"]}
+        if "label" in rows.column_names:
+            ids = {name: i for i, name in enumerate(self.label_names)}
+            columns["labels"] = [ids[label] for label in rows["label"]]
+        truncated = sum(bool(encoding.overflowing) for encoding in encoded.encodings)
+        return datasets.Dataset.from_dict(columns), truncated
+
+    def collator(self, tokenizer: PreTrainedTokenizerBase) -> DataCollatorWithPadding:
+        """Pads each micro-batch to its longest row."""
+        return DataCollatorWithPadding(tokenizer)
+
+    def probabilities(self, logits: np.ndarray) -> np.ndarray:
+        """Softmax in float64, shape (n, c); NaN where a logit is not finite."""
+        logits = np.asarray(logits, dtype=np.float64)
+        finite = np.isfinite(logits).all(axis=1, keepdims=True)
+        shifted = np.where(finite, logits - np.where(finite, logits, 0).max(axis=1, keepdims=True), np.nan)
+        exponents = np.exp(shifted)
+        return exponents / exponents.sum(axis=1, keepdims=True)
+
+    def decide(self, probabilities: np.ndarray) -> list[str]:
+        """The predicted label of each row: arg-max, and for two classes the threshold. A row of NaN gets the first label,
+        and is counted by the metrics as not finite.
+        """
+        if len(self.label_names) == 2:
+            positive = self.label_names.index(self.positive_label)
+            chosen = np.where(probabilities[:, positive] >= self.threshold, positive, 1 - positive)
+        else:
+            chosen = np.nan_to_num(probabilities, nan=-1.0).argmax(axis=1)
+        return [self.label_names[i] for i in chosen]
+
+    def columns(self, logits: np.ndarray, rows: datasets.Dataset) -> dict[str, Any]:
+        """The columns of the predictions table, row for row."""
+        probabilities = self.probabilities(logits)
+        columns: dict[str, Any] = {"prediction": self.decide(probabilities), "probabilities": list(probabilities)}
+        if "label" in rows.column_names:
+            columns = {"reference": list(rows["label"]), **columns}
+        return columns
+
+
+def tokenize_splits(
+    task: TextClassification, splits: Mapping[str, datasets.Dataset] | Any, tokenizer: PreTrainedTokenizerBase
+) -> tuple[dict[str, datasets.Dataset], dict[str, int]]:
+    """Train, validation and test as model inputs, and of each how many rows were cut at `max_length`."""
+    tokens, truncated = {}, {}
+    for split in ("train", "validation", "test"):
+        tokens[split], truncated[split] = task.tokenize(splits[split], tokenizer)
+    return tokens, truncated

@@ -1,0 +1,1 @@
+"""What the stock Trainer lacks: an exact weighted loss, batches by length, threads, lines a person can read."""

@@ -1,0 +1,107 @@
+"""The one loss of training: summed over the items of a micro-batch, divided by the items of the whole effective batch.
+
+The stock Trainer inflates loss and gradient of BERT, Llama, T5 … heads by world size and accumulation steps
+(transformers#47688), because their own mean is taken over a micro-batch. Divided by `num_items_in_batch`, which the Trainer
+counts over all micro-batches and processes of an update, the loss and its gradient are those of the whole batch.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from llmtune.errors import InputError
+
+LOSSES = ("cross_entropy", "focal")
+IGNORED = -100  # label of padding, of word pieces after the first, of filler rows
+
+
+@dataclass(frozen=True)
+class ClassificationLoss:
+    """Cross entropy or focal loss of sequence and token heads, for the Trainer's `compute_loss_func`.
+
+    Args:
+        kind: cross_entropy, or focal: (1 - p)^gamma x cross entropy, p the probability of the reference (Lin et al. 2017).
+        class_weights: c factors in label order, or None. The sum is divided by the number of items, not by the sum of
+            weights, so that an item's weight does not depend on which others share its batch.
+        gamma: of the focal loss.
+        label_smoothing: share of the target spread over all classes (Szegedy et al. 2016), as in torch's cross_entropy.
+    """
+
+    kind: str = "cross_entropy"
+    class_weights: tuple[float, ...] | None = None
+    gamma: float = 2.0
+    label_smoothing: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.kind not in LOSSES:
+            raise InputError(f"--loss {self.kind!r} is not one of {', '.join(LOSSES)}")
+        if self.kind == "focal" and self.label_smoothing:
+            raise InputError("--loss focal and --label_smoothing_factor exclude each other; leave one out")
+        if self.gamma < 0:
+            raise InputError(f"--focal_gamma {self.gamma} is below 0; 2.0 is the paper's choice")
+
+    def __call__(
+        self, outputs: Any, labels: torch.Tensor, num_items_in_batch: torch.Tensor | int | None = None
+    ) -> torch.Tensor:
+        """The loss in nats an item, a scalar.
+
+        Args:
+            outputs: with `logits` of shape (..., c).
+            labels: of shape (...), -100 where an item does not count.
+            num_items_in_batch: items of the effective batch; None counts those of `labels`.
+        """
+        # float32: in bfloat16 a sum over many items loses digits.
+        logits = outputs["logits"].float().flatten(0, -2)
+        labels = labels.flatten()
+        weights = None if self.class_weights is None else logits.new_tensor(self.class_weights)
+        if self.kind == "cross_entropy":
+            total = functional.cross_entropy(
+                logits, labels, weights, ignore_index=IGNORED, reduction="sum", label_smoothing=self.label_smoothing
+            )
+        else:
+            nats = functional.cross_entropy(logits, labels, ignore_index=IGNORED, reduction="none")
+            each = (-torch.expm1(-nats)).pow(self.gamma) * nats
+            total = (each if weights is None else each * weights[labels.clamp(min=0)]).sum()
+        items = (labels != IGNORED).sum() if num_items_in_batch is None else num_items_in_batch
+        return total / items
+
+
+def read_class_weights(
+    text: str, label_ids: Sequence[int] | np.ndarray, label_names: Sequence[str]
+) -> tuple[float, ...] | None:
+    """`--class_weights` as c factors in label order.
+
+    Args:
+        text: none, balanced (rows / (classes x rows of the class), as in scikit-learn), or a,b,… in label order.
+        label_ids: the labels of train, shape (n,), every class present.
+        label_names: the c classes.
+
+    Raises:
+        InputError: another word, another number of weights, or a weight that is not above 0.
+    """
+    if text == "none":
+        return None
+    if text == "balanced":
+        counts = np.bincount(np.asarray(label_ids), minlength=len(label_names))
+        return tuple((counts.sum() / (len(label_names) * counts)).tolist())
+    try:
+        weights = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise InputError(f"--class_weights {text!r}: expected none, balanced, or one number a class as a,b,…") from None
+    if len(weights) != len(label_names) or min(weights) <= 0:
+        raise InputError(
+            f"--class_weights {text!r}: expected {len(label_names)} numbers above 0, in the order {', '.join(label_names)}"
+        )
+    return weights
+
+
+def classification_loss(
+    task: Any, training: Any, label_ids: Sequence[int] | np.ndarray, label_names: Sequence[str]
+) -> ClassificationLoss:
+    """The loss that the arguments ask for: --loss, --focal_gamma, --class_weights, --label_smoothing_factor."""
+    weights = read_class_weights(task.class_weights, label_ids, label_names)
+    return ClassificationLoss(task.loss, weights, task.focal_gamma, training.label_smoothing_factor)

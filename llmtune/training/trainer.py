@@ -1,0 +1,100 @@
+"""The HF Trainer with what it lacks: batches by length, predictions in file order, evaluation in full precision."""
+
+import contextlib
+from typing import Any
+
+import datasets
+import numpy as np
+import torch
+import transformers
+from torch.utils.data import DataLoader
+from transformers.trainer_utils import PredictionOutput
+
+from llmtune.training.callbacks import EvaluationLines
+from llmtune.training.batching import EffectiveBatchSampler, LongestFirstSampler, input_lengths, with_filler
+
+
+class Trainer(transformers.Trainer):
+    """transformers.Trainer, changed in four places that its own hooks allow.
+
+    Training batches are cut by length inside a random effective batch (`--train_sampling_strategy batch_rebalance`) and
+    hold every row once, on any number of processes. Evaluation runs longest row first. `predict` returns the rows in the
+    order of the data set. bfloat16 on a CPU is for training only.
+    """
+
+    def __init__(self, *args: Any, evaluation_lines: EvaluationLines | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.real_tokens = torch.zeros((), dtype=torch.long, device=self.args.device)
+        self.padded_tokens = 0
+        for stock in (transformers.ProgressCallback, transformers.PrinterCallback):
+            self.remove_callback(stock)
+        self.evaluation_lines = evaluation_lines or EvaluationLines()
+        self.add_callback(self.evaluation_lines)
+        if self.args.early_stopping_patience:
+            self.add_callback(transformers.EarlyStoppingCallback(self.args.early_stopping_patience))
+
+    def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
+        """The stock step; counts real and padded tokens on the way."""
+        self.real_tokens += inputs["attention_mask"].sum()
+        self.padded_tokens += inputs["attention_mask"].numel()
+        return super().training_step(model, inputs, num_items_in_batch)
+
+    def tokens_trained(self) -> dict[str, int]:
+        """Real and padded tokens that training has computed, over all processes. Call it on every process."""
+        padded = torch.tensor(self.padded_tokens, device=self.args.device)
+        real, padded = (int(self.accelerator.reduce(count)) for count in (self.real_tokens, padded))
+        return {"real_tokens": real, "padded_tokens": padded}
+
+    def get_train_dataloader(self) -> DataLoader:
+        """The stock loader, over the rows and, where the sampler asks for it, the filler row."""
+        if self.args.train_sampling_strategy != "batch_rebalance":
+            return super().get_train_dataloader()
+        needs_filler = self._get_train_sampler(self.train_dataset).needs_filler
+        return self._get_dataloader(
+            dataset=with_filler(self.train_dataset) if needs_filler else self.train_dataset,
+            description="Training",
+            batch_size=self._train_batch_size,
+            sampler_fn=self._get_train_sampler,
+            is_training=True,
+        )
+
+    def _get_train_sampler(self, train_dataset: datasets.Dataset | None = None) -> Any:
+        if self.args.train_sampling_strategy != "batch_rebalance":
+            return super()._get_train_sampler(train_dataset)
+        return EffectiveBatchSampler(
+            input_lengths(self.train_dataset),
+            micro_batch=self._train_batch_size,
+            accumulation=self.args.gradient_accumulation_steps,
+            processes=self.args.world_size,
+            rank=self.args.process_index,
+            seed=self.args.seed if self.args.data_seed is None else self.args.data_seed,
+        )
+
+    def _get_eval_sampler(self, eval_dataset: datasets.Dataset) -> LongestFirstSampler:
+        return LongestFirstSampler(eval_dataset)
+
+    def predict(
+        self, test_dataset: datasets.Dataset, ignore_keys: list[str] | None = None, metric_key_prefix: str = "test"
+    ) -> PredictionOutput:
+        """As transformers.Trainer.predict, each row once and in the order of the data set."""
+        output = super().predict(test_dataset, ignore_keys, metric_key_prefix)
+        order = LongestFirstSampler(test_dataset).order
+        back = np.argsort(order)
+
+        def restored(rows: Any) -> Any:
+            if isinstance(rows, tuple):
+                return tuple(restored(part) for part in rows)
+            if rows is None:
+                return None
+            assert len(rows) == len(order), f"{len(rows)} predictions for {len(order)} rows"
+            return rows[back]
+
+        return PredictionOutput(restored(output.predictions), restored(output.label_ids), output.metrics)
+
+    def autocast_smart_context_manager(
+        self, cache_enabled: bool | None = True
+    ) -> contextlib.AbstractContextManager[Any]:
+        """Around a forward pass: bfloat16 in training on a CPU that does it well, float32 in evaluation there."""
+        if self.args.cpu_autocast and self.model.training:
+            return torch.autocast("cpu", dtype=torch.bfloat16, cache_enabled=bool(cache_enabled))
+        return contextlib.nullcontext()
