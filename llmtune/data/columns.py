@@ -3,7 +3,6 @@
 import difflib
 import math
 import unicodedata
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -104,8 +103,7 @@ def check_labels(
     rows: Rows, labels: Sequence[str], label_names: Sequence[str], *, label_column: str, known_to: str = "train"
 ) -> None:
     """Raises `InputError` on rows whose label is not among `label_names`, the classes of `known_to`."""
-    counts = Counter(labels)
-    unknown = {label: closest(label, label_names) for label in counts if label not in label_names}
+    unknown = {label: closest(label, label_names) for label in set(labels) if label not in label_names}
     problems = Problems(rows.source)
     for row, label in enumerate(labels):
         if label in unknown:
@@ -115,7 +113,7 @@ def check_labels(
                 finding += f", did you mean {nearest!r}?"
                 remedy = "mend the label"
             else:
-                remedy = f"mend the label, or train on rows of class {shown(label)} too ({counts[label]:,} rows here)"
+                remedy = "mend the label, or train on rows of that class too"
             problems.add(row, rows.place(row), finding, remedy=remedy)
     problems.stop()
 

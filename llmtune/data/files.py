@@ -199,20 +199,20 @@ def _read_txt(source: str, content: bytes) -> Rows:
 
 def _read_jsonl(source: str, content: bytes) -> Rows:
     problems = Problems(source)
+    remedy = 'write one object a line, as {"text": "…"}; a file that is one JSON list must end in .json'
     records: list[dict[str, Any]] = []
     for row, line in enumerate(_lines(_text(source, content).rstrip())):
         try:
             record = json.loads(line)
+        except json.JSONDecodeError as error:
+            finding = f"not JSON: {error.msg} at column {error.colno}" if line.strip() else "a blank line"
+            problems.add(row, f"line {row + 1}", finding, remedy=remedy)
         except (ValueError, RecursionError) as error:
-            finding = f"not JSON ({error})" if line.strip() else "a blank line"
-            problems.add(row, f"line {row + 1}", finding, remedy="write one JSON object a line")
-            continue
-        if not isinstance(record, dict):
-            found = f"found {shown(record)}, expected an object"
-            remedy = 'write one object a line, as {"text": "…"}; a file that is one JSON list must end in .json'
-            problems.add(row, f"line {row + 1}", found, remedy=remedy)
-            continue
-        records.append(record)
+            problems.add(row, f"line {row + 1}", f"not readable JSON: {error}", remedy=remedy)
+        else:
+            if not isinstance(record, dict):
+                problems.add(row, f"line {row + 1}", f"found {shown(record)}, expected an object", remedy=remedy)
+            records.append(record)
     problems.stop()
     return Rows(source, _columns(records), unit="line")
 
