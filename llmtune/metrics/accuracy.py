@@ -2,9 +2,11 @@
 
 import numpy as np
 
-from llmtune.metrics.parts.base import Metric, Setting, ratio
+from llmtune.metrics.parts.base import Metric, Sample, Setting, ratio
 from llmtune.metrics.parts.confusion import ConfusionCounts, binary_options
 from llmtune.statistics import Interval, wilson_interval
+
+KINDS = ("classification",)
 
 
 def score(matrices: np.ndarray) -> np.ndarray:
@@ -12,10 +14,9 @@ def score(matrices: np.ndarray) -> np.ndarray:
     return ratio(np.trace(matrices, axis1=1, axis2=2), matrices.sum(axis=(1, 2)))
 
 
-def interval(statistics: np.ndarray, seed: int) -> Interval:
+def interval(sample: Sample) -> Interval:
     """Wilson's."""
-    matrix = statistics.sum(axis=0)
-    return wilson_interval(int(np.trace(matrix)), int(matrix.sum()))
+    return wilson_interval(int(np.trace(sample.total)), int(sample.total.sum()))
 
 
 def undefined(matrix: np.ndarray) -> str | None:

@@ -5,9 +5,11 @@ A model without skill scores the share of positives, so read it beside that shar
 
 import numpy as np
 
-from llmtune.metrics.parts.base import Metric, Setting, too_few
+from llmtune.metrics.parts.base import Metric, Sample, Setting, too_few
 from llmtune.metrics.parts.ranks import RankedRows
 from llmtune.statistics import Interval, logit_interval
+
+KINDS = ("classification",)
 
 
 def thresholds(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -29,8 +31,9 @@ def score(batches: np.ndarray) -> np.ndarray:
     return scores
 
 
-def interval(rows: np.ndarray, seed: int) -> Interval:
+def interval(sample: Sample) -> Interval:
     """Infinitesimal jackknife (Efron 1982): what one more of each row would change; on the logit scale."""
+    rows = sample.statistics
     positives = int(rows[:, 1].sum())
     few = too_few(positives, "positive rows") or too_few(len(rows) - positives, "negative rows")
     if few:

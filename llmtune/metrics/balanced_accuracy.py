@@ -6,6 +6,8 @@ from llmtune.metrics.parts.base import Metric, Setting, ratio
 from llmtune.metrics.parts.confusion import ConfusionCounts, binary_options, resampled
 from llmtune.metrics.recall import RECALL, referenced
 
+KINDS = ("classification",)
+
 
 def score(matrices: np.ndarray) -> np.ndarray:
     """Mean over classes with rows (as sklearn, which leaves out the others), (B, c, c) → (B,)."""

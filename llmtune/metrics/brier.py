@@ -7,6 +7,8 @@ import numpy as np
 from llmtune.metrics.parts import moments
 from llmtune.metrics.parts.base import Columns, Metric, Setting
 
+KINDS = ("classification",)
+
 
 @dataclass(frozen=True)
 class SquaredErrors:

@@ -5,6 +5,8 @@ import numpy as np
 from llmtune.metrics.parts.base import Metric, Setting, ratio
 from llmtune.metrics.parts.confusion import ConfusionCounts, binary_options, resampled
 
+KINDS = ("classification",)
+
 
 def score(matrices: np.ndarray) -> np.ndarray:
     """(B, c, c) → (B,); 0 where chance alone agrees on every row."""

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from llmtune.metrics.parts.base import Columns, Metric, Setting, ratio
+from llmtune.metrics.parts.base import Columns, Metric, Sample, Setting, ratio
 from llmtune.statistics import Interval
+
+KINDS = ("classification",)
 
 BINS = 15
 
@@ -66,9 +68,9 @@ def null_distribution(
     return ratio(np.abs(hits - expected).sum(axis=1), np.full(resamples, sizes.sum()))
 
 
-def no_interval(statistics: np.ndarray, seed: int) -> Interval:
+def no_interval(sample: Sample) -> Interval:
     """None is given: the resampled ECE is biased again, so no bootstrap covers; its null value stands beside it."""
-    n = int(statistics[..., 0].sum())
+    n = int(sample.total[:, 0].sum())
     return Interval(None, None, f"ECE is biased upwards by chance (n={n}); compare it with its null value")
 
 

@@ -7,6 +7,8 @@ from llmtune.metrics.f_beta import f_ratio
 from llmtune.metrics.parts.averages import averaged
 from llmtune.metrics.parts.base import Metric, Setting
 
+KINDS = ("classification",)
+
 F1 = f_ratio(1)
 
 

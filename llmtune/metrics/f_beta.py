@@ -7,6 +7,8 @@ from llmtune.metrics.parts.base import Metric, Setting
 from llmtune.metrics.precision import hits, predicted
 from llmtune.metrics.recall import referenced
 
+KINDS = ("classification",)
+
 
 def f_ratio(beta: float) -> ClassRatio:
     """F-beta of each class as a ratio of counts. It is no proportion of rows: its interval is a bootstrap's."""

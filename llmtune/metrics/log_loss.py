@@ -7,6 +7,8 @@ import numpy as np
 from llmtune.metrics.parts import moments
 from llmtune.metrics.parts.base import Columns, Metric, Setting
 
+KINDS = ("classification",)
+
 
 def statistics(columns: Columns) -> np.ndarray:
     """Power sums of the rows' losses. Probabilities are clipped to [eps, 1 - eps] of float64, as sklearn does."""

@@ -5,6 +5,8 @@ import numpy as np
 from llmtune.metrics.parts.base import Metric, Setting, ratio
 from llmtune.metrics.parts.confusion import ConfusionCounts, binary_options, resampled
 
+KINDS = ("classification",)
+
 
 def score(matrices: np.ndarray) -> np.ndarray:
     """Covariance of reference and prediction over the product of their deviations, (B, c, c) → (B,)."""

@@ -5,6 +5,8 @@ import numpy as np
 from llmtune.metrics.parts.averages import ClassRatio, averaged
 from llmtune.metrics.parts.base import Metric, Setting
 
+KINDS = ("classification",)
+
 
 def hits(matrices: np.ndarray) -> np.ndarray:
     """True positives of each class, (B, c, c) → (B, c)."""

@@ -6,6 +6,8 @@ from llmtune.metrics.parts.averages import ClassRatio, averaged
 from llmtune.metrics.parts.base import Metric, Setting
 from llmtune.metrics.precision import hits
 
+KINDS = ("classification",)
+
 
 def referenced(matrices: np.ndarray) -> np.ndarray:
     """Rows of each class, (B, c, c) → (B, c)."""

@@ -5,9 +5,11 @@ Blind to how rare the class is: below 10 % positives read average precision besi
 
 import numpy as np
 
-from llmtune.metrics.parts.base import Metric, Setting, too_few
+from llmtune.metrics.parts.base import Metric, Sample, Setting, too_few
 from llmtune.metrics.parts.ranks import RankedRows, split
 from llmtune.statistics import Interval, logit_interval
+
+KINDS = ("classification",)
 
 
 def placements(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -27,8 +29,9 @@ def score(batches: np.ndarray) -> np.ndarray:
     return scores
 
 
-def interval(rows: np.ndarray, seed: int) -> Interval:
+def interval(sample: Sample) -> Interval:
     """DeLong's (1988) variance from the placements, on the logit scale."""
+    rows = sample.statistics
     positives = int(rows[:, 1].sum())
     few = too_few(positives, "positive rows") or too_few(len(rows) - positives, "negative rows")
     if few:

@@ -1,4 +1,4 @@
-"""Finds metrics by name. Every plain module in `llmtune/metrics/` is a metric: it defines `metrics(setting)`."""
+"""Finds metrics by name. Every plain module in `llmtune/metrics/` is a metric: with `KINDS` and `metrics(setting)`."""
 
 import importlib
 import pkgutil
@@ -39,13 +39,15 @@ def module_names() -> list[str]:
 def metrics_of(module_name: str, setting: Setting) -> list[Metric]:
     """What a metric module offers for this setting; nothing where it is made for another kind."""
     module = importlib.import_module(f"llmtune.metrics.{module_name}")
-    offered: list[Metric] = module.metrics(setting)
+    offered: list[Metric] = module.metrics(setting) if setting.kind in module.KINDS else []
     return offered
 
 
 def reported_metrics(setting: Setting) -> list[Metric]:
     """The metrics of a kind that a report holds, in its order."""
-    return [metric for module_name in REPORTED[setting.kind] for metric in metrics_of(module_name, setting)]
+    left_out = {"ter"} if setting.options.get("long") else set()
+    asked = [module_name for module_name in REPORTED[setting.kind] if module_name not in left_out]
+    return [metric for module_name in asked for metric in metrics_of(module_name, setting)]
 
 
 def named_metrics(name: str, setting: Setting) -> list[Metric]:

@@ -8,18 +8,18 @@ import numpy as np
 
 from llmtune.metrics.hub.find import named_metrics, reported_metrics, with_named
 from llmtune.metrics.hub.foreign import foreign_values, load_foreign
-from llmtune.metrics.hub.rows import rows_of, setting_of
-from llmtune.metrics.parts.base import Columns, Metric, Score, Setting, score_metric
+from llmtune.metrics.hub.rows import read_rows
+from llmtune.metrics.parts.base import Columns, Metric, Sample, Score, Setting, score_metric
 from llmtune.predictions import Predictions
 
 
 def available_metrics(predictions: Predictions, *, metrics: Sequence[str] = ()) -> dict[str, Metric]:
     """Our metrics that this table's columns allow, by name: their direction, range, unit, statistics and score."""
-    setting = setting_of(predictions)
+    setting, columns, _ = read_rows(predictions)
     found = reported_metrics(setting)
     for name in metrics:
         found = with_named(found, named_metrics(name, setting))
-    return {metric.name: metric for metric in found if set(metric.needs) <= set(rows_of(predictions)[0])}
+    return {metric.name: metric for metric in found if set(metric.needs) <= set(columns)}
 
 
 def score_predictions(predictions: Predictions, *, metrics: Sequence[str] = (), seed: int = 0) -> dict[str, Score]:
@@ -33,8 +33,7 @@ def score_predictions(predictions: Predictions, *, metrics: Sequence[str] = (), 
     Raises:
         ValueError: an unknown metric.
     """
-    setting = setting_of(predictions)
-    columns, flaws = rows_of(predictions)
+    setting, columns, flaws = read_rows(predictions)
     found = reported_metrics(setting)
     foreign = []
     for name in metrics:
@@ -55,7 +54,7 @@ def score_predictions(predictions: Predictions, *, metrics: Sequence[str] = (), 
 
 def _scores(found: Sequence[Metric], columns: Columns, flaws: dict[str, str], seed: int) -> dict[str, Score]:
     n = len(next(iter(columns.values())))
-    shared: dict[Callable[[Columns], np.ndarray], np.ndarray] = {}
+    shared: dict[Callable[[Columns], np.ndarray], Sample] = {}
     scores = {}
     for metric in found:
         if not set(metric.needs) <= set(columns):
@@ -65,8 +64,8 @@ def _scores(found: Sequence[Metric], columns: Columns, flaws: dict[str, str], se
             scores[metric.name] = Score(None, None, None, n, f"{metric.signature}|ci:95|seed:{seed}", reasons[0])
             continue
         if metric.statistics not in shared:
-            shared[metric.statistics] = metric.statistics(columns)
-        scores[metric.name] = score_metric(metric, shared[metric.statistics], n=n, seed=seed)
+            shared[metric.statistics] = Sample(metric.statistics(columns), seed)
+        scores[metric.name] = score_metric(metric, shared[metric.statistics], n=n)
     return scores
 
 

@@ -38,7 +38,7 @@ class MetricHub:
         self._metrics: list[Metric] | None = None
         self._sums: dict[Callable[[Columns], np.ndarray], list[np.ndarray]] = {}
         self._kept: list[Columns] = []
-        self._flawed_rows = 0
+        self._nonfinite = 0
 
     def preprocess_logits_for_metrics(self, logits: Any, labels: Any) -> Any:
         """Reduces a batch on its device, before anything is gathered or kept; of a tuple its first."""
@@ -58,10 +58,11 @@ class MetricHub:
         return values
 
     def _add(self, predictions: Any, labels: Any) -> None:
-        columns, flawed_rows = self._adapter.columns(predictions, labels)
-        self._flawed_rows += flawed_rows
+        batch = self._adapter.batch(predictions, labels)
+        columns = batch.columns
+        self._nonfinite += batch.nonfinite
         if self._metrics is None:
-            self._metrics = self._chosen(self._adapter.setting(), columns)
+            self._metrics = self._chosen(batch.setting, columns)
         done = set()
         for metric in self._metrics:
             if metric.statistics in done:
@@ -87,7 +88,7 @@ class MetricHub:
     def _values(self) -> dict[str, float]:
         values: dict[str, float] = {}
         for metric in self._metrics or []:
-            if self._flawed_rows and set(metric.needs) & set(self._adapter.flawed_columns):
+            if self._nonfinite and set(metric.needs) & set(self._adapter.nonfinite_columns):
                 continue
             value = metric.value(metric.gathered(np.concatenate(self._sums[metric.statistics])))
             if value is not None:
@@ -98,7 +99,7 @@ class MetricHub:
             predictions = [row for columns in self._kept for row in columns["prediction"]]
             references = [row for columns in self._kept for row in columns["reference"]]
             values |= foreign_values(foreign, predictions, references)
-        values["nonfinite_rows"] = float(self._flawed_rows)
+        values["nonfinite_rows"] = float(self._nonfinite)
         return values
 
 

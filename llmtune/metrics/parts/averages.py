@@ -10,7 +10,7 @@ from functools import partial
 
 import numpy as np
 
-from llmtune.metrics.parts.base import Metric, Setting, ratio
+from llmtune.metrics.parts.base import Metric, Sample, Setting, ratio
 from llmtune.metrics.parts.confusion import (
     ConfusionCounts,
     binary_options,
@@ -124,20 +124,25 @@ def averaged(ratio_of: ClassRatio, setting: Setting) -> list[Metric]:
     return found + [one_class(f"{ratio_of.name}[{names[label]}]", "class", label) for label in every]
 
 
-def _micro_interval(statistics: np.ndarray, seed: int) -> Interval:
-    matrix = statistics.sum(axis=0)
-    return wilson_interval(int(np.trace(matrix)), int(matrix.sum()))
+def _micro_interval(sample: Sample) -> Interval:
+    return wilson_interval(int(np.trace(sample.total)), int(sample.total.sum()))
 
 
-def _class_interval(
-    statistics: np.ndarray, seed: int, *, ratio_of: ClassRatio, setting: Setting, label: int
-) -> Interval:
+def _class_interval(sample: Sample, *, ratio_of: ClassRatio, setting: Setting, label: int) -> Interval:
     """Wilson for a proportion; else BCa over the four counts of the class against the rest."""
-    matrix = statistics.sum(axis=0)
+    matrix = sample.total
     if ratio_of.proportion:
         hits, trials = ratio_of.numerator(matrix[None])[0, label], ratio_of.denominator(matrix[None])[0, label]
         return wilson_interval(int(hits), int(trials))
     few = rows_of_each(matrix, setting, [label])
     if few:
         return few
-    return multinomial_bootstrap(one_against_rest(matrix, label), partial(ratio_of.of_class, label=1), seed=seed)
+    of_class = partial(ratio_of.of_class, label=1)
+    interval = multinomial_bootstrap(one_against_rest(matrix, label), of_class, seed=sample.seed)
+    hits, errors = matrix[label, label], matrix[label].sum() + matrix[:, label].sum() - 2 * matrix[label, label]
+    if interval.low is None and ratio_of.name == "f1":
+        # All right or all wrong: no resample differs. F1 is 2 j / (1 + j) of the proportion j = tp / (tp + fp + fn).
+        jaccard = wilson_interval(int(hits), int(hits + errors))
+        low, high = (2 * end / (1 + end) for end in (jaccard.low or 0.0, jaccard.high or 0.0))
+        return Interval(low, high)
+    return interval

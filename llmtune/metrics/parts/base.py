@@ -6,11 +6,12 @@ Letters: n rows, u units (a row, or 1 where the statistics are already summed), 
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from llmtune.statistics import Interval
+from llmtune.statistics import Interval, Statistic, interval_of_sums, resampled_sums
 
 Columns = Mapping[str, Any]
 EVIDENCE_FLOOR = 30  # examples of a class; at 10 positives a bootstrap interval covers 69 % instead of 95 %
@@ -60,6 +61,38 @@ class Setting:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
+class Sample:
+    """The statistics (u, …) of all rows, resampled at most once for all metrics that share them."""
+
+    def __init__(self, statistics: np.ndarray, seed: int) -> None:
+        self.statistics = statistics
+        self.seed = seed
+
+    @cached_property
+    def total(self) -> np.ndarray:
+        """Summed over units, shape (…)."""
+        return self.statistics.sum(axis=0)
+
+    @cached_property
+    def resampled(self) -> np.ndarray:
+        """Sums over units drawn with replacement, (B, …)."""
+        units = len(self.statistics)
+        sums = resampled_sums(self.statistics.reshape(units, -1), seed=self.seed)
+        return sums.reshape(-1, *self.statistics.shape[1:])
+
+    def bootstrap(self, score: Statistic) -> Interval:
+        """BCa over units, of a score that reads sums (B, …)."""
+        shape = self.statistics.shape[1:]
+
+        def of_flat(sums: np.ndarray) -> np.ndarray:
+            return score(sums.reshape(-1, *shape))
+
+        units = len(self.statistics)
+        return interval_of_sums(
+            self.statistics.reshape(units, -1), self.resampled.reshape(-1, int(np.prod(shape))), of_flat
+        )
+
+
 def always_defined(sums: np.ndarray) -> str | None:
     """Of a metric that has a value for whatever rows."""
     return None
@@ -73,7 +106,7 @@ class Metric:
         name: the key in `metrics.json`.
         statistics: columns of a batch → array (u, …). Over batches they add up: summed over u they give the score.
         score: sums of shape (B, …) → scores (B,), the reference library's value where the metric is undefined.
-        interval: statistics (u, …) of all rows and a seed → 95 % interval.
+        interval: statistics of all rows, with a seed → 95 % interval.
         signature: settings, `key:value` joined by `|`.
         range: least and greatest possible value.
         needs: columns read; the metric is absent from a table that has them not.
@@ -86,7 +119,7 @@ class Metric:
     name: str
     statistics: Callable[[Columns], np.ndarray]
     score: Callable[[np.ndarray], np.ndarray]
-    interval: Callable[[np.ndarray, int], Interval]
+    interval: Callable[[Sample], Interval]
     signature: str
     range: tuple[float, float]
     needs: tuple[str, ...] = ("reference", "prediction")
@@ -105,17 +138,17 @@ class Metric:
         return value if math.isfinite(value) else None
 
 
-def score_metric(metric: Metric, statistics: np.ndarray, *, n: int, seed: int) -> Score:
-    """Value and interval from the statistics (u, …) of all rows; an undefined metric gets the reason instead."""
-    signature = f"{metric.signature}|ci:95|seed:{seed}"
-    gathered = metric.gathered(statistics)
+def score_metric(metric: Metric, sample: Sample, *, n: int) -> Score:
+    """Value and interval from the statistics of all rows; an undefined metric gets the reason instead."""
+    signature = f"{metric.signature}|ci:95|seed:{sample.seed}"
+    gathered = metric.gathered(sample.statistics)
     value = metric.value(gathered)
     reason = metric.undefined(gathered)
     if reason is None and value is None:
         reason = "no rows to score"
     if reason is not None:
         return Score(value, None, None, n, signature, reason)
-    interval = metric.interval(statistics, seed)
+    interval = metric.interval(sample)
     low, high = (None if end is None else float(end) for end in interval[:2])
     return Score(value, low, high, n, signature, interval.reason)
 

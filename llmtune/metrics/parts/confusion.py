@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from llmtune.metrics.parts.base import Columns, Setting, too_few
+from llmtune.metrics.parts.base import Columns, Sample, Setting, too_few
 from llmtune.statistics import Interval, Statistic, multinomial_bootstrap
 
 
@@ -72,12 +72,12 @@ def rows_of_each(matrix: np.ndarray, setting: Setting, labels: range | list[int]
     return too_few(support[rarest], f"rows of {setting.label_names[rarest]!r}")
 
 
-def resampled(setting: Setting, score: Statistic, *, all_classes: bool) -> Callable[[np.ndarray, int], Interval]:
+def resampled(setting: Setting, score: Statistic, *, all_classes: bool) -> Callable[[Sample], Interval]:
     """Interval of a score of the whole matrix: BCa, above the evidence floor in every class (or each that occurs)."""
 
-    def interval(statistics: np.ndarray, seed: int) -> Interval:
-        matrix = statistics.sum(axis=0)
+    def interval(sample: Sample) -> Interval:
+        matrix = sample.total
         labels = [label for label in range(len(matrix)) if all_classes or matrix[label].sum()]
-        return rows_of_each(matrix, setting, labels) or multinomial_bootstrap(matrix, score, seed=seed)
+        return rows_of_each(matrix, setting, labels) or multinomial_bootstrap(matrix, score, seed=sample.seed)
 
     return interval

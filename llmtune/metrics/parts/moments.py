@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from llmtune.metrics.parts.base import ratio, too_few
+from llmtune.metrics.parts.base import Sample, ratio, too_few
 from llmtune.statistics import Interval, mean_interval
 
 
@@ -17,9 +17,9 @@ def mean(sums: np.ndarray) -> np.ndarray:
     return ratio(sums[:, 1], sums[:, 0])
 
 
-def interval(statistics: np.ndarray, seed: int) -> Interval:
+def interval(sample: Sample) -> Interval:
     """Student's t, corrected for skewness."""
-    n, total, squares, cubes = statistics.sum(axis=0)
+    n, total, squares, cubes = sample.total
     return too_few(n, "rows") or mean_interval(n, total, squares, cubes)
 
 

@@ -1,0 +1,70 @@
+"""Exact match by SQuAD's rules: share of answers equal to one of the references, folded, in percent.
+
+Folded: lower case, without punctuation and the articles a, an, the; runs of space are one.
+"""
+
+import re
+import string
+from collections.abc import Callable
+
+import numpy as np
+
+from llmtune.metrics.parts.base import Columns, Metric, Sample, Setting, ratio
+from llmtune.statistics import Interval, wilson_interval
+
+KINDS = ("question-answering", "text-generation")
+ARTICLES = re.compile(r"\b(a|an|the)\b")
+PUNCTUATION = str.maketrans("", "", string.punctuation)
+
+
+def folded(answer: str) -> str:
+    """SQuAD's `normalize_answer`.
+
+    >>> folded("The Eiffel  Tower!")
+    'eiffel tower'
+    """
+    return " ".join(ARTICLES.sub(" ", answer.lower().translate(PUNCTUATION)).split())
+
+
+def best_of(columns: Columns, score: Callable[[str, str], float]) -> list[float]:
+    """For each row the best score (prediction, reference) over its references; none is the empty answer."""
+    rows = zip(columns["prediction"], columns["reference"], strict=True)
+    return [max(score(prediction, reference) for reference in references or [""]) for prediction, references in rows]
+
+
+def statistics(columns: Columns) -> np.ndarray:
+    """Whether each row matches, and 1: shape (n, 2)."""
+    found = best_of(columns, lambda prediction, reference: float(folded(prediction) == folded(reference)))
+    return np.stack([found, np.ones(len(found))], axis=1)
+
+
+def score(sums: np.ndarray) -> np.ndarray:
+    """(B, 2) → (B,)."""
+    return 100 * ratio(sums[:, 0], sums[:, 1])
+
+
+def interval(sample: Sample) -> Interval:
+    """Wilson's, in percent."""
+    low, high, reason = wilson_interval(int(sample.total[0]), int(sample.total[1]))
+    return Interval(None if low is None else 100 * low, None if high is None else 100 * high, reason)
+
+
+def undefined(sums: np.ndarray) -> str | None:
+    """Without rows."""
+    return None if sums[1] else "no rows to score"
+
+
+def metrics(setting: Setting) -> list[Metric]:
+    """`exact_match`."""
+    return [
+        Metric(
+            name="exact_match",
+            statistics=statistics,
+            score=score,
+            interval=interval,
+            signature="rules:squad|references:best",
+            range=(0.0, 100.0),
+            undefined=undefined,
+            unit="percent",
+        )
+    ]

@@ -1,0 +1,38 @@
+"""Length ratio: tokens of the predictions over tokens of the closest references; below 1 the model says too little."""
+
+import math
+
+import numpy as np
+
+from llmtune.metrics.bleu import NgramCounts, tokenizer_for
+from llmtune.metrics.parts.base import Metric, Setting, ratio
+from llmtune.metrics.parts.clusters import clustered
+
+KINDS = ("text-generation",)
+
+
+def score(sums: np.ndarray) -> np.ndarray:
+    """(B, 10) → (B,), as sacrebleu's `ratio`."""
+    return ratio(sums[:, 0], sums[:, 1])
+
+
+def undefined(sums: np.ndarray) -> str | None:
+    """Without reference tokens."""
+    return None if sums[1] else "the references have no tokens: their ratio is set to 0 (sacrebleu)"
+
+
+def metrics(setting: Setting) -> list[Metric]:
+    """`length_ratio`; neither direction is good, 1 is."""
+    tokenizer = tokenizer_for(setting.options.get("language", ""), setting.options.get("bleu_tokenizer"))
+    return [
+        Metric(
+            name="length_ratio",
+            statistics=NgramCounts(tokenizer),
+            score=score,
+            interval=clustered(score),
+            signature=f"tok:{tokenizer}|reference:closest",
+            range=(0.0, math.inf),
+            undefined=undefined,
+            unit="ratio",
+        )
+    ]

@@ -1,0 +1,11 @@
+"""Mean absolute error, in units of the target."""
+
+from llmtune.metrics.parts.base import Metric, Setting
+from llmtune.metrics.parts.errors import ABSOLUTE, error_metric
+
+KINDS = ("regression",)
+
+
+def metrics(setting: Setting) -> list[Metric]:
+    """`mae`."""
+    return [error_metric("mae", ABSOLUTE, unit="target")]

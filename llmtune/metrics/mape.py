@@ -1,0 +1,21 @@
+"""Mean absolute percentage error, |error| / |target| as a fraction (sklearn's scale). Refused where a target is 0."""
+
+import numpy as np
+
+from llmtune.metrics.parts.base import Metric, Setting
+from llmtune.metrics.parts.errors import RowSums, error_metric, zero_targets
+
+KINDS = ("regression",)
+
+
+def percentage(reference: np.ndarray, prediction: np.ndarray) -> np.ndarray:
+    """Error over target, NaN at a target of 0."""
+    return np.abs(prediction - reference) / np.where(reference == 0, np.nan, np.abs(reference))
+
+
+PERCENTAGE = RowSums(percentage)
+
+
+def metrics(setting: Setting) -> list[Metric]:
+    """`mape`."""
+    return [error_metric("mape", PERCENTAGE, unit="fraction", undefined=zero_targets)]

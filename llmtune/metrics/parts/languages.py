@@ -1,0 +1,56 @@
+"""The language of a text as sacrebleu's tokenizers need it: from a code, or from the script."""
+
+from collections.abc import Sequence
+
+THREE_LETTERS = {
+    "zho": "zh",
+    "cmn": "zh",
+    "yue": "zh",
+    "jpn": "ja",
+    "kor": "ko",
+    "tha": "th",
+    "khm": "km",
+    "lao": "lo",
+    "mya": "my",
+}
+UNSPACED_SCRIPTS = (  # Thai and Lao, Burmese, Khmer, kana, Han with its extension A and compatibility forms
+    ("\u0e00", "\u0eff"),
+    ("\u1000", "\u109f"),
+    ("\u1780", "\u17ff"),
+    ("\u3040", "\u30ff"),
+    ("\u3400", "\u9fff"),
+    ("\uf900", "\ufaff"),
+)
+SCRIPTS = (  # first and last character, language
+    ("\u3040", "\u30ff", "ja"),
+    ("\uac00", "\ud7a3", "ko"),
+    ("\u4e00", "\u9fff", "zh"),
+    ("\u0e00", "\u0e7f", "th"),
+    ("\u1780", "\u17ff", "km"),
+    ("\u0e80", "\u0eff", "lo"),
+    ("\u1000", "\u109f", "my"),
+)
+
+
+def base_language(code: str) -> str:
+    """Two letters: de_DE → de, zho_Hans → zh."""
+    first = code.lower().replace("_", "-").split("-")[0]
+    return THREE_LETTERS.get(first, first)
+
+
+def language_of_script(texts: Sequence[str]) -> str:
+    """The language if the script tells one that must not be split at spaces or is Korean, else "".
+
+    Japanese needs a tenth of kana among its letters, the others a third of their script, in the first 1,000 texts.
+    """
+    letters = [letter for text in texts[:1000] for letter in text if letter.isalpha()]
+    for first, last, language in SCRIPTS:
+        share = 0.1 if language == "ja" else 1 / 3
+        if letters and sum(first <= letter <= last for letter in letters) > share * len(letters):
+            return language
+    return ""
+
+
+def is_unspaced(letter: str) -> bool:
+    """Whether this letter is of a script written without spaces (Chinese, Japanese, Thai, Lao, Burmese, Khmer)."""
+    return letter >= "\u0e00" and any(first <= letter <= last for first, last in UNSPACED_SCRIPTS)

@@ -1,0 +1,62 @@
+"""R² (coefficient of determination): 1 less squared error over variance; 0 for always saying the mean."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from llmtune.metrics.parts.base import Columns, Metric, Setting, ratio
+from llmtune.metrics.parts.clusters import clustered
+
+KINDS = ("regression",)
+
+
+@dataclass(frozen=True)
+class Variances:
+    """Statistics: squared error, reference, squared reference and steps, summed over each row, (n, 4).
+
+    The reference counts from `centre`, a value near its mean: else the variance drowns in rounding.
+    """
+
+    centre: float
+
+    def __call__(self, columns: Columns) -> np.ndarray:
+        """One row a unit."""
+        reference, prediction = columns["reference"], columns["prediction"]
+        off = reference - self.centre
+        parts = ((prediction - reference) ** 2, off, off**2, np.ones_like(off))
+        return np.stack([part.sum(axis=1) for part in parts], axis=1)
+
+
+def score(sums: np.ndarray) -> np.ndarray:
+    """(B, 4) → (B,), over all steps of all rows; with a constant reference 1 if all is right, else 0, as sklearn."""
+    error, total, squares, steps = sums.T
+    around_mean = squares - ratio(total * total, steps)
+    constant = around_mean <= 1e-14 * np.maximum(squares, 1e-300)
+    return np.where(constant, np.where(error == 0, 1.0, 0.0), 1 - ratio(error, around_mean))
+
+
+def undefined(sums: np.ndarray) -> str | None:
+    """With fewer than two numbers, or a reference that never changes."""
+    _, total, squares, steps = sums
+    if steps < 2:
+        return f"{int(steps)} rows: R² needs 2"
+    if squares - total * total / steps <= 1e-14 * squares:
+        return "the reference never changes: R² is set to 1 if all is right, else 0 (sklearn)"
+    return None
+
+
+def metrics(setting: Setting) -> list[Metric]:
+    """`r2`."""
+    return [
+        Metric(
+            name="r2",
+            statistics=Variances(float(setting.options.get("centre", 0.0))),
+            score=score,
+            interval=clustered(score),
+            signature="average:steps of all rows",
+            range=(-math.inf, 1.0),
+            undefined=undefined,
+            unit="share of variance",
+        )
+    ]

@@ -1,0 +1,18 @@
+"""Root of the mean squared error over all steps of all rows, in units of the target."""
+
+import numpy as np
+
+from llmtune.metrics.parts.base import Metric, Setting
+from llmtune.metrics.parts.errors import SQUARED, error_metric, mean
+
+KINDS = ("regression",)
+
+
+def score(sums: np.ndarray) -> np.ndarray:
+    """(B, 2) → (B,)."""
+    return np.sqrt(mean(sums))
+
+
+def metrics(setting: Setting) -> list[Metric]:
+    """`rmse`."""
+    return [error_metric("rmse", SQUARED, score, unit="target")]

@@ -1,0 +1,75 @@
+"""ROUGE (Lin 2004) by rouge_score: mean over rows of F1 of shared words (1), word pairs (2), longest subsequence (L).
+
+`rougeLsum` takes each line as a sentence. rouge_score reads a-z and 0-9 alone: Hindi scores 0 against itself.
+`--metrics rouge_unicode` reads every script. Not the bootstrap median that `evaluate` gives.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from typing import Any
+
+import numpy as np
+
+from llmtune.metrics.parts.base import Columns, Metric, Setting
+from llmtune.metrics.parts.clusters import clustered, mean_of
+
+KINDS = ("text-generation",)
+TYPES = ("rouge1", "rouge2", "rougeL", "rougeLsum")
+
+
+@lru_cache
+def scorer(stemmer: bool) -> Any:
+    """rouge_score's RougeScorer; loaded late, it imports nltk."""
+    from rouge_score.rouge_scorer import RougeScorer
+
+    return RougeScorer(list(TYPES), use_stemmer=stemmer)
+
+
+def row_scores(columns: Columns, of: Any, tokenize: Any) -> np.ndarray:
+    """For each row its best F1 of each type, whether its references have no token, and 1: (n, 6)."""
+    rows = []
+    for prediction, references in zip(columns["prediction"], columns["reference"], strict=True):
+        best = of.score_multi(references, prediction)
+        blank = not any(tokenize(reference) for reference in references)
+        rows.append([*(best[name].fmeasure for name in TYPES), blank, 1.0])
+    return np.array(rows, dtype=np.float64).reshape(len(rows), len(TYPES) + 2)
+
+
+@dataclass(frozen=True)
+class RowScores:
+    """Statistics: as `row_scores`, with the tokenizer of rouge_score."""
+
+    stemmer: bool
+
+    def __call__(self, columns: Columns) -> np.ndarray:
+        """One row a unit."""
+        of = scorer(self.stemmer)
+        return row_scores(columns, of, of._tokenizer.tokenize)
+
+
+def undefined(sums: np.ndarray, hint: str) -> str | None:
+    """Without rows, or where a tenth of the references has no token that ROUGE would read."""
+    blank, n = sums[-2:]
+    if n == 0:
+        return "no rows to score"
+    if blank > 0.1 * n:
+        return f"{int(blank)} of {int(n)} references have no token that ROUGE reads{hint}"
+    return None
+
+
+def metrics(setting: Setting) -> list[Metric]:
+    """`rouge1`, `rouge2`, `rougeL`, `rougeLsum`, each 0 to 1."""
+    stemmer = bool(setting.options.get("rouge_stemmer", False))
+    stem = "porter" if stemmer else "no"
+    return [
+        Metric(
+            name=name,
+            statistics=RowScores(stemmer),
+            score=mean_of(position),
+            interval=clustered(mean_of(position)),
+            signature=f"f:1|average:rows|tokenizer:a-z0-9|stemmer:{stem}|version:rouge_score-0.1.2",
+            range=(0.0, 1.0),
+            undefined=partial(undefined, hint=" (a-z and 0-9 alone); read rouge_unicode (--metrics rouge_unicode)"),
+        )
+        for position, name in enumerate(TYPES)
+    ]

@@ -1,0 +1,22 @@
+"""Symmetric MAPE (Makridakis): 2 |error| / (|target| + |forecast|), 0 to 2. Refused where a target is 0."""
+
+import numpy as np
+
+from llmtune.metrics.parts.base import Metric, Setting
+from llmtune.metrics.parts.errors import RowSums, error_metric, zero_targets
+
+KINDS = ("regression",)
+
+
+def symmetric(reference: np.ndarray, prediction: np.ndarray) -> np.ndarray:
+    """Error over the mean of both sizes, NaN at a target of 0."""
+    size = np.where(reference == 0, np.nan, np.abs(reference) + np.abs(prediction))
+    return 2 * np.abs(prediction - reference) / size
+
+
+SYMMETRIC = RowSums(symmetric)
+
+
+def metrics(setting: Setting) -> list[Metric]:
+    """`smape`."""
+    return [error_metric("smape", SYMMETRIC, unit="fraction", greatest=2.0, undefined=zero_targets)]

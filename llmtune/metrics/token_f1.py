@@ -1,0 +1,63 @@
+"""Answer F1 by SQuAD's rules: overlap of the words of answer and reference, mean over rows, in percent.
+
+Words are SQuAD's (folded, split at spaces); Chinese and other unspaced scripts count by character, where SQuAD itself
+would call the whole answer one word.
+"""
+
+from collections import Counter
+
+import numpy as np
+
+from llmtune.metrics.exact_match import best_of, folded
+from llmtune.metrics.parts.base import Columns, Metric, Setting
+from llmtune.metrics.parts.clusters import clustered, some_rows
+from llmtune.metrics.parts.languages import is_unspaced
+
+KINDS = ("question-answering",)
+
+
+def words(answer: str) -> list[str]:
+    """SQuAD's words, and single characters of unspaced scripts."""
+    text = folded(answer)
+    if text.isascii():
+        return text.split()
+    return "".join(f" {letter} " if is_unspaced(letter) else letter for letter in text).split()
+
+
+def overlap_f1(prediction: str, reference: str) -> float:
+    """F1 of shared words, 0 to 1; 1 if both are empty."""
+    said, wanted = words(prediction), words(reference)
+    if not said or not wanted:
+        return float(said == wanted)
+    shared = sum((Counter(said) & Counter(wanted)).values())
+    if shared == 0:
+        return 0.0
+    precision, recall = shared / len(said), shared / len(wanted)
+    return 2 * precision * recall / (precision + recall)
+
+
+def statistics(columns: Columns) -> np.ndarray:
+    """F1 of each row, and 1: shape (n, 2)."""
+    found = best_of(columns, overlap_f1)
+    return np.stack([found, np.ones(len(found))], axis=1)
+
+
+def score(sums: np.ndarray) -> np.ndarray:
+    """(B, 2) → (B,)."""
+    return 100 * sums[:, 0] / np.maximum(1, sums[:, 1])
+
+
+def metrics(setting: Setting) -> list[Metric]:
+    """`f1` of question answering."""
+    return [
+        Metric(
+            name="f1",
+            statistics=statistics,
+            score=score,
+            interval=clustered(score, scale=100.0, proportion=lambda sums: (sums[0], sums[1])),
+            signature="rules:squad|references:best|unspaced:characters",
+            range=(0.0, 100.0),
+            undefined=some_rows,
+            unit="percent",
+        )
+    ]

@@ -1,0 +1,34 @@
+"""Word perplexity: e to the nats spent on a word, spaces and all. Comparable across tokenizers."""
+
+import math
+
+import numpy as np
+
+from llmtune.metrics.parts.base import Columns, Metric, Setting
+from llmtune.metrics.parts.clusters import clustered
+from llmtune.metrics.perplexity import score, undefined
+
+KINDS = ("language-modeling",)
+
+
+def statistics(columns: Columns) -> np.ndarray:
+    """Nats and words of each row, (n, 2)."""
+    return np.stack([columns["nll"], columns["words"]], axis=1).astype(np.float64)
+
+
+def metrics(setting: Setting) -> list[Metric]:
+    """`word_perplexity`."""
+    return [
+        Metric(
+            name="word_perplexity",
+            statistics=statistics,
+            score=score,
+            interval=clustered(score),
+            signature="log:e|average:words|units:rows",
+            range=(1.0, math.inf),
+            needs=("nll", "words"),
+            undefined=undefined,
+            higher_is_better=False,
+            unit="perplexity",
+        )
+    ]
