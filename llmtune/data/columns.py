@@ -162,7 +162,8 @@ def _missing_column(rows: Rows, name: str, flag: str) -> str:
     nearest = closest(name, found)
     if nearest:
         return f"{message}; did you mean {flag} {nearest!r}?"
-    return f"{message}; name one of them with {flag}"
+    header = ", or, if that is a row, write the names of the columns above it" if rows.lines else ""
+    return f"{message}; name one of them with {flag}{header}"
 
 
 def shown_names(names: Sequence[str]) -> str:

@@ -25,7 +25,7 @@ from llmtune.errors import InputError
 # What a text file must not begin with, and what such a file is.
 BINARY_OPENINGS = {
     b"PAR1": "a parquet file; name it .parquet",
-    b"\x1f\x8b": "gzip-compressed; add .gz to its name",
+    b"\x1f\x8b": "gzip-compressed data; add .gz to its name",
     b"PK\x03\x04": "a zip or Excel file; unpack it, or save the sheet as CSV UTF-8",
     b"\xff\xfe": "UTF-16 text; save it as UTF-8",
     b"\xfe\xff": "UTF-16 text; save it as UTF-8",
@@ -52,7 +52,7 @@ def read_rows(path: str | os.PathLike[str]) -> Rows:
         raise InputError(f"{path}: no such file (looked in {path.absolute().parent}); check the path")
     if reader is None:
         raise InputError(
-            f"{path}: unknown ending {path.suffix!r}, expected one of {', '.join(READERS)}, each also .gz; "
+            f"{path}: unknown ending {ending(path)!r}, expected one of {', '.join(READERS)}, each also .gz; "
             f"rename or convert the file"
         )
     rows = reader(str(path), _content(path))

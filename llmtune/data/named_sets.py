@@ -39,8 +39,6 @@ def open_named_set(data: DataArguments) -> dict[str, Rows]:
             splits[split] = arrow_rows(
                 source, table.replace_schema_metadata(loaded[name].features.arrow_schema.metadata)
             )
-            if not len(splits[split]):
-                raise InputError(f"{source}: no rows, expected at least one; name another data set")
     if not splits:
         raise InputError(
             f"{data.dataset_name}: splits found: {list(loaded)}, expected 'train' (and 'validation', 'test'); "
@@ -75,6 +73,10 @@ def _load(data: DataArguments, folder: Path) -> dict[str, datasets.Dataset]:
             loaded = datasets.load_dataset(
                 str(data.dataset_name), data.dataset_config_name, revision=data.dataset_revision
             )
+    except IndexError as error:  # what datasets 5.2 makes of a saved split of no rows
+        raise InputError(
+            f"--dataset_name {data.dataset_name}: a split has no rows, expected at least one; save it again without it"
+        ) from error
     except (DatasetsError, OSError, ValueError, RuntimeError, KeyError, pa.ArrowException) as error:
         cause = error.__cause__ or error  # "An error occurred while generating the dataset" hides the real one
         raise InputError(

@@ -37,11 +37,23 @@ class Rows:
         return f"row {row + 1} (line {self.lines[row]})" if self.lines else f"{self.unit} {row + 1}"
 
     def cells(self, name: str) -> list[Any]:
-        """The column as Python values; class ids become names, and -1 (the Hub's "unlabelled") becomes None."""
+        """The column as Python values; class ids become names, and -1 (the Hub's "unlabelled") becomes None.
+
+        Raises:
+            InputError: an id that no name is given for.
+        """
         column = self.columns[name]
         cells = column.to_pylist() if isinstance(column, pa.ChunkedArray) else list(column)
-        names = self.class_names.get(name)
-        return cells if names is None else [_class_name(cell, names) for cell in cells]
+        if name not in self.class_names:
+            return cells
+        names = {None: None, -1: None, **dict(enumerate(self.class_names[name]))}
+        try:
+            return [_class_name(cell, names) for cell in cells]
+        except KeyError as error:
+            raise InputError(
+                f"{self.source}: column {name!r} holds the class id {error}, but only 0 to {len(names) - 3} have names "
+                f"({self.class_names[name]}); write the file again with all names"
+            ) from error
 
 
 class Problems:
@@ -97,9 +109,5 @@ def _fits(cells: list[Any]) -> bool:
     return True
 
 
-def _class_name(cell: Any, names: Sequence[str]) -> Any:
-    if isinstance(cell, list):
-        return [_class_name(item, names) for item in cell]
-    if cell is None or cell == -1:
-        return None
-    return names[cell]
+def _class_name(cell: Any, names: Mapping[int | None, str | None]) -> Any:
+    return [_class_name(item, names) for item in cell] if isinstance(cell, list) else names[cell]

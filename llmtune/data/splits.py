@@ -254,8 +254,9 @@ def _hold_out(
     empty = [split for split, numbers in rows.items() if not numbers]
     if empty:
         together = f"share a text or a {by!r}" if by else "share a text"
+        counted = f"{len(groups):,} group{'s' if len(groups) > 1 else ''} (rows that {together})"
         raise InputError(
-            f"{train.rows.source}: {len(train):,} rows in {len(groups):,} groups (rows that {together}) are too few to "
+            f"{train.rows.source}: {len(train):,} rows in {counted} are too few to "
             f"hold out {' and '.join(missing)}: {empty[0]} would be empty; each class needs {len(rows)} groups. "
             f"Add rows or give {' and '.join(f'--{split}_file' for split in missing)}"
         )
