@@ -154,7 +154,7 @@ _PUNCTUATION = _Punctuation()
 
 def _missing_column(rows: Rows, name: str, flag: str) -> str:
     found = list(rows.columns)
-    message = f"{rows.source}: no column {name!r} ({flag}); columns found: {shown_names(found)}"
+    message = f"{rows.source}: no column {name!r} ({flag}); columns found: {_shown_names(found)}"
     separators = {";": "semicolons", "\t": "tabs", "|": "bars", ",": "commas"}
     separator = next((sign for sign in separators if len(found) == 1 and sign in found[0]), None)
     if separator:
@@ -166,7 +166,7 @@ def _missing_column(rows: Rows, name: str, flag: str) -> str:
     return f"{message}; name one of them with {flag}{header}"
 
 
-def shown_names(names: Sequence[str]) -> str:
+def _shown_names(names: Sequence[str]) -> str:
     """The names, each cut to fit a message: without a header, a text may stand in a name's place."""
     return "[" + ", ".join(map(shown, names)) + "]"
 

@@ -46,7 +46,7 @@ class Rows:
         cells = column.to_pylist() if isinstance(column, pa.ChunkedArray) else list(column)
         if name not in self.class_names:
             return cells
-        names = {None: None, -1: None, **dict(enumerate(self.class_names[name]))}
+        names: dict[int | None, str | None] = {None: None, -1: None, **dict(enumerate(self.class_names[name]))}
         try:
             return [_class_name(cell, names) for cell in cells]
         except KeyError as error:

@@ -118,6 +118,14 @@ def test_a_limit_cuts_after_the_split_and_is_said(tmp_path):
     assert splits.fingerprints["test"].rows == 5
 
 
+def test_a_limit_above_the_rows_changes_nothing(tmp_path):
+    path = write(tmp_path, "a.csv", some_rows(50))
+
+    limited = load(train_file=path, max_train_samples=99, max_eval_samples=99)
+
+    assert limited.describe() == load(train_file=path).describe()
+
+
 def test_the_fingerprint_hangs_on_content_and_order_not_on_format_or_carried_columns(tmp_path):
     rows = some_rows(30, labels=("1", "2"))
     numbers = [{**row, "label": float(row["label"]), "more": None} for row in rows]
