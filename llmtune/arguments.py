@@ -92,6 +92,39 @@ class TextClassificationArguments:
 
 
 @dataclass
+class TokenClassificationArguments:
+    """What a tagger of entities reads and how it is trained."""
+
+    _argument_group_name = "task"
+
+    input_format: str = field(
+        default="tokens",
+        metadata={"help": "tokens (words with one tag each: IOB1, IOB2, BIOES or BILOU) or spans (texts with spans)"},
+    )
+    tokens_column: str = field(default="tokens", metadata={"help": "the words, a list"})
+    tags_column: str = field(default="tags", metadata={"help": "the tags, a list as long"})
+    text_column: str = field(default="text", metadata={"help": "with --input_format spans: the text"})
+    spans_column: str = field(
+        default="spans",
+        metadata={"help": "with --input_format spans: a list of {start, end, label}, in characters of the text"},
+    )
+    max_length: int = field(
+        default=256, metadata={"help": "tokens of a window; a longer row is cut into windows that overlap"}
+    )
+    stride: int = field(default=32, metadata={"help": "tokens that neighbouring windows share"})
+    class_weights: str = field(
+        default="none",
+        metadata={"help": "none, balanced (n / (tags x words of the tag)), or a,b,… in the order of tags"},
+    )
+    loss: str = field(default="cross_entropy", metadata={"help": "cross_entropy or focal (Lin et al. 2017)"})
+    focal_gamma: float = field(default=2.0, metadata={"help": "gamma of the focal loss, 0 or more; 0 is cross entropy"})
+    metrics: list[str] = field(
+        default_factory=list,
+        metadata={"help": "more metrics: names of llmtune's, or an evaluate module by name or path"},
+    )
+
+
+@dataclass
 class ModelArguments:
     """Which model, and how it is made trainable."""
 
@@ -174,7 +207,9 @@ class TrainingArguments(transformers.TrainingArguments):
         if self.precision not in PRECISIONS:
             raise InputError(f"--precision {self.precision!r} is not one of {', '.join(PRECISIONS)}")
         wanted = "bf16" if self.bf16 else "fp16" if self.fp16 else self.precision
-        on_cpu = self.use_cpu or not torch.accelerator.is_available()
+        # Said to accelerate too: without a GPU, and without this, each process that torchrun starts would take itself for
+        # the only one, and all would write the same run.
+        self.use_cpu = on_cpu = self.use_cpu or not torch.accelerator.is_available()
         if wanted == "auto":
             wanted = "bf16" if _does_bf16_well(on_cpu) else "fp32"
         if wanted == "fp16" and on_cpu:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,9 @@ from llmtune.data.rows import Rows, to_arrow
 from llmtune.errors import InputError
 
 SPLITS = (TRAIN, "validation", "test")
+
+# What a task makes of a source's checked cells, before anything is held out: a message can still name the row.
+Convert = Callable[[Rows, Mapping[str, list[Any]]], dict[str, list[Any]]]
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,7 @@ class _Reader:
     columns: Mapping[str, str]
     label_column: str | None
     text_columns: Sequence[str]
+    convert: Convert | None = None
 
     def read(self, rows: Rows) -> _Part:
         cells = pick_columns(rows, columns=self.columns, data=self.data)
@@ -115,6 +119,8 @@ class _Reader:
             label_column=self.label_column,
             split_group_column=self.data.split_group_column,
         )
+        if self.convert:
+            checked = self.convert(rows, checked)
         return _Part(rows, checked, "as given", range(len(rows)))
 
     def is_unlabelled(self, rows: Rows) -> bool:
@@ -148,6 +154,7 @@ def load_splits(
     label_column: str | None,
     text_columns: Sequence[str],
     seed: int,
+    convert: Convert | None = None,
 ) -> Splits:
     """Reads what `data` names and holds out of train what is missing; validation and test never stand in for another.
 
@@ -157,11 +164,12 @@ def load_splits(
         label_column: canonical name of the class; None where the task has no classes, then nothing is stratified.
         text_columns: canonical columns that must hold text, and that together tell duplicates.
         seed: of the hold-out.
+        convert: what the task makes of the cells of a source.
 
     Raises:
         InputError: anything in the data that would make a result wrong, by file, row and column.
     """
-    reader = _Reader(data, columns, label_column, text_columns)
+    reader = _Reader(data, columns, label_column, text_columns, convert)
     sources = _open(data)
     if TRAIN not in sources:
         raise InputError(f"no train split: found {sorted(sources)}; give --train_file or a data set that has one")
@@ -204,13 +212,14 @@ def load_split(
     label_column: str | None,
     text_columns: Sequence[str],
     label_names: Sequence[str] = (),
+    convert: Convert | None = None,
 ) -> tuple[datasets.Dataset, Fingerprint]:
     """One given split, checked as `load_splits` does, against the classes of a trained model. Nothing is held out.
 
     Raises:
         InputError: `data` has no such split, or something is wrong in it.
     """
-    reader = _Reader(data, columns, label_column, text_columns)
+    reader = _Reader(data, columns, label_column, text_columns, convert)
     sources = _open(data, only=split)
     if split not in sources:
         raise InputError(f"no {split} split: found {sorted(sources)}; give --{split}_file")
