@@ -27,7 +27,7 @@ class DataArguments:
     dataset_config_name: str | None = field(default=None, metadata={"help": "configuration of the Hub data set"})
     dataset_revision: str | None = field(default=None, metadata={"help": "branch, tag or commit of the Hub data set"})
     train_file: str | None = field(
-        default=None, metadata={"help": "csv, tsv, json, jsonl, parquet or txt, each also .gz; may differ per split"}
+        default=None, metadata={"help": "csv, tsv, json, jsonl, parquet, txt or conll, each also .gz; may differ per split"}
     )
     validation_file: str | None = field(
         default=None, metadata={"help": "likewise; without it a part of train is held out"}

@@ -1,4 +1,4 @@
-"""Reads one file: csv, tsv, json, jsonl, parquet or txt, each also .gz. Every row comes out, or the run stops.
+"""Reads one file: csv, tsv, json, jsonl, parquet, txt or conll, each also .gz. Every row comes out, or the run stops.
 
 csv and tsv follow RFC 4180, in UTF-8, and every cell stays the text it is: "007", "NA" and "null" are not converted.
 """
@@ -19,6 +19,7 @@ import datasets
 import pyarrow as pa
 import pyarrow.parquet
 
+from llmtune.data.conll import read_sentences
 from llmtune.data.rows import Problems, Rows, shown, to_arrow
 from llmtune.errors import InputError
 
@@ -197,6 +198,10 @@ def _read_txt(source: str, content: bytes) -> Rows:
     return Rows(source, {"text": _lines(_text(source, content))}, unit="line")
 
 
+def _read_conll(source: str, content: bytes) -> Rows:
+    return read_sentences(source, _lines(_text(source, content)))
+
+
 def _read_jsonl(source: str, content: bytes) -> Rows:
     problems = Problems(source)
     remedy = 'write one object a line, as {"text": "…"}; a file that is one JSON list must end in .json'
@@ -281,4 +286,7 @@ READERS: dict[str, Callable[[str, bytes], Rows]] = {
     ".jsonl": _read_jsonl,
     ".parquet": _read_parquet,
     ".txt": _read_txt,
+    ".conll": _read_conll,
+    ".bio": _read_conll,
+    ".iob": _read_conll,
 }

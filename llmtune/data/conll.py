@@ -1,0 +1,59 @@
+"""CoNLL files: one word a line, its tag in the last column, a blank line after each sentence.
+
+Columns are separated by tabs where the first line has one, else by space. A `-DOCSTART-` line is no sentence: it begins a
+document, and each sentence then has its number in the column `document` (for --split_group_column).
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from llmtune.data.rows import Problems, Rows, shown
+from llmtune.errors import InputError
+
+DOCUMENT_START = "-DOCSTART-"
+
+
+def read_sentences(source: str, lines: Sequence[str]) -> Rows:
+    """One row a sentence: `tokens`, `tags`, further columns by number, and `document` where the file marks documents.
+
+    Raises:
+        InputError: a line has another number of columns than the first, or there is only one column.
+    """
+    first = next(line for line in lines if line.strip())
+    separator = "\t" if "\t" in first.strip() else None
+    width = len(first.strip().split(separator))
+    if width < 2:
+        raise InputError(
+            f"{source}: its first line {shown(first)} has one column, expected a word and its tag, separated by a tab or "
+            "space; a text without tags goes into a .txt file"
+        )
+    problems = Problems(source)
+    sentences: list[list[list[str]]] = []
+    begins: list[int] = []
+    documents: list[int] = []
+    document, inside = 0, False
+    for number, line in enumerate(lines, start=1):
+        fields = line.strip().split(separator)
+        if not line.strip() or fields[0] == DOCUMENT_START:
+            document += fields[0] == DOCUMENT_START
+            inside = False
+            continue
+        if len(fields) != width:
+            columns = "column" if len(fields) == 1 else "columns"
+            remedy = "mend the line; a sentence ends with a blank line"
+            problems.add(number, f"line {number}", f"{len(fields)} {columns}, expected {width}", remedy=remedy)
+            continue
+        if not inside:
+            sentences.append([])
+            begins.append(number)
+            documents.append(document)
+            inside = True
+        sentences[-1].append(fields)
+    problems.stop()
+    columns: dict[str, list[Any]] = {}
+    for position in range(width):
+        name = {0: "tokens", width - 1: "tags"}.get(position, f"column {position + 1}")
+        columns[name] = [[fields[position] for fields in sentence] for sentence in sentences]
+    if document:
+        columns["document"] = documents
+    return Rows(source, columns, lines=begins)

@@ -1,0 +1,56 @@
+import gzip
+
+import pytest
+
+from llmtune.data.files import read_rows
+from llmtune.errors import InputError
+
+CONLL_2003 = """-DOCSTART- -X- -X- O
+
+EU NNP B-NP I-ORG
+rejects VBZ B-VP O
+
+Peter NNP B-NP I-PER
+
+-DOCSTART- -X- -X- O
+
+Blackburn NNP B-NP I-PER
+"""
+
+
+def test_a_conll_file_is_one_row_a_sentence_with_its_document(tmp_path):
+    (tmp_path / "eng.conll").write_text(CONLL_2003)
+
+    rows = read_rows(tmp_path / "eng.conll")
+
+    assert rows.cells("tokens") == [["EU", "rejects"], ["Peter"], ["Blackburn"]]
+    assert rows.cells("tags") == [["I-ORG", "O"], ["I-PER"], ["I-PER"]]
+    assert rows.cells("column 2") == [["NNP", "VBZ"], ["NNP"], ["NNP"]]
+    assert rows.cells("document") == [1, 1, 2]
+    assert rows.place(2) == "row 3 (line 10)"
+
+
+def test_tabs_separate_words_that_hold_a_space_and_gzip_is_read(tmp_path):
+    (tmp_path / "a.bio.gz").write_bytes(gzip.compress("New York\tB-LOC\nis\tO\n\n\nbig\tO".encode()))
+
+    rows = read_rows(tmp_path / "a.bio.gz")
+
+    assert rows.cells("tokens") == [["New York", "is"], ["big"]]
+    assert "document" not in rows.columns
+
+
+def test_a_line_with_another_number_of_columns_is_named(tmp_path):
+    (tmp_path / "a.conll").write_text("EU B-ORG\nrejects\n\nall O O\n")
+
+    with pytest.raises(InputError) as error:
+        read_rows(tmp_path / "a.conll")
+
+    assert "a.conll: 2 bad rows:\n  line 2: 1 column, expected 2\n  line 4: 3 columns, expected 2" in str(error.value)
+    assert "a sentence ends with a blank line" in str(error.value)
+
+
+def test_words_without_tags_are_refused(tmp_path):
+    (tmp_path / "a.conll").write_text("EU\nrejects\n")
+
+    with pytest.raises(InputError, match="first line 'EU' has one column, expected a word and its tag"):
+        read_rows(tmp_path / "a.conll")
