@@ -12,6 +12,7 @@ from transformers.trainer_utils import PredictionOutput
 
 from llmtune.training.callbacks import EvaluationLines
 from llmtune.training.batching import EffectiveBatchSampler, LongestFirstSampler, input_lengths, with_filler
+from llmtune.training.loss import IGNORED
 
 
 class Trainer(transformers.Trainer):
@@ -35,8 +36,10 @@ class Trainer(transformers.Trainer):
 
     def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
         """The stock step; counts real and padded tokens on the way."""
-        self.real_tokens += inputs["attention_mask"].sum()
-        self.padded_tokens += inputs["attention_mask"].numel()
+        mask, labels = inputs["attention_mask"], inputs["labels"]
+        is_filler = (labels == IGNORED).reshape(len(labels), -1).all(dim=1)
+        self.real_tokens += mask[~is_filler].sum()
+        self.padded_tokens += mask.numel()
         return super().training_step(model, inputs, num_items_in_batch)
 
     def tokens_trained(self) -> dict[str, int]:
@@ -49,14 +52,19 @@ class Trainer(transformers.Trainer):
         """The stock loader, over the rows and, where the sampler asks for it, the filler row."""
         if self.args.train_sampling_strategy != "batch_rebalance":
             return super().get_train_dataloader()
-        needs_filler = self._get_train_sampler(self.train_dataset).needs_filler
-        return self._get_dataloader(
-            dataset=with_filler(self.train_dataset) if needs_filler else self.train_dataset,
+        sampler = self._get_train_sampler(self.train_dataset)
+        loader = self._get_dataloader(
+            dataset=with_filler(self.train_dataset) if sampler.needs_filler else self.train_dataset,
             description="Training",
             batch_size=self._train_batch_size,
-            sampler_fn=self._get_train_sampler,
+            sampler_fn=lambda _: sampler,
             is_training=True,
         )
+        if loader.batch_sampler is not sampler:
+            # On several processes accelerate wraps it, and once more to skip batches on resume. Its set_epoch reaches
+            # through both by this name only; else the resumed epoch would take the rows in the first epoch's order.
+            loader.batch_sampler.sampler = sampler
+        return loader
 
     def _get_train_sampler(self, train_dataset: datasets.Dataset | None = None) -> Any:
         if self.args.train_sampling_strategy != "batch_rebalance":

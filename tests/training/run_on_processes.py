@@ -1,0 +1,219 @@
+"""Trains, resumes and predicts with tiny models on however many processes started it, and writes what it saw as JSON.
+
+    python run_on_processes.py OUT.json FOLDER
+    accelerate launch --multi_gpu --num_processes 2 run_on_processes.py OUT.json FOLDER
+
+Run by test_processes.py in both ways: starting a process costs ten seconds, so that one launch runs all combinations.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+import torch
+import transformers
+from transformers import DataCollatorWithPadding, PreTrainedTokenizerFast, set_seed
+
+from llmtune.arguments import TrainingArguments
+from llmtune.training.loss import ClassificationLoss
+from llmtune.training.trainer import Trainer
+
+EFFECTIVE_BATCH = 8
+SPLITS = {1: ((8, 1), (4, 2), (2, 4)), 2: ((4, 1), (2, 2), (1, 4))}  # processes → (micro-batch, accumulation)
+NO_DROPOUT = {"bert": {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}, "llama": {}}
+LOSSES = {
+    "plain": ClassificationLoss(),
+    "weights": ClassificationLoss(class_weights=(0.5, 4.0)),
+    "focal, weights": ClassificationLoss("focal", (0.5, 4.0)),
+    "smoothing": ClassificationLoss(label_smoothing=0.1),
+}
+# model_type, LoRA, loss, rows. 21 rows end in 8 + 8 + 5; 17 in 8 + 8 + 1, where the second process has no row.
+COMBINATIONS = [
+    *((kind, lora, loss, 21) for kind in NO_DROPOUT for lora in (False, True) for loss in ("plain", "weights")),
+    ("bert", False, "weights", 17),
+    ("llama", True, "plain", 17),
+    ("bert", False, "focal, weights", 21),
+    ("bert", False, "smoothing", 21),
+]
+
+
+def rows(n: int) -> datasets.Dataset:
+    """Texts of 3 to 40 random tokens; a third has class 1, and those are longer."""
+    random = np.random.default_rng(0)
+    labels = [int(i % 3 == 0) for i in range(n)]
+    lengths = [int(random.integers(3, 20) * (1 + label)) for label in labels]
+    texts = [random.integers(4, 60, length).tolist() for length in lengths]
+    return datasets.Dataset.from_dict(
+        {"input_ids": texts, "attention_mask": [[1] * n for n in lengths], "labels": labels}
+    )
+
+
+def tiny_model(model_type: str, *, lora: bool) -> Any:
+    """32 wide, two layers, float32, no dropout, the same weights in every process."""
+    set_seed(0)
+    config = transformers.AutoConfig.for_model(
+        model_type,
+        vocab_size=60,
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=48,
+        num_labels=2,
+        pad_token_id=0,
+        **NO_DROPOUT[model_type],
+    )
+    model = transformers.AutoModelForSequenceClassification.from_config(config)
+    if not lora:
+        return model
+    import peft
+
+    targets = ["query", "value"] if model_type == "bert" else ["q_proj", "v_proj"]
+    adapter = peft.LoraConfig(r=4, lora_dropout=0.0, target_modules=targets, task_type="SEQ_CLS")
+    return peft.get_peft_model(model, adapter)
+
+
+def tiny_tokenizer() -> PreTrainedTokenizerFast:
+    """Of use only for padding with id 0."""
+    from tokenizers import Tokenizer
+    from tokenizers.models import WordLevel
+
+    words = Tokenizer(WordLevel({"[PAD]": 0, **{f"w{i}": i for i in range(1, 60)}}))
+    return PreTrainedTokenizerFast(tokenizer_object=words, pad_token="[PAD]")
+
+
+def arguments(folder: Path, **options: Any) -> TrainingArguments:
+    """Of one epoch on the CPU in float32 that keeps nothing."""
+    defaults: dict[str, Any] = {
+        "num_train_epochs": 1,
+        # Plain SGD: Adam's first steps turn the last digit of a gradient near 0 into a whole step.
+        "optim": "sgd",
+        "learning_rate": 0.05,
+        "lr_scheduler_type": "constant",
+        "max_grad_norm": 1e9,
+        "logging_steps": 1,
+        "eval_strategy": "no",
+        "save_strategy": "no",
+        "precision": "fp32",
+        "use_cpu": True,
+        "report_to": "none",
+    }
+    return TrainingArguments(output_dir=str(folder), **{**defaults, **options})
+
+
+def logged_updates(trainer: transformers.Trainer) -> list[tuple[float, float]]:
+    """Trains, and returns (loss, gradient norm) of each update."""
+    trainer.train()
+    return [(log["loss"], log["grad_norm"]) for log in trainer.state.log_history if "grad_norm" in log]
+
+
+def exact(processes: int, folder: Path) -> Iterator[dict[str, Any]]:
+    """One record a combination and split: what our Trainer logged."""
+    for model_type, lora, loss, n in COMBINATIONS:
+        for micro, accumulation in SPLITS[processes]:
+            trainer = Trainer(
+                model=tiny_model(model_type, lora=lora),
+                args=arguments(folder, per_device_train_batch_size=micro, gradient_accumulation_steps=accumulation),
+                train_dataset=rows(n),
+                data_collator=DataCollatorWithPadding(tiny_tokenizer()),
+                compute_loss_func=LOSSES[loss],
+            )
+            yield {
+                "case": f"{model_type}{', lora' * lora}, {loss}, {n} rows",
+                "split": f"{processes} x {micro} x {accumulation}",
+                "updates": logged_updates(trainer),
+                "tokens": trainer.tokens_trained(),
+            }
+
+
+def stock(processes: int, folder: Path) -> Iterator[dict[str, Any]]:
+    """What the stock Trainer logs with the model's own loss, on one update in file order: no tail, no sampler of ours."""
+    for model_type in NO_DROPOUT:
+        for micro, accumulation in SPLITS[processes]:
+            trainer = transformers.Trainer(
+                model=tiny_model(model_type, lora=False),
+                args=arguments(
+                    folder,
+                    per_device_train_batch_size=micro,
+                    gradient_accumulation_steps=accumulation,
+                    train_sampling_strategy="sequential",
+                    disable_tqdm=True,
+                ),
+                train_dataset=rows(EFFECTIVE_BATCH),
+                data_collator=DataCollatorWithPadding(tiny_tokenizer()),
+            )
+            trainer.remove_callback(transformers.PrinterCallback)
+            split = f"{processes} x {micro} x {accumulation}"
+            yield {"case": model_type, "split": split, "updates": logged_updates(trainer)}
+
+
+def predicted(processes: int, folder: Path) -> Iterator[dict[str, Any]]:
+    """Logits and labels that `predict` returns, for numbers of rows that no batch divides."""
+    for n in (23, 16, 3, 1):
+        trainer = Trainer(
+            model=tiny_model("bert", lora=False),
+            args=arguments(folder, per_device_eval_batch_size=4),
+            data_collator=DataCollatorWithPadding(tiny_tokenizer()),
+        )
+        output = trainer.predict(rows(n))
+        without_labels = trainer.predict(rows(n).remove_columns("labels"))
+        yield {
+            "rows": n,
+            "logits": output.predictions.tolist(),
+            "labels": output.label_ids.tolist(),
+            "without labels": without_labels.predictions.tolist(),
+        }
+
+
+def resumed(processes: int, folder: Path) -> Iterator[dict[str, Any]]:
+    """Weights after two epochs, with dropout, uninterrupted and resumed from the middle of the second epoch."""
+    options: dict[str, Any] = {
+        "num_train_epochs": 2,
+        "per_device_train_batch_size": EFFECTIVE_BATCH // 2 // processes,
+        "gradient_accumulation_steps": 2,
+        "save_strategy": "steps",
+        "save_steps": 4,
+        "save_total_limit": 2,
+        "optim": "adamw_torch",
+        "learning_rate": 0.01,
+    }
+    for checkpoint in (None, "checkpoint-4"):
+        set_seed(0)
+        config = transformers.BertConfig(
+            vocab_size=60,
+            hidden_size=32,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            intermediate_size=48,
+            num_labels=2,
+            pad_token_id=0,
+        )
+        trainer = Trainer(
+            model=transformers.AutoModelForSequenceClassification.from_config(config),
+            args=arguments(folder / "resumed", **options),
+            train_dataset=rows(21),
+            data_collator=DataCollatorWithPadding(tiny_tokenizer()),
+            compute_loss_func=LOSSES["plain"],
+        )
+        trainer.train(resume_from_checkpoint=checkpoint and str(folder / "resumed" / checkpoint))
+        weights = torch.cat([parameter.detach().flatten() for parameter in trainer.model.parameters()])
+        yield {"from": checkpoint, "steps": trainer.state.global_step, "weights": weights.tolist()}
+
+
+def main(out: Path, folder: Path) -> None:
+    """Every section on this many processes; the first process writes."""
+    torch.set_num_threads(1)
+    transformers.logging.set_verbosity_error()
+    processes = arguments(folder).world_size
+    sections = {section.__name__: section for section in (exact, stock, predicted, resumed)}
+    seen: dict[str, Any] = {name: list(section(processes, folder)) for name, section in sections.items()}
+    if os.environ.get("RANK", "0") == "0":
+        out.write_text(json.dumps({"processes": processes, **seen}), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
