@@ -1,7 +1,7 @@
 """CoNLL files: one word a line, its tag in the last column, a blank line after each sentence.
 
-Columns are separated by tabs where the first line has one, else by space. A `-DOCSTART-` line is no sentence: it begins a
-document, and each sentence then has its number in the column `document` (for --split_group_column).
+Columns are separated by tabs where the first line has one, else by space. A `-DOCSTART-` line is no sentence: it begins
+a document, and each sentence then has its number in the column `document` (for --split_group_column).
 """
 
 from collections.abc import Sequence
@@ -24,8 +24,8 @@ def read_sentences(source: str, lines: Sequence[str]) -> Rows:
     width = len(first.strip().split(separator))
     if width < 2:
         raise InputError(
-            f"{source}: its first line {shown(first)} has one column, expected a word and its tag, separated by a tab or "
-            "space; a text without tags goes into a .txt file"
+            f"{source}: its first line {shown(first)} has one column, expected a word and its tag, separated by a tab "
+            "or space; a text without tags goes into a .txt file"
         )
     problems = Problems(source)
     sentences: list[list[list[str]]] = []
@@ -34,8 +34,9 @@ def read_sentences(source: str, lines: Sequence[str]) -> Rows:
     document, inside = 0, False
     for number, line in enumerate(lines, start=1):
         fields = line.strip().split(separator)
-        if not line.strip() or fields[0] == DOCUMENT_START:
-            document += fields[0] == DOCUMENT_START
+        starts_document = line.startswith(DOCUMENT_START)
+        if not line.strip() or starts_document:
+            document += starts_document
             inside = False
             continue
         if len(fields) != width:

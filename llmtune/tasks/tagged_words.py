@@ -76,8 +76,8 @@ def load_tagged_splits(data: DataArguments, task: TokenClassificationArguments, 
     counts = {split: count_types(splits[split]["tags"]) for split in ("train", "validation", "test")}
     if not counts["train"]:
         raise InputError(
-            f"{splits.fingerprints['train'].source}: train has no entity in {len(splits.train):,} rows, expected tags B-X "
-            "or I-X, or spans; check the columns, or raise --max_train_samples"
+            f"{splits.fingerprints['train'].source}: train has no entity in {len(splits.train):,} rows, expected tags "
+            "B-X or I-X, or spans; check the columns, or raise --max_train_samples"
         )
     return TaggedSplits(
         replace(splits, label_names=tuple(counts["train"]), class_counts=counts), reader.schemes, reader.widened

@@ -130,7 +130,7 @@ class TokenClassification:
         return DataCollatorForTokenClassification(tokenizer)
 
     def reduce(self, logits: Any, labels: Any) -> tuple[torch.Tensor, torch.Tensor]:
-        """For `preprocess_logits_for_metrics`, on the device: (m, t, c) → tag ids and their probabilities, (m, t) each."""
+        """On the device, for `preprocess_logits_for_metrics`: (m, t, c) → tag ids and probabilities, (m, t) each."""
         logits = logits[0] if isinstance(logits, tuple) else logits
         probabilities, ids = logits.float().softmax(dim=-1).max(dim=-1)  # one NaN or infinity makes all of them NaN
         return ids, probabilities

@@ -79,8 +79,8 @@ def make_windows(
     budget = max_length - len(first) - len(last)
     if not 0 <= stride < budget:
         raise InputError(
-            f"--stride {stride}: windows of --max_length {max_length} hold {budget} tokens of text, of which neighbours "
-            f"share from 0 to {budget - 1}; a quarter of the length is a good stride"
+            f"--stride {stride}: windows of --max_length {max_length} hold {budget} tokens of text, of which "
+            f"neighbours share from 0 to {budget - 1}; a quarter of the length is a good stride"
         )
     columns: dict[str, list[list[int]]] = {"input_ids": [], "attention_mask": []}
     columns |= {} if labels is None else {"labels": []}

@@ -31,7 +31,7 @@ def test_a_conll_file_is_one_row_a_sentence_with_its_document(tmp_path):
 
 
 def test_tabs_separate_words_that_hold_a_space_and_gzip_is_read(tmp_path):
-    (tmp_path / "a.bio.gz").write_bytes(gzip.compress("New York\tB-LOC\nis\tO\n\n\nbig\tO".encode()))
+    (tmp_path / "a.bio.gz").write_bytes(gzip.compress(b"New York\tB-LOC\nis\tO\n\n\nbig\tO"))
 
     rows = read_rows(tmp_path / "a.bio.gz")
 
