@@ -70,8 +70,8 @@ class EffectiveBatchSampler(BatchRebalanceSampler):
         rank: this process.
         seed: with the epoch, it fixes the order.
 
-    In the last effective batch there may be fewer rows than parts: the parts that go without hold row number n, a filler
-    whose labels are all -100 (see `with_filler`), so that processes keep step and the row counts for nothing.
+    In the last effective batch there may be fewer rows than parts: the parts that go without hold row number n, a
+    filler whose labels are all -100 (see `with_filler`), so that processes keep step and the row counts for nothing.
     """
 
     def __init__(
@@ -120,7 +120,7 @@ class EffectiveBatchSampler(BatchRebalanceSampler):
 
 
 def with_filler(dataset: datasets.Dataset) -> datasets.Dataset:
-    """The data set and, as row n, a copy of its shortest row with every label -100: it takes part and counts for nothing."""
+    """The data set and, as row n, a copy of its shortest row with every label -100, which counts for nothing."""
     shortest = int(np.argmin(input_lengths(dataset)))
     ignored = dataset.select([shortest]).map(
         lambda row: {"labels": [-100] * len(row["labels"]) if isinstance(row["labels"], list) else -100},
@@ -130,7 +130,7 @@ def with_filler(dataset: datasets.Dataset) -> datasets.Dataset:
 
 
 class LongestFirstSampler(torch.utils.data.Sampler[int]):
-    """Row numbers by falling length: evaluation batches without padding, and memory that is highest in the first one."""
+    """Row numbers by falling length: evaluation batches with little padding, and the most memory in the first one."""
 
     def __init__(self, dataset: datasets.Dataset) -> None:
         self.order = np.argsort(-input_lengths(dataset), kind="stable")

@@ -14,8 +14,8 @@ def use_cpu_well(threads: int | None) -> int:
     """Sets the threads of this process and keeps freed tensors' memory; returns the threads.
 
     Args:
-        threads: None for the allowed cores divided by the processes on this machine. `accelerate launch` without a saved
-            configuration sets OMP_NUM_THREADS=1, with which torch would use one core of many.
+        threads: None for the allowed cores divided by the processes on this machine. `accelerate launch` without a
+            saved configuration sets OMP_NUM_THREADS=1, with which torch would use one core of many.
     """
     processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     threads = threads or max(1, len(os.sched_getaffinity(0)) // processes)

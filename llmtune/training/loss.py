@@ -1,8 +1,8 @@
 """The one loss of training: summed over the items of a micro-batch, divided by the items of the whole effective batch.
 
 The stock Trainer inflates loss and gradient of BERT, Llama, T5 … heads by world size and accumulation steps
-(transformers#47688), because their own mean is taken over a micro-batch. Divided by `num_items_in_batch`, which the Trainer
-counts over all micro-batches and processes of an update, the loss and its gradient are those of the whole batch.
+(transformers#47688), because their own mean is taken over a micro-batch. Divided by `num_items_in_batch`, which the
+Trainer counts over all micro-batches and processes of an update, the loss and its gradient are those of the whole batch.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ class ClassificationLoss:
     """Cross entropy or focal loss of sequence and token heads, for the Trainer's `compute_loss_func`.
 
     Args:
-        kind: cross_entropy, or focal: (1 - p)^gamma x cross entropy, p the probability of the reference (Lin et al. 2017).
+        kind: cross_entropy, or focal: (1 - p)^gamma x cross entropy, p the reference's probability (Lin et al. 2017).
         class_weights: c factors in label order, or None. The sum is divided by the number of items, not by the sum of
             weights, so that an item's weight does not depend on which others share its batch.
         gamma: of the focal loss.
@@ -94,7 +94,8 @@ def read_class_weights(
         raise InputError(f"--class_weights {text!r}: expected none, balanced, or one number a class as a,b,…") from None
     if len(weights) != len(label_names) or min(weights) <= 0:
         raise InputError(
-            f"--class_weights {text!r}: expected {len(label_names)} numbers above 0, in the order {', '.join(label_names)}"
+            f"--class_weights {text!r}: expected {len(label_names)} numbers above 0, in the order "
+            f"{', '.join(label_names)}"
         )
     return weights
 

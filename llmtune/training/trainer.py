@@ -10,8 +10,8 @@ import transformers
 from torch.utils.data import DataLoader
 from transformers.trainer_utils import PredictionOutput
 
-from llmtune.training.callbacks import EvaluationLines
 from llmtune.training.batching import EffectiveBatchSampler, LongestFirstSampler, input_lengths, with_filler
+from llmtune.training.callbacks import EvaluationLines
 from llmtune.training.loss import IGNORED
 
 
@@ -19,8 +19,8 @@ class Trainer(transformers.Trainer):
     """transformers.Trainer, changed in four places that its own hooks allow.
 
     Training batches are cut by length inside a random effective batch (`--train_sampling_strategy batch_rebalance`) and
-    hold every row once, on any number of processes. Evaluation runs longest row first. `predict` returns the rows in the
-    order of the data set. bfloat16 on a CPU is for training only.
+    hold every row once, on any number of processes. Evaluation runs longest row first. `predict` returns the rows in
+    the order of the data set. bfloat16 on a CPU is for training only.
     """
 
     def __init__(self, *args: Any, evaluation_lines: EvaluationLines | None = None, **kwargs: Any) -> None:

@@ -131,7 +131,7 @@ def exact(processes: int, folder: Path) -> Iterator[dict[str, Any]]:
 
 
 def stock(processes: int, folder: Path) -> Iterator[dict[str, Any]]:
-    """What the stock Trainer logs with the model's own loss, on one update in file order: no tail, no sampler of ours."""
+    """What the stock Trainer logs with the model's own loss, on one update in file order."""
     for model_type in NO_DROPOUT:
         for micro, accumulation in SPLITS[processes]:
             trainer = transformers.Trainer(
