@@ -9,8 +9,9 @@ KINDS = ("regression",)
 
 
 def percentage(reference: np.ndarray, prediction: np.ndarray) -> np.ndarray:
-    """Error over target, NaN at a target of 0."""
-    return np.abs(prediction - reference) / np.where(reference == 0, np.nan, np.abs(reference))
+    """Error over target (at least eps, as sklearn), NaN at a target of 0."""
+    size = np.maximum(np.abs(reference), np.finfo(np.float64).eps)
+    return np.abs(prediction - reference) / np.where(reference == 0, np.nan, size)
 
 
 PERCENTAGE = RowSums(percentage)

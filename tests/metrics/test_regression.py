@@ -1,0 +1,102 @@
+"""Against sklearn, and the published vectors (notes/evaluation.md, section 3)."""
+
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn import metrics as sk
+
+from llmtune.metrics import score_predictions
+from llmtune.predictions import make_predictions
+
+NUMBER = st.floats(-1e6, 1e6, allow_nan=False).map(lambda x: round(x, 6))
+
+
+def scored(reference, prediction, metrics=(), **settings):
+    rows = {"reference": reference, "prediction": prediction}
+    return score_predictions(make_predictions("regression", rows, settings=settings), metrics=metrics)
+
+
+@settings(max_examples=120, deadline=None)
+@given(st.lists(st.tuples(NUMBER, NUMBER), min_size=2, max_size=40), st.floats(-1e5, 1e5))
+def test_every_error_is_sklearns(rows, shift):
+    y, p = (np.array(column) + shift for column in zip(*rows, strict=True))
+
+    found = scored(y, p, metrics=["mape"])
+
+    assert found["mse"].value == pytest.approx(sk.mean_squared_error(y, p), rel=1e-12)
+    assert found["rmse"].value == pytest.approx(sk.root_mean_squared_error(y, p), rel=1e-12)
+    assert found["mae"].value == pytest.approx(sk.mean_absolute_error(y, p), rel=1e-12)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        r2 = sk.r2_score(y, p)
+    if np.ptp(y) > 1e-3:
+        assert found["r2"].value == pytest.approx(r2, rel=1e-9, abs=1e-9)
+    if (y == 0).any():
+        assert found["mape"].value is None
+    else:
+        assert found["mape"].value == pytest.approx(sk.mean_absolute_percentage_error(y, p), rel=1e-12)
+
+
+def test_published_vector():
+    found = scored([3, -0.5, 2, 7], [2.5, 0.0, 2, 8], metrics=["mape"])
+
+    names = ("mse", "mae", "rmse", "mape", "r2")
+    assert [found[name].value for name in names] == pytest.approx([0.375, 0.5, 0.6124, 0.3274, 0.9486], abs=1e-4)
+
+
+def test_percentages_of_zero_are_refused():
+    found = scored([1.0, 0, 2.4, 7], [1.2, 0.1, 2.4, 8], metrics=["mape"])
+
+    for name in ("mape", "smape"):
+        assert found[name].value is None
+        assert found[name].reason.startswith("some reference is 0")
+    assert found["mae"].value is not None
+
+
+def test_r2_of_a_constant_reference_is_set_as_sklearns():
+    assert scored([2.0, 2, 2], [2.0, 2, 2])["r2"].value == 1.0
+    wrong = scored([2.0, 2, 2], [2.0, 2, 3])["r2"]
+    assert (wrong.value, wrong.low) == (0.0, None)
+    assert "never changes" in wrong.reason
+
+
+def test_r2_holds_far_from_zero():
+    y = 1e6 + np.random.default_rng(0).normal(size=200)
+    p = y + np.random.default_rng(1).normal(size=200) / 3
+
+    assert scored(y, p)["r2"].value == pytest.approx(sk.r2_score(y, p), rel=1e-9)
+
+
+def test_mase_needs_the_naive_error_of_the_training_series():
+    assert "mase" not in scored([1.0, 2], [1.5, 2])
+    assert scored([1.0, 2], [1.5, 2], naive_mae=0.5)["mase"].value == pytest.approx(0.5)
+    constant = scored([1.0, 2], [1.5, 2], naive_mae=0.0)["mase"]
+    assert constant.value is None
+    assert "never wrong" in constant.reason
+
+
+def test_forecasts_over_a_horizon_count_every_step():
+    y, p = np.random.default_rng(0).normal(size=(2, 60, 3))
+
+    found = scored(y.tolist(), p.tolist())
+
+    assert found["mse"].value == pytest.approx(sk.mean_squared_error(y, p))
+    assert found["r2"].value == pytest.approx(sk.r2_score(y.ravel(), p.ravel()))
+    assert found["mse"].low < found["mse"].value < found["mse"].high
+
+
+def test_numbers_that_are_not_finite_are_counted():
+    found = scored([1.0, 2, 3], [1.0, None, float("nan")])
+
+    assert found["mae"].value is None
+    assert found["mae"].reason == "2 of 3 rows have no finite prediction"
+
+
+def test_unequal_horizons_are_refused():
+    with pytest.raises(ValueError, match=r"column reference: rows have \[1, 2\] numbers"):
+        scored([[1.0], [1.0, 2.0]], [[1.0], [1.0]])
+    with pytest.raises(ValueError, match=r"references of shape \(1, 2\) but predictions of shape \(1, 1\)"):
+        scored([[1.0, 2.0]], [[1.0]])
