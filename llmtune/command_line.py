@@ -50,7 +50,7 @@ RENAMED = {
 MOST_USED = (
     "num_train_epochs max_steps learning_rate per_device_train_batch_size gradient_accumulation_steps "
     "per_device_eval_batch_size weight_decay max_grad_norm lr_scheduler_type warmup_steps label_smoothing_factor optim seed "
-    "data_seed metric_for_best_model greater_is_better gradient_checkpointing report_to run_name resume_from_checkpoint "
+    "data_seed metric_for_best_model greater_is_better activation_checkpointing report_to run_name resume_from_checkpoint "
     "use_cpu push_to_hub hub_model_id"
 ).split()
 DATA_FLAGS = ("dataset_name", "train_file", "validation_file", "test_file")

@@ -4,8 +4,8 @@
     accelerate launch recipes/spam.py --model_name_or_path google-bert/bert-base-uncased --train_file messages.csv
     accelerate launch recipes/spam.py --config recipes/configs/spam/llama-3.2-1b-lora.yaml
 
-The first line trains the embedded demo. Data: one message a row, columns text and label (--text_column, --label_column).
-Judged by F1 of the positive label (the last name, or --positive_label): with 13 % spam, always saying ham is 87 % right.
+The first line trains the embedded demo. Data: a message a row, columns text and label (--text_column, --label_column).
+Judged by F1 of the positive label (the last, or --positive_label): with 13 % spam, always saying ham is 87 % right.
 """
 
 from dataclasses import replace
@@ -19,6 +19,7 @@ from llmtune.data import load_splits
 from llmtune.errors import run_command
 from llmtune.metrics import compute_metrics
 from llmtune.models.loading import load_model
+from llmtune.report.beforehand import metrics_asked
 from llmtune.report.terminal import Terminal
 from llmtune.report.text_classification import judge, leave
 from llmtune.tasks.text_classification import TextClassification, tokenize_splits
@@ -51,8 +52,10 @@ def main() -> None:
     terminal.model(loaded.facts, training.precision, threads)
 
     # Training. Validation picks the checkpoint; the test split stays unread until the end.
-    training.start_run(prefer=task.best_metric)
-    hub = compute_metrics("classification", label_names=task.label_names, positive_label=task.positive_label)
+    loss = classification_loss(options, training, tokens["train"]["labels"], task.label_names)
+    training.start_run(prefer=task.best_metric, directions=metrics_asked(task, options))
+    names = {"label_names": task.label_names, "positive_label": task.positive_label}
+    hub = compute_metrics("classification", **names, metrics=options.metrics)
     trainer = Trainer(
         model=loaded.model,
         args=training,
@@ -60,7 +63,7 @@ def main() -> None:
         eval_dataset=tokens["validation"],
         processing_class=loaded.tokenizer,
         data_collator=task.collator(loaded.tokenizer),
-        compute_loss_func=classification_loss(options, training, tokens["train"]["labels"], task.label_names),
+        compute_loss_func=loss,
         compute_metrics=hub,
         preprocess_logits_for_metrics=hub.preprocess_logits_for_metrics,
         evaluation_lines=EvaluationLines(
