@@ -1,7 +1,7 @@
 """The arguments of a recipe, as dataclasses: what each means stands in its help, and nowhere else."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,6 @@ import transformers
 from accelerate.utils import broadcast_object_list, wait_for_everyone
 
 from llmtune.errors import InputError
-
 
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 RUN_MARKER = ".llmtune-run"  # tells a run folder, which --overwrite may replace, from any other
@@ -27,7 +26,8 @@ class DataArguments:
     dataset_config_name: str | None = field(default=None, metadata={"help": "configuration of the Hub data set"})
     dataset_revision: str | None = field(default=None, metadata={"help": "branch, tag or commit of the Hub data set"})
     train_file: str | None = field(
-        default=None, metadata={"help": "csv, tsv, json, jsonl, parquet, txt or conll, each also .gz; may differ per split"}
+        default=None,
+        metadata={"help": "csv, tsv, json, jsonl, parquet, txt or conll, each also .gz; may differ per split"},
     )
     validation_file: str | None = field(
         default=None, metadata={"help": "likewise; without it a part of train is held out"}
@@ -170,7 +170,7 @@ class TrainingArguments(transformers.TrainingArguments):
     """HF's TrainingArguments with the defaults of a fine-tuning run, and what it lacks.
 
     Everything of transformers.TrainingArguments is a field. Changed defaults: evaluation and saving each epoch, the
-    best checkpoint is loaded at the end, NaN losses are shown, batches are cut by length inside a random effective batch.
+    best checkpoint is loaded at the end, NaN losses are shown, batches are cut by length in a random effective batch.
     """
 
     _argument_group_name = "training"
@@ -207,8 +207,8 @@ class TrainingArguments(transformers.TrainingArguments):
         if self.precision not in PRECISIONS:
             raise InputError(f"--precision {self.precision!r} is not one of {', '.join(PRECISIONS)}")
         wanted = "bf16" if self.bf16 else "fp16" if self.fp16 else self.precision
-        # Said to accelerate too: without a GPU, and without this, each process that torchrun starts would take itself for
-        # the only one, and all would write the same run.
+        # Said to accelerate too: without a GPU, and without this, each process that torchrun starts would take itself
+        # for the only one, and all would write the same run.
         self.use_cpu = on_cpu = self.use_cpu or not torch.accelerator.is_available()
         if wanted == "auto":
             wanted = "bf16" if _does_bf16_well(on_cpu) else "fp32"
@@ -227,6 +227,7 @@ class TrainingArguments(transformers.TrainingArguments):
         # Pinned memory is for copies to a GPU; without one torch only warns.
         self.dataloader_pin_memory = self.dataloader_pin_memory and not on_cpu
         self._best_metric_given = self.metric_for_best_model is not None
+        self._direction_given = self.greater_is_better is not None
         super().__post_init__()
 
     @property
@@ -247,22 +248,30 @@ class TrainingArguments(transformers.TrainingArguments):
             return
         if not self.overwrite:
             raise InputError(
-                f"--output_dir {folder}: holds {len(list(folder.iterdir()))} entries already; name a new folder, or give "
-                "--overwrite to replace that run"
+                f"--output_dir {folder}: holds {len(list(folder.iterdir()))} entries already; name a new folder, or "
+                "give --overwrite to replace that run"
             )
         if not (folder / RUN_MARKER).exists():
             raise InputError(
-                f"--output_dir {folder}: --overwrite replaces only a run, and this folder has no {RUN_MARKER}; name another"
+                f"--output_dir {folder}: --overwrite replaces only a run, and this folder has no {RUN_MARKER}; "
+                "name another"
             )
 
-    def start_run(self, prefer: str) -> None:
-        """Empties the claimed folder where --overwrite was given, and marks it as a run. Call it once the input is good.
+    def start_run(self, prefer: str, directions: Mapping[str, bool] | None = None) -> None:
+        """Empties the claimed folder where --overwrite was given, and marks it as a run; only once the input is good.
 
         Args:
             prefer: the metric, higher being better, that picks the checkpoint unless --metric_for_best_model names one.
+            directions: the metrics of an evaluation, and of each whether higher is better; None leaves the name that
+                was given unchecked, and its direction to transformers (lower where it ends in `loss`).
+
+        Raises:
+            InputError: --metric_for_best_model is not one of them.
         """
         if not self._best_metric_given:
             self.metric_for_best_model, self.greater_is_better = prefer, True
+        elif directions is not None:
+            self._judge_by(str(self.metric_for_best_model), {**directions, "loss": False})
         folder = Path(str(self.output_dir))
         if self.process_index == 0:
             if self.overwrite and (folder / RUN_MARKER).exists() and not self.resume_from_checkpoint:
@@ -270,6 +279,12 @@ class TrainingArguments(transformers.TrainingArguments):
             folder.mkdir(parents=True, exist_ok=True)
             (folder / RUN_MARKER).touch()
         wait_for_everyone()
+
+    def _judge_by(self, name: str, directions: Mapping[str, bool]) -> None:
+        if name.removeprefix("eval_") not in directions:
+            raise InputError(f"--metric_for_best_model {name} is not one of {', '.join(sorted(directions))}")
+        if not self._direction_given:
+            self.greater_is_better = directions[name.removeprefix("eval_")]
 
 
 def describe_arguments(arguments: Sequence[Any]) -> dict[str, dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 The stock Trainer inflates loss and gradient of BERT, Llama, T5 … heads by world size and accumulation steps
 (transformers#47688), because their own mean is taken over a micro-batch. Divided by `num_items_in_batch`, which the
-Trainer counts over all micro-batches and processes of an update, the loss and its gradient are those of the whole batch.
+Trainer counts over all micro-batches and processes of an update, loss and gradient are those of the whole batch.
 """
 
 from collections.abc import Sequence

@@ -44,9 +44,8 @@ class Trainer(transformers.Trainer):
 
     def tokens_trained(self) -> dict[str, int]:
         """Real and padded tokens that training has computed, over all processes. Call it on every process."""
-        padded = torch.tensor(self.padded_tokens, device=self.args.device)
-        real, padded = (int(self.accelerator.reduce(count)) for count in (self.real_tokens, padded))
-        return {"real_tokens": real, "padded_tokens": padded}
+        counts = {"real_tokens": self.real_tokens, "padded_tokens": torch.tensor(self.padded_tokens)}
+        return {name: int(self.accelerator.reduce(count.to(self.args.device))) for name, count in counts.items()}
 
     def get_train_dataloader(self) -> DataLoader:
         """The stock loader, over the rows and, where the sampler asks for it, the filler row."""

@@ -1,0 +1,33 @@
+"""What is used only after hours of training is refused before: metrics, the checkpoint's metric, the objective."""
+
+from typing import Any
+
+import numpy as np
+
+from llmtune.arguments import TextClassificationArguments
+from llmtune.errors import InputError
+from llmtune.metrics import MetricHub, available_metrics, compute_metrics, score_predictions
+from llmtune.predictions import make_predictions
+from llmtune.tasks.text_classification import KIND, TextClassification
+from llmtune.threshold import read_objective
+
+
+def metrics_of(task: TextClassification, options: TextClassificationArguments) -> tuple[MetricHub, dict[str, bool]]:
+    """The metrics of the evaluations in training, and of each whether higher is better.
+
+    Raises:
+        InputError: an unknown metric, or an unknown threshold objective.
+    """
+    read_objective(options.threshold_objective)
+    # One row of each class, all predicted right: enough to load every metric and to compute it once.
+    names: dict[str, Any] = {"label_names": task.label_names, "positive_label": task.positive_label}
+    likely = np.eye(len(task.label_names))
+    rows = {"reference": task.label_names, "prediction": task.label_names, "probabilities": likely}
+    table = make_predictions(KIND, rows, **names)
+    try:
+        score_predictions(table, metrics=options.metrics)
+    except ValueError as error:
+        raise InputError(f"--metrics {' '.join(options.metrics)}: {error}") from error
+    ours = available_metrics(table, metrics=options.metrics)
+    hub = compute_metrics(KIND, **names, metrics=options.metrics)
+    return hub, {name: metric.higher_is_better for name, metric in ours.items()}

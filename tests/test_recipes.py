@@ -1,0 +1,237 @@
+"""The recipes as a person runs them: from the command line to the files that a run leaves."""
+
+import csv
+import json
+import os
+import random
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import transformers
+
+from llmtune.predictions import read_predictions
+
+RECIPES = Path(__file__).parent.parent / "recipes"
+# Not `accelerate launch --cpu --num_processes 2`: accelerate 1.15 then starts one process, without a word.
+ON_TWO = [str(Path(sys.executable).with_name("accelerate")), "launch", "--multi_gpu", "--num_processes", "2"]
+ON_TWO += ["--main_process_port", "0"]
+TINY = ["--config_overrides", "hidden_size=32,num_attention_heads=2,intermediate_size=64,num_hidden_layers=1"]
+QUICK = [*TINY, "--learning_rate", "5e-3", "--cpu_threads", "1", "--num_train_epochs", "1"]
+
+
+@pytest.fixture(scope="module")
+def messages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """180 messages, a third of them spam, told apart by their words."""
+    draw = random.Random(0)
+    words = {"spam": ["win", "free", "cash", "prize"], "ham": ["see", "you", "at", "lunch"]}
+    path = tmp_path_factory.mktemp("data") / "messages.csv"
+    with path.open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["message", "kind"])
+        for number in range(180):
+            label = "spam" if number % 3 == 0 else "ham"
+            rows.writerow([" ".join(draw.choices(words[label], k=draw.randint(2, 9))) + f" {number}", label])
+    return path
+
+
+def data_flags(messages: Path) -> list[str]:
+    return ["--train_file", str(messages), "--text_column", "message", "--label_column", "kind"]
+
+
+def in_subprocess(launcher: list[str], *flags: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = [*launcher, str(RECIPES / "spam.py"), *flags]
+    return subprocess.run(
+        command, capture_output=True, text=True, cwd=cwd, timeout=300, env={**os.environ, "OMP_NUM_THREADS": "1"}
+    )
+
+
+def in_process(monkeypatch: pytest.MonkeyPatch, *flags: str) -> int:
+    """Runs the recipe here and returns its exit code: a further interpreter takes five seconds to import torch."""
+    monkeypatch.setattr(sys, "argv", ["spam.py", *flags])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(RECIPES / "spam.py"), run_name="__main__")
+    return int(ended.value.code or 0)
+
+
+@pytest.fixture(scope="module")
+def bert_run(messages, tmp_path_factory) -> tuple[Path, str]:
+    """A BERT from scratch, trained by plain python; its folder, and what it printed."""
+    folder = tmp_path_factory.mktemp("work")
+    flags = [*data_flags(messages), "--model_type", "bert", *QUICK, "--report_to", "tensorboard", "--output_dir", "run"]
+    done = in_subprocess([sys.executable], *flags, cwd=folder)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "Traceback" not in done.stderr
+    return folder / "run", done.stdout
+
+
+def test_a_run_tells_each_stage_once(bert_run):
+    _, printed = bert_run
+
+    for title in ("\nData\n", "\nModel\n", "\nTraining\n", "\nTest: 18 rows\n", "reference ↓  predicted →"):
+        assert printed.count(title) == 1, title
+    assert "epoch 1.00" in printed
+    assert "majority" in printed
+
+
+def test_the_weights_load_with_plain_transformers_and_know_labels_and_settings(bert_run):
+    folder, _ = bert_run
+
+    model = transformers.AutoModelForSequenceClassification.from_pretrained(folder)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+
+    assert model.config.id2label == {0: "ham", 1: "spam"}
+    assert model.config.llmtune == {
+        "task": "text-classification",
+        "max_length": 256,
+        "positive_label": "spam",
+        "threshold": 0.5,
+    }
+    table = read_predictions(folder / "predictions" / "test.parquet")
+    with torch.no_grad():
+        for text, expected in zip(table.column("text"), table.probabilities(), strict=True):
+            logits = model(**tokenizer(text, return_tensors="pt", return_token_type_ids=False)).logits
+            np.testing.assert_allclose(logits.softmax(-1)[0], expected, atol=1e-5)
+
+
+def test_a_run_leaves_predictions_metrics_and_its_story(bert_run, messages):
+    folder, _ = bert_run
+
+    metrics = json.loads((folder / "metrics.json").read_text(), parse_constant=lambda name: pytest.fail(name))
+    run = json.loads((folder / "run.json").read_text(), parse_constant=lambda name: pytest.fail(name))
+
+    assert set(metrics) == {"validation", "test"}
+    assert set(metrics["test"]["f1"]) == {"value", "low", "high", "n", "signature"}
+    for split in ("validation", "test"):
+        table = read_predictions(folder / "predictions" / f"{split}.parquet")
+        right = np.mean([r == p for r, p in zip(table.column("reference"), table.column("prediction"), strict=True)])
+        assert metrics[split]["accuracy"]["value"] == pytest.approx(right)
+        assert {"id", "text", "length"} <= set(table.table.column_names)
+    assert run["arguments"]["data"]["train_file"] == str(messages)
+    assert run["arguments"]["training"]["learning_rate"] == 5e-3
+    assert run["data"]["train"]["rows"] == 144
+    assert len(run["data"]["test"]["sha256"]) == 64
+    assert run["training"]["steps"] == 18
+    assert 0 < run["training"]["real_tokens"] < run["training"]["padded_tokens"]
+    assert run["training"]["tokens_per_second"] > 0
+    assert run["training"]["evaluations"][0]["confusion_matrix"]
+    assert run["versions"]["torch"] == torch.__version__
+    assert run["peak_memory_mib"] > 100
+    assert "hub_token" not in run["arguments"]["training"]
+    assert list(folder.rglob("events.out.tfevents.*")), "--report_to tensorboard"
+    assert not list(folder.glob("*.bin")), "a pickle"
+    assert not list(folder.rglob("*.partial"))
+
+
+def test_two_processes_print_one_report_and_train_and_predict_alike(bert_run, messages):
+    one, _ = bert_run
+    # SGD: Adam turns the last digit of a gradient near 0 into a whole step.
+    flags = ["--model_type", "bert", *QUICK, "--precision", "fp32", "--optim", "sgd", "--learning_rate", "0.3"]
+    flags.append("--per_device_train_batch_size")
+    no_dropout = [
+        flag.replace("hidden_size", "hidden_dropout_prob=0,attention_probs_dropout_prob=0,hidden_size")
+        for flag in flags
+    ]
+    folder = one.parent
+
+    on_two = in_subprocess(ON_TWO, *data_flags(messages), *no_dropout, "4", "--output_dir", "two", cwd=folder)
+    on_one = in_subprocess([sys.executable], *data_flags(messages), *no_dropout, "8", "--output_dir", "one", cwd=folder)
+
+    assert on_two.returncode == on_one.returncode == 0, on_two.stderr[-3000:]
+    assert on_two.stdout.count("Test: 18 rows") == on_two.stdout.count("epoch 1.00") == 1
+    tables = [read_predictions(folder / name / "predictions" / "test.parquet") for name in ("one", "two")]
+    assert tables[0].column("id") == tables[1].column("id")
+    assert tables[0].column("text") == tables[1].column("text")
+    np.testing.assert_allclose(tables[1].probabilities(), tables[0].probabilities(), atol=1e-5)
+    assert json.loads((folder / "two" / "run.json").read_text())["training"]["processes"] == 2
+
+
+def test_arguments_alone_train_a_llama_with_lora(messages, tmp_path, monkeypatch, capsys):
+    flags = ["--model_type", "llama", *QUICK, "--use_peft", "--lora_r", "4", "--output_dir", str(tmp_path / "run")]
+
+    code = in_process(monkeypatch, *data_flags(messages), *flags)
+
+    assert code == 0
+    assert "LoRA r 4" in capsys.readouterr().out
+    assert (tmp_path / "run" / "adapter_model.safetensors").exists()
+    assert (tmp_path / "run" / "base_model" / "model.safetensors").exists()
+    assert read_predictions(tmp_path / "run" / "predictions" / "test.parquet").label_names == ("ham", "spam")
+
+
+def test_training_stops_early_when_validation_no_longer_improves(messages, tmp_path, monkeypatch):
+    flags = ["--model_type", "bert", *QUICK, "--learning_rate", "0", "--num_train_epochs", "9"]
+    flags += ["--early_stopping_patience", "2", "--max_train_samples", "40", "--output_dir", str(tmp_path / "run")]
+
+    code = in_process(monkeypatch, *data_flags(messages), *flags)
+
+    training = json.loads((tmp_path / "run" / "run.json").read_text())["training"]
+    assert code == 0
+    assert training["epochs"] == 3  # the first counts as the best; two more are no better
+    assert training["steps"] == 15
+
+
+def test_three_classes_are_judged_by_macro_f1_without_a_threshold(tmp_path, monkeypatch, capsys):
+    rows = ["text,label", *(f"{'abc'[i % 3]} {'abc'[i % 3]} {i},{['bad', 'fair', 'good'][i % 3]}" for i in range(90))]
+    (tmp_path / "rows.csv").write_text("\n".join(rows))
+    flags = ["--train_file", str(tmp_path / "rows.csv"), "--model_type", "bert", *QUICK]
+
+    code = in_process(monkeypatch, *flags, "--output_dir", str(tmp_path / "run"))
+
+    run = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert code == 0
+    assert run["training"]["best_checkpoint"]["metric"] == "f1_macro"
+    assert run["threshold"] is None
+    assert "threshold" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--label_column", "spam"], r"no column 'spam'"),
+        (["--positive_label", "eggs"], "--positive_label 'eggs' is not one of the labels ham, spam"),
+        (["--threshold_objective", "f3"], "--threshold_objective 'f3': expected f1, fbeta:2"),
+        (["--class_weights", "1,2,3"], "--class_weights '1,2,3': expected 2 numbers above 0, in the order ham, spam"),
+        (["--loss", "hinge"], "--loss 'hinge' is not one of cross_entropy, focal"),
+        (["--metric_for_best_model", "f7"], "--metric_for_best_model f7"),
+        (["--metrics", "no_such_metric"], "no_such_metric"),
+    ],
+)
+def test_bad_input_is_one_message_before_training_and_leaves_no_run(
+    messages, tmp_path, monkeypatch, capsys, flags, message
+):
+    common = [*data_flags(messages), "--model_type", "bert", *QUICK, "--output_dir", str(tmp_path / "run")]
+
+    code = in_process(monkeypatch, *common, *flags)
+
+    said = capsys.readouterr()
+    assert code == 2
+    assert message in said.err
+    assert said.err.count("error:") == 1
+    assert "epoch" not in said.out
+    assert not (tmp_path / "run").exists()
+
+
+def test_bad_input_exits_2_without_a_traceback(tmp_path):
+    done = in_subprocess([sys.executable], "--train_file", "missing.csv", "--model_type", "bert", cwd=tmp_path)
+
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert "missing.csv" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_existing_run_is_kept_when_the_new_input_is_bad(bert_run, messages, monkeypatch, capsys):
+    folder, _ = bert_run
+    before = (folder / "run.json").read_text()
+    flags = ["--model_type", "bert", "--output_dir", str(folder), "--overwrite", "--label_column", "nothing"]
+
+    code = in_process(monkeypatch, *data_flags(messages), *flags)
+
+    assert code == 2
+    assert (folder / "run.json").read_text() == before
+    assert (folder / "model.safetensors").exists()
