@@ -5,8 +5,7 @@
     accelerate launch recipes/sentiment.py --config recipes/configs/sentiment/llama-3.2-1b-lora.yaml
 
 The first line trains the embedded demo. Data: a text a row, columns text and label (--text_column, --label_column); two
-classes or more (stars). Judged by F1 of the positive label (the last name, or --positive_label), with more classes by
-macro F1, the mean over classes, so that a rare class counts as much as a frequent one.
+classes or more (stars). Judged by F1 of the positive label (the last, or --positive_label), else by macro F1.
 """
 
 from dataclasses import replace
@@ -18,9 +17,8 @@ from llmtune.arguments import TextClassificationArguments
 from llmtune.command_line import parse_arguments
 from llmtune.data import load_splits
 from llmtune.errors import run_command
-from llmtune.metrics import compute_metrics
 from llmtune.models.loading import load_model
-from llmtune.report.beforehand import metrics_asked
+from llmtune.report.beforehand import metrics_of
 from llmtune.report.terminal import Terminal
 from llmtune.report.text_classification import judge, leave
 from llmtune.tasks.text_classification import TextClassification, tokenize_splits
@@ -54,9 +52,9 @@ def main() -> None:
 
     # Training. Validation picks the checkpoint; the test split stays unread until the end.
     loss = classification_loss(options, training, tokens["train"]["labels"], task.label_names)
-    training.start_run(prefer=task.best_metric, directions=metrics_asked(task, options))
-    names = {"label_names": task.label_names, "positive_label": task.positive_label}
-    hub = compute_metrics("classification", **names, metrics=options.metrics)
+    hub, directions = metrics_of(task, options)
+    lines = EvaluationLines((task.best_metric, "log_loss"), lambda: hub.confusion_matrix, task.label_names)
+    training.start_run(prefer=task.best_metric, directions=directions)
     trainer = Trainer(
         model=loaded.model,
         args=training,
@@ -67,9 +65,7 @@ def main() -> None:
         compute_loss_func=loss,
         compute_metrics=hub,
         preprocess_logits_for_metrics=hub.preprocess_logits_for_metrics,
-        evaluation_lines=EvaluationLines(
-            (task.best_metric, "log_loss"), lambda: hub.confusion_matrix, task.label_names
-        ),
+        evaluation_lines=lines,
     )
     trainer.train(resume_from_checkpoint=training.resume_from_checkpoint)
 

@@ -5,6 +5,7 @@ The stock Trainer inflates loss and gradient of BERT, Llama, T5 … heads by wor
 Trainer counts over all micro-batches and processes of an update, loss and gradient are those of the whole batch.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -41,8 +42,10 @@ class ClassificationLoss:
             raise InputError(f"--loss {self.kind!r} is not one of {', '.join(LOSSES)}")
         if self.kind == "focal" and self.label_smoothing:
             raise InputError("--loss focal and --label_smoothing_factor exclude each other; leave one out")
-        if self.gamma < 0:
-            raise InputError(f"--focal_gamma {self.gamma} is below 0; 2.0 is the paper's choice")
+        if not 0 <= self.gamma < math.inf:
+            raise InputError(f"--focal_gamma {self.gamma} is not 0 or more; 2.0 is the paper's choice")
+        if not 0 <= self.label_smoothing <= 1:
+            raise InputError(f"--label_smoothing_factor {self.label_smoothing} is not between 0 and 1")
 
     def __call__(
         self, outputs: Any, labels: torch.Tensor, num_items_in_batch: torch.Tensor | int | None = None
@@ -64,7 +67,9 @@ class ClassificationLoss:
             )
         else:
             nats = functional.cross_entropy(logits, labels, ignore_index=IGNORED, reduction="none")
-            each = (-torch.expm1(-nats)).pow(self.gamma) * nats
+            # Not 0: below gamma 1 the power has no slope there, and a row predicted with certainty would give NaN.
+            wrong = (-torch.expm1(-nats)).clamp(min=torch.finfo(nats.dtype).tiny)
+            each = wrong.pow(self.gamma) * nats
             total = (each if weights is None else each * weights[labels.clamp(min=0)]).sum()
         items = (labels != IGNORED).sum() if num_items_in_batch is None else num_items_in_batch
         return total / items
@@ -92,7 +97,7 @@ def read_class_weights(
         weights = tuple(float(part) for part in text.split(","))
     except ValueError:
         raise InputError(f"--class_weights {text!r}: expected none, balanced, or one number a class as a,b,…") from None
-    if len(weights) != len(label_names) or min(weights) <= 0:
+    if len(weights) != len(label_names) or not all(0 < weight < math.inf for weight in weights):
         raise InputError(
             f"--class_weights {text!r}: expected {len(label_names)} numbers above 0, in the order "
             f"{', '.join(label_names)}"
