@@ -33,7 +33,7 @@ def share(sums):
     return sums[:, 0] / sums[:, 1]
 
 
-@pytest.mark.parametrize("successes, n", [(0, 10), (3, 22), (98, 100), (10, 10), (1, 2), (500_000, 1_000_000)])
+@pytest.mark.parametrize(("successes", "n"), [(0, 10), (3, 22), (98, 100), (10, 10), (1, 2), (500_000, 1_000_000)])
 def test_proportion_intervals_are_scipys(successes, n):
     test = stats.binomtest(successes, n)
 
@@ -159,7 +159,7 @@ def test_paired_units_must_be_the_same():
     assert interval.low < 0.5 < interval.high
 
 
-@pytest.mark.parametrize("b, c", [(0, 0), (10, 25), (25, 10), (0, 6), (7, 7), (400, 480)])
+@pytest.mark.parametrize(("b", "c"), [(0, 0), (10, 25), (25, 10), (0, 6), (7, 7), (400, 480)])
 def test_mcnemar_is_the_exact_binomial(b, c):
     expected = stats.binomtest(min(b, c), b + c, 0.5).pvalue if b + c else 1.0
 
@@ -203,6 +203,9 @@ def test_logit_intervals_stay_within_zero_and_one():
 
 
 def test_importing_statistics_needs_nothing_heavy():
-    code = "import sys, llmtune.statistics; print([m for m in ('torch', 'sklearn', 'pandas', 'scipy.stats') if m in sys.modules])"
+    heavy = ("torch", "sklearn", "pandas", "scipy.stats", "evaluate")
+    code = f"import sys, llmtune.statistics, llmtune.metrics; print([m for m in {heavy} if m in sys.modules])"
 
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == "[]"

@@ -47,7 +47,7 @@ def labelled_rows(draw, most_classes=5):
 
 
 @pytest.mark.parametrize(
-    "counts, accuracy, precision, recall, f1",
+    ("counts", "accuracy", "precision", "recall", "f1"),
     [
         ((2, 2, 0, 6), 0.80, 1.00, 0.50, 0.67),  # 10 messages
         ((3, 1, 1, 5), 0.80, 0.75, 0.75, 0.75),  # the same after tuning
@@ -82,7 +82,10 @@ def test_every_score_of_the_matrix_is_sklearns(rows):
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        expected = {"accuracy": sk.accuracy_score(reference, prediction), "mcc": sk.matthews_corrcoef(reference, prediction)}
+        expected = {
+            "accuracy": sk.accuracy_score(reference, prediction),
+            "mcc": sk.matthews_corrcoef(reference, prediction),
+        }
         expected["balanced_accuracy"] = sk.balanced_accuracy_score(reference, prediction)
         for beta, name in ((0.5, "f0.5"), (1, "f1"), (2, "f2")):
             for average in ("macro", "micro", "weighted"):
@@ -228,7 +231,9 @@ def test_undefined_scores_keep_sklearns_value_and_say_why():
 
     assert never_spam["precision"].value == 0.0
     assert never_spam["precision"].low is None
-    assert never_spam["precision"].reason == "no predictions of 'spam': precision is 0/0 there, set to 0 (zero_division=0)"
+    assert (
+        never_spam["precision"].reason == "no predictions of 'spam': precision is 0/0 there, set to 0 (zero_division=0)"
+    )
     assert never_spam["mcc"].reason.startswith("every prediction is the same class")
     assert never_spam["f1"].value == 0.0
 

@@ -53,7 +53,9 @@ def test_entities_are_seqevals_on_any_tags(scheme):
     def check(corpus):
         reference = [[pair[0] for pair in sentence] for sentence in corpus]
         prediction = [[pair[1] for pair in sentence] for sentence in corpus]
-        assert ours(reference, prediction, scheme)[2] == pytest.approx(seqevals(reference, prediction, scheme), abs=1e-12)
+        assert ours(reference, prediction, scheme)[2] == pytest.approx(
+            seqevals(reference, prediction, scheme), abs=1e-12
+        )
 
     check()
 
@@ -68,7 +70,7 @@ def test_entities_are_seqevals_on_a_large_corpus(scheme):
 
 
 @pytest.mark.parametrize(
-    "reference, prediction, lenient, strict, scheme",
+    ("reference", "prediction", "lenient", "strict", "scheme"),
     [
         (["B-NP", "I-NP", "O"], ["I-NP", "I-NP", "O"], 1.0, 0.0, "IOB2"),
         (["B-ORG", "I-ORG"], ["I-ORG", "I-ORG"], 1.0, 0.0, "IOB2"),
@@ -87,7 +89,9 @@ def test_seqevals_readme():
     reference = [["O", "O", "O", "B-MISC", "I-MISC", "I-MISC", "O"], ["B-PER", "I-PER", "O"]]
     prediction = [["O", "O", "B-MISC", "I-MISC", "I-MISC", "I-MISC", "O"], ["B-PER", "I-PER", "O"]]
 
-    scores = score_predictions(make_predictions("token-classification", {"reference": reference, "prediction": prediction}))
+    scores = score_predictions(
+        make_predictions("token-classification", {"reference": reference, "prediction": prediction})
+    )
 
     assert scores["entity_f1"].value == 0.5
     assert scores["token_accuracy"].value == pytest.approx(0.8)
@@ -100,7 +104,9 @@ def test_conlleval_on_the_conll_2000_sample():
     blocks = [block.splitlines() for block in CONLL.read_text().strip().split("\n\n")]
     reference, prediction = ([[line.split()[column] for line in block] for block in blocks] for column in (-2, -1))
 
-    scores = score_predictions(make_predictions("token-classification", {"reference": reference, "prediction": prediction}))
+    scores = score_predictions(
+        make_predictions("token-classification", {"reference": reference, "prediction": prediction})
+    )
 
     conlleval = {"token_accuracy": 84.08, "entity_precision_lenient": 68.83, "entity_recall_lenient": 80.83}
     strict = {"entity_precision": 70.77, "entity_recall": 70.15, "entity_f1": 70.46}
@@ -131,7 +137,9 @@ def test_a_corpus_without_entities_is_undefined_not_perfect():
 def test_below_thirty_sentences_with_an_entity_there_is_no_interval():
     rows = [["B-A"]] * 29 + [["O"]] * 100
 
-    score = score_predictions(make_predictions("token-classification", {"reference": rows, "prediction": rows}))["entity_f1"]
+    score = score_predictions(make_predictions("token-classification", {"reference": rows, "prediction": rows}))[
+        "entity_f1"
+    ]
 
     assert score.low is None
     assert score.reason == "29 sentences with an entity: an interval needs 30"

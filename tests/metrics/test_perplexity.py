@@ -65,7 +65,9 @@ def test_it_is_torchmetrics_whatever_the_batch(rows, tokens, vocabulary, seed, b
     found = evaluated(logits, labels, batch_size)
 
     assert found["perplexity"] == pytest.approx(expected, rel=1e-5)
-    assert found["perplexity"] == pytest.approx(evaluated(logits, labels, rows, streaming=False)["perplexity"], rel=1e-12)
+    assert found["perplexity"] == pytest.approx(
+        evaluated(logits, labels, rows, streaming=False)["perplexity"], rel=1e-12
+    )
     counted = labels[:, 1:] != -100
     hits = (logits[:, :-1].argmax(-1) == labels[:, 1:])[counted].double().mean()
     assert found["token_accuracy"] == pytest.approx(float(hits))
@@ -128,7 +130,9 @@ def test_bytes_and_words_compare_across_tokenizers():
     assert scores["word_perplexity"].value == pytest.approx(math.exp(nll.sum() / (tokens // 2).sum()))
     assert scores["perplexity"].low < scores["perplexity"].value < scores["perplexity"].high
     assert "bits_per_byte" not in score_predictions(lm_table(nll=nll, tokens=tokens))
-    assert math.log2(1.5016) == pytest.approx(0.5865, abs=1e-4)  # Llama-2-7b on wikitext: byte perplexity, bits per byte
+    assert math.log2(1.5016) == pytest.approx(
+        0.5865, abs=1e-4
+    )  # Llama-2-7b on wikitext: byte perplexity, bits per byte
 
 
 def test_no_tokens_have_no_perplexity():
@@ -143,7 +147,9 @@ def test_memory_beyond_one_batch_stays_under_100_mb_and_does_not_grow_with_rows(
     environment = os.environ | {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
     peaks = {}
     for rows in (50, 200):
-        done = subprocess.run([sys.executable, script, str(rows)], capture_output=True, text=True, check=True, env=environment)
+        done = subprocess.run(
+            [sys.executable, script, str(rows)], capture_output=True, text=True, check=True, env=environment
+        )
         peaks[rows] = json.loads(done.stdout.splitlines()[-1])
 
     for measured in peaks.values():

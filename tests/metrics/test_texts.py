@@ -64,7 +64,9 @@ def test_published_bleu_chrf_ter():
     assert found["chrf++"].value == pytest.approx(59.15, abs=5e-3)
     assert found["ter"].value == pytest.approx(40.0)
     for tokenizer, bleu in (("none", 49.191957), ("intl", 43.916235)):
-        assert score_texts(HYPOTHESES, REFERENCES, bleu_tokenizer=tokenizer)["bleu"].value == pytest.approx(bleu, abs=1e-6)
+        assert score_texts(HYPOTHESES, REFERENCES, bleu_tokenizer=tokenizer)["bleu"].value == pytest.approx(
+            bleu, abs=1e-6
+        )
     assert score_texts(["aa"], ["ab"])["chrf"].value == pytest.approx(25.0)
     assert score_texts(["a b c"], ["abc"])["chrf"].value == pytest.approx(100.0)
     assert score_texts(["d e f g h a b c"], ["a b c d e f g h"])["ter"].value == pytest.approx(12.5)
@@ -101,7 +103,9 @@ def test_corpus_intervals_hold_the_score_and_agree_with_sacrebleus():
     rng = np.random.default_rng(0)
     words = list("abcdefghijklmnop")
     references = [" ".join(rng.choice(words, 12)) for _ in range(300)]
-    predictions = [" ".join(w if rng.random() < 0.8 else str(rng.choice(words)) for w in row.split()) for row in references]
+    predictions = [
+        " ".join(w if rng.random() < 0.8 else str(rng.choice(words)) for w in row.split()) for row in references
+    ]
 
     found = score_texts(predictions, references)
     theirs = BLEU(force=True).corpus_score(predictions, [references], n_bootstrap=1000)
@@ -124,7 +128,7 @@ def test_rouge_is_rouge_scores_mean(rows, stemmer):
 
 
 @pytest.mark.parametrize(
-    "reference, prediction, name, f1",
+    ("reference", "prediction", "name", "f1"),
     [
         ("testing one two", "testing", "rouge1", 0.5),
         ("testing one two", "testing one", "rouge2", 2 / 3),
@@ -169,7 +173,11 @@ def squad(prediction, references):
         same = sum((Counter(said) & Counter(wanted)).values())
         if not said or not wanted:
             return float(said == wanted)
-        return 0.0 if same == 0 else 2 * (same / len(said)) * (same / len(wanted)) / (same / len(said) + same / len(wanted))
+        return (
+            0.0
+            if same == 0
+            else 2 * (same / len(said)) * (same / len(wanted)) / (same / len(said) + same / len(wanted))
+        )
 
     return max(float(fold(prediction) == fold(row)) for row in references), max(f1(row) for row in references)
 
@@ -185,7 +193,7 @@ def test_answers_are_scored_by_squads_rules(rows):
 
 
 @pytest.mark.parametrize(
-    "prediction, references, exact, f1",
+    ("prediction", "references", "exact", "f1"),
     [
         ("1976", ["1976"], 100, 100),
         ("the Norman conquest of England", ["Norman conquest"], 0, 66.67),

@@ -1,0 +1,150 @@
+"""How often the nominal 95 % intervals hold the true value, over a grid of sizes, rates and balances.
+
+    python scripts/coverage.py [--simulations 400] [--seed 0]
+
+Each cell draws test sets from a known population, computes the interval as a report does, and counts how often it holds
+the population's value. Cells with fewer than 10 expected hits, and draws below the evidence floor (where no interval is
+given), don't count. Expected: mean 94 to 96 %, no cell below 90 %. Exits 1 where that fails.
+"""
+
+import argparse
+import itertools
+import sys
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import numpy as np
+from scipy import special
+
+from llmtune.metrics.entity_f1 import EntityCounts
+from llmtune.metrics.hub.find import named_metrics
+from llmtune.metrics.parts.base import Metric, Sample, Setting
+from llmtune.statistics import Interval
+
+SIZES, BALANCES, RECALLS, FALSE_ALARMS = (200, 1000, 5000), (0.05, 0.2, 0.5), (0.4, 0.8, 0.95), (0.02, 0.1)
+BINARY = ("accuracy", "recall", "precision", "f1", "f1_macro", "f1_weighted", "balanced_accuracy", "mcc", "cohen_kappa")
+Cell = tuple[str, str, float, Callable[[np.random.Generator], Interval]]
+
+
+def binary_cells() -> Iterator[Cell]:
+    """Two classes: what the confusion matrix tells."""
+    setting = Setting("classification", ("ham", "spam"), 1)
+    metrics = [named_metrics(name, setting) for name in BINARY]
+    for n, balance, recall, alarms in itertools.product(SIZES, BALANCES, RECALLS, FALSE_ALARMS):
+        if n * balance * recall < 10:
+            continue
+        shares = np.array(
+            [(1 - balance) * (1 - alarms), (1 - balance) * alarms, balance * (1 - recall), balance * recall]
+        )
+        for metric in (found[0] if found[0].name in BINARY else found[1] for found in metrics):
+            truth = float(metric.score(shares.reshape(1, 2, 2) * 1e9)[0])
+            where = f"n={n} positives={balance:.0%} recall={recall} false alarms={alarms}"
+            yield metric.name, where, truth, partial(of_matrix, metric=metric, n=n, shares=shares)
+
+
+def of_matrix(rng: np.random.Generator, *, metric: Metric, n: int, shares: np.ndarray) -> Interval:
+    """The interval of one test set of n rows."""
+    matrix = rng.multinomial(n, shares).reshape(1, 2, 2)
+    if metric.undefined(matrix[0]):
+        return Interval(None, None, "undefined")
+    return metric.interval(Sample(matrix, int(rng.integers(2**31))))
+
+
+def ranked_cells() -> Iterator[Cell]:
+    """Two normal distributions of the logit: ranks and probabilities."""
+    setting = Setting("classification", ("ham", "spam"), 1)
+    for n, balance, gap in itertools.product(SIZES[:2], (0.2, 0.5), (1.0, 2.5)):
+        for name in ("roc_auc", "average_precision", "log_loss", "brier"):
+            metric = named_metrics(name, setting)[0]
+            columns = drawn(np.random.default_rng(1), 2_000_000, balance, gap)
+            statistics = metric.statistics(columns)
+            truth = metric.value(metric.gathered(statistics))
+            assert truth is not None
+            yield (
+                name,
+                f"n={n} positives={balance:.0%} gap={gap}",
+                truth,
+                partial(of_columns, metric=metric, n=n, balance=balance, gap=gap),
+            )
+
+
+def drawn(rng: np.random.Generator, n: int, balance: float, gap: float) -> dict[str, np.ndarray]:
+    """Columns of a classifier whose logit is normal, `gap` deviations higher for positives."""
+    reference = (rng.random(n) < balance).astype(np.int64)
+    p = special.expit(rng.normal(size=n) + gap * (reference - 0.5) + np.log(balance / (1 - balance)))
+    return {"reference": reference, "probabilities": np.stack([1 - p, p], axis=1)}
+
+
+def of_columns(rng: np.random.Generator, *, metric: Metric, n: int, balance: float, gap: float) -> Interval:
+    """The interval of one test set of n rows."""
+    return metric.interval(Sample(metric.statistics(drawn(rng, n, balance, gap)), 0))
+
+
+def clustered_cells() -> Iterator[Cell]:
+    """Entities in sentences that are easy or hard as a whole, and nats of documents of unequal length."""
+    counts = EntityCounts(("PER",), "IOB2")
+    entity = next(
+        m for m in named_metrics("entity_f1", Setting("token-classification", counts.types, options={"scheme": "IOB2"}))
+    )
+    for n, per_sentence, skill in itertools.product((100, 400, 1500), (0.5, 2.0), (0.5, 0.9)):
+        # Recall is Beta with mean `skill` by sentence; false alarms come on top: the truth is a ratio of means.
+        truth = 2 * skill * per_sentence / (per_sentence * (1 + skill) + 0.1)
+        where = f"sentences={n} entities={per_sentence} recall={skill}"
+        yield (
+            "entity_f1",
+            where,
+            truth,
+            partial(of_entities, metric=entity, n=n, per_sentence=per_sentence, skill=skill),
+        )
+    for n in (50, 200, 1000):
+        yield "perplexity", f"documents={n}", float(np.exp(3.0)), partial(of_documents, n=n)
+
+
+def of_entities(rng: np.random.Generator, *, metric: Metric, n: int, per_sentence: float, skill: float) -> Interval:
+    """The interval of one test set of n sentences."""
+    gold = rng.poisson(per_sentence, n)
+    right = rng.binomial(gold, rng.beta(4 * skill, 4 * (1 - skill), n))
+    predicted = right + rng.poisson(0.1, n)
+    return metric.interval(
+        Sample(np.stack([right, gold, predicted], axis=1)[:, None].astype(float), int(rng.integers(2**31)))
+    )
+
+
+def of_documents(rng: np.random.Generator, *, n: int) -> Interval:
+    """The interval of one test set of n documents, 3 nats a token with a spread between documents."""
+    metric = named_metrics("perplexity", Setting("language-modeling"))[0]
+    tokens = rng.integers(50, 500, n)
+    return metric.interval(
+        Sample(np.stack([tokens * (3 + 0.4 * rng.normal(size=n)), tokens], axis=1), int(rng.integers(2**31)))
+    )
+
+
+def main() -> int:
+    """Prints one line a metric and every cell below 92 %."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--simulations", type=int, default=400, help="test sets drawn for each cell")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    start = time.time()
+    found: dict[str, list[tuple[float, str]]] = {}
+    cells = itertools.chain(binary_cells(), ranked_cells(), clustered_cells())
+    for number, (name, where, truth, interval) in enumerate(cells):
+        rng = np.random.default_rng([options.seed, number])
+        given = [ends for ends in (interval(rng) for _ in range(options.simulations)) if ends.low is not None]
+        if len(given) < options.simulations / 2:
+            continue  # mostly below the evidence floor: no interval is given
+        hits = sum(ends.low <= truth <= (ends.high or 0.0) for ends in given if ends.low is not None)
+        found.setdefault(name, []).append((hits / len(given), where))
+    for name, cells_of in found.items():
+        shares = [share for share, _ in cells_of]
+        print(
+            f"{name:20} cells {len(cells_of):3}  mean {np.mean(shares):.3f}  least {min(shares):.3f}  {min(cells_of)[1]}"
+        )
+    every = [share for cells_of in found.values() for share, _ in cells_of]
+    print(f"all: cells {len(every)}, mean {np.mean(every):.4f}, least {min(every):.3f}; {time.time() - start:.0f} s")
+    return 0 if 0.94 <= np.mean(every) <= 0.96 and min(every) >= 0.90 else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

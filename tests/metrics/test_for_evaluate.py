@@ -1,0 +1,117 @@
+"""The classes for `evaluate`: constructed directly, and loaded by path, both without network."""
+
+import importlib
+from pathlib import Path
+
+import evaluate
+import numpy as np
+import pytest
+from seqeval.metrics import f1_score as seqeval_f1
+from sklearn import metrics as sk
+
+import llmtune.metrics.for_evaluate
+from llmtune.metrics.for_evaluate.bleu import Bleu
+from llmtune.metrics.for_evaluate.entity_f1 import EntityF1
+from llmtune.metrics.for_evaluate.f1 import F1
+from llmtune.metrics.for_evaluate.precision import Precision
+
+FOLDER = Path(llmtune.metrics.for_evaluate.__file__).parent
+TAGS = [["B-PER", "I-PER", "O"], ["O", "B-LOC"]]
+EXAMPLES = {  # name: class, predictions, references, key, value
+    "accuracy": ("Accuracy", [0, 1, 1, 1], [0, 1, 0, 1], "accuracy", 0.75),
+    "precision": ("Precision", [0, 1, 1, 1], [0, 1, 0, 1], "precision", 2 / 3),
+    "recall": ("Recall", [0, 1, 0, 1], [1, 1, 0, 1], "recall", 2 / 3),
+    "f1": ("F1", [0, 1, 1, 1], [0, 1, 0, 1], "f1", 0.8),
+    "entity_f1": ("EntityF1", TAGS, [["B-PER", "I-PER", "O"], ["O", "B-PER"]], "entity_f1", 0.5),
+    "bleu": ("Bleu", ["the dog bit the man ."], [["the dog bit the man ."]], "bleu", 100.0),
+    "rouge": ("Rouge", ["testing"], ["testing one two"], "rouge1", 0.5),
+    "perplexity": ("Perplexity", [3.0, 4.0], [2, 5], "perplexity", np.e),
+}
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path, monkeypatch):
+    monkeypatch.setattr(evaluate.config, "HF_METRICS_CACHE", str(tmp_path))
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_a_metric_is_constructed_directly(name):
+    class_name, predictions, references, key, value = EXAMPLES[name]
+    metric = vars(importlib.import_module(f"llmtune.metrics.for_evaluate.{name}"))[class_name]()
+
+    assert isinstance(metric, evaluate.Metric)
+    assert metric.compute(predictions=predictions, references=references)[key] == pytest.approx(value)
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_a_metric_is_loaded_by_path(name):
+    _, predictions, references, key, value = EXAMPLES[name]
+
+    metric = evaluate.load(str(FOLDER / f"{name}.py"))
+
+    for prediction, reference in zip(predictions, references, strict=True):
+        metric.add(prediction=prediction, reference=reference)
+    assert metric.compute()[key] == pytest.approx(value)
+
+
+def test_every_file_for_evaluate_is_tested():
+    assert {path.stem for path in FOLDER.glob("*.py")} - {"__init__"} == set(EXAMPLES)
+
+
+@pytest.mark.parametrize("average", ["macro", "micro", "weighted", None])
+def test_averages_are_sklearns(average):
+    rng = np.random.default_rng(0)
+    y, p = rng.integers(0, 4, 200), rng.integers(0, 4, 200)
+
+    assert F1(average=average).compute(predictions=p, references=y)["f1"] == pytest.approx(
+        sk.f1_score(y, p, average=average)
+    )
+    assert F1().compute(predictions=p, references=y, average=average)["f1"] == pytest.approx(
+        sk.f1_score(y, p, average=average)
+    )
+
+
+def test_labels_that_never_occur_count_when_named():
+    assert F1(average="macro").compute(predictions=[0, 1], references=[0, 1])["f1"] == 1.0
+    assert F1(average="macro", labels=[0, 1, 2, 3]).compute(predictions=[0, 1], references=[0, 1])["f1"] == 0.5
+
+
+def test_they_combine():
+    combined = evaluate.combine([F1(), Precision()])
+
+    found = combined.compute(predictions=[0, 1, 1, 1], references=[0, 1, 0, 1])
+
+    assert found == pytest.approx({"f1": 0.8, "precision": 2 / 3})
+
+
+def test_probabilities_are_not_cut_to_classes():
+    with pytest.raises(ValueError, match="row 0: prediction 0.9 is no class id; give whole numbers"):
+        F1().compute(predictions=[0.9, 0.2], references=[1, 0])
+
+
+def test_binary_of_three_classes_is_refused():
+    with pytest.raises(ValueError, match=r"found \[0, 1, 2\] and pos_label=1; use average='macro'"):
+        F1().compute(predictions=[0, 1, 2], references=[0, 1, 1])
+    with pytest.raises(ValueError, match="average 'mean' is not one of binary, macro, micro, weighted, or None"):
+        F1(average="mean").compute(predictions=[0], references=[0])
+    with pytest.raises(ValueError, match=r"class id 2 occurs but is not one of labels=\[0, 1\]"):
+        F1(average="macro", labels=[0, 1]).compute(predictions=[0, 2], references=[0, 1])
+
+
+def test_lenient_entities_are_seqevals():
+    broken = [["I-PER", "I-PER", "O"], ["O", "B-LOC"]]
+
+    lenient = EntityF1(scheme="lenient").compute(predictions=broken, references=TAGS)
+    strict = EntityF1().compute(predictions=broken, references=TAGS)
+
+    assert lenient["entity_f1"] == seqeval_f1(TAGS, broken)
+    assert strict["entity_f1"] == pytest.approx(2 / 3)
+    assert strict["LOC"] == {"precision": 1.0, "recall": 1.0, "f1": 1.0}
+
+
+def test_bleu_keeps_its_signature_and_unequal_references():
+    found = Bleu().compute(predictions=["a b c d e", "x"], references=[["a b c d e", "b"], ["x"]])
+
+    assert found["signature"].startswith("nrefs:var|case:mixed|eff:no|tok:13a")
+    with pytest.raises(ValueError, match="13a"):
+        Bleu(language="zh", tokenize="13a")
