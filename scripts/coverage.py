@@ -87,7 +87,7 @@ def clustered_cells() -> Iterator[Cell]:
     entity = next(
         m for m in named_metrics("entity_f1", Setting("token-classification", counts.types, options={"scheme": "IOB2"}))
     )
-    for n, per_sentence, skill in itertools.product((100, 400, 1500), (0.5, 2.0), (0.5, 0.9)):
+    for n, per_sentence, skill in itertools.product((100, 400), (0.5, 2.0), (0.5, 0.9)):
         # Recall is Beta with mean `skill` by sentence; false alarms come on top: the truth is a ratio of means.
         truth = 2 * skill * per_sentence / (per_sentence * (1 + skill) + 0.1)
         where = f"sentences={n} entities={per_sentence} recall={skill}"
@@ -121,7 +121,7 @@ def of_documents(rng: np.random.Generator, *, n: int) -> Interval:
 
 
 def main() -> int:
-    """Prints one line a metric and every cell below 92 %."""
+    """Prints one line a metric, with its worst cell."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--simulations", type=int, default=400, help="test sets drawn for each cell")
     parser.add_argument("--seed", type=int, default=0)
@@ -136,12 +136,10 @@ def main() -> int:
             continue  # mostly below the evidence floor: no interval is given
         hits = sum(ends.low <= truth <= (ends.high or 0.0) for ends in given if ends.low is not None)
         found.setdefault(name, []).append((hits / len(given), where))
-    for name, cells_of in found.items():
-        shares = [share for share, _ in cells_of]
-        print(
-            f"{name:20} cells {len(cells_of):3}  mean {np.mean(shares):.3f}  least {min(shares):.3f}  {min(cells_of)[1]}"
-        )
-    every = [share for cells_of in found.values() for share, _ in cells_of]
+    for name, of_metric in found.items():
+        mean, (least, where) = np.mean([share for share, _ in of_metric]), min(of_metric)
+        print(f"{name:20} cells {len(of_metric):3}  mean {mean:.3f}  least {least:.3f}  {where}")
+    every = [share for of_metric in found.values() for share, _ in of_metric]
     print(f"all: cells {len(every)}, mean {np.mean(every):.4f}, least {min(every):.3f}; {time.time() - start:.0f} s")
     return 0 if 0.94 <= np.mean(every) <= 0.96 and min(every) >= 0.90 else 1
 
