@@ -1,10 +1,11 @@
-"""What a model must beat: predictions tables of the majority class and of TF-IDF with logistic regression."""
+"""What a model must beat: predictions of the majority class, of TF-IDF with logistic regression, of known names."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
 from llmtune.predictions import Predictions, make_predictions
+from llmtune.tasks.tag_schemes import entities_of
 
 
 def majority(train_labels: Sequence[str], test: Predictions) -> Predictions:
@@ -50,4 +51,39 @@ def tfidf_logistic_regression(
         split=test.split,
         label_names=test.label_names,
         positive_label=test.positive_label,
+    )
+
+
+def known_entities(
+    train_tokens: Sequence[Sequence[str]], train_tags: Sequence[Sequence[str]], test: Predictions
+) -> Predictions:
+    """CoNLL-2003's own baseline: phrases that are entities of one type alone in train, the longest first.
+
+    Args:
+        train_tokens: words.
+        train_tags: IOB2.
+        test: a token-classification table with `tokens`.
+    """
+    types: dict[tuple[str, ...], set[str]] = {}
+    for tokens, tags in zip(train_tokens, train_tags, strict=True):
+        for entity in entities_of(tags):
+            types.setdefault(tuple(tokens[entity.first : entity.end]), set()).add(entity.type)
+    known = {words: of.copy().pop() for words, of in types.items() if len(of) == 1}
+    longest = max(map(len, known), default=0)
+    prediction = []
+    for tokens in test.column("tokens"):
+        tags, word = ["O"] * len(tokens), 0
+        while word < len(tokens):
+            lengths = range(min(longest, len(tokens) - word), 0, -1)
+            length = next((n for n in lengths if tuple(tokens[word : word + n]) in known), 0)
+            if length:
+                kind = known[tuple(tokens[word : word + length])]
+                tags[word : word + length] = [f"B-{kind}"] + [f"I-{kind}"] * (length - 1)
+            word += max(1, length)
+        prediction.append(tags)
+    return make_predictions(
+        "token-classification",
+        {"tokens": test.column("tokens"), "reference": test.column("reference"), "prediction": prediction},
+        split=test.split,
+        settings=test.settings,
     )

@@ -8,6 +8,9 @@ from transformers import PreTrainedTokenizerBase
 from llmtune.arguments import TrainingArguments
 from llmtune.predictions import Predictions, make_predictions
 from llmtune.tasks.text_classification import KIND, TextClassification
+from llmtune.tasks.token_classification import KIND as TOKEN_KIND
+from llmtune.tasks.token_classification import TokenClassification
+from llmtune.tasks.windows import Windows
 from llmtune.training.batching import input_lengths
 from llmtune.training.trainer import Trainer
 
@@ -47,3 +50,18 @@ def tabulate(
         positive_label=task.positive_label,
         threshold=task.threshold,
     )
+
+
+def tabulate_words(
+    task: TokenClassification, outputs: Any, rows: datasets.Dataset, windows: Windows, split: str
+) -> Predictions:
+    """The predictions table of a split whose tags are known, one tag a word; every column of the rows is carried.
+
+    Besides: `raw_prediction` (the tags before their repair), `probability` (of each word's tag) and `length` (words).
+    """
+    tagged = task.decode(outputs, windows)
+    columns = {"tokens": list(rows["tokens"]), "reference": list(rows["tags"]), "prediction": tagged.tags}
+    carried = {name: list(rows[name]) for name in rows.column_names if name not in ("tokens", "tags")}
+    carried |= {"raw_prediction": tagged.raw, "probability": tagged.probabilities, "length": windows.words.tolist()}
+    settings = {"scheme": "IOB2", "repairs": tagged.repairs, "nonfinite_words": tagged.nonfinite}
+    return make_predictions(TOKEN_KIND, columns, carried=carried, split=split, settings=settings)

@@ -7,14 +7,13 @@ from typing import Any
 
 import datasets
 
-from llmtune.arguments import describe_arguments
 from llmtune.baselines import majority, tfidf_logistic_regression
 from llmtune.data import Splits
 from llmtune.inference import predict_rows, tabulate
 from llmtune.metrics import Score, score_predictions
 from llmtune.models.runs import save_weights
-from llmtune.predictions import Predictions, write_predictions
-from llmtune.report.run_folder import describe_run, write_json, write_metrics
+from llmtune.predictions import Predictions
+from llmtune.report.finishing import training_facts, write_results
 from llmtune.report.terminal import Terminal, with_interval
 from llmtune.tasks.text_classification import TextClassification
 from llmtune.threshold import ThresholdChoice, choose_threshold
@@ -90,51 +89,26 @@ def leave(
         ),
     }
     beside = {name: score_predictions(table, seed=seed) for name, table in baselines.items()}
-    for split, table in tables.items():
-        write_predictions(table, folder / "predictions" / f"{split}.parquet")
-    write_predictions(baselines["TF-IDF + logistic regression"], folder / "predictions" / "baselines" / "tfidf.parquet")
-    write_metrics(folder, scores)
-    write_json(
-        folder / "run.json",
-        describe_run(
-            describe_arguments(arguments),
-            {
-                "seed": seed,
-                **facts,
-                "training": trained,
-                "threshold": None if choice is None else plain_choice(choice),
-                "baselines": {
-                    name: {key: of[key].value for key in ("accuracy", "f1_macro")} for name, of in beside.items()
-                },
+    write_results(
+        folder,
+        tables,
+        scores,
+        baseline=("tfidf", baselines["TF-IDF + logistic regression"]),
+        arguments=arguments,
+        facts={
+            "seed": seed,
+            **facts,
+            "training": trained,
+            "threshold": None if choice is None else plain_choice(choice),
+            "baselines": {
+                name: {key: of[key].value for key in ("accuracy", "f1_macro")} for name, of in beside.items()
             },
-        ),
+        },
     )
     terminal = Terminal()
     terminal.training(trained)
     terminal.test(test, scores["test"], beside, _notes(choice, scores["test"], folder))
     return scores
-
-
-def training_facts(trainer: Trainer) -> dict[str, Any]:
-    """What training took, for run.json and the terminal. Call it on every process."""
-    state, args = trainer.state, trainer.args
-    seconds = sum(log["train_runtime"] for log in state.log_history if "train_runtime" in log)
-    tokens = trainer.tokens_trained()
-    best = None
-    if state.best_metric is not None:
-        best = {"step": state.best_global_step, "metric": args.metric_for_best_model, "value": state.best_metric}
-    return {
-        "steps": state.global_step,
-        "epochs": state.epoch,
-        "effective_batch": args.train_batch_size * args.gradient_accumulation_steps * args.world_size,
-        "processes": args.world_size,
-        "train_seconds": round(seconds, 3),
-        **tokens,
-        "tokens_per_second": round(tokens["real_tokens"] / seconds, 1) if seconds else 0.0,
-        "best_checkpoint": best,
-        "losses": [{"step": log["step"], "loss": float(log["loss"])} for log in state.log_history if "loss" in log],
-        "evaluations": trainer.evaluation_lines.history,
-    }
 
 
 def plain_choice(choice: ThresholdChoice) -> dict[str, Any]:

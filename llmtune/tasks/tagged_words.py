@@ -38,6 +38,10 @@ class TaggedSplits:
         """The entity types that train can teach."""
         return self.splits.label_names
 
+    def train_texts(self) -> list[str]:
+        """The rows of train as texts, to train a tokenizer on."""
+        return [" ".join(words) for words in self.splits.train["tokens"]]
+
     def unseen(self) -> dict[str, dict[str, int]]:
         """By split, the types that train never shows, and how many entities of them there are: all will be missed."""
         counts = self.splits.class_counts

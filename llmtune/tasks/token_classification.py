@@ -3,7 +3,7 @@
 The first token of a word carries its tag; the others, and words shown again by an overlapping window, are ignored.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -165,3 +165,10 @@ class TokenClassification:
         """Of each text the entities found: start, end, label, text and score."""
         rows = zip(texts, bounds, tagged.tags, tagged.probabilities, strict=True)
         return [spans_of_tags(text, words, tags, probabilities) for text, words, tags, probabilities in rows]
+
+
+def tokenize_splits(
+    task: TokenClassification, splits: Mapping[str, datasets.Dataset] | Any, tokenizer: PreTrainedTokenizerBase
+) -> dict[str, Windows]:
+    """Train, validation and test as windows of model inputs."""
+    return {split: task.tokenize(splits[split], tokenizer) for split in ("train", "validation", "test")}

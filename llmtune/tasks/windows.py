@@ -4,7 +4,7 @@ Each word that has a token is labelled in exactly one window, the one that shows
 counts once in the loss and gets one prediction. Letters: n rows, w words of all rows, m windows, t tokens.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,6 +42,11 @@ class Windows:
         """Words that the tokenizer turns into nothing: they are tagged O."""
         return int(self.words.sum()) - len(self.word)
 
+    def label_ids(self) -> np.ndarray:
+        """The labels that count in the loss, one a word."""
+        labels = self.inputs["labels"]
+        return np.array([label for window in labels for label in window if label != IGNORED], dtype=np.int64)
+
     def by_word(self, at_tokens: np.ndarray, empty: Any) -> np.ndarray:
         """Values at tokens, (m, t or more), as values of words, (w,); a word without token gets `empty`."""
         values = np.full(int(self.words.sum()), empty, dtype=at_tokens.dtype)
@@ -51,6 +56,20 @@ class Windows:
     def to_rows(self, by_word: np.ndarray) -> list[np.ndarray]:
         """Values of words (w,) as one array a row."""
         return np.split(by_word, np.cumsum(self.words)[:-1])
+
+
+def describe_windows(windows: Mapping[str, Windows]) -> dict[str, dict[str, int]]:
+    """By split: rows, words, windows, rows cut into several windows, words without a token. JSON values."""
+    return {
+        split: {
+            "rows": len(of.words),
+            "words": int(of.words.sum()),
+            "windows": len(of.inputs),
+            "cut_rows": of.cut_rows,
+            "empty_words": of.empty_words,
+        }
+        for split, of in windows.items()
+    }
 
 
 def make_windows(

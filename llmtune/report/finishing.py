@@ -1,0 +1,60 @@
+"""The end of every recipe: what training took, and the files that its judgement leaves."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from llmtune.arguments import describe_arguments
+from llmtune.metrics import Score
+from llmtune.predictions import Predictions, write_predictions
+from llmtune.report.run_folder import describe_run, write_json, write_metrics
+from llmtune.training.trainer import Trainer
+
+
+def training_facts(trainer: Trainer) -> dict[str, Any]:
+    """What training took, for run.json and the terminal. Call it on every process."""
+    state, args = trainer.state, trainer.args
+    seconds = sum(log["train_runtime"] for log in state.log_history if "train_runtime" in log)
+    tokens = trainer.tokens_trained()
+    best = None
+    if state.best_metric is not None:
+        best = {"step": state.best_global_step, "metric": args.metric_for_best_model, "value": state.best_metric}
+    return {
+        "steps": state.global_step,
+        "epochs": state.epoch,
+        "effective_batch": args.train_batch_size * args.gradient_accumulation_steps * args.world_size,
+        "processes": args.world_size,
+        "train_seconds": round(seconds, 3),
+        **tokens,
+        "tokens_per_second": round(tokens["real_tokens"] / seconds, 1) if seconds else 0.0,
+        "best_checkpoint": best,
+        "losses": [{"step": log["step"], "loss": float(log["loss"])} for log in state.log_history if "loss" in log],
+        "evaluations": trainer.evaluation_lines.history,
+    }
+
+
+def write_results(
+    folder: Path,
+    tables: Mapping[str, Predictions],
+    scores: Mapping[str, Mapping[str, Score]],
+    *,
+    baseline: tuple[str, Predictions],
+    arguments: Sequence[Any],
+    facts: Mapping[str, Any],
+) -> None:
+    """predictions/, metrics.json and run.json. Call it on the first process only.
+
+    Args:
+        folder: of the run.
+        tables: by split.
+        scores: by split.
+        baseline: a name for its file and the table of the test split.
+        arguments: as parsed.
+        facts: what else run.json holds.
+    """
+    for split, table in tables.items():
+        write_predictions(table, folder / "predictions" / f"{split}.parquet")
+    name, table = baseline
+    write_predictions(table, folder / "predictions" / "baselines" / f"{name}.parquet")
+    write_metrics(folder, scores)
+    write_json(folder / "run.json", describe_run(describe_arguments(arguments), facts))
