@@ -6,7 +6,7 @@ from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
 MODEL_TYPES = ("bert", "roberta", "xlm-roberta", "distilbert", "deberta-v2", "modernbert")
 
-# The projections of attention and feed-forward, by model_type, as the regular expressions that peft matches whole names with.
+# The projections of attention and feed-forward, by model_type: regular expressions that peft matches whole names with.
 LORA_TARGETS = {
     "bert": r".*\.layer\.\d+\..*\.?(query|key|value|dense)",
     "roberta": r".*\.layer\.\d+\..*\.?(query|key|value|dense)",

@@ -2,19 +2,23 @@
 
 from collections.abc import Iterable
 
-from tokenizers import Tokenizer, decoders, normalizers, pre_tokenizers, processors
+from tokenizers import Regex, Tokenizer, decoders, normalizers, pre_tokenizers, processors
 from tokenizers.models import BPE, WordPiece
 from tokenizers.trainers import BpeTrainer, WordPieceTrainer
 from transformers import PreTrainedTokenizerFast
+from transformers.models.qwen2.tokenization_qwen2 import PRETOKENIZE_REGEX
 
 WORDPIECE_TYPES = ("bert", "distilbert")  # the others read byte-level BPE, as their checkpoints do or nearly do
+# AutoTokenizer gives a folder of model_type qwen2 this split into words, whatever its tokenizer.json says.
+QWEN_TYPES = ("qwen2", "qwen3")
 
 
 def train_tokenizer(model_type: str, texts: Iterable[str], vocab_size: int, max_length: int) -> PreTrainedTokenizerFast:
     """A tokenizer of the family's sort: lower-cased WordPiece for BERT, byte-level BPE for the others.
 
     Args:
-        model_type: decides the sort and the special tokens ([CLS] … [SEP] around encoder texts, <s> before decoder texts).
+        model_type: decides the sort and the special tokens ([CLS] … [SEP] around encoder texts, <s> before decoder
+            texts).
         texts: of the train split only.
         vocab_size: entries at most; small texts give fewer.
         max_length: tokens that the model can read.
@@ -30,7 +34,14 @@ def train_tokenizer(model_type: str, texts: Iterable[str], vocab_size: int, max_
         )
     else:
         tokenizer = Tokenizer(BPE())
-        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+        if model_type in QWEN_TYPES:
+            tokenizer.normalizer = normalizers.NFC()
+            words = pre_tokenizers.Split(Regex(PRETOKENIZE_REGEX), behavior="isolated")
+            tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+                [words, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
+            )
+        else:
+            tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
         tokenizer.decoder = decoders.ByteLevel()
         named = {"pad": "<pad>", "bos": "<s>", "eos": "</s>", "unk": "<unk>", "mask": "<mask>"}
         if not is_decoder(model_type):

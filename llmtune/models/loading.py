@@ -79,7 +79,7 @@ def load_model(arguments: ModelArguments, task: Task, *, train_texts: Callable[[
         "pad token": tokenizer.pad_token,
     }
     if arguments.use_peft or arguments.load_in_4bit:
-        model = _with_adapter(arguments, model, family)
+        model = _with_adapter(arguments, model, family, new)
         facts["lora"] = {"r": arguments.lora_r, "alpha": arguments.lora_alpha, "dropout": arguments.lora_dropout}
     parameters = list(model.parameters())
     facts["parameters"] = sum(p.numel() for p in parameters)
@@ -137,7 +137,11 @@ def _from_scratch(
     config = AutoConfig.for_model(model_type, vocab_size=len(tokenizer), **special, **sizes, **task.head())
     family.prepare(tokenizer, config)
     tokenizer.model_max_length = limit = positions(config, family, tokenizer)
-    model = task.auto_model.from_config(config, dtype=torch.float32, attn_implementation=arguments.attn_implementation)
+    attention = arguments.attn_implementation
+    try:
+        model = task.auto_model.from_config(config, dtype=torch.float32, attn_implementation=attention)
+    except (ValueError, ImportError) as error:
+        raise InputError(f"--model_type {model_type}, --config_overrides, --attn_implementation: {error}") from error
     return tokenizer, model, limit
 
 
@@ -153,7 +157,10 @@ def _from_checkpoint(
         config = AutoConfig.from_pretrained(name, **hub, **overrides, **task.head())
         tokenizer = AutoTokenizer.from_pretrained(name, **hub)
         family.prepare(tokenizer, config)
-        with _quiet():
+        pad_token_id = config.pad_token_id
+        if pad_token_id is not None and pad_token_id >= config.vocab_size:
+            config.pad_token_id = None  # a new pad token has no embedding until the table is resized below
+        with without_loading_report():
             model, report = task.auto_model.from_pretrained(
                 name,
                 config=config,
@@ -167,19 +174,20 @@ def _from_checkpoint(
             )
     except InputError:
         raise
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, ImportError) as error:
         raise InputError(
             f"--model_name_or_path {name}: not loadable as a checkpoint with safetensors weights: {error}"
         ) from error
     if len(tokenizer) > model.get_input_embeddings().num_embeddings:
         model.resize_token_embeddings(len(tokenizer))
+    model.config.pad_token_id = pad_token_id
     new = sorted({*report["missing_keys"], *(entry[0] for entry in report["mismatched_keys"])})
     heads = head_modules(model)
     body = [key for key in new if key.split(".")[0] not in heads and ".pooler." not in f".{key}"]
     if body:
         raise InputError(
-            f"--model_name_or_path {name}: {len(body)} weights of the body are missing or of another shape, first {body[0]!r}; "
-            "the checkpoint does not fit its config.json"
+            f"--model_name_or_path {name}: {len(body)} weights of the body are missing or of another shape, first "
+            f"{body[0]!r}; the checkpoint does not fit its config.json"
         )
     return tokenizer, model, positions(config, family, tokenizer), new
 
@@ -192,13 +200,13 @@ def _four_bit() -> Any:
     return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.bfloat16)
 
 
-def _with_adapter(arguments: ModelArguments, model: PreTrainedModel, family: ModuleType) -> Any:
-    """The model under a LoRA adapter (Hu et al. 2021) whose new head stays trainable."""
+def _with_adapter(arguments: ModelArguments, model: PreTrainedModel, family: ModuleType, new: list[str]) -> Any:
+    """The model under a LoRA adapter (Hu et al. 2021); its head, and a pooler that is new, are trained whole."""
     import peft
 
     if arguments.load_in_4bit:
         model = peft.prepare_model_for_kbit_training(model)
-    heads = head_modules(model)
+    whole = head_modules(model) + (["pooler"] if any(".pooler." in key for key in new) else [])
     targets: Any = arguments.lora_target_modules or family.LORA_TARGETS[model.config.model_type]
     if arguments.lora_r < 1:
         raise InputError(f"--lora_r {arguments.lora_r}: the rank must be 1 or more")
@@ -210,7 +218,7 @@ def _with_adapter(arguments: ModelArguments, model: PreTrainedModel, family: Mod
                 lora_alpha=arguments.lora_alpha,
                 lora_dropout=arguments.lora_dropout,
                 target_modules=targets,
-                modules_to_save=heads,
+                modules_to_save=whole,
             ),
         )
     except ValueError as error:
@@ -220,8 +228,8 @@ def _with_adapter(arguments: ModelArguments, model: PreTrainedModel, family: Mod
         raise InputError(f"--lora_target_modules {targets}: {error}; linear layers are {', '.join(names)}") from error
 
 
-class _quiet:
-    """Without transformers' loading report: what is new in the model is said in our own block."""
+class without_loading_report:
+    """Silences transformers' report of new and unused weights: what is new in a model we say ourselves."""
 
     def __enter__(self) -> None:
         self.level = hf_logging.get_verbosity()
