@@ -1,0 +1,187 @@
+"""The Trainer on one process: what precision trains and evaluates in, NaN outputs, stopping, and what is printed."""
+
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+import pytest
+import torch
+import transformers
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+
+from llmtune.arguments import TrainingArguments
+from llmtune.inference import inference_trainer, predict_rows, tabulate
+from llmtune.metrics import compute_metrics, score_predictions
+from llmtune.tasks.text_classification import TextClassification
+from llmtune.training.callbacks import EvaluationLines
+from llmtune.training.hardware import use_cpu_well
+from llmtune.training.loss import ClassificationLoss
+from llmtune.training.trainer import Trainer
+
+TASK = TextClassification(("ham", "spam"), "spam", 64)
+
+
+def tokenizer() -> Any:
+    words = Tokenizer(WordLevel({"[PAD]": 0, **{f"w{i}": i for i in range(1, 60)}}))
+    return transformers.PreTrainedTokenizerFast(tokenizer_object=words, pad_token="[PAD]")
+
+
+def rows(n: int, *, seed: int = 0) -> datasets.Dataset:
+    random = np.random.default_rng(seed)
+    labels = [int(i % 3 == 0) for i in range(n)]
+    ids = [random.integers(1 + 30 * label, 30 + 30 * label, random.integers(2, 20)).tolist() for label in labels]
+    return datasets.Dataset.from_dict(
+        {"input_ids": ids, "attention_mask": [[1] * len(row) for row in ids], "labels": labels}
+    )
+
+
+def trainer(folder: Path, n: int = 40, **options: Any) -> Trainer:
+    transformers.set_seed(0)
+    lines = options.pop("evaluation_lines", None)
+    hub = compute_metrics("classification", label_names=TASK.label_names)
+    config = transformers.BertConfig(
+        vocab_size=60, hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=48
+    )
+    defaults = {"per_device_train_batch_size": 8, "learning_rate": 3e-3, "use_cpu": True, "num_train_epochs": 2}
+    return Trainer(
+        model=transformers.BertForSequenceClassification(config),
+        args=TrainingArguments(str(folder), metric_for_best_model="f1", **{**defaults, **options}),
+        train_dataset=rows(n),
+        eval_dataset=rows(15, seed=1),
+        data_collator=transformers.DataCollatorWithPadding(tokenizer()),
+        compute_loss_func=ClassificationLoss(),
+        compute_metrics=hub,
+        preprocess_logits_for_metrics=hub.preprocess_logits_for_metrics,
+        evaluation_lines=lines or EvaluationLines(("f1",), lambda: hub.confusion_matrix, TASK.label_names),
+    )
+
+
+def plain_logits(model: Any, data: datasets.Dataset) -> np.ndarray:
+    """Row by row, without a Trainer, a batch or padding."""
+    model = model.float().eval()
+    with torch.no_grad():
+        each = [model(input_ids=torch.tensor([row["input_ids"]])).logits[0] for row in data]
+    return torch.stack(each).numpy()
+
+
+def test_training_in_bf16_on_a_cpu_evaluates_in_fp32(tmp_path):
+    seen = []
+    made = trainer(tmp_path, precision="bf16")
+    made.model.bert.encoder.layer[0].attention.self.query.register_forward_hook(
+        lambda module, inputs, output: seen.append((module.training, output.dtype))
+    )
+
+    made.train()
+    logits = predict_rows(made, rows(23))
+
+    assert set(seen) == {(True, torch.bfloat16), (False, torch.float32)}
+    assert {parameter.dtype for parameter in made.model.parameters()} == {torch.float32}
+    expected = torch.tensor(plain_logits(made.model, rows(23))).log_softmax(-1)  # the hub reduces logits on the device
+    np.testing.assert_allclose(logits, expected, atol=1e-6)
+
+
+def test_fp32_training_computes_in_fp32(tmp_path):
+    seen = set()
+    made = trainer(tmp_path, precision="fp32", max_steps=2)
+    made.model.classifier.register_forward_hook(lambda module, inputs, output: seen.add(output.dtype))
+
+    made.train()
+
+    assert seen == {torch.float32}
+
+
+def test_a_trainer_for_inference_gives_the_plain_logits_and_leaves_nothing(tmp_path):
+    model = trainer(tmp_path / "unused").model
+
+    predicting = inference_trainer(model, tokenizer(), TASK, output_dir=str(tmp_path / "out"), batch_size=4)
+    logits = predict_rows(predicting, rows(23))
+
+    np.testing.assert_allclose(logits, plain_logits(model, rows(23)), atol=1e-6)
+    assert not list((tmp_path / "out").rglob("*.*"))
+
+
+def test_outputs_that_are_not_finite_arrive_in_the_table_and_are_counted(tmp_path):
+    class Broken(transformers.BertForSequenceClassification):
+        """Says NaN for texts that begin with token 7, infinity for those with 8."""
+
+        def forward(self, input_ids: Any = None, **inputs: Any) -> Any:
+            output = super().forward(input_ids=input_ids, **inputs)
+            output.logits[input_ids[:, 0] == 7] = float("nan")
+            output.logits[input_ids[:, 0] == 8, 1] = float("inf")
+            return output
+
+    config = transformers.BertConfig(
+        vocab_size=60, hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=48
+    )
+    texts = [[5, 6], [7, 9, 9], [5], [8, 5], [7]]
+    tokens = datasets.Dataset.from_dict({"input_ids": texts, "attention_mask": [[1] * len(t) for t in texts]})
+    data = datasets.Dataset.from_dict({"text": list("abcde"), "label": ["ham", "spam"] * 2 + ["ham"]})
+    predicting = inference_trainer(Broken(config), tokenizer(), TASK, output_dir=str(tmp_path), batch_size=2)
+
+    table = tabulate(TASK, predict_rows(predicting, tokens), data, tokens, "test")
+
+    assert np.isnan(table.probabilities()).all(axis=1).tolist() == [False, True, False, True, True]
+    scores = score_predictions(table)
+    assert len(table) == 5
+    assert scores["log_loss"].value is None
+    assert scores["log_loss"].reason.startswith("3 of 5 rows")
+    assert table.column("prediction")[1] == "ham"
+
+
+def test_a_nan_loss_is_shown_in_the_log(tmp_path):
+    made = trainer(tmp_path, max_steps=2, logging_steps=1, eval_strategy="no", save_strategy="no", max_grad_norm=1.0)
+    with torch.no_grad():
+        made.model.classifier.weight.fill_(float("nan"))
+
+    made.train()
+
+    assert all(np.isnan(float(log["loss"])) for log in made.state.log_history if "loss" in log)
+
+
+def test_an_evaluation_is_one_line_with_its_confusions_and_is_kept(tmp_path, capsys):
+    made = trainer(tmp_path)
+
+    made.train()
+
+    said = capsys.readouterr().out.strip().splitlines()
+    assert [line.split("  ")[0] for line in said] == ["epoch 1.00", "epoch 2.00"]
+    assert "f1 " in said[0]
+    assert "taken for" in said[0] or "no confusions" in said[0]
+    for entry, step in zip(made.evaluation_lines.history, (5, 10), strict=True):
+        assert entry["step"] == step
+        assert np.array(entry["confusion_matrix"]).sum() == 15
+        assert {"eval_f1", "eval_log_loss", "eval_nonfinite_rows"} <= set(entry)
+
+
+def test_the_best_checkpoint_is_loaded_at_the_end(tmp_path):
+    # So large a step ruins the model after it has learned.
+    made = trainer(tmp_path, num_train_epochs=4, lr_scheduler_type="constant", learning_rate=2e-2, precision="fp32")
+
+    made.train()
+
+    evaluations = [entry["eval_f1"] for entry in made.evaluation_lines.history]
+    assert made.state.best_metric == max(evaluations)
+    assert made.evaluate()["eval_f1"] == pytest.approx(max(evaluations))
+
+
+@pytest.mark.parametrize(("asked", "cores"), [(1, 1), (2, 2)])
+def test_threads_are_as_asked(asked, cores):
+    before = torch.get_num_threads()
+
+    assert use_cpu_well(asked) == torch.get_num_threads() == cores
+
+    torch.set_num_threads(before)
+
+
+def test_threads_default_to_the_cores_of_a_process(monkeypatch):
+    before = torch.get_num_threads()
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(8)))
+
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
+    assert use_cpu_well(None) == 2
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "16")
+    assert use_cpu_well(None) == 1
+
+    torch.set_num_threads(before)
