@@ -222,7 +222,7 @@ def _checked(predictions: Predictions, where: str) -> Predictions:
     names = predictions.label_names
     for column in ("reference", "prediction"):
         known = pa.compute.is_in(predictions.table.column(column), value_set=pa.array(names, pa.string()))
-        if not pa.compute.all(known).as_py():
+        if not pa.compute.all(known, min_count=0).as_py():
             row = known.to_pylist().index(False)
             found = predictions.table.column(column)[row].as_py()
             raise ValueError(

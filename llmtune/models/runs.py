@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase
+from safetensors import SafetensorError
+from transformers import AutoConfig, AutoTokenizer, PretrainedConfig, PreTrainedTokenizerBase
 
 from llmtune.errors import InputError
+from llmtune.models.families import family_of
+from llmtune.models.loading import without_loading_report
 
 # A LoRA run whose base was built from scratch keeps the base here: it lies nowhere else.
 BASE_FOLDER = "base_model"
@@ -57,37 +60,70 @@ def _save_base(model: Any, folder: Path) -> None:
     base.save_pretrained(folder, state_dict=state)
 
 
-def load_run(folder: str | os.PathLike[str], auto_model: Any) -> tuple[PreTrainedTokenizerBase, Any]:
-    """Tokenizer and model of a run, a checkpoint folder or a Hub id, ready to predict.
+def load_config(name: str | os.PathLike[str]) -> PretrainedConfig:
+    """The config of a run, a checkpoint folder or a Hub id.
 
     Raises:
         InputError: no such model.
     """
-    name = str(folder)
     try:
-        config = AutoConfig.from_pretrained(name)
-        tokenizer = AutoTokenizer.from_pretrained(name)
-        adapter = Path(name) / "adapter_config.json"
-        if not adapter.exists():
-            model = auto_model.from_pretrained(name, config=config, use_safetensors=True)
-            return tokenizer, model.eval()
-        import peft
-
-        kept = Path(name) / BASE_FOLDER
-        base_name = str(kept) if kept.exists() else json.loads(adapter.read_text())["base_model_name_or_path"]
-        base = auto_model.from_pretrained(base_name, config=config, use_safetensors=True, ignore_mismatched_sizes=True)
-        if len(tokenizer) > base.get_input_embeddings().num_embeddings:
-            base.resize_token_embeddings(len(tokenizer))
-        return tokenizer, peft.PeftModel.from_pretrained(base, name).eval()
+        return AutoConfig.from_pretrained(str(name))
     except (OSError, ValueError) as error:
         raise InputError(f"{name}: not loadable as a run, a checkpoint folder or a Hub id: {error}") from error
+
+
+def load_run(folder: str | os.PathLike[str], auto_model: Any) -> tuple[PreTrainedTokenizerBase, Any]:
+    """Tokenizer and model of a run, a checkpoint folder or a Hub id, ready to predict.
+
+    Raises:
+        InputError: no such model, or its head was never trained.
+    """
+    name = str(folder)
+    config = load_config(name)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(name)
+        # A checkpoint made elsewhere may lack a pad token; in a run this changes nothing.
+        family_of(config.model_type, name).prepare(tokenizer, config)
+        with without_loading_report():
+            if (Path(name) / "adapter_config.json").exists():
+                return tokenizer, _load_adapter(name, config, tokenizer, auto_model)
+            model, report = auto_model.from_pretrained(
+                name, config=config, use_safetensors=True, output_loading_info=True
+            )
+    except InputError:
+        raise
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise InputError(f"{name}: not loadable as a run, a checkpoint folder or a Hub id: {error}") from error
+    if report["missing_keys"]:
+        raise InputError(
+            f"{name}: has no trained weights for {', '.join(sorted(report['missing_keys']))}; give a model that was "
+            "fine-tuned for this task"
+        )
+    if len(tokenizer) > model.get_input_embeddings().num_embeddings:
+        model.resize_token_embeddings(len(tokenizer))
+    return tokenizer, model.eval()
+
+
+def _load_adapter(name: str, config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase, auto_model: Any) -> Any:
+    """The base of a LoRA run with its adapter and head."""
+    import peft
+
+    kept = Path(name) / BASE_FOLDER
+    said = json.loads((Path(name) / "adapter_config.json").read_text())["base_model_name_or_path"]
+    base = auto_model.from_pretrained(
+        str(kept) if kept.exists() else said, config=config, use_safetensors=True, ignore_mismatched_sizes=True
+    )
+    if len(tokenizer) > base.get_input_embeddings().num_embeddings:
+        base.resize_token_embeddings(len(tokenizer))
+    return peft.PeftModel.from_pretrained(base, name).eval()
 
 
 def merge_run(run: str | os.PathLike[str], output_dir: str | os.PathLike[str], auto_model: Any) -> float:
     """Adds the adapter of a LoRA run to its base and writes plain weights that any `from_pretrained` loads.
 
     Returns:
-        the largest difference of a logit between the adapter model and the merged weights as read back, on random tokens.
+        the largest difference of a logit between the adapter model and the merged weights as read back, on random
+        tokens.
 
     Raises:
         InputError: the run holds no adapter, the output exists, or the merged weights answer differently.

@@ -7,6 +7,7 @@ from typing import Any
 import datasets
 import numpy as np
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 from transformers.utils import logging as hf_logging
@@ -16,7 +17,17 @@ from llmtune.predictions import Predictions
 
 # Beyond these a table is no longer read: the rest is in metrics.json.
 MOST_CLASSES, MOST_MATRIX = 20, 12
-HEADLINES = ("accuracy", "balanced_accuracy", "f1_macro", "precision", "recall", "f1", "f1@0.5", "mcc", "roc_auc")
+HEADLINES: tuple[str, ...] = (
+    "accuracy",
+    "balanced_accuracy",
+    "f1_macro",
+    "precision",
+    "recall",
+    "f1",
+    "f1@0.5",
+    "mcc",
+    "roc_auc",
+)
 HEADLINES += ("average_precision", "log_loss", "brier", "ece")
 
 
@@ -40,7 +51,7 @@ class Terminal:
         """A heading and its lines."""
         self.console.print(Text(f"\n{title}", style="bold"))
         for line in lines:
-            self.console.print(Text(f"  {line}"), width=self.width)
+            self.console.print(Padding(Text(line), (0, 0, 0, 2), expand=False), width=self.width)
 
     def table(self, table: Table) -> None:
         """A table, as wide as it needs."""
@@ -104,7 +115,7 @@ class Terminal:
         if len(predictions.label_names) <= MOST_MATRIX:
             self.table(_matrix(predictions))
         for note in notes:
-            self.console.print(Text(f"  {note}"), width=self.width)
+            self.console.print(Padding(Text(note), (0, 0, 0, 2), expand=False), width=self.width)
 
 
 def with_interval(score: Score) -> str:
@@ -144,7 +155,7 @@ def _classes(predictions: Predictions, scores: Mapping[str, Score]) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     title = "class" if len(names) == len(predictions.label_names) else f"the {MOST_CLASSES} classes with the least F1"
     for column in (title, "rows", "precision", "recall", "F1"):
-        table.add_column(column, justify="right" if column == "rows" else "left", no_wrap=column != title)
+        table.add_column(column, justify="right" if column == "rows" else "left", min_width=min(len(column), 9))
     for name in names:
         cells = [with_interval(scores[f"{metric}[{name}]"]) for metric in ("precision", "recall", "f1")]
         table.add_row(name, str(counts[predictions.label_names.index(name)]), *cells)

@@ -1,0 +1,194 @@
+"""`llmtune COMMAND …`: reads the command line, then imports the command. `--help` imports neither torch nor numpy."""
+
+import argparse
+import difflib
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from llmtune import __version__
+from llmtune.errors import InputError, run_command
+
+DESCRIPTION = """Evaluate, use and compare fine-tuned models. Recipes train them: accelerate launch recipes/spam.py
+
+exit codes: 0 done; 1 a gate that was asked for is not met (--fail-if-worse); 2 the input is wrong"""
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse, whose errors are ours."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter)
+
+    def error(self, message: str) -> NoReturn:
+        """Raises what `run_command` says in one message."""
+        raise InputError(f"{self.prog}: {message}; see {self.prog} --help")
+
+    def flags(self) -> list[str]:
+        """All of this parser's flags."""
+        return [flag for action in self._actions for flag in action.option_strings]
+
+
+def evaluate(options: dict[str, Any]) -> None:
+    """Imports and runs the command."""
+    from llmtune.commands.evaluate import evaluate
+
+    evaluate(**options)
+
+
+def predict(options: dict[str, Any]) -> None:
+    """Imports and runs the command."""
+    from llmtune.commands.predict import predict
+
+    predict(**options)
+
+
+def merge(options: dict[str, Any]) -> None:
+    """Imports and runs the command."""
+    from llmtune.commands.merge import merge
+
+    merge(**options)
+
+
+def report(options: dict[str, Any]) -> None:
+    """Imports and runs the command."""
+    from llmtune.commands.report import report
+
+    report(**options)
+
+
+def compare(options: dict[str, Any]) -> int:
+    """Imports and runs the command."""
+    from llmtune.commands.compare import compare
+
+    return compare(**options)
+
+
+def build_parser() -> tuple[Parser, dict[str, Parser]]:
+    """The parser, and that of each command by name."""
+    parser = Parser(prog="llmtune", description=DESCRIPTION)
+    parser.add_argument("--version", action="version", version=f"llmtune {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def command(run: Any, summary: str) -> Parser:
+        made: Parser = commands.add_parser(run.__name__, help=summary, description=f"{summary}.")
+        made.set_defaults(run=run)
+        return made
+
+    add_evaluate_flags(command(evaluate, "score a model on labelled rows; leaves metrics.json and predictions"))
+    add_predict_flags(command(predict, "apply a model to rows without labels; writes a table"))
+    add_merge_flags(command(merge, "turn a LoRA run into plain weights"))
+    add_report_flags(command(report, "all metrics, with intervals, of predictions made anywhere"))
+    add_compare_flags(command(compare, "two models on the same rows: is B better or worse than A, surely?"))
+    return parser, dict(commands.choices)
+
+
+def add_evaluate_flags(parser: Parser) -> None:
+    """Flags of `llmtune evaluate`."""
+    add_model_flags(parser)
+    parser.add_argument("--test_file", metavar="FILE", help="csv, tsv, json, jsonl, parquet or txt, each also .gz")
+    parser.add_argument("--dataset_name", metavar="ID", help="instead: a Hub id or a folder, of which test is read")
+    parser.add_argument("--dataset_config_name", metavar="NAME", help="configuration of the Hub data set")
+    parser.add_argument("--dataset_revision", metavar="REVISION", help="branch, tag or commit of the Hub data set")
+    parser.add_argument("--label_column", default="label", metavar="NAME", help="the class (default: label)")
+    parser.add_argument("--group_columns", nargs="+", default=[], metavar="NAME", help="carried into the predictions")
+    parser.add_argument("--slice_columns", nargs="+", default=[], metavar="NAME", help="likewise")
+    parser.add_argument("--max_eval_samples", type=int, metavar="N", help="use only the first n rows")
+    parser.add_argument("--output_dir", required=True, metavar="FOLDER", help="where the results go")
+    parser.add_argument("--overwrite", action="store_true", help="replace an earlier evaluation in --output_dir")
+    add_metric_flags(parser)
+    parser.add_argument("--seed", type=int, default=42, metavar="N", help="of the intervals (default: 42, as recipes)")
+
+
+def add_predict_flags(parser: Parser) -> None:
+    """Flags of `llmtune predict`."""
+    add_model_flags(parser)
+    parser.add_argument(
+        "--input", dest="input_file", required=True, metavar="FILE", help="any file with texts; no labels needed"
+    )
+    parser.add_argument(
+        "--output", dest="output_file", required=True, metavar="FILE", help=".parquet, .csv or .jsonl, by its ending"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace --output if it exists")
+
+
+def add_model_flags(parser: Parser) -> None:
+    """What evaluate and predict share."""
+    parser.add_argument("--model", required=True, metavar="MODEL", help="a run, a checkpoint folder or a Hub id")
+    parser.add_argument("--text_column", default="text", metavar="NAME", help="the text (default: text)")
+    parser.add_argument("--per_device_eval_batch_size", type=int, default=32, metavar="N", help="(default: 32)")
+    parser.add_argument("--cpu_threads", type=int, metavar="N", help="default: allowed cores / local processes")
+
+
+def add_merge_flags(parser: Parser) -> None:
+    """Flags of `llmtune merge`."""
+    parser.add_argument("run_folder", metavar="RUN", help="a run trained with --use_peft")
+    parser.add_argument("--output_dir", required=True, metavar="FOLDER", help="a new folder for the merged weights")
+
+
+def add_report_flags(parser: Parser) -> None:
+    """Flags of `llmtune report`."""
+    parser.add_argument(
+        "sources", nargs="+", metavar="PREDICTIONS|RUN", help="tables (.parquet, .csv, .jsonl), or run folders"
+    )
+    add_table_flags(parser)
+    parser.add_argument(
+        "--output_dir", metavar="FOLDER", help="write metrics.json here; a run's own is renewed without it"
+    )
+    add_metric_flags(parser)
+    parser.add_argument("--seed", type=int, metavar="N", help="of the intervals (default: the run's own, else 42)")
+
+
+def add_compare_flags(parser: Parser) -> None:
+    """Flags of `llmtune compare`."""
+    parser.add_argument("a", metavar="A", help="a run (its test split) or a predictions table: what is in use")
+    parser.add_argument("b", metavar="B", help="likewise, on the same rows: what might replace it")
+    add_table_flags(parser)
+    parser.add_argument("--metric", metavar="NAME", help="what decides (default: f1, f1_macro, entity_f1, bleu …)")
+    parser.add_argument(
+        "--fail-if-worse", "--fail_if_worse", action="store_true", help="exit 1 if B is surely worse than A"
+    )
+    parser.add_argument("--show", type=int, default=5, metavar="N", help="wins and losses listed, each (default: 5)")
+    parser.add_argument("--output_dir", metavar="FOLDER", help="write comparison.json here")
+    parser.add_argument("--seed", type=int, default=42, metavar="N", help="of the intervals (default: 42)")
+
+
+def add_table_flags(parser: Parser) -> None:
+    """What a table made elsewhere does not say itself."""
+    parser.add_argument("--kind", metavar="KIND", help="of a table made elsewhere: classification, regression …")
+    parser.add_argument("--labels", metavar="A,B", help="its label names, in the order of the probabilities")
+    parser.add_argument("--positive_label", metavar="LABEL", help="of two labels, the one F1 is about (default: last)")
+
+
+def add_metric_flags(parser: Parser) -> None:
+    """More metrics."""
+    parser.add_argument(
+        "--metrics", nargs="+", default=[], metavar="NAME", help="more: llmtune's, or an evaluate module's name or path"
+    )
+
+
+def run(argv: Sequence[str] | None = None) -> int | None:
+    """Reads the arguments (default: those of the process) and runs their command.
+
+    Raises:
+        InputError: the user's input is wrong.
+    """
+    parser, commands = build_parser()
+    chosen, unknown = parser.parse_known_args(argv)
+    options = vars(chosen)
+    command = options.pop("run")
+    if unknown:
+        of_command = commands[command.__name__]
+        near = difflib.get_close_matches(unknown[0].partition("=")[0], of_command.flags(), n=1)
+        hint = f"did you mean {near[0]}?" if near else f"see {of_command.prog} --help"
+        raise InputError(f"{of_command.prog}: unknown argument {unknown[0]!r}; {hint}")
+    code: int | None = command(options)
+    return code
+
+
+def main() -> None:
+    """The console script."""
+    run_command(run)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The bodies of `llmtune COMMAND`, one file each; llmtune/cli.py reads their arguments."""

@@ -1,0 +1,128 @@
+"""`llmtune evaluate`: a trained model on labelled rows; leaves run.json, predictions/test.parquet and metrics.json."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from llmtune.arguments import RUN_MARKER, DataArguments
+from llmtune.commands.models import Outputs, open_task, run_model
+from llmtune.commands.scores import notes_of, score_table
+from llmtune.data import Fingerprint
+from llmtune.errors import InputError
+from llmtune.predictions import write_predictions
+from llmtune.report.run_folder import describe_run, write_json, write_metrics
+from llmtune.report.tables import show_scores
+from llmtune.report.terminal import Terminal
+
+LEFT = ("run.json", "predictions/test.parquet", "metrics.json")
+COMMAND = "evaluate"
+
+
+def evaluate(
+    *,
+    model: str,
+    output_dir: str,
+    test_file: str | None = None,
+    dataset_name: str | None = None,
+    dataset_config_name: str | None = None,
+    dataset_revision: str | None = None,
+    text_column: str = "text",
+    label_column: str = "label",
+    group_columns: Sequence[str] = (),
+    slice_columns: Sequence[str] = (),
+    max_eval_samples: int | None = None,
+    per_device_eval_batch_size: int = 32,
+    metrics: Sequence[str] = (),
+    seed: int = 42,
+    cpu_threads: int | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Scores the model with its own threshold, max_length and positive label. Call it on every process."""
+    arguments = dict(locals())
+    folder = Path(output_dir)
+    check_output_dir(folder, overwrite=overwrite)
+    served = open_task(model)
+    data = DataArguments(
+        test_file=test_file,
+        dataset_name=dataset_name,
+        dataset_config_name=dataset_config_name,
+        dataset_revision=dataset_revision,
+        group_columns=list(group_columns),
+        slice_columns=list(slice_columns),
+        max_eval_samples=max_eval_samples,
+    )
+    # The rows before the weights: a bad row costs seconds here.
+    rows, fingerprint = served.read(data, {"text": text_column, "label": label_column}, labelled=True)
+    terminal = Terminal()
+    outputs = run_model(model, served, rows, batch_size=per_device_eval_batch_size, cpu_threads=cpu_threads)
+    if not outputs.main_process:
+        return
+    table = served.table(outputs.outputs, rows, outputs.inputs)
+    folder.mkdir(parents=True, exist_ok=True)
+    # The table before the scores: whatever comes after, no prediction has to be made again.
+    write_json(folder / "run.json", run_facts(arguments, outputs, fingerprint))
+    write_predictions(table, folder / "predictions" / "test.parquet")
+    scores = score_table(table, metrics=metrics, seed=seed)
+    write_metrics(folder, {"test": scores})
+    terminal.block("Model", model_lines(outputs, fingerprint))
+    show_scores(terminal, table, scores, notes=[*notes_of(scores), f"the evaluation is in {folder}"])
+
+
+def check_output_dir(folder: Path, *, overwrite: bool) -> None:
+    """Refuses a folder in which something would be lost.
+
+    Raises:
+        InputError: it is not empty and --overwrite was not given, or it holds files of these names that others left.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"--output_dir {folder}: is a file; name a folder")
+    if not folder.exists() or not any(folder.iterdir()):
+        return
+    if not overwrite:
+        raise InputError(
+            f"--output_dir {folder}: is not empty; name a new folder, or give --overwrite to replace an evaluation"
+        )
+    taken = [name for name in LEFT if (folder / name).exists()]
+    if taken and ((folder / RUN_MARKER).exists() or not _was_left_by_us(folder / "run.json")):
+        raise InputError(
+            f"--output_dir {folder}: its {taken[0]} was not left by llmtune evaluate, so --overwrite does not replace "
+            "it; name another folder"
+        )
+
+
+def _was_left_by_us(run_json: Path) -> bool:
+    if not run_json.exists():
+        return False
+    try:
+        content = json.loads(run_json.read_text(encoding="utf-8"))
+    except ValueError:
+        return False
+    return isinstance(content, dict) and content.get("command") == COMMAND
+
+
+def run_facts(arguments: dict[str, Any], outputs: Outputs, fingerprint: Fingerprint) -> dict[str, Any]:
+    """The content of run.json."""
+    facts = {
+        "command": COMMAND,
+        "seed": arguments["seed"],
+        "model": outputs.facts,
+        "data": {"test": asdict(fingerprint)},
+        "truncated": {"test": outputs.cut},
+        "evaluation_seconds": round(outputs.seconds, 3),
+        "processes": outputs.processes,
+    }
+    return describe_run({COMMAND: arguments}, facts)
+
+
+def model_lines(outputs: Outputs, fingerprint: Fingerprint) -> list[str]:
+    """The block above the scores."""
+    facts = outputs.facts
+    processes = "" if outputs.processes == 1 else f" on {outputs.processes} processes"
+    return [
+        f"{facts['name']} ({facts['model_type']}, {facts['parameters']:,} parameters)",
+        f"{fingerprint.rows:,} rows of {fingerprint.source} (sha256 {fingerprint.sha256[:12]})",
+        f"predicted in {outputs.seconds:.3g} s{processes}",
+        outputs.cut,
+    ]

@@ -1,0 +1,93 @@
+"""`llmtune report`: every metric of a kind, with intervals, from predictions tables made anywhere."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from llmtune.commands.scores import notes_of, score_table
+from llmtune.commands.tables import find_tables, open_table, run_settings
+from llmtune.errors import InputError
+from llmtune.metrics import Score
+from llmtune.predictions import Predictions
+from llmtune.report.run_folder import write_metrics
+from llmtune.report.tables import show_scores
+from llmtune.report.terminal import Terminal
+
+
+def report(
+    *,
+    sources: Sequence[str],
+    kind: str | None = None,
+    labels: str | None = None,
+    positive_label: str | None = None,
+    output_dir: str | None = None,
+    metrics: Sequence[str] = (),
+    seed: int | None = None,
+) -> None:
+    """Prints the scores of each table; writes metrics.json to `output_dir`, or into a source that is a run folder."""
+    tables = [
+        (source, path, open_table(path, kind=kind, labels=labels, positive_label=positive_label))
+        for source in sources
+        for path in find_tables(source)
+    ]
+    targets = [(output_dir or (source if Path(source).is_dir() else None)) for source, _, _ in tables]
+    check_targets(targets, tables, sources)
+    terminal = Terminal()
+    scores: dict[str, dict[str, dict[str, Score]]] = {}
+    for (source, path, table), target in zip(tables, targets, strict=True):
+        of_table = score_source(table, source, metrics=metrics, seed=seed)
+        if len(tables) > 1:
+            terminal.block(str(path), [])
+        show_scores(terminal, table, of_table, score_baselines(source, table), notes_of(of_table))
+        if target is not None:
+            scores.setdefault(target, {})[table.split] = of_table
+    for target, of_target in scores.items():
+        Path(target).mkdir(parents=True, exist_ok=True)
+        write_metrics(target, of_target)
+        terminal.block(f"written to {Path(target) / 'metrics.json'}", [])
+
+
+def score_source(table: Predictions, source: str, *, metrics: Sequence[str], seed: int | None) -> dict[str, Score]:
+    """The scores of a table; of a run's table with the metrics and the seed that the run had."""
+    settings = run_settings(source)
+    kept = settings.get("arguments", {})
+    asked = kept.get("task", {}).get("metrics") or kept.get("evaluate", {}).get("metrics") or []
+    named = [*asked, *(name for name in metrics if name not in asked)]
+    return score_table(table, metrics=named, seed=settings.get("seed", 42) if seed is None else seed)
+
+
+def score_baselines(source: str, table: Predictions) -> dict[str, dict[str, Score]]:
+    """The scores of what a run's folder keeps to be compared with, on the same split."""
+    found = {}
+    for path in sorted((Path(source) / "predictions" / "baselines").glob("*.parquet")):
+        baseline = open_table(path, kind=None, labels=None, positive_label=table.positive_label)
+        if baseline.split == table.split:
+            found[path.stem] = score_table(baseline, metrics=(), seed=42)
+    return found
+
+
+def check_targets(
+    targets: Sequence[str | None], tables: Sequence[tuple[str, Path, Predictions]], sources: Sequence[str]
+) -> None:
+    """Refuses to lose a report: two tables of one split for one metrics.json, or another run's metrics.json.
+
+    Raises:
+        InputError: either of these.
+    """
+    taken: dict[tuple[str, str], Path] = {}
+    for target, (_, path, table) in zip(targets, tables, strict=True):
+        if target is None:
+            continue
+        if target not in sources and _is_run(Path(target)):
+            raise InputError(f"--output_dir {target}: is a run with a metrics.json of its own; name another folder")
+        other = taken.setdefault((target, table.split), path)
+        if other != path:
+            raise InputError(
+                f"{other} and {path} are both of the split {table.split!r}, and metrics.json holds each split once; "
+                "report them one by one"
+            )
+
+
+def _is_run(folder: Path) -> bool:
+    from llmtune.arguments import RUN_MARKER  # with the Trainer behind it: seconds that a report else does without
+
+    return (folder / RUN_MARKER).exists()

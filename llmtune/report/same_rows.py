@@ -1,0 +1,77 @@
+"""Whether two predictions tables are about the same rows; the first difference is named."""
+
+from dataclasses import replace
+from typing import Any
+
+import pyarrow as pa
+
+from llmtune.errors import InputError
+from llmtune.predictions import Predictions
+
+
+def same_rows(a: Predictions, b: Predictions, names: tuple[str, str]) -> Predictions:
+    """B, its labels in the order of A's.
+
+    Raises:
+        InputError: they differ in kind, split, labels or rows; the message names the first difference.
+    """
+    for what, of_a, of_b in (("kind", a.kind, b.kind), ("split", a.split, b.split)):
+        if of_a != of_b:
+            raise InputError(
+                f"{names[0]} is of {what} {of_a!r}, {names[1]} of {what} {of_b!r}; give tables of one {what}"
+            )
+    b = _same_labels(a, b, names)
+    if len(a) != len(b):
+        raise InputError(
+            f"{names[0]} has {len(a):,} rows, {names[1]} has {len(b):,}; give predictions of the same rows"
+        )
+    for column in ("id", *_row_columns(a, b)):
+        cells = list(zip(a.column(column), b.column(column), strict=True))
+        row = next((i for i, (x, y) in enumerate(cells) if x != y and not (x != x and y != y)), None)
+        if row is not None:
+            x, y = map(_shown, cells[row])
+            raise InputError(
+                f"row {row}: {column} is {x} in {names[0]} but {y} in {names[1]}; give predictions of the same rows, "
+                "in the same order"
+            )
+    return b
+
+
+def _row_columns(a: Predictions, b: Predictions) -> list[str]:
+    """The columns that tell whether rows are the same, as far as both tables have them."""
+    if a.kind == "language-modeling":
+        candidates = ["bytes", "words", "text"]
+    else:
+        candidates = ["reference", "text", "source", "question", "time"]
+    if a.kind == "token-classification":
+        candidates.append("tokens")
+    return [name for name in candidates if a.has(name) and b.has(name)]
+
+
+def _same_labels(a: Predictions, b: Predictions, names: tuple[str, str]) -> Predictions:
+    if a.kind != "classification":
+        return b
+    if set(a.label_names) != set(b.label_names):
+        raise InputError(
+            f"{names[0]} has the labels {', '.join(a.label_names)}, {names[1]} has {', '.join(b.label_names)}; compare "
+            "models of the same labels (a table made elsewhere is told them by --labels)"
+        )
+    positive_a, positive_b = (table.positive_label or table.label_names[-1] for table in (a, b))
+    if len(a.label_names) == 2 and positive_a != positive_b:
+        raise InputError(
+            f"the positive label is {positive_a!r} in {names[0]} but {positive_b!r} in {names[1]}; choose one by "
+            "--positive_label"
+        )
+    if a.label_names == b.label_names:
+        return b
+    table = b.table
+    if b.has("probabilities"):
+        order = [b.label_names.index(name) for name in a.label_names]
+        reordered = pa.array(list(b.probabilities()[:, order]))
+        table = table.set_column(table.column_names.index("probabilities"), "probabilities", reordered)
+    return replace(b, table=table, label_names=a.label_names, positive_label=positive_b)
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "…" + text[-1:]

@@ -1,0 +1,123 @@
+import json
+
+import pytest
+
+from llmtune import cli
+from llmtune.errors import InputError
+from llmtune.predictions import make_predictions, write_predictions
+
+REFERENCE = ["spam"] * 100 + ["ham"] * 100
+WORSE = ["spam"] * 60 + ["ham"] * 140  # 40 spam missed
+NEARLY = ["spam"] * 99 + ["ham"] * 101
+
+
+def table(path, prediction, **more):
+    texts = [f"message {i} about nothing" for i in range(200)]
+    made = make_predictions(
+        "classification",
+        {"reference": REFERENCE, "prediction": prediction},
+        carried={"text": texts},
+        label_names=["ham", "spam"],
+        **more,
+    )
+    write_predictions(made, path)
+    return str(path)
+
+
+@pytest.fixture
+def files(tmp_path):
+    made = {"right": REFERENCE, "worse": WORSE, "nearly": NEARLY}
+    return {name: table(tmp_path / f"{name}.parquet", prediction) for name, prediction in made.items()}
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "flags", "code"),
+    [
+        ("right", "worse", ["--fail-if-worse"], 1),
+        ("right", "worse", ["--fail_if_worse", "--metric", "accuracy"], 1),
+        ("right", "worse", [], 0),  # the gate was not asked for
+        ("right", "nearly", ["--fail-if-worse"], 0),  # one row: not surely
+        ("worse", "right", ["--fail-if-worse"], 0),
+        ("right", "right", ["--fail-if-worse"], 0),
+    ],
+)
+def test_the_gate_fails_only_where_b_is_surely_worse(a, b, flags, code, files):
+    assert cli.run(["compare", files[a], files[b], *flags]) == code
+
+
+def test_what_is_printed_names_the_rows(files, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "140")
+
+    cli.run(["compare", files["right"], files["worse"], "--show", "2"])
+
+    lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    assert "Comparison on 200 rows of the split test" in lines
+    assert "B is surely worse than A on f1" in lines
+    assert "McNemar exact: only A is right on 40, only B on 0; p = 1.819e-12" in lines  # 2 / 2**40
+    assert "of 200 rows B is better on 0, worse on 40, alike on 160" in lines
+    assert "B loses, 2 of 40" in lines
+    assert "id 60: reference spam, A spam, B ham, text message 60 about nothing" in lines
+    assert "id 62: reference spam, A spam, B ham, text message 62 about nothing" not in lines
+    assert "B wins" not in "".join(lines)
+
+
+@pytest.mark.parametrize("columns", [60, 140])
+def test_it_fits_the_terminal(columns, files, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(columns))
+
+    cli.run(["compare", files["right"], files["worse"]])
+
+    printed = capsys.readouterr().out.splitlines()
+    assert max(map(len, printed)) <= columns
+    assert any(line.startswith("balanced_accuracy ") for line in printed)
+
+
+def test_verdicts_other_than_worse(files, capsys):
+    cli.run(["compare", files["worse"], files["right"]])
+    cli.run(["compare", files["right"], files["nearly"]])
+    cli.run(["compare", files["right"], files["right"]])
+
+    printed = capsys.readouterr().out
+    assert "B is surely better than A on f1" in printed
+    assert "No sure difference on f1; one of 0.0" in printed
+    assert "These rows can't tell whether B is better or worse on f1" in printed
+    assert "every resample scores 0: the rows tell no spread" in printed.replace("\n  ", " ")
+
+
+def test_runs_are_compared_on_test_and_the_json_is_whole(tmp_path):
+    for name, prediction in (("a", REFERENCE), ("b", WORSE)):
+        for split in ("test", "validation"):
+            table(tmp_path / name / "predictions" / f"{split}.parquet", prediction, split=split)
+
+    runs = [str(tmp_path / name) for name in "ab"]
+    cli.run(["compare", *runs, "--output_dir", str(tmp_path / "d")])
+
+    found = json.loads((tmp_path / "d" / "comparison.json").read_text())
+    assert (found["a"], found["b"], found["split"], found["rows"]) == (*runs, "test", 200)
+    assert found["mcnemar"]["only_a"] == 40
+    assert found["main"] == found["differences"][0]["metric"] == "f1"
+    assert found["surely_worse"] is True
+    assert found["losses"] == list(range(60, 100))
+
+
+def test_other_splits_are_refused(files, tmp_path):
+    other = table(tmp_path / "validation.parquet", WORSE, split="validation")
+
+    with pytest.raises(
+        InputError, match=r"right\.parquet is of split 'test', .*validation\.parquet of split 'validation'"
+    ):
+        cli.run(["compare", files["right"], other])
+
+
+def test_foreign_tables_are_compared(tmp_path):
+    for name in "ab":
+        (tmp_path / f"{name}.csv").write_text("reference,prediction\nham,ham\nspam,spam\n")
+
+    arguments = ["compare", str(tmp_path / "a.csv"), str(tmp_path / "b.csv"), "--kind", "classification"]
+
+    assert cli.run([*arguments, "--fail-if-worse"]) == 0
+
+
+def test_a_metric_that_refuses_the_rows_is_one_message(files):
+    with pytest.raises(InputError, match="--metric 'bleu' is not one of these tables'"):
+        cli.run(["compare", files["right"], files["worse"], "--metric", "bleu"])

@@ -1,0 +1,63 @@
+import json
+
+import pytest
+import torch
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+from llmtune import cli
+from llmtune.errors import InputError
+from llmtune.models.runs import load_run
+from tests.commands.conftest import make_rows
+
+
+def test_merged_weights_answer_as_the_adapter_without_peft(lora_run, tmp_path, capsys):
+    cli.run(["merge", str(lora_run), "--output_dir", str(tmp_path / "plain")])
+
+    _, adapted = load_run(lora_run, AutoModelForSequenceClassification)
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "plain")
+    merged = AutoModelForSequenceClassification.from_pretrained(tmp_path / "plain").eval()
+    batch = tokenizer([row["text"] for row in make_rows(20)], padding=True, return_tensors="pt")
+    with torch.no_grad():
+        torch.testing.assert_close(merged(**batch).logits, adapted(**batch).logits, rtol=1e-5, atol=1e-5)
+        with adapted.disable_adapter():
+            base = adapted(**batch).logits
+    assert (merged(**batch).logits - base).abs().max() > 0.01  # the adapter did something
+    assert merged.config.llmtune["threshold"] == 0.5
+    assert merged.config.id2label == {0: "ham", 1: "spam"}
+    assert {path.name for path in tmp_path.iterdir()} == {"plain"}
+    assert not (tmp_path / "plain" / "adapter_config.json").exists()
+    assert "the logits of random tokens differ by at most" in capsys.readouterr().out
+
+
+def test_the_merged_model_is_evaluated_as_the_run(lora_run, spam_file, tmp_path):
+    cli.run(["merge", str(lora_run), "--output_dir", str(tmp_path / "plain")])
+
+    for model, name in ((lora_run, "a"), (tmp_path / "plain", "b")):
+        folder = str(tmp_path / name)
+        cli.run(["evaluate", "--model", str(model), "--test_file", str(spam_file), "--output_dir", folder])
+
+    a, b = (json.loads((tmp_path / name / "metrics.json").read_text())["test"]["f1"] for name in "ab")
+    assert a == b
+
+
+def test_a_run_without_adapter_is_refused(spam_model, tmp_path):
+    with pytest.raises(
+        InputError, match="no adapter_config.json, so this is no LoRA run; its weights are already plain"
+    ):
+        cli.run(["merge", str(spam_model), "--output_dir", str(tmp_path / "plain")])
+
+
+def test_a_folder_that_is_not_empty_is_left_alone(lora_run, tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+
+    with pytest.raises(InputError, match="exists and is not empty; name a new folder"):
+        cli.run(["merge", str(lora_run), "--output_dir", str(tmp_path)])
+
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_a_run_that_does_not_exist_is_named(tmp_path):
+    with pytest.raises(
+        InputError, match="nowhere: no such folder; give the --output_dir of a run trained with --use_peft"
+    ):
+        cli.run(["merge", "nowhere", "--output_dir", str(tmp_path / "plain")])
