@@ -80,12 +80,17 @@ def choose_threshold(predictions: Predictions, objective: str, *, seed: int = 0)
     )
     _, gain = paired_multinomial_interval(cells, score, seed=seed)
     if gain.low is not None and gain.low > 0:
-        reason = f"{candidate:.3g}: on validation {objective} rises from {default:.3f} to {at_candidate:.3f}, surely"
+        reason = (
+            f"{candidate:.3g}: on validation {objective} rises from {default:.3f} to {at_candidate:.3f}, 95 % interval of "
+            f"the gain [{gain.low:.3f}, {gain.high:.3f}]"
+        )
         return ThresholdChoice(candidate, objective, candidate, float(default), at_candidate, gain, reason)
     if at_candidate <= default:
         reason = f"0.5: no threshold is better on validation ({objective} {default:.3f})"
         return ThresholdChoice(0.5, objective, 0.5, float(default), float(default), gain, reason)
-    reason = f"0.5: the best on validation ({candidate:.3g}) gains {at_candidate - default:+.3f} {objective}, which may be chance"
+    reason = (
+        f"0.5: the best on validation ({candidate:.3g}) gains {at_candidate - default:+.3f} {objective}, which may be chance"
+    )
     return ThresholdChoice(0.5, objective, candidate, float(default), at_candidate, gain, reason)
 
 

@@ -24,7 +24,8 @@ def training_facts(trainer: Trainer) -> dict[str, Any]:
         "epochs": state.epoch,
         "effective_batch": args.train_batch_size * args.gradient_accumulation_steps * args.world_size,
         "processes": args.world_size,
-        "train_seconds": round(seconds, 3),
+        "train_seconds": round(seconds, 3),  # with the evaluations and checkpoints between the updates
+        "evaluation_seconds": round(trainer.evaluation_seconds, 3),  # during and after training
         **tokens,
         "tokens_per_second": round(tokens["real_tokens"] / seconds, 1) if seconds else 0.0,
         "best_checkpoint": best,

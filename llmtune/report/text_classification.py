@@ -27,7 +27,6 @@ def judge(
     tokens: Mapping[str, datasets.Dataset],
     *,
     objective: str,
-    metrics: Sequence[str] = (),
 ) -> tuple[TextClassification, ThresholdChoice | None, dict[str, Predictions]]:
     """Predicts validation, chooses the threshold there, then reads the test split once. Call it on every process.
 

@@ -1,6 +1,7 @@
 """The HF Trainer with what it lacks: batches by length, predictions in file order, evaluation in full precision."""
 
 import contextlib
+import time
 from typing import Any
 
 import datasets
@@ -8,7 +9,7 @@ import numpy as np
 import torch
 import transformers
 from torch.utils.data import DataLoader
-from transformers.trainer_utils import PredictionOutput
+from transformers.trainer_utils import EvalLoopOutput, PredictionOutput
 
 from llmtune.training.batching import EffectiveBatchSampler, LongestFirstSampler, input_lengths, with_filler
 from llmtune.training.callbacks import EvaluationLines
@@ -27,6 +28,7 @@ class Trainer(transformers.Trainer):
         super().__init__(*args, **kwargs)
         self.real_tokens = torch.zeros((), dtype=torch.long, device=self.args.device)
         self.padded_tokens = 0
+        self.evaluation_seconds = 0.0
         for stock in (transformers.ProgressCallback, transformers.PrinterCallback):
             self.remove_callback(stock)
         self.evaluation_lines = evaluation_lines or EvaluationLines()
@@ -79,6 +81,13 @@ class Trainer(transformers.Trainer):
 
     def _get_eval_sampler(self, eval_dataset: datasets.Dataset) -> LongestFirstSampler:
         return LongestFirstSampler(eval_dataset)
+
+    def evaluation_loop(self, *args: Any, **kwargs: Any) -> EvalLoopOutput:
+        """The stock loop; adds its seconds to `evaluation_seconds`."""
+        start = time.perf_counter()
+        output = super().evaluation_loop(*args, **kwargs)
+        self.evaluation_seconds += time.perf_counter() - start
+        return output
 
     def predict(
         self, test_dataset: datasets.Dataset, ignore_keys: list[str] | None = None, metric_key_prefix: str = "test"
