@@ -154,8 +154,8 @@ def _multinomial_bca(
         tensors[:, cells] = draws
         return statistic(tensors.reshape(-1, *counts.shape))
 
-    # 10 million binomial draws take about a second: more filled cells get fewer resamples, never under 1,000.
-    resamples = min(resamples, max(1_000, 10_000_000 // len(cells)))
+    # 4 million binomial draws take under half a second: more filled cells get fewer resamples, never under 1,000.
+    resamples = min(resamples, max(1_000, 4_000_000 // len(cells)))
     rng = np.random.default_rng(seed)
     step = max(1, CHUNK // counts.size)
     samples = np.concatenate(

@@ -143,16 +143,13 @@ def test_no_tokens_have_no_perplexity():
 
 def test_memory_beyond_one_batch_stays_under_100_mb_and_does_not_grow_with_rows():
     script = Path(__file__).with_name("peak_memory.py")
-    # Freed blocks go back to the system at once, so that what the process holds is what is in use.
-    environment = os.environ | {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
-    peaks = {}
-    for rows in (50, 200):
-        done = subprocess.run(
-            [sys.executable, script, str(rows)], capture_output=True, text=True, check=True, env=environment
-        )
-        peaks[rows] = json.loads(done.stdout.splitlines()[-1])
+    # A batch's logits go back to the system when freed (glibc would learn to keep them): what is held is in use.
+    environment = os.environ | {"MALLOC_MMAP_THRESHOLD_": str(2**25), "MALLOC_TRIM_THRESHOLD_": str(2**26)}
+    command = [sys.executable, script, "50", "200"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
 
-    for measured in peaks.values():
-        assert measured["beyond_one_batch_mb"] < 100
-        assert measured["perplexity"] > 0
-    assert peaks[200]["beyond_one_batch_mb"] == pytest.approx(peaks[50]["beyond_one_batch_mb"], abs=15)
+    measured = json.loads(done.stdout.splitlines()[-1])
+    peaks = measured["beyond_one_batch_mb"]
+    assert measured["perplexity"] > 0
+    assert peaks["50"] < 100
+    assert peaks["200"] == pytest.approx(peaks["50"], abs=5)
