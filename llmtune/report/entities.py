@@ -20,7 +20,7 @@ MISSED, SPURIOUS = "(missed)", "(spurious)"
 BOUNDARY_ERRORS = ("too short", "too long", "shifted")
 KEPT_ERRORS, SHOWN_ERRORS, KEPT_SENTENCES = 50, 8, 3
 CONTEXT = 8  # words shown on each side of an error
-MOST_MATRIX = 8  # types; a wider matrix is no longer read at a terminal, its largest cells are listed instead
+MATRIX_CORNER = "reference ↓  predicted →"
 
 
 ErrorKey = tuple[str, str, str, str, str]  # the first five fields of `EntityError`
@@ -146,7 +146,9 @@ def show_entities(terminal: Terminal, comparison: EntityComparison) -> None:
     """The confusion matrix, boundary errors and the most frequent errors at the terminal."""
     if not comparison.types:
         return
-    terminal.table(_matrix_table(comparison) if len(comparison.types) <= MOST_MATRIX else _largest_cells(comparison))
+    # The longest name stands at the left, each name once more above its column.
+    width = max(map(len, (*comparison.types, MATRIX_CORNER))) + sum(len(kind) + 2 for kind in comparison.types) + 22
+    terminal.table(_matrix_table(comparison) if width <= terminal.width else _largest_cells(comparison))
     lines = _boundary_lines(comparison)
     for error in comparison.errors[:SHOWN_ERRORS]:
         row, sentence = error.sentences[0]
@@ -197,7 +199,7 @@ def _in_words(error: EntityError) -> str:
 
 def _matrix_table(comparison: EntityComparison) -> Any:
     matrix = comparison.matrix
-    table = plain_table("reference ↓  predicted →", *comparison.types, MISSED, "entities")
+    table = plain_table(MATRIX_CORNER, *comparison.types, MISSED, "entities")
     for column in table.columns[1:]:
         column.justify = "right"
     for name, row in zip([*comparison.types, SPURIOUS], matrix, strict=True):

@@ -1,0 +1,80 @@
+"""Personal data: fine-tune BERT, Llama … to find names, addresses, card numbers … in texts, and say what it misses.
+
+    accelerate launch recipes/pii.py
+    accelerate launch recipes/pii.py --model_name_or_path google-bert/bert-base-cased --train_file messages.jsonl
+    accelerate launch recipes/pii.py --config recipes/configs/pii/llama-3.2-1b-lora.yaml
+
+The first line trains the embedded demo. Data: one text a row, columns text and spans, a list of {start, end, label} in
+characters; words with tags are read with --input_format tokens. Judged by recall of each type, and the checkpoint is
+picked by entity F2, in which recall counts twice: a missed card number costs more than a false alarm.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+from transformers import set_seed
+
+from llmtune.arguments import TokenClassificationArguments
+from llmtune.command_line import parse_arguments
+from llmtune.errors import run_command
+from llmtune.models.loading import load_model
+from llmtune.report.terminal import Terminal
+from llmtune.report.token_classification import SentenceScores, judge, leave, show_data
+from llmtune.tasks.tagged_words import load_tagged_splits
+from llmtune.tasks.token_classification import TokenClassification, tokenize_splits
+from llmtune.tasks.windows import describe_windows
+from llmtune.training.callbacks import EvaluationLines
+from llmtune.training.hardware import use_cpu_well
+from llmtune.training.loss import classification_loss
+from llmtune.training.trainer import Trainer
+
+DEMO = Path(__file__).parent / "demo" / "pii" / "demo.yaml"
+
+
+def main() -> None:
+    """Arguments, data, model, training, judgement."""
+    defaults = {"input_format": "spans"}
+    arguments = parse_arguments(
+        "pii", TokenClassificationArguments, demo=DEMO, description=__doc__, recipe_defaults=defaults
+    )
+    data, options, model_arguments, training = arguments
+    terminal = Terminal(training.process_index == 0)
+    threads = use_cpu_well(training.cpu_threads)
+    set_seed(training.seed)
+
+    # Data. Spans become tags of words; a span that ends inside a word is widened to it, and counted.
+    splits = load_tagged_splits(data, options, seed=training.seed)
+
+    # Model. A decoder sees only the words to the left; a row longer than the model reads is cut into windows.
+    task = TokenClassification.from_arguments(options, splits.types)
+    loaded = load_model(model_arguments, task, train_texts=splits.train_texts)
+    task = replace(task, max_length=loaded.max_length, left_context_only=loaded.facts["left context only"])
+    windows = tokenize_splits(task, splits.splits, loaded.tokenizer)
+    show_data(terminal, splits, windows, task)
+    terminal.model(loaded.facts, training.precision, threads)
+
+    # Training. Validation picks the checkpoint, scored by whole sentences; the test split stays unread until the end.
+    training.start_run(prefer="entity_f2")
+    scores = SentenceScores(task, windows["validation"], splits.splits.validation["tags"])
+    trainer = Trainer(
+        model=loaded.model,
+        args=training,
+        train_dataset=windows["train"].inputs,
+        eval_dataset=windows["validation"].inputs,
+        processing_class=loaded.tokenizer,
+        data_collator=task.collator(loaded.tokenizer),
+        compute_loss_func=classification_loss(options, training, windows["train"].label_ids(), task.tag_names),
+        compute_metrics=scores,
+        preprocess_logits_for_metrics=task.reduce,
+        evaluation_lines=EvaluationLines(("entity_f2", "entity_recall"), lambda: scores.confusion_matrix, scores.names),
+    )
+    trainer.train(resume_from_checkpoint=training.resume_from_checkpoint)
+
+    # Judgement. The test split is read, once.
+    tables = judge(trainer, task, splits, windows)
+    facts = {"data": splits.describe(), "windows": describe_windows(windows), "model": loaded.facts}
+    leave(trainer, task, tables, splits, arguments=arguments, facts=facts, metrics=options.metrics)
+
+
+if __name__ == "__main__":
+    run_command(main)
