@@ -9,9 +9,18 @@ from typing import Any
 import torch
 import transformers
 from accelerate.utils import broadcast_object_list, wait_for_everyone
+from transformers.integrations import get_available_reporting_integrations
 
 from llmtune.errors import InputError
 
+AT_LEAST_ONE = (
+    "per_device_train_batch_size",
+    "per_device_eval_batch_size",
+    "gradient_accumulation_steps",
+    "early_stopping_patience",
+    "cpu_threads",
+)
+SAMPLING_STRATEGIES = ("batch_rebalance", "random", "sequential", "group_by_length")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 RUN_MARKER = ".llmtune-run"  # tells a run folder, which --overwrite may replace, from any other
 
@@ -193,6 +202,13 @@ class TrainingArguments(transformers.TrainingArguments):
     save_strategy: str = field(default="epoch", metadata={"help": "when a checkpoint is kept: no, steps, epoch, best"})
     save_total_limit: int | None = field(default=1, metadata={"help": "checkpoints kept beside the best"})
     load_best_model_at_end: bool = field(default=True, metadata={"help": "end with the checkpoint best on validation"})
+    metric_for_best_model: str | None = field(
+        default=None, metadata={"help": "the metric on validation that picks the checkpoint; default the task's own"}
+    )
+    greater_is_better: bool | None = field(default=None, metadata={"help": "its direction; default the metric's own"})
+    ddp_find_unused_parameters: bool | None = field(
+        default=False, metadata={"help": "needed on several processes where a model leaves parameters unused"}
+    )
     logging_steps: float = field(default=10, metadata={"help": "log every n updates; below 1 a share of all"})
     logging_nan_inf_filter: bool = field(default=False, metadata={"help": "hide NaN losses from the log"})
     train_sampling_strategy: str = field(
@@ -206,10 +222,11 @@ class TrainingArguments(transformers.TrainingArguments):
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
             raise InputError(f"--precision {self.precision!r} is not one of {', '.join(PRECISIONS)}")
-        wanted = "bf16" if self.bf16 else "fp16" if self.fp16 else self.precision
+        given: Any = self  # transformers' own fields have no types here
+        wanted = "bf16" if given.bf16 else "fp16" if given.fp16 else self.precision
         # Said to accelerate too: without a GPU, and without this, each process that torchrun starts would take itself
         # for the only one, and all would write the same run.
-        self.use_cpu = on_cpu = self.use_cpu or not torch.accelerator.is_available()
+        self.use_cpu = on_cpu = given.use_cpu or not torch.accelerator.is_available()
         if wanted == "auto":
             wanted = "bf16" if _does_bf16_well(on_cpu) else "fp32"
         if wanted == "fp16" and on_cpu:
@@ -220,15 +237,49 @@ class TrainingArguments(transformers.TrainingArguments):
         # On a CPU the Trainer subclass autocasts training itself: accelerate would autocast evaluation too.
         self.bf16 = wanted == "bf16" and not on_cpu
         self.fp16 = wanted == "fp16"
-        if self.load_best_model_at_end and self.eval_strategy != "no" and self.save_strategy != "best":
-            self.save_strategy = self.eval_strategy
-        if self.eval_strategy == "no":
-            self.load_best_model_at_end = False
+        self._settle_checkpoints()
         # Pinned memory is for copies to a GPU; without one torch only warns.
-        self.dataloader_pin_memory = self.dataloader_pin_memory and not on_cpu
+        self.dataloader_pin_memory = given.dataloader_pin_memory and not on_cpu
+        # transformers would name it trainer_output.
+        self._output_dir_given = self.output_dir is not None
         self._best_metric_given = self.metric_for_best_model is not None
         self._direction_given = self.greater_is_better is not None
         super().__post_init__()
+        self._refuse_what_cannot_run()
+
+    def _settle_checkpoints(self) -> None:
+        """Saves when it evaluates, unless another --save_strategy or --save_steps was given."""
+        if "no" in (self.eval_strategy, self.save_strategy):
+            self.load_best_model_at_end = False
+        if self.load_best_model_at_end and self.save_strategy == "epoch":
+            self.save_strategy = self.eval_strategy
+            given: Any = self
+            if self.eval_strategy == "steps" and given.save_steps == transformers.TrainingArguments.save_steps:
+                self.save_steps = self.eval_steps or self.logging_steps
+
+    def _refuse_what_cannot_run(self) -> None:
+        for name in AT_LEAST_ONE:
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise InputError(f"--{name} {value}: expected 1 or more")
+        if self.train_sampling_strategy not in SAMPLING_STRATEGIES:
+            raise InputError(
+                f"--train_sampling_strategy {self.train_sampling_strategy!r} is not one of "
+                f"{', '.join(SAMPLING_STRATEGIES)}"
+            )
+        if self.early_stopping_patience and not self.load_best_model_at_end:
+            raise InputError(
+                "--early_stopping_patience needs evaluations and checkpoints to compare: leave out --eval_strategy no, "
+                "--save_strategy no and --load_best_model_at_end False"
+            )
+        if self.dataloader_drop_last:
+            raise InputError("--dataloader_drop_last: rows would be missing from evaluation; leave it out")
+        installed = get_available_reporting_integrations()
+        for name in self.report_to:
+            if name not in installed:
+                raise InputError(
+                    f"--report_to {name}: unknown or not installed; installed are {', '.join(sorted(installed))}"
+                )
 
     @property
     def cpu_autocast(self) -> bool:
@@ -240,9 +291,14 @@ class TrainingArguments(transformers.TrainingArguments):
 
         Raises:
             InputError: it holds a run and neither --overwrite nor --resume_from_checkpoint was given, or --overwrite
-                names a folder that is not a run.
+                names a folder that is not a run; or there is no such checkpoint.
         """
-        self.output_dir = broadcast_object_list([self.output_dir or _next_free(recipe)])[0]
+        if self.resume_from_checkpoint and not Path(self.resume_from_checkpoint).is_dir():
+            raise InputError(
+                f"--resume_from_checkpoint {self.resume_from_checkpoint}: no such folder; name a checkpoint, e.g. "
+                f"runs/{recipe}-1/checkpoint-500"
+            )
+        self.output_dir = broadcast_object_list([self.output_dir if self._output_dir_given else _next_free(recipe)])[0]
         folder = Path(str(self.output_dir))
         if not folder.exists() or self.resume_from_checkpoint or not any(folder.iterdir()):
             return

@@ -9,14 +9,13 @@ import difflib
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import yaml
 from transformers.hf_argparser import HfArgumentParser
 
 from llmtune.arguments import DataArguments, ModelArguments, TrainingArguments
 from llmtune.errors import InputError
-
 
 # What users of transformers 4 type, and what to write now (transformers 5.23; each was tried).
 RENAMED = {
@@ -47,12 +46,15 @@ RENAMED = {
 
 
 # The fields of transformers.TrainingArguments that --help shows; --help_all shows every one.
+# fmt: off
 MOST_USED = (
-    "num_train_epochs max_steps learning_rate per_device_train_batch_size gradient_accumulation_steps "
-    "per_device_eval_batch_size weight_decay max_grad_norm lr_scheduler_type warmup_steps label_smoothing_factor optim seed "
-    "data_seed metric_for_best_model greater_is_better activation_checkpointing report_to run_name resume_from_checkpoint "
-    "use_cpu push_to_hub hub_model_id"
-).split()
+    "num_train_epochs", "max_steps", "learning_rate", "per_device_train_batch_size", "gradient_accumulation_steps",
+    "per_device_eval_batch_size", "weight_decay", "max_grad_norm", "lr_scheduler_type", "warmup_steps", "optim",
+    "label_smoothing_factor", "seed", "data_seed", "eval_steps", "save_steps", "activation_checkpointing", "report_to",
+    "run_name", "resume_from_checkpoint", "use_cpu", "push_to_hub", "hub_model_id",
+)
+# fmt: on
+MOST_CHOICES = 6  # of a flag that --help lists; an unknown value is answered with all of them
 DATA_FLAGS = ("dataset_name", "train_file", "validation_file", "test_file")
 MODEL_FLAGS = ("model_name_or_path", "model_type")
 PATH_FLAGS = ("train_file", "validation_file", "test_file", "model_name_or_path")
@@ -91,18 +93,23 @@ def parse_arguments(
         parser.hide_rarely_used()
     argv = ["--help" if flag == "--help_all" else flag for flag in argv]
     values = parser.read_yaml(config) if config else {}
-    parser.set_defaults(
-        **(recipe_defaults or {}), **{k: v for k, v in values.items() if k not in (recipe_defaults or {})}
-    )
-    parser.set_defaults(**values)
+    parser.set_defaults(**{**(recipe_defaults or {}), **values})
+    for flag in argv:
+        if flag.startswith("--") and (key := _key(flag)) in RENAMED:
+            parser.stop_at(key, "command line", flag)
     chosen, unknown = parser.parse_known_args(argv)
     if unknown:
-        parser.stop_at(unknown[0].lstrip("-").partition("=")[0].replace("-", "_"), "command line", unknown[0])
+        parser.stop_at(_key(unknown[0]), "command line", unknown[0])
     if not any(getattr(chosen, flag) for flag in DATA_FLAGS + MODEL_FLAGS):
         # The command line stays above the demo's values, and so does a YAML file.
         beside = {k: str(demo.parent / v) if k in PATH_FLAGS else v for k, v in parser.read_yaml(demo).items()}
         parser.set_defaults(**{**beside, **values})
-    data, task, model, training, _ = parser.parse_args_into_dataclasses(argv, look_for_args_file=False)
+    try:
+        data, task, model, training, _ = parser.parse_args_into_dataclasses(argv, look_for_args_file=False)
+    except InputError:
+        raise
+    except ValueError as error:  # of transformers.TrainingArguments
+        raise InputError(f"command line: {error}") from error
     _check_pair(data, model)
     training.claim_output_dir(recipe)
     return data, task, model, training
@@ -111,16 +118,21 @@ def parse_arguments(
 def _check_pair(data: DataArguments, model: ModelArguments) -> None:
     if data.given and not model.given:
         raise InputError(
-            "data was named but no model: add --model_name_or_path ID_OR_FOLDER, or --model_type bert (or llama, mistral) "
-            "for a small one from scratch"
+            "data was named but no model: add --model_name_or_path ID_OR_FOLDER, or --model_type bert (or llama, "
+            "mistral) for a small one from scratch"
         )
     if model.given and not data.given:
         raise InputError("a model was named but no data: add --train_file FILE or --dataset_name ID_OR_FOLDER")
     if model.model_name_or_path and model.model_type:
         raise InputError(
-            f"--model_name_or_path {model.model_name_or_path} and --model_type {model.model_type} exclude each other: the first "
-            "loads a checkpoint (its own model_type picks the family), the second starts from scratch"
+            f"--model_name_or_path {model.model_name_or_path} and --model_type {model.model_type} exclude each other: "
+            "the first loads a checkpoint (its own model_type picks the family), the second starts from scratch"
         )
+
+
+def _key(flag: str) -> str:
+    """`--learning-rate=1` → `learning_rate`."""
+    return flag.lstrip("-").partition("=")[0].replace("-", "_")
 
 
 def _pop_config(argv: list[str]) -> tuple[Path | None, list[str]]:
@@ -146,18 +158,21 @@ class _Parser(HfArgumentParser):
         )
         self.add_argument("--config", metavar="FILE", help="YAML file with any of these flags; the command line wins")
 
-    def error(self, message: str) -> None:  # type: ignore[override]
+    def error(self, message: str) -> NoReturn:
         raise InputError(f"command line: {message}; --help lists the flags")
 
     def hide_rarely_used(self) -> None:
+        """Leaves what a person needs, in each group our own flags first."""
         ours = {name for cls in self.dataclass_types for name in vars(cls).get("__annotations__", {})}
         for action in self._actions:
             if action.dest not in ours and action.dest not in (*MOST_USED, "help", "config"):
                 action.help = argparse.SUPPRESS
             if any(s.startswith(("--no_", "--no-")) for s in action.option_strings):
                 action.help = argparse.SUPPRESS
+        for group in self._action_groups:
+            group._group_actions.sort(key=lambda action: action.dest not in ours)
 
-    def stop_at(self, key: str, where: str, shown: str) -> None:
+    def stop_at(self, key: str, where: str, shown: str) -> NoReturn:
         """Raises for an unknown key, with its successor or the nearest known one."""
         if key in RENAMED:
             raise InputError(f"{where}: {shown} is a name of transformers 4 or of another tool; write {RENAMED[key]}")
@@ -180,7 +195,7 @@ class _Parser(HfArgumentParser):
             action.dest: action for action in self._actions if not isinstance(action, argparse._StoreFalseAction)
         }
         for key in values:
-            if key not in actions or key in ("help", "config"):
+            if key not in actions or key in ("help", "config") or key in RENAMED:
                 self.stop_at(str(key), str(path), str(key))
         return {key: _converted(actions[key], value, f"{path}: {key}") for key, value in values.items()}
 
@@ -204,14 +219,14 @@ def _converted(action: argparse.Action, value: Any, where: str) -> Any:
     return items if many else items[0]
 
 
-class _Formatter(argparse.ArgumentDefaultsHelpFormatter):
+class _Formatter(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefaultsHelpFormatter):
     """One spelling a flag, no repeated metavar, defaults only where they say something."""
 
     def _format_action_invocation(self, action: argparse.Action) -> str:
         if not action.option_strings:
             return super()._format_action_invocation(action)
         name = next((s for s in action.option_strings if s.startswith("--")), action.option_strings[0])
-        if action.choices is not None:
+        if action.choices is not None and len(list(action.choices)) <= MOST_CHOICES:
             return f"{name} {{{','.join(str(c) for c in action.choices)}}}"
         return name if action.nargs == 0 or action.const is True else f"{name} {'X' if action.nargs is None else 'X …'}"
 

@@ -1,0 +1,120 @@
+"""The arguments: precision that fits the hardware, checkpoints that follow evaluation, the metric that picks one."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from llmtune.arguments import (
+    DataArguments,
+    ModelArguments,
+    TextClassificationArguments,
+    TrainingArguments,
+    describe_arguments,
+)
+from llmtune.errors import InputError, run_command
+
+
+def training(folder: Path, **options) -> TrainingArguments:
+    return TrainingArguments(str(folder), use_cpu=True, **options)
+
+
+def test_on_a_cpu_bf16_is_for_training_only_and_auto_follows_the_hardware(tmp_path):
+    able = torch.cpu.get_capabilities()
+    well = bool(able.get("avx512_bf16") or able.get("amx_bf16"))
+
+    assert training(tmp_path).precision == ("bf16" if well else "fp32")
+    assert training(tmp_path).cpu_autocast is well
+    for asked in ({"precision": "bf16"}, {"bf16": True}, {"bf16": True, "precision": "fp32"}):
+        made = training(tmp_path, **asked)
+        assert (made.precision, made.bf16, made.cpu_autocast) == ("bf16", False, True), (
+            "accelerate's would reach evaluation"
+        )
+    assert not training(tmp_path, precision="fp32").cpu_autocast
+
+
+@pytest.mark.parametrize(
+    ("given", "save_strategy", "save_steps", "load_best"),
+    [
+        ({}, "epoch", 500, True),
+        ({"eval_strategy": "steps", "eval_steps": 30}, "steps", 30, True),
+        ({"eval_strategy": "steps", "logging_steps": 20}, "steps", 20, True),
+        ({"eval_strategy": "steps", "eval_steps": 30, "save_steps": 60}, "steps", 60, True),
+        ({"save_strategy": "best"}, "best", 500, True),
+        ({"save_strategy": "no"}, "no", 500, False),
+        ({"eval_strategy": "no"}, "epoch", 500, False),
+        ({"eval_strategy": "steps", "load_best_model_at_end": False}, "epoch", 500, False),
+    ],
+)
+def test_checkpoints_are_saved_when_validation_is_scored(tmp_path, given, save_strategy, save_steps, load_best):
+    made = training(tmp_path, **given)
+
+    assert (made.save_strategy, made.save_steps, made.load_best_model_at_end) == (save_strategy, save_steps, load_best)
+
+
+@pytest.mark.parametrize(
+    ("given", "metric", "greater"),
+    [
+        ({}, "f1", True),
+        ({"metric_for_best_model": "brier"}, "brier", False),  # transformers takes it for higher is better
+        ({"metric_for_best_model": "eval_brier"}, "eval_brier", False),
+        ({"metric_for_best_model": "mcc"}, "mcc", True),
+        ({"metric_for_best_model": "loss"}, "loss", False),
+        ({"metric_for_best_model": "mcc", "greater_is_better": False}, "mcc", False),
+    ],
+)
+def test_the_best_checkpoint_is_best_in_the_metrics_own_direction(tmp_path, given, metric, greater):
+    made = training(tmp_path, **given)
+
+    made.start_run("f1", {"f1": True, "mcc": True, "brier": False})
+
+    assert (made.metric_for_best_model, made.greater_is_better) == (metric, greater)
+
+
+def test_an_unknown_metric_for_the_best_checkpoint_leaves_the_folder_alone(tmp_path):
+    made = training(tmp_path / "run", metric_for_best_model="f7")
+
+    with pytest.raises(InputError, match="--metric_for_best_model f7 is not one of f1, loss"):
+        made.start_run("f1", {"f1": True})
+
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_arguments_are_json_by_group(tmp_path):
+    groups = (DataArguments(train_file="a.csv"), TextClassificationArguments(), ModelArguments(), training(tmp_path))
+
+    described = describe_arguments(groups)
+
+    assert list(described) == ["data", "task", "model", "training"]
+    assert described["data"]["train_file"] == "a.csv"
+    assert described["task"]["threshold_objective"] == "f1"
+    assert described["training"]["precision"] in ("bf16", "fp32")
+    json.dumps(described)
+
+
+@pytest.mark.parametrize(("rank", "said"), [("0", "error: no such file\n"), ("1", "")])
+def test_an_input_error_is_said_once_a_machine_and_exits_2(rank, said, monkeypatch, capsys):
+    monkeypatch.setenv("LOCAL_RANK", rank)
+
+    def main():
+        raise InputError("no such file")
+
+    with pytest.raises(SystemExit) as ended:
+        run_command(main)
+
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == said
+
+
+@pytest.mark.parametrize(("returned", "code"), [(None, 0), (0, 0), (1, 1)])
+def test_a_command_ends_with_its_own_code(returned, code):
+    with pytest.raises(SystemExit) as ended:
+        run_command(lambda: returned)
+
+    assert ended.value.code == code
+
+
+def test_a_bug_of_ours_keeps_its_traceback():
+    with pytest.raises(ZeroDivisionError):
+        run_command(lambda: 1 // 0)
