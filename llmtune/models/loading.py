@@ -4,6 +4,7 @@ import difflib
 import importlib.util
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
 
@@ -149,6 +150,9 @@ def _from_checkpoint(
     arguments: ModelArguments, task: Task
 ) -> tuple[PreTrainedTokenizerBase, PreTrainedModel, int, list[str]]:
     name = str(arguments.model_name_or_path)
+    if Path(name).is_dir():
+        # A LoRA run remembers its base by this name: it must hold from any working directory.
+        name = str(Path(name).resolve())
     hub = {"revision": arguments.revision, "trust_remote_code": arguments.trust_remote_code}
     try:
         config = AutoConfig.from_pretrained(name, **hub)
@@ -219,6 +223,7 @@ def _with_adapter(arguments: ModelArguments, model: PreTrainedModel, family: Mod
                 lora_dropout=arguments.lora_dropout,
                 target_modules=targets,
                 modules_to_save=whole,
+                revision=arguments.revision,
             ),
         )
     except ValueError as error:

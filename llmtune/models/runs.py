@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from transformers import AutoConfig, AutoTokenizer, PretrainedConfig, PreTrainedTokenizerBase
+from transformers.utils.peft_utils import find_adapter_config_file
 
 from llmtune.errors import InputError
 from llmtune.models.families import family_of
@@ -85,8 +86,9 @@ def load_run(folder: str | os.PathLike[str], auto_model: Any) -> tuple[PreTraine
         # A checkpoint made elsewhere may lack a pad token; in a run this changes nothing.
         family_of(config.model_type, name).prepare(tokenizer, config)
         with without_loading_report():
-            if (Path(name) / "adapter_config.json").exists():
-                return tokenizer, _load_adapter(name, config, tokenizer, auto_model)
+            adapter = find_adapter_config_file(name)
+            if adapter:
+                return tokenizer, _load_adapter(name, Path(adapter), config, tokenizer, auto_model)
             model, report = auto_model.from_pretrained(
                 name, config=config, use_safetensors=True, output_loading_info=True
             )
@@ -104,14 +106,20 @@ def load_run(folder: str | os.PathLike[str], auto_model: Any) -> tuple[PreTraine
     return tokenizer, model.eval()
 
 
-def _load_adapter(name: str, config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase, auto_model: Any) -> Any:
+def _load_adapter(
+    name: str, adapter: Path, config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase, auto_model: Any
+) -> Any:
     """The base of a LoRA run with its adapter and head."""
     import peft
 
     kept = Path(name) / BASE_FOLDER
-    said = json.loads((Path(name) / "adapter_config.json").read_text())["base_model_name_or_path"]
+    said = json.loads(adapter.read_text())
     base = auto_model.from_pretrained(
-        str(kept) if kept.exists() else said, config=config, use_safetensors=True, ignore_mismatched_sizes=True
+        str(kept) if kept.exists() else said["base_model_name_or_path"],
+        revision=None if kept.exists() else said.get("revision"),
+        config=config,
+        use_safetensors=True,
+        ignore_mismatched_sizes=True,
     )
     if len(tokenizer) > base.get_input_embeddings().num_embeddings:
         base.resize_token_embeddings(len(tokenizer))
