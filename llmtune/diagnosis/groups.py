@@ -151,7 +151,7 @@ def homogeneity_p(groups: Sequence[Rate], *, seed: int = 0, draws: int = 20_000)
     hits, totals = np.array([rate.hits for rate in groups]), np.array([rate.n for rate in groups])
     total, n = int(hits.sum()), int(totals.sum())
     if len(groups) < 2 or total in (0, n) or totals.min() * min(total, n - total) / n >= 5:
-        return homogeneity_test(hits, totals)
+        return homogeneity_test(hits.tolist(), totals.tolist())
 
     def chi_squared(found: np.ndarray) -> np.ndarray:
         share = total / n

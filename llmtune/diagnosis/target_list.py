@@ -7,7 +7,9 @@ from llmtune.errors import InputError
 
 EXAMPLE = "recall[spam]>=0.8,accuracy>=0.85 (quote it: > is the shell's)"
 # A label may hold anything, commas too: what stands in brackets belongs to the name.
-TARGET = re.compile(r"\s*(?P<metric>[A-Za-z][\w@.+-]*?)\s*(\[(?P<label>[^\]]*)\])?\s*(?P<sign>[<>]=)\s*(?P<value>[^,]*)")
+TARGET = re.compile(
+    r"\s*(?P<metric>[A-Za-z][\w@.+-]*?)\s*(\[(?P<label>[^\]]*)\])?\s*(?P<sign>[<>]=)\s*(?P<value>[^,]*)"
+)
 
 
 @dataclass(frozen=True)

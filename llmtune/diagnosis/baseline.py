@@ -1,0 +1,39 @@
+"""Whether the model beats what costs nothing: the majority, TF-IDF with logistic regression, copying the source …"""
+
+from collections.abc import Mapping
+
+from llmtune.diagnosis.check import FAIL, NOT_ENOUGH_DATA, PASS, Check, not_applicable
+from llmtune.diagnosis.paired import Paired, compare_pair
+from llmtune.predictions import Predictions
+
+NAME = "baseline"
+
+
+def baseline(predictions: Predictions, baselines: Mapping[str, Predictions], *, seed: int = 0) -> Check:
+    """Compares with each by a paired test on the same rows; fails where one of them is surely better.
+
+    Raises:
+        InputError: a baseline is not about the same rows.
+    """
+    pairs = {name: compare_pair(predictions, other, name, seed=seed) for name, other in baselines.items()}
+    found = {name: pair for name, pair in pairs.items() if pair is not None}
+    if not found:
+        return not_applicable(NAME, "no baseline was predicted: --train_file lets a simple model be trained beside it")
+    numbers = {name: pair.to_json() for name, pair in found.items()}
+    worse = {name: pair for name, pair in found.items() if pair.worse}
+    if worse:
+        name, pair = max(worse.items(), key=lambda item: -item[1].difference)
+        finding = f"A far simpler model is better: {_beside(name, pair)}"
+        remedy = f"use {name}, or train longer, with another --learning_rate, or from a larger checkpoint"
+        return Check(NAME, FAIL, finding, numbers, remedy)
+    tied = {name: pair for name, pair in found.items() if not pair.better}
+    if tied:
+        name, pair = min(tied.items(), key=lambda item: item[1].difference)
+        finding = f"These rows can't tell it from a far simpler model: {_beside(name, pair)}"
+        return Check(NAME, NOT_ENOUGH_DATA, finding, numbers, f"label more test rows, or use {name}, which is cheaper")
+    name, pair = min(found.items(), key=lambda item: item[1].difference)
+    return Check(NAME, PASS, f"It surely beats the simpler models, the best of them: {_beside(name, pair)}", numbers)
+
+
+def _beside(name: str, pair: Paired) -> str:
+    return f"{pair.metric} {pair.ours:.3f}, of {name} {pair.other:.3f}"

@@ -1,0 +1,83 @@
+"""Whether a probability of 0.9 comes true nine times of ten. Informs; it never makes a model not ready.
+
+Fails where the expected calibration error is above 0.05 and above what chance shows in 99.5 % of calibrated models.
+"""
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+
+from llmtune.diagnosis.check import ENOUGH, FAIL, NOT_ENOUGH_DATA, PASS, Check, not_applicable
+from llmtune.metrics.ece import BinSums, null_distribution
+from llmtune.metrics.ece import score as ece_of
+from llmtune.predictions import Predictions
+
+NAME = "calibration"
+LARGE = 0.05
+NULL_QUANTILE = 0.995
+
+
+def calibration(predictions: Predictions, validation: Predictions | None = None, *, seed: int = 0) -> Check:
+    """ECE beside its null value, Brier score, and the temperature that validation would choose."""
+    if predictions.kind != "classification":
+        return not_applicable(NAME, f"{predictions.kind} tables hold no class probabilities")
+    if not predictions.has("probabilities"):
+        return not_applicable(NAME, "the table has no column 'probabilities'")
+    kept = _finite(predictions)
+    reference, probabilities = kept
+    if len(reference) < ENOUGH:
+        finding = f"{len(reference)} rows with probabilities can't tell whether they come true"
+        return Check(NAME, NOT_ENOUGH_DATA, finding, {"rows": len(reference)}, f"label {ENOUGH} rows at least")
+    columns = {"reference": reference, "probabilities": probabilities}
+    positive = predictions.positive_id if len(predictions.label_names) == 2 else None
+    ece = float(ece_of(BinSums(positive)(columns))[0])
+    null = null_distribution(columns, positive, seed=seed)
+    bound = float(np.quantile(null, NULL_QUANTILE))
+    truth = np.eye(len(predictions.label_names))[reference]
+    numbers: dict[str, float | None] = {
+        "ece": ece,
+        "ece_expected_by_chance": float(null.mean()),
+        "ece_chance_bound": bound,
+        "brier": float(((probabilities - truth) ** 2).sum(axis=1).mean()),
+        "brier_of_shares": float(((truth.mean(axis=0) - truth) ** 2).sum(axis=1).mean()),
+        "temperature_on_validation": None if validation is None else temperature(validation),
+    }
+    said = f"calibration error {ece:.3f}, by chance up to {bound:.3f}"
+    if ece > bound and ece > LARGE:
+        over = float(probabilities.max(axis=1).mean()) > float((probabilities.argmax(axis=1) == reference).mean())
+        chosen = numbers["temperature_on_validation"]
+        how = (
+            f"divide the logits by {chosen:.2f}"
+            if chosen
+            else "fit a temperature on validation and divide the logits by it"
+        )
+        finding = f"Its probabilities are too {'sure' if over else 'cautious'}: {said}"
+        return Check(NAME, FAIL, finding, numbers, f"{how}; decisions stay, probabilities come true")
+    return Check(NAME, PASS, f"Its probabilities come true within chance or 0.05: {said}", numbers)
+
+
+def temperature(validation: Predictions) -> float | None:
+    """The T of softmax(logits / T) with the least log loss (Guo 2017); above 1 the model is too sure.
+
+    None where validation has no probabilities, or too few rows.
+    """
+    if not validation.has("probabilities"):
+        return None
+    reference, probabilities = _finite(validation)
+    if len(reference) < ENOUGH:
+        return None
+    logs = np.log(np.clip(probabilities, 1e-12, None))
+
+    def log_loss(log_temperature: float) -> float:
+        scaled = logs / np.exp(log_temperature)
+        shifted = scaled - scaled.max(axis=1, keepdims=True)
+        of_true = shifted[np.arange(len(reference)), reference]
+        return float((np.log(np.exp(shifted).sum(axis=1)) - of_true).mean())
+
+    found = minimize_scalar(log_loss, bounds=(np.log(0.05), np.log(20)), method="bounded")
+    return float(np.exp(found.x))
+
+
+def _finite(predictions: Predictions) -> tuple[np.ndarray, np.ndarray]:
+    probabilities = predictions.probabilities()
+    finite = np.isfinite(probabilities).all(axis=1)
+    return predictions.label_ids("reference")[finite], probabilities[finite]

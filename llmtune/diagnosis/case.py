@@ -1,0 +1,122 @@
+"""What is known of a model's result, and all checks on it in their order."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from llmtune.diagnosis.accuracy_paradox import accuracy_paradox
+from llmtune.diagnosis.baseline import baseline
+from llmtune.diagnosis.calibration import calibration
+from llmtune.diagnosis.check import Check
+from llmtune.diagnosis.degenerate_output import degenerate_output
+from llmtune.diagnosis.evidence import evidence
+from llmtune.diagnosis.fairness import fairness
+from llmtune.diagnosis.label_noise import label_noise
+from llmtune.diagnosis.length import length
+from llmtune.diagnosis.numerics import numerics
+from llmtune.diagnosis.overfitting import overfitting
+from llmtune.diagnosis.perplexity_alone import perplexity_alone
+from llmtune.diagnosis.target_list import Target
+from llmtune.diagnosis.targets import targets
+from llmtune.diagnosis.threshold import threshold
+from llmtune.diagnosis.verdict import Verdict, combine
+from llmtune.diagnosis.worse_than_base import worse_than_base
+from llmtune.metrics import Score
+from llmtune.predictions import Predictions
+
+
+@dataclass(frozen=True)
+class TrainingLog:
+    """What training left.
+
+    Args:
+        evaluations: entries as `overfitting` reads them.
+        kept_step: of the checkpoint that was kept, None for the last.
+        chosen: whether validation chose it.
+        losses: of the training steps; None stands for NaN.
+    """
+
+    evaluations: Sequence[Mapping[str, Any]] = ()
+    kept_step: int | None = None
+    chosen: bool = False
+    losses: Sequence[float | None] = ()
+
+    @classmethod
+    def from_run(cls, training: Mapping[str, Any]) -> "TrainingLog":
+        """From the `training` entry of run.json; empty where a run has none."""
+        best = training.get("best_checkpoint")
+        return cls(
+            evaluations=[one["curves"] for one in training.get("evaluations", []) if "curves" in one],
+            kept_step=None if best is None else best["step"],
+            chosen=best is not None,
+            losses=[one["loss"] for one in training.get("losses", [])],
+        )
+
+
+@dataclass(frozen=True)
+class Case:
+    """A test table and what stands beside it; every check says what it lacks.
+
+    Args:
+        test: the predictions to judge.
+        validation: of the same model, for the temperature.
+        scores: of `test`, where they are computed already.
+        demands: from --targets.
+        baselines: simple models on the same rows, by name.
+        base: the base model or an earlier run on the same rows.
+        training: what training left.
+        train_texts: the rows that the model was trained on, for leakage.
+        train_labels: their labels.
+        truncated: by split, rows cut at max_length.
+        group_columns: of `test`, people.
+        slice_columns: of `test`, parts of the data.
+        objective: that the threshold was chosen for.
+        task_results: results of tasks beside a perplexity.
+        seed: of bootstraps and permutations.
+    """
+
+    test: Predictions
+    validation: Predictions | None = None
+    scores: Mapping[str, Score] | None = None
+    demands: tuple[Target, ...] = ()
+    baselines: Mapping[str, Predictions] = field(default_factory=dict)
+    base: Predictions | None = None
+    training: TrainingLog = TrainingLog()
+    train_texts: Sequence[str] | None = None
+    train_labels: Sequence[str] | None = None
+    truncated: Mapping[str, int] = field(default_factory=dict)
+    group_columns: Sequence[str] = ()
+    slice_columns: Sequence[str] = ()
+    objective: str | None = None
+    task_results: tuple[str, ...] = ()
+    seed: int = 42
+
+
+def checks_of(case: Case) -> tuple[Check, ...]:
+    """Every check once, in the order in which a person should read them."""
+    test, seed = case.test, case.seed
+    return (
+        numerics(test, case.training.losses, case.truncated),
+        evidence(test, case.demands),
+        accuracy_paradox(test),
+        targets(test, case.demands, case.scores, seed=seed),
+        baseline(test, case.baselines, seed=seed),
+        worse_than_base(test, case.base, seed=seed),
+        overfitting(case.training.evaluations, case.training.kept_step, chosen=case.training.chosen),
+        length(test),
+        fairness(test, case.group_columns, case.slice_columns),
+        degenerate_output(test),
+        perplexity_alone(test, case.task_results),
+        calibration(test, case.validation, seed=seed),
+        threshold(test, case.objective, seed=seed),
+        label_noise(test),
+    )
+
+
+def diagnose(case: Case) -> Verdict:
+    """Runs every check.
+
+    Raises:
+        InputError: a target or a column that the table has not, or tables of other rows.
+    """
+    return combine(checks_of(case))

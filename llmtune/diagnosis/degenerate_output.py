@@ -1,0 +1,98 @@
+"""Texts that are no answer: empty, one phrase over and over, the source copied, the same text for every input."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from llmtune.diagnosis.check import (
+    ENOUGH,
+    FAIL,
+    FEWEST,
+    NOT_ENOUGH_DATA,
+    PASS,
+    SURE_LEVEL,
+    Check,
+    not_applicable,
+    percent,
+)
+from llmtune.diagnosis.rates import Rate
+from llmtune.predictions import Predictions
+
+NAME = "degenerate_output"
+KINDS = ("text-generation", "question-answering")
+LARGE = 0.05  # share of such outputs that spoils a model
+SURELY_ABOVE = 0.01  # and the share that the lower end of the 99 % interval must be above
+MOST_REPEATS = 4  # a phrase of at most four words, said this often in a row
+
+
+def degenerate_output(predictions: Predictions) -> Check:
+    """Counts each fault among the rows whose reference does not have it too."""
+    if predictions.kind not in KINDS:
+        return not_applicable(NAME, f"{predictions.kind} tables hold no generated texts")
+    texts = [text or "" for text in predictions.column("prediction")]
+    references = [[row] if isinstance(row, str) else list(row or []) for row in predictions.column("reference")]
+    sources = predictions.column("source") if predictions.has("source") else None
+    if len(texts) < FEWEST:
+        return Check(NAME, NOT_ENOUGH_DATA, f"{len(texts)} texts tell no habit", {"rows": len(texts)})
+    faults = {"empty": _rate([not text.strip() for text in texts], [_is_empty(of) for of in references])}
+    faults["repeated"] = _rate(
+        [repeats(text) for text in texts], [any(repeats(text) for text in of) for of in references]
+    )
+    if sources is not None:
+        copied = [_same(text, source) for text, source in zip(texts, sources, strict=True)]
+        right = [any(_same(one, source) for one in of) for of, source in zip(references, sources, strict=True)]
+        faults["copied from the source"] = _rate(copied, right)
+    faults["the same text"] = _sameness(texts, references)
+    numbers = {name: rate.to_json() for name, rate in faults.items()}
+    bad = {n: r for n, r in faults.items() if r.value >= LARGE and r.interval(SURE_LEVEL)[0] > SURELY_ABOVE}
+    if bad:
+        said = ", ".join(f"{percent(rate.value)} of the outputs are {name}" for name, rate in bad.items())
+        remedy = (
+            "look at the rows: is the end token trained, is the prompt the one of training, is "
+            "--learning_rate too high? Repeats: generate with no_repeat_ngram_size or beams"
+        )
+        return Check(NAME, FAIL, f"Outputs that are no answer: {said}", numbers, remedy)
+    if len(texts) < ENOUGH:
+        return Check(NAME, NOT_ENOUGH_DATA, f"{len(texts)} texts are too few to rule a habit out", numbers)
+    worst = max(faults, key=lambda name: faults[name].value)
+    return Check(
+        NAME, PASS, f"No habit of empty or repeated outputs; most: {percent(faults[worst].value)} {worst}", numbers
+    )
+
+
+def repeats(text: str, times: int = MOST_REPEATS) -> bool:
+    """Whether a phrase of one to four words stands `times` times or more in a row.
+
+    >>> repeats("to be to be to be to be"), repeats("very very good")
+    (True, False)
+    """
+    words = text.split()
+    for size in range(1, 5):
+        run = 0
+        for here, before in zip(words[size:], words, strict=False):
+            run = run + 1 if here == before else 0
+            if run >= size * (times - 1):
+                return True
+    return False
+
+
+def _rate(faulty: Sequence[bool], so_in_reference: Sequence[bool]) -> Rate:
+    judged = [fault for fault, right in zip(faulty, so_in_reference, strict=True) if not right]
+    return Rate(sum(judged), len(judged))
+
+
+def _is_empty(references: Sequence[str]) -> bool:
+    return not references or any(not text.strip() for text in references)
+
+
+def _same(text: str, source: str | None) -> bool:
+    return bool(text.strip()) and text.split() == (source or "").split()
+
+
+def _sameness(texts: Sequence[str], references: Sequence[Sequence[str]]) -> Rate:
+    """The most frequent output that is not empty, beyond how often the reference says it."""
+    said = Counter(text for text in texts if text.strip())
+    if not said:
+        return Rate(0, len(texts))
+    text, count = said.most_common(1)[0]
+    right = sum(text in of for of in references)
+    return Rate(0 if count == 1 else max(0, count - right), len(texts))

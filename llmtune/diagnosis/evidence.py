@@ -1,0 +1,28 @@
+"""Whether there are enough rows to say anything: 30 of them, and 30 examples of each class that is asked about."""
+
+from llmtune.diagnosis.check import ENOUGH, NOT_ENOUGH_DATA, PASS, Check, listed
+from llmtune.diagnosis.rates import KINDS, outcomes
+from llmtune.diagnosis.target_list import Target
+from llmtune.predictions import Predictions
+
+NAME = "evidence"
+
+
+def evidence(predictions: Predictions, demands: tuple[Target, ...] = ()) -> Check:
+    """Counts what the targets name; without targets every class is needed."""
+    counts = {"rows": len(predictions)}
+    if predictions.kind in KINDS:
+        seen = outcomes(predictions)
+        named = {target.label for target in demands if target.label is not None}
+        needed = [label for label in seen.labels if label in named or not demands]
+        counts |= {f"of {label!r}": seen.support(label) for label in needed}
+    lacking = {name: ENOUGH - n for name, n in counts.items() if n < ENOUGH}
+    numbers = {"needed": ENOUGH, "counts": counts}
+    if lacking:
+        told = listed([f"{counts[name]} {name}" for name in lacking])
+        finding = f"Too few test rows: {told}; below {ENOUGH} chance decides"
+        remedy = "label " + listed([f"{n} more {name}" for name, n in lacking.items()]) + " at least"
+        return Check(NAME, NOT_ENOUGH_DATA, finding, numbers, remedy)
+    fewest = min(counts, key=lambda name: counts[name])
+    what = f"{counts[fewest]:,} rows" if fewest == "rows" else f"{counts[fewest]:,} {fewest}, the fewest"
+    return Check(NAME, PASS, f"Enough to judge: {what}", numbers)

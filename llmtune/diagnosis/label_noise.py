@@ -1,0 +1,71 @@
+"""Rows whose label is probably wrong: confident learning (Northcutt 2021) on held-out probabilities. Informs only.
+
+A row is suspect if a class other than its label has the largest probability, and at least the mean probability that the
+rows of that class give it. Calibrated probabilities say how many such rows chance makes; more than that is label noise,
+or a model that is too sure.
+"""
+
+import math
+
+import numpy as np
+
+from llmtune.diagnosis.check import ENOUGH, FAIL, NOT_ENOUGH_DATA, PASS, Check, not_applicable, percent
+from llmtune.metrics.parts.base import ratio
+from llmtune.predictions import Predictions
+
+NAME = "label_noise"
+MOST_SUSPECTS = 50
+EXCESS = 0.01  # share of rows beyond chance from which on relabelling matters
+Z_SURE = 2.576  # one-sided p of 0.005
+
+
+def label_noise(predictions: Predictions) -> Check:
+    """A shortlist of suspect rows, the surest first, and whether there are more than chance makes."""
+    if predictions.kind != "classification" or not predictions.has("probabilities"):
+        return not_applicable(NAME, "needs class probabilities of rows that the model did not train on")
+    probabilities, reference = predictions.probabilities(), predictions.label_ids("reference")
+    finite = np.isfinite(probabilities).all(axis=1)
+    ids = np.array(predictions.column("id"))[finite]
+    probabilities, reference = probabilities[finite], reference[finite]
+    counts = np.bincount(reference, minlength=len(predictions.label_names))
+    if len(reference) == 0 or counts[counts > 0].min() < ENOUGH:
+        finding = f"fewer than {ENOUGH} rows of a class: how sure the model is of it can't be told"
+        return Check(NAME, NOT_ENOUGH_DATA, finding, {"rows": len(reference)}, "")
+    suspects, candidate, expected, variance = _suspects(probabilities, reference, counts)
+    order = suspects[np.argsort(-probabilities[suspects, candidate[suspects]], kind="stable")]
+    names = predictions.label_names
+    shortlist = [
+        {
+            "id": ids[row].item(),
+            "label": names[reference[row]],
+            "likely": names[candidate[row]],
+            "probability": float(probabilities[row, candidate[row]]),
+        }
+        for row in order[:MOST_SUSPECTS]
+    ]
+    share = len(suspects) / len(reference)
+    excess = len(suspects) - expected
+    numbers = {"suspect": len(suspects), "share": share, "expected_by_chance": expected, "shortlist": shortlist}
+    first = ", ".join(str(row["id"]) for row in shortlist[:5])
+    said = f"{len(suspects)} rows ({percent(share)}) have a label the model is surely against, {expected:.0f} by chance"
+    if excess > EXCESS * len(reference) and excess > Z_SURE * math.sqrt(variance) + 1:
+        remedy = (
+            f"read the suspect rows first (ids {first}, all in verdict.json): relabel them or trust the scores less"
+        )
+        return Check(NAME, FAIL, f"Some labels look wrong: {said}", numbers, remedy)
+    return Check(NAME, PASS, f"No sign of wrong labels beyond chance: {said}", numbers)
+
+
+def _suspects(
+    probabilities: np.ndarray, reference: np.ndarray, counts: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, float, float]:
+    """Suspect rows, the likely class of each row, and mean and variance of their number under calibration."""
+    rows = np.arange(len(reference))
+    own = probabilities[rows, reference]
+    thresholds = ratio(np.bincount(reference, own, len(counts)), counts)
+    candidate = probabilities.argmax(axis=1)
+    top = probabilities[rows, candidate]
+    sure = (top >= thresholds[candidate]) & (counts[candidate] > 0)
+    suspects = np.flatnonzero(sure & (candidate != reference))
+    wrong = np.clip(1 - top[sure], 0, 1)
+    return suspects, candidate, float(wrong.sum()), float((wrong * (1 - wrong)).sum())

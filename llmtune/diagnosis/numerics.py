@@ -1,0 +1,74 @@
+"""Broken numbers: NaN or infinity, probabilities that are none, rows without an answer, texts cut off unsaid."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from llmtune.diagnosis.check import FAIL, PASS, Check, percent
+from llmtune.errors import InputError
+from llmtune.metrics.hub.rows import read_rows
+from llmtune.predictions import COLUMNS, Predictions
+
+NAME = "numerics"
+ROUNDING = 0.02  # a row of probabilities may miss 1 by this much: tables made elsewhere round to two places
+
+
+def numerics(
+    predictions: Predictions, losses: Sequence[float | None] = (), truncated: Mapping[str, int] | None = None
+) -> Check:
+    """Looks for numbers that are none.
+
+    Args:
+        predictions: the table.
+        losses: of the training log; None stands for NaN.
+        truncated: by split, rows cut at max_length: said, no fault.
+    """
+    faults: dict[str, int] = {}
+    for name in COLUMNS[predictions.kind][0]:
+        faults[f"rows without {name}"] = predictions.table.column(name).null_count
+    if predictions.kind == "classification" and predictions.has("probabilities"):
+        faults |= _broken_probabilities(predictions)
+    elif predictions.kind in ("regression", "language-modeling"):
+        faults |= _broken_columns(predictions)
+    repaired = predictions.settings.get("nonfinite_words", 0)
+    faults["words without a finite output"] = int(repaired)
+    faults["training losses that are no number"] = sum(loss is None or not np.isfinite(loss) for loss in losses)
+    found = {what: n for what, n in faults.items() if n}
+    cut = {split: int(n) for split, n in (truncated or {}).items() if n}
+    numbers: dict[str, Any] = {"rows": len(predictions), "faults": found, "truncated": cut}
+    said = "; ".join(f"{n:,} {what}" for what, n in found.items())
+    if found:
+        remedy = "do not use these outputs: lower --learning_rate, train with --precision fp32, look at the rows named"
+        return Check(NAME, FAIL, f"Broken numbers: {said}", numbers, remedy)
+    test_cut = cut.get(predictions.split, 0)
+    more = f"; {percent(test_cut / len(predictions))} of the texts were cut at max_length" if test_cut else ""
+    remedy = "raise --max_length" if test_cut > 0.05 * len(predictions) else ""
+    return Check(NAME, PASS, f"Every row has a finite answer{more}", numbers, remedy)
+
+
+def _broken_probabilities(predictions: Predictions) -> dict[str, int]:
+    probabilities = predictions.probabilities()
+    finite = np.isfinite(probabilities).all(axis=1)
+    kept = probabilities[finite]
+    outside = ((kept < -ROUNDING) | (kept > 1 + ROUNDING)).any(axis=1)
+    unequal = np.abs(kept.sum(axis=1) - 1) > ROUNDING
+    return {
+        "rows whose probabilities are NaN or missing": int((~finite).sum()),
+        "rows whose probabilities do not add up to 1": int((outside | unequal).sum()),
+    }
+
+
+def _broken_columns(predictions: Predictions) -> dict[str, int]:
+    try:
+        _, columns, flaws = read_rows(predictions)
+    except InputError as error:
+        return {f"broken column ({error})": 1}
+    broken = {
+        name: int((~np.isfinite(columns[name]).reshape(len(predictions), -1).all(axis=1)).sum()) for name in flaws
+    }
+    # A null is counted once, as a row without.
+    return {
+        f"rows whose {name} is NaN or infinite": n - predictions.table.column(name).null_count
+        for name, n in broken.items()
+    }

@@ -1,0 +1,22 @@
+"""Perplexity says how well texts are foretold, not whether a task is done: it must stand beside a task's result."""
+
+from llmtune.diagnosis.check import NOT_ENOUGH_DATA, PASS, Check, not_applicable
+from llmtune.predictions import Predictions
+
+NAME = "perplexity_alone"
+
+
+def perplexity_alone(predictions: Predictions, task_results: tuple[str, ...] = ()) -> Check:
+    """Says so where no result of a task stands beside; that alone never makes a model not ready.
+
+    Args:
+        predictions: the table.
+        task_results: names of the results of tasks beside it.
+    """
+    if predictions.kind != "language-modeling":
+        return not_applicable(NAME, f"a {predictions.kind} table is itself the result of a task")
+    if task_results:
+        return Check(NAME, PASS, f"Perplexity stands beside {', '.join(task_results)}", {"beside": list(task_results)})
+    finding = "Perplexity stands alone: a model that foretells these texts better need not do any task better"
+    remedy = "evaluate a task too (llmtune benchmark), and read the two together"
+    return Check(NAME, NOT_ENOUGH_DATA, finding, {"beside": []}, remedy)

@@ -1,0 +1,47 @@
+"""What the threshold that validation chose gained on the test rows, honestly. Informs; it never decides."""
+
+import numpy as np
+
+from llmtune.diagnosis.check import ENOUGH, FAIL, PASS, SURE_LEVEL, Check, not_applicable
+from llmtune.predictions import Predictions
+from llmtune.statistics import paired_multinomial_interval
+from llmtune.threshold import f_beta
+
+NAME = "threshold"
+LARGE = 0.01
+
+
+def threshold(predictions: Predictions, objective: str | None = None, *, seed: int = 0) -> Check:
+    """F1 at the stored threshold against F1 at 0.5, on the same rows.
+
+    Args:
+        predictions: two classes with probabilities.
+        objective: that the threshold was chosen for; for another than F1 a loss of F1 is its price, no fault.
+        seed: of the bootstrap.
+    """
+    if predictions.kind != "classification" or len(predictions.label_names) != 2:
+        return not_applicable(NAME, "a threshold is for two classes")
+    if not predictions.has("probabilities"):
+        return not_applicable(NAME, "the table has no column 'probabilities'")
+    if predictions.threshold == 0.5:
+        return not_applicable(NAME, "0.5 decides: no threshold was tuned")
+    positive = predictions.positive_id
+    is_positive = predictions.label_ids("reference") == positive
+    probability = np.nan_to_num(predictions.probabilities()[:, positive], nan=-1.0)
+    cells = np.zeros((2, 2, 2), dtype=np.int64)
+    at = (is_positive, probability >= 0.5, probability >= predictions.threshold)
+    np.add.at(cells, tuple(rows.astype(int) for rows in at), 1)
+    f1 = f_beta(1.0)
+    default, tuned = (float(f1(cells.sum(axis=axis))) for axis in (2, 1))
+    numbers = {"threshold": predictions.threshold, "f1_at_half": default, "f1": tuned, "objective": objective}
+    said = f"F1 on test {tuned:.3f} at {predictions.threshold:.3g}, {default:.3f} at 0.5"
+    if is_positive.sum() < ENOUGH:
+        return Check(NAME, PASS, f"{said}; {int(is_positive.sum())} positive rows tell no difference", numbers)
+    gain, interval = paired_multinomial_interval(cells, f1, seed=seed, level=SURE_LEVEL)
+    numbers |= {"gain": gain, "low": interval.low, "high": interval.high}
+    if interval.high is not None and interval.high < 0 and gain <= -LARGE and objective in (None, "f1"):
+        remedy = "--threshold_objective none keeps 0.5; more validation rows make a choice that holds"
+        return Check(NAME, FAIL, f"The tuned threshold lost on test: {said}", numbers, remedy)
+    return Check(
+        NAME, PASS, f"The tuned threshold did not lose: {said}" if gain <= 0 else f"It gained: {said}", numbers
+    )

@@ -1,0 +1,26 @@
+"""Whether fine-tuning lost what the base model, or an earlier run, could do on the same rows."""
+
+from llmtune.diagnosis.check import FAIL, PASS, Check, not_applicable
+from llmtune.diagnosis.paired import compare_pair
+from llmtune.predictions import Predictions
+
+NAME = "worse_than_base"
+
+
+def worse_than_base(predictions: Predictions, base: Predictions | None, *, seed: int = 0) -> Check:
+    """Fails where the base is surely better by a paired test.
+
+    Raises:
+        InputError: the base's table is not about the same rows.
+    """
+    if base is None:
+        return not_applicable(NAME, "no predictions of a base model or an earlier run were given (--base)")
+    pair = compare_pair(predictions, base, "--base", seed=seed)
+    if pair is None:
+        return not_applicable(NAME, "these tables allow no metric to compare by")
+    said = f"{pair.metric} {pair.ours:.3f}, before {pair.other:.3f}"
+    if pair.worse:
+        remedy = "keep the base: lower --learning_rate, train fewer epochs, or mix its old tasks into train"
+        return Check(NAME, FAIL, f"It became surely worse: {said}", pair.to_json(), remedy)
+    how = "It became surely better" if pair.better else "It did not become surely worse"
+    return Check(NAME, PASS, f"{how}: {said}", pair.to_json())
