@@ -1,8 +1,8 @@
 """Whether groups and slices are served alike: recall of each class by group, corrected for every test made.
 
 Fails where a group's recall is surely and largely (0.1, or below four fifths) under that of all others; and where one
-group is chosen far less often than others though its references don't differ. Also shown: demographic parity difference,
-equalized odds difference and four-fifths ratio of the positive class, each difference with its interval.
+group is chosen far less often than others though its references don't differ. Also shown: demographic parity
+difference, equalized odds difference and four-fifths ratio of the positive class, each difference with its interval.
 """
 
 from collections.abc import Sequence

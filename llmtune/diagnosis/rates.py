@@ -147,7 +147,7 @@ def rows_to_decide(value: float, target: float) -> int | None:
 
 
 def newcombe_difference(a: Rate, b: Rate, level: float = 0.95) -> tuple[float, float, float]:
-    """Difference a - b of two independent proportions with Newcombe's (1998) score interval: (difference, low, high)."""
+    """Difference a - b of two independent proportions with Newcombe's (1998) interval: (difference, low, high)."""
     (low_a, high_a), (low_b, high_b) = a.interval(level), b.interval(level)
     difference = a.value - b.value
     low = difference - math.hypot(a.value - low_a, high_b - b.value)
