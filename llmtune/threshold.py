@@ -1,8 +1,8 @@
 """The decision threshold of a two-class model: chosen on validation, reported on test, 0.5 unless the gain is real.
 
-Plain arg-max of F1 over the thresholds of a small validation split chases noise: on 63 positives it picked 0.95, 0.04 and
-0.99 over three seeds, and lost on test each time. So 0.5 stays unless the paired interval of the gain excludes 0, and of
-the thresholds that are as good as the best, the one nearest 0.5 is taken.
+Plain arg-max of F1 over the thresholds of a small validation split chases noise: on 63 positives it picked 0.95, 0.04
+and 0.99 over three seeds, and lost on test each time. So 0.5 stays unless the paired interval of the gain excludes 0,
+and of the thresholds that are as good as the best, the one nearest 0.5 is taken.
 """
 
 import re
@@ -67,7 +67,8 @@ def choose_threshold(predictions: Predictions, objective: str, *, seed: int = 0)
     if floor is not None:
         return _reach_floor(objective, floor, thresholds, counts, values, default)
     if is_positive.sum() < 30:
-        reason = f"0.5: {int(is_positive.sum())} rows of {predictions.label_names[positive]!r} on validation are too few to tune on"
+        label = predictions.label_names[positive]
+        reason = f"0.5: {int(is_positive.sum())} rows of {label!r} on validation are too few to tune on"
         return ThresholdChoice(0.5, objective, 0.5, default, default, None, reason)
     best = values.max()
     # A plateau: what differs from the best by less than one row's worth is as good.
@@ -79,18 +80,18 @@ def choose_threshold(predictions: Predictions, objective: str, *, seed: int = 0)
         cells, (is_positive.astype(int), (probability >= 0.5).astype(int), (probability >= candidate).astype(int)), 1
     )
     _, gain = paired_multinomial_interval(cells, score, seed=seed)
-    if gain.low is not None and gain.low > 0:
-        reason = (
-            f"{candidate:.3g}: on validation {objective} rises from {default:.3f} to {at_candidate:.3f}, 95 % interval of "
-            f"the gain [{gain.low:.3f}, {gain.high:.3f}]"
+    # Without an interval every resample gained the same: nothing, or the whole.
+    if gain.low > 0 if gain.low is not None else at_candidate > default:
+        sure = (
+            "in every resample" if gain.low is None else f"95 % interval of the gain [{gain.low:.3f}, {gain.high:.3f}]"
         )
+        reason = f"{candidate:.3g}: on validation {objective} rises from {default:.3f} to {at_candidate:.3f}, {sure}"
         return ThresholdChoice(candidate, objective, candidate, float(default), at_candidate, gain, reason)
     if at_candidate <= default:
         reason = f"0.5: no threshold is better on validation ({objective} {default:.3f})"
         return ThresholdChoice(0.5, objective, 0.5, float(default), float(default), gain, reason)
-    reason = (
-        f"0.5: the best on validation ({candidate:.3g}) gains {at_candidate - default:+.3f} {objective}, which may be chance"
-    )
+    gained = f"{at_candidate - default:+.3f} {objective}"
+    reason = f"0.5: the best on validation ({candidate:.3g}) gains {gained}, which may be chance"
     return ThresholdChoice(0.5, objective, candidate, float(default), at_candidate, gain, reason)
 
 
@@ -98,12 +99,13 @@ def read_objective(text: str) -> tuple[Objective, tuple[str, float] | None]:
     """An objective's text as a function to maximise, and for recall>=R and precision>=P the (name, floor) to reach."""
     if text in ("f1", "none"):
         return f_beta(1.0), None
-    if match := re.fullmatch(r"fbeta:(\d+(?:\.\d+)?)", text):
+    if (match := re.fullmatch(r"fbeta:(\d+(?:\.\d+)?)", text)) and float(match[1]) > 0:
         return f_beta(float(match[1])), None
     if match := re.fullmatch(r"(recall|precision)>=(0?\.\d+|1(?:\.0*)?|0)", text):
         return f_beta(1.0), (match[1], float(match[2]))
     raise InputError(
-        f"--threshold_objective {text!r}: expected f1, fbeta:2, recall>=0.95, precision>=0.9 or none (quote it: > is the shell's)"
+        f"--threshold_objective {text!r}: expected f1, fbeta:2, recall>=0.95, precision>=0.9 or none (quote it: > is the "
+        "shell's)"
     )
 
 
@@ -125,12 +127,13 @@ def counts_at(is_positive: np.ndarray, probability: np.ndarray, threshold: float
 
 
 def counts_at_thresholds(is_positive: np.ndarray, probability: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Thresholds half-way between neighbouring distinct probabilities, and the counts (t, 2, 2) at each.
+    """Thresholds below and half-way between the distinct probabilities, and the counts (t, 2, 2) at each.
 
     Half-way, because a threshold that equals a validation row's probability would hang on that row's last digit.
     """
     distinct = np.unique(probability)
-    thresholds = (distinct[:-1] + distinct[1:]) / 2 if len(distinct) > 1 else np.array([0.5])
+    below = np.concatenate([[0.0], distinct[:-1]])
+    thresholds = (below + distinct) / 2 if len(distinct) else np.array([0.5])
     order = np.sort(probability[is_positive]), np.sort(probability[~is_positive])
     hits, alarms = (len(side) - np.searchsorted(side, thresholds, side="left") for side in order)
     counts = np.empty((len(thresholds), 2, 2), dtype=np.int64)
@@ -161,8 +164,8 @@ def _reach_floor(
     at = good[np.abs(thresholds[good] - 0.5).argmin()]
     low, high, _ = wilson_interval(int(hits[at]), int(of[at]))
     reason = (
-        f"{thresholds[at]:.3g}: {name} {hits[at] / of[at]:.3f} on validation (95 % interval {low:.3f} to {high:.3f}), the best F1 "
-        f"that reaches {objective}"
+        f"{thresholds[at]:.3g}: {name} {hits[at] / of[at]:.3f} on validation (95 % interval {low:.3f} to {high:.3f}), "
+        f"the best F1 that reaches {objective}"
     )
     return ThresholdChoice(
         float(thresholds[at]), objective, float(thresholds[at]), float(default), float(values[at]), None, reason
