@@ -44,11 +44,11 @@ class TrainingLog:
     @classmethod
     def from_run(cls, training: Mapping[str, Any]) -> "TrainingLog":
         """From the `training` entry of run.json; empty where a run has none."""
-        best = training.get("best_checkpoint")
+        kept = training.get("kept", {"step": None, "chosen": False})
         return cls(
             evaluations=[one["curves"] for one in training.get("evaluations", []) if "curves" in one],
-            kept_step=None if best is None else best["step"],
-            chosen=best is not None,
+            kept_step=kept["step"],
+            chosen=kept["chosen"],
             losses=[one["loss"] for one in training.get("losses", [])],
         )
 

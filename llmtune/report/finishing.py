@@ -19,6 +19,7 @@ def training_facts(trainer: Trainer) -> dict[str, Any]:
     best = None
     if state.best_metric is not None:
         best = {"step": state.best_global_step, "metric": args.metric_for_best_model, "value": state.best_metric}
+    chosen = args.load_best_model_at_end and best is not None
     return {
         "steps": state.global_step,
         "epochs": state.epoch,
@@ -29,6 +30,7 @@ def training_facts(trainer: Trainer) -> dict[str, Any]:
         **tokens,
         "tokens_per_second": round(tokens["real_tokens"] / seconds, 1) if seconds else 0.0,
         "best_checkpoint": best,
+        "kept": {"step": state.best_global_step if chosen else state.global_step, "chosen": chosen},
         "losses": [{"step": log["step"], "loss": float(log["loss"])} for log in state.log_history if "loss" in log],
         "evaluations": trainer.evaluation_lines.history,
     }

@@ -13,15 +13,17 @@ from transformers.trainer_utils import EvalLoopOutput, PredictionOutput
 
 from llmtune.training.batching import EffectiveBatchSampler, LongestFirstSampler, input_lengths, with_filler
 from llmtune.training.callbacks import EvaluationLines
+from llmtune.training.curves import Curves, train_sample
 from llmtune.training.loss import IGNORED
 
 
 class Trainer(transformers.Trainer):
-    """transformers.Trainer, changed in four places that its own hooks allow.
+    """transformers.Trainer, changed in five places that its own hooks allow.
 
     Training batches are cut by length inside a random effective batch (`--train_sampling_strategy batch_rebalance`) and
     hold every row once, on any number of processes. Evaluation runs longest row first. `predict` returns the rows in
-    the order of the data set. bfloat16 on a CPU is for training only.
+    the order of the data set. bfloat16 on a CPU is for training only. Each evaluation in training also scores a fixed
+    sample of train, for the curves that show overfitting.
     """
 
     def __init__(self, *args: Any, evaluation_lines: EvaluationLines | None = None, **kwargs: Any) -> None:
@@ -32,6 +34,8 @@ class Trainer(transformers.Trainer):
         for stock in (transformers.ProgressCallback, transformers.PrinterCallback):
             self.remove_callback(stock)
         self.evaluation_lines = evaluation_lines or EvaluationLines()
+        self.curves = Curves()
+        self._last_output: EvalLoopOutput | None = None
         self.add_callback(self.evaluation_lines)
         if self.args.early_stopping_patience:
             self.add_callback(transformers.EarlyStoppingCallback(self.args.early_stopping_patience))
@@ -83,11 +87,32 @@ class Trainer(transformers.Trainer):
         return LongestFirstSampler(eval_dataset)
 
     def evaluation_loop(self, *args: Any, **kwargs: Any) -> EvalLoopOutput:
-        """The stock loop; adds its seconds to `evaluation_seconds`."""
+        """The stock loop; adds its seconds to `evaluation_seconds`, and keeps the output of one in training for `evaluate`."""
         start = time.perf_counter()
         output = super().evaluation_loop(*args, **kwargs)
         self.evaluation_seconds += time.perf_counter() - start
+        self._last_output = output if self.is_in_train else None
         return output
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
+        """The stock evaluation; in training the sample of train is scored after it, and both are kept in the history."""
+        metrics: dict[str, float] = super().evaluate(*args, **kwargs)
+        validation = self._last_output
+        if not self.is_in_train or validation is None or self.train_dataset is None:
+            return metrics
+        sample = train_sample(self.train_dataset, len(self.eval_dataset))
+        # Metrics are made for validation: some know its rows.
+        compute_metrics, self.compute_metrics = self.compute_metrics, None
+        try:
+            train = self.evaluation_loop(self.get_eval_dataloader(sample), "Train sample", metric_key_prefix="train")
+        finally:
+            self.compute_metrics = compute_metrics
+        entry = self.curves.entry(train, validation)
+        self._last_output = None
+        if self.evaluation_lines.history:
+            step = {"step": self.state.global_step, "epoch": self.state.epoch}
+            self.evaluation_lines.history[-1]["curves"] = {**step, **entry}
+        return metrics
 
     def predict(
         self, test_dataset: datasets.Dataset, ignore_keys: list[str] | None = None, metric_key_prefix: str = "test"

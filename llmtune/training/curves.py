@@ -1,0 +1,68 @@
+"""The curves that show overfitting: a fixed sample of train beside validation, both in evaluation mode, on one scale.
+
+The training loss of a log is no such curve: it has dropout, class weights and focal terms, and each row once, before
+the update that learned it.
+"""
+
+from typing import Any
+
+import datasets
+import numpy as np
+from transformers.trainer_utils import EvalLoopOutput
+
+MOST_ROWS = 512  # of train scored at each evaluation; never more than validation has, so that it costs no more
+
+
+def train_sample(train: datasets.Dataset, validation_rows: int) -> datasets.Dataset:
+    """Rows at equal distances, the same ones at every evaluation."""
+    n = min(len(train), validation_rows, MOST_ROWS)
+    return train.select(np.linspace(0, len(train) - 1, n).round().astype(int).tolist())
+
+
+def row_scores(output: EvalLoopOutput) -> tuple[np.ndarray, np.ndarray] | None:
+    """Log loss in nats and hit of each row, both (n,), of logits (n, c) and one label a row; None for other outputs."""
+    logits, labels = output.predictions, output.label_ids
+    if not isinstance(logits, np.ndarray) or not isinstance(labels, np.ndarray):
+        return None
+    if logits.ndim != 2 or labels.shape != logits.shape[:1] or labels.dtype.kind != "i":
+        return None
+    logits = logits.astype(np.float64)
+    top = logits.max(axis=1, keepdims=True)
+    losses = np.log(np.exp(logits - top).sum(axis=1)) + top[:, 0] - logits[np.arange(len(labels)), labels]
+    return losses, logits.argmax(axis=1) == labels
+
+
+class Curves:
+    """Makes the entry of each evaluation, as `llmtune.diagnosis.overfitting` reads it."""
+
+    def __init__(self) -> None:
+        self.least: np.ndarray | None = None  # losses of the validation rows where their mean was least
+
+    def entry(self, train: EvalLoopOutput, validation: EvalLoopOutput) -> dict[str, dict[str, Any]]:
+        """{"train": {loss, hits, rows}, "validation": the same and rise, rise_error}; of other tasks the losses alone."""
+        of_train, of_validation = row_scores(train), row_scores(validation)
+        if of_train is None or of_validation is None:
+            sides = (("train", train), ("validation", validation))
+            return {side: {"loss": _finite(_loss(output)), "rows": output.num_samples} for side, output in sides}
+        found = {
+            side: {"loss": _finite(losses.mean()), "hits": int(hits.sum()), "rows": len(hits)}
+            for side, (losses, hits) in (("train", of_train), ("validation", of_validation))
+        }
+        losses = of_validation[0]
+        if self.least is not None:
+            rise = losses - self.least
+            found["validation"]["rise"] = _finite(rise.mean())
+            found["validation"]["rise_error"] = (
+                _finite(rise.std(ddof=1) / np.sqrt(len(rise))) if len(rise) > 1 else None
+            )
+        if self.least is None or losses.mean() < self.least.mean():
+            self.least = losses
+        return found
+
+
+def _loss(output: EvalLoopOutput) -> float:
+    return next((value for name, value in output.metrics.items() if name.endswith("_loss")), float("nan"))
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
