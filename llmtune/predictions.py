@@ -1,4 +1,4 @@
-"""The predictions table: one row an example, in the order of the source file. Everything after training needs only this.
+"""The predictions table: one row an example, in the order of the source file. All after training needs only this.
 
 A table is parquet (csv and jsonl are read too); its settings (kind, split, label names, threshold) travel in the
 parquet schema's metadata. The columns of each kind are in `COLUMNS`; further columns are carried through untouched.
@@ -6,7 +6,7 @@ parquet schema's metadata. The columns of each kind are in `COLUMNS`; further co
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,8 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.json
 import pyarrow.parquet
+
+from llmtune.errors import InputError
 
 # What each kind must hold, then what it may hold. A metric that the columns can't give is absent from the report.
 COLUMNS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -96,7 +98,7 @@ def make_predictions(
     """Builds the table from columns of equal length (lists, or arrays of shape (n,) or (n, c)), adding `id`.
 
     Raises:
-        ValueError: a column that the kind needs is missing, or a label is not one of `label_names`.
+        InputError: a column that the kind needs is missing, or a label is not one of `label_names`.
     """
     arrays = {
         name: list(value) if isinstance(value, np.ndarray) and value.ndim > 1 else value
@@ -146,24 +148,21 @@ def read_predictions(
         positive_label: default the last label name.
 
     Raises:
-        ValueError: unknown ending or kind, a missing column, an unknown label, probabilities of the wrong width.
+        InputError: unknown ending or kind, a missing column, an unknown label, probabilities of the wrong width.
     """
     path = Path(path)
-    table = _read_table(path)
+    table = _read_table(path, labels_are_text=kind == "classification")
     own = json.loads((table.schema.metadata or {}).get(METADATA_KEY, b"{}"))
     if kind is None and "kind" not in own:
-        raise ValueError(f"{path}: the table does not say its kind; give --kind, one of {', '.join(COLUMNS)}")
+        raise InputError(f"{path}: the table does not say its kind; give --kind, one of {', '.join(COLUMNS)}")
     if kind is not None and own.get("kind", kind) != kind:
-        raise ValueError(f"{path}: the table is of kind {own['kind']}, not {kind}; leave --kind out")
+        raise InputError(f"{path}: the table is of kind {own['kind']}, not {kind}; leave --kind out")
     kind = kind or own["kind"]
     if kind not in COLUMNS:
-        raise ValueError(f"{path}: unknown kind {kind!r}; expected one of {', '.join(COLUMNS)}")
-    missing = [name for name in COLUMNS[kind][0] if name not in table.column_names]
-    if missing:
-        raise ValueError(
-            f"{path}: no column {missing[0]!r}; found {table.column_names}. A {kind} table needs "
-            f"{', '.join(COLUMNS[kind][0])}: rename the column"
-        )
+        raise InputError(f"{path}: unknown kind {kind!r}; expected one of {', '.join(COLUMNS)}")
+    _check_columns(kind, table.column_names, str(path))
+    if not table.num_rows:
+        raise InputError(f"{path}: the table has no rows")
     if "id" not in table.column_names:
         table = table.add_column(0, "id", pa.array(np.arange(table.num_rows)))
     names = tuple(label_names) or tuple(own.get("label_names", ()))
@@ -184,22 +183,53 @@ def read_predictions(
     )
 
 
-def _read_table(path: Path) -> pa.Table:
+def _check_columns(kind: str, found: Collection[str], where: str) -> None:
+    missing = [name for name in COLUMNS[kind][0] if name not in found]
+    if missing:
+        raise InputError(
+            f"{where}: no column {missing[0]!r}; found {list(found)}. A {kind} table needs "
+            f"{', '.join(COLUMNS[kind][0])}: rename the column"
+        )
+
+
+def _read_csv(path: Path, labels_are_text: bool) -> pa.Table:
+    # A label 01 is not the number 1.
+    text = dict.fromkeys(("reference", "prediction"), pa.string()) if labels_are_text else {}
+    return pa.csv.read_csv(path, convert_options=pa.csv.ConvertOptions(column_types=text))
+
+
+def _read_table(path: Path, *, labels_are_text: bool) -> pa.Table:
     if not path.exists():
-        raise ValueError(f"{path}: no such file; give a predictions table (.parquet, .csv, .jsonl)")
-    readers = {".parquet": pa.parquet.read_table, ".csv": pa.csv.read_csv, ".jsonl": pa.json.read_json}
+        raise InputError(f"{path}: no such file; give a predictions table (.parquet, .csv, .jsonl)")
+    readers: dict[str, Callable[[Path], pa.Table]] = {
+        ".parquet": pa.parquet.read_table,
+        ".csv": lambda file: _read_csv(file, labels_are_text),
+        ".jsonl": pa.json.read_json,
+    }
     if path.suffix not in readers:
-        raise ValueError(f"{path}: ending {path.suffix!r} is not one of {', '.join(readers)}")
+        raise InputError(f"{path}: ending {path.suffix!r} is not one of {', '.join(readers)}")
     try:
         table = readers[path.suffix](path)
     except pa.ArrowInvalid as error:
-        raise ValueError(f"{path}: not readable as {path.suffix[1:]}: {error}") from error
+        raise InputError(f"{path}: not readable as {path.suffix[1:]}: {error}") from error
     if path.suffix == ".csv" and "probabilities" in table.column_names:
         # csv has no lists: a JSON list in the cell, "[0.9, 0.1]"
-        rows = [json.loads(cell) if cell else None for cell in table.column("probabilities").to_pylist()]
+        rows = [_list_of_numbers(cell, path, row) for row, cell in enumerate(table.column("probabilities").to_pylist())]
         position = table.column_names.index("probabilities")
         table = table.set_column(position, "probabilities", pa.array(rows, pa.list_(pa.float64())))
     return table
+
+
+def _list_of_numbers(cell: Any, path: Path, row: int) -> list[float] | None:
+    if not cell:
+        return None
+    try:
+        numbers = [float(number) for number in json.loads(str(cell))]
+    except (ValueError, TypeError):
+        raise InputError(
+            f"{path} row {row}: probabilities {cell!r} is not a list of numbers; write e.g. [0.9, 0.1]"
+        ) from None
+    return numbers
 
 
 def _labels_as_text(table: pa.Table) -> pa.Table:
@@ -216,7 +246,8 @@ def _seen_labels(table: pa.Table) -> tuple[str, ...]:
 
 def _checked(predictions: Predictions, where: str) -> Predictions:
     if predictions.kind not in COLUMNS:
-        raise ValueError(f"{where}: unknown kind {predictions.kind!r}; expected one of {', '.join(COLUMNS)}")
+        raise InputError(f"{where}: unknown kind {predictions.kind!r}; expected one of {', '.join(COLUMNS)}")
+    _check_columns(predictions.kind, predictions.table.column_names, where)
     if predictions.kind != "classification":
         return predictions
     names = predictions.label_names
@@ -225,15 +256,15 @@ def _checked(predictions: Predictions, where: str) -> Predictions:
         if not pa.compute.all(known, min_count=0).as_py():
             row = known.to_pylist().index(False)
             found = predictions.table.column(column)[row].as_py()
-            raise ValueError(
+            raise InputError(
                 f"{where} row {row}: {column} {found!r} is not one of the labels {list(names)}; name all with --labels"
             )
     if predictions.positive_label is not None and predictions.positive_label not in names:
-        raise ValueError(
+        raise InputError(
             f"{where}: positive label {predictions.positive_label!r} is not one of the labels {list(names)}"
         )
     if predictions.has("probabilities"):
         for row, cell in enumerate(predictions.table.column("probabilities").to_pylist()):
             if cell is not None and len(cell) != len(names):
-                raise ValueError(f"{where} row {row}: {len(cell)} probabilities for {len(names)} labels {list(names)}")
+                raise InputError(f"{where} row {row}: {len(cell)} probabilities for {len(names)} labels {list(names)}")
     return predictions

@@ -104,8 +104,8 @@ def read_objective(text: str) -> tuple[Objective, tuple[str, float] | None]:
     if match := re.fullmatch(r"(recall|precision)>=(0?\.\d+|1(?:\.0*)?|0)", text):
         return f_beta(1.0), (match[1], float(match[2]))
     raise InputError(
-        f"--threshold_objective {text!r}: expected f1, fbeta:2, recall>=0.95, precision>=0.9 or none (quote it: > is the "
-        "shell's)"
+        f"--threshold_objective {text!r}: expected f1, fbeta:2, recall>=0.95, precision>=0.9 or none "
+        "(quote it: > is the shell's)"
     )
 
 

@@ -1,6 +1,7 @@
-"""The files that a run leaves beside its weights: predictions, metrics.json, run.json. Each is written whole or not at all."""
+"""The files that a run leaves beside its weights: metrics.json, run.json. Each is written whole or not at all."""
 
 import json
+import math
 import os
 import platform
 import resource
@@ -88,11 +89,13 @@ def peak_memory_mib() -> float:
 
 
 def _plain(value: Any) -> Any:
-    """JSON values of dataclass dictionaries: enums, paths and numpy scalars as text or numbers."""
+    """JSON values of dataclass dictionaries: enums, paths and numbers that are not finite become text."""
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple, set)):
         return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(float(value))  # the loss of a run that diverged: JSON has no NaN
     if value is None or isinstance(value, (str, bool, int, float)):
         return value
     return str(value)

@@ -37,8 +37,10 @@ class TextClassification:
         """The task of a recipe.
 
         Raises:
-            InputError: the positive label is not a label.
+            InputError: the positive label is not a label, or too few tokens for any text.
         """
+        if arguments.max_length < 3:
+            raise InputError(f"--max_length {arguments.max_length}: expected 3 or more, [CLS], one token and [SEP]")
         positive = arguments.positive_label or label_names[-1]
         if positive not in label_names:
             raise InputError(f"--positive_label {positive!r} is not one of the labels {', '.join(label_names)}")
@@ -84,8 +86,10 @@ class TextClassification:
         }
 
     def tokenize(self, rows: datasets.Dataset, tokenizer: PreTrainedTokenizerBase) -> tuple[datasets.Dataset, int]:
-        """Rows with `text` (and `label`) → `input_ids`, `attention_mask` (and `labels`), row for row; and how many were cut."""
-        encoded = tokenizer(list(rows["text"]), truncation=True, max_length=self.max_length, return_token_type_ids=False)
+        """Rows with `text` (and `label`) → `input_ids`, `attention_mask` (and `labels`); and how many were cut."""
+        encoded = tokenizer(
+            list(rows["text"]), truncation=True, max_length=self.max_length, return_token_type_ids=False
+        )
         columns: dict[str, Any] = {"input_ids": encoded["input_ids"], "attention_mask": encoded["attention_mask"]}
         if "label" in rows.column_names:
             ids = {name: i for i, name in enumerate(self.label_names)}
@@ -106,8 +110,9 @@ class TextClassification:
         return exponents / exponents.sum(axis=1, keepdims=True)
 
     def decide(self, probabilities: np.ndarray) -> list[str]:
-        """The predicted label of each row: arg-max, and for two classes the threshold. A row of NaN gets the first label,
-        and is counted by the metrics as not finite.
+        """The predicted label of each row: arg-max, and for two classes the threshold.
+
+        A row of NaN gets the first label, of two the one that is not positive; the metrics count it as not finite.
         """
         if len(self.label_names) == 2:
             positive = self.label_names.index(self.positive_label)
