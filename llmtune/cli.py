@@ -90,6 +90,9 @@ def add_evaluate_flags(parser: Parser) -> None:
     parser.add_argument("--dataset_config_name", metavar="NAME", help="configuration of the Hub data set")
     parser.add_argument("--dataset_revision", metavar="REVISION", help="branch, tag or commit of the Hub data set")
     parser.add_argument("--label_column", default="label", metavar="NAME", help="the class (default: label)")
+    for column, what in (("tokens", "the words"), ("tags", "their tags"), ("spans", "character spans of the text")):
+        told = f"entities: {what} (default: {column})"
+        parser.add_argument(f"--{column}_column", default=column, metavar="NAME", help=told)
     parser.add_argument("--group_columns", nargs="+", default=[], metavar="NAME", help="carried into the predictions")
     parser.add_argument("--slice_columns", nargs="+", default=[], metavar="NAME", help="likewise")
     parser.add_argument("--max_eval_samples", type=int, metavar="N", help="use only the first n rows")

@@ -1,4 +1,4 @@
-"""Rows → predictions table with a trained model: the same steps in a recipe, in `llmtune evaluate` and `llmtune predict`."""
+"""Rows → predictions table with a trained model: the same steps in a recipe, in `llmtune evaluate` and `predict`."""
 
 from typing import Any
 
@@ -14,9 +14,11 @@ from llmtune.tasks.windows import Windows
 from llmtune.training.batching import input_lengths
 from llmtune.training.trainer import Trainer
 
+Task = TextClassification | TokenClassification
+
 
 def inference_trainer(
-    model: Any, tokenizer: PreTrainedTokenizerBase, task: TextClassification, *, output_dir: str, batch_size: int
+    model: Any, tokenizer: PreTrainedTokenizerBase, task: Task, *, output_dir: str, batch_size: int
 ) -> Trainer:
     """A Trainer that only predicts: on every process, each row once, longest first, in float32 on a CPU."""
     arguments = TrainingArguments(
@@ -27,11 +29,18 @@ def inference_trainer(
         report_to="none",
         remove_unused_columns=True,
     )
-    return Trainer(model=model, args=arguments, processing_class=tokenizer, data_collator=task.collator(tokenizer))
+    return Trainer(
+        model=model,
+        args=arguments,
+        processing_class=tokenizer,
+        data_collator=task.collator(tokenizer),
+        preprocess_logits_for_metrics=task.reduce if isinstance(task, TokenClassification) else None,
+    )
 
 
-def predict_rows(trainer: Trainer, tokens: datasets.Dataset) -> Any:
-    """Logits of shape (n, c), in the order of the rows, on every process."""
+def predict_rows(trainer: Trainer, inputs: datasets.Dataset | Windows) -> Any:
+    """Logits of shape (n, c), or what the task keeps of them, in the order of the rows, on every process."""
+    tokens = inputs.inputs if isinstance(inputs, Windows) else inputs
     # Labels would only buy a loss that the metrics compute exactly from the table.
     return trainer.predict(tokens.remove_columns([c for c in ("labels",) if c in tokens.column_names])).predictions
 

@@ -10,8 +10,7 @@ from llmtune.errors import InputError
 from llmtune.predictions import Predictions
 from llmtune.report.comparison import Comparison, Difference, compare_predictions
 from llmtune.report.run_folder import write_json
-from llmtune.report.tables import plain_table
-from llmtune.report.terminal import Terminal
+from llmtune.report.terminal import Terminal, plain_table
 
 MOST_TEXT = 60  # characters of a cell in the list of rows
 

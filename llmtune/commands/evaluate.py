@@ -30,6 +30,9 @@ def evaluate(
     dataset_revision: str | None = None,
     text_column: str = "text",
     label_column: str = "label",
+    tokens_column: str = "tokens",
+    tags_column: str = "tags",
+    spans_column: str = "spans",
     group_columns: Sequence[str] = (),
     slice_columns: Sequence[str] = (),
     max_eval_samples: int | None = None,
@@ -54,7 +57,9 @@ def evaluate(
         max_eval_samples=max_eval_samples,
     )
     # The rows before the weights: a bad row costs seconds here.
-    rows, fingerprint = served.read(data, {"text": text_column, "label": label_column}, labelled=True)
+    columns = {"text": text_column, "label": label_column}
+    columns |= {"tokens": tokens_column, "tags": tags_column, "spans": spans_column}
+    rows, fingerprint = served.read(data, columns, labelled=True)
     terminal = Terminal()
     outputs = run_model(model, served, rows, batch_size=per_device_eval_batch_size, cpu_threads=cpu_threads)
     if not outputs.main_process:

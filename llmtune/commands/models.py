@@ -11,6 +11,7 @@ from transformers import PreTrainedTokenizerBase
 
 from llmtune.arguments import DataArguments
 from llmtune.commands.text_classification import ServedTextClassification
+from llmtune.commands.token_classification import ServedTokenClassification
 from llmtune.data import Fingerprint
 from llmtune.errors import InputError
 from llmtune.inference import inference_trainer, predict_rows
@@ -41,10 +42,16 @@ class Served(Protocol):
 
 
 # By the task's name in the model's config (`llmtune["task"]`). A new task is one line here.
-TASKS: dict[str, Any] = {"text-classification": ServedTextClassification}
+TASKS: dict[str, Any] = {
+    "text-classification": ServedTextClassification,
+    "token-classification": ServedTokenClassification,
+}
 
 # Checkpoints made elsewhere don't name their task; the end of their architecture's name does.
-ARCHITECTURES = {"ForSequenceClassification": "text-classification"}
+ARCHITECTURES = {
+    "ForSequenceClassification": "text-classification",
+    "ForTokenClassification": "token-classification",
+}
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from llmtune.predictions import Predictions
-from llmtune.report.tables import plain_table
-from llmtune.report.terminal import Terminal
-from llmtune.tasks.tag_schemes import Entity, entities_of
+from llmtune.report.terminal import Terminal, plain_table
+from llmtune.tasks.tag_schemes import Entity, entities_of, plain_tag, repair_iob2
 
 MISSED, SPURIOUS = "(missed)", "(spurious)"
 BOUNDARY_ERRORS = ("too short", "too long", "shifted")
@@ -113,9 +112,12 @@ def pair_entities(reference: Sequence[Entity], predicted: Sequence[Entity]) -> l
 
 
 def compare_entities(predictions: Predictions) -> EntityComparison:
-    """Compares the valid IOB2 tags of a token-classification table with its references."""
-    references = [entities_of(tags) for tags in predictions.column("reference")]
-    predicted = [entities_of(tags) for tags in predictions.column("prediction")]
+    """Compares the tags of a token-classification table with its references.
+
+    In a table made elsewhere they are read as the lenient mode of seqeval reads them, of whatever scheme.
+    """
+    references = [_lenient(tags) for tags in predictions.column("reference")]
+    predicted = [_lenient(tags) for tags in predictions.column("prediction")]
     types = tuple(sorted({entity.type for row in (*references, *predicted) for entity in row}))
     position = {kind: i for i, kind in enumerate(types)}
     c = len(types)
@@ -154,6 +156,10 @@ def show_entities(terminal: Terminal, comparison: EntityComparison) -> None:
         row, sentence = error.sentences[0]
         lines.append(f"{error.count:>4} x {_in_words(error)}; row {row}: {sentence}")
     terminal.block("Errors", lines or ["none"])
+
+
+def _lenient(tags: Sequence[str]) -> list[Entity]:
+    return entities_of(repair_iob2([plain_tag(tag) for tag in tags])[0])
 
 
 def _boundary_error(reference: Entity, predicted: Entity) -> str:

@@ -8,7 +8,8 @@ from rich.text import Text
 
 from llmtune.metrics import Score
 from llmtune.predictions import Predictions
-from llmtune.report.terminal import Terminal, with_interval
+from llmtune.report.entities import compare_entities, show_entities
+from llmtune.report.terminal import Terminal, plain_table, with_interval
 
 MOST_PARTS = 20  # rows of the table by class or type; the rest is in metrics.json
 
@@ -29,16 +30,10 @@ def show_scores(
     parts = part_table(scores)
     if parts.row_count:
         terminal.table(parts)
+    if predictions.kind == "token-classification" and predictions.has("tokens"):
+        show_entities(terminal, compare_entities(predictions))
     for note in notes:
         terminal.console.print(Padding(Text(note), (0, 0, 0, 2), expand=False), width=terminal.width)
-
-
-def plain_table(*columns: str) -> Table:
-    """An empty table in the style of the terminal."""
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for position, column in enumerate(columns):
-        table.add_column(column, no_wrap=position == 0)
-    return table
 
 
 def metric_table(scores: Mapping[str, Score], baselines: Mapping[str, Mapping[str, Score]]) -> Table:

@@ -118,6 +118,14 @@ class Terminal:
             self.console.print(Padding(Text(note), (0, 0, 0, 2), expand=False), width=self.width)
 
 
+def plain_table(*columns: str) -> Table:
+    """An empty table in the style of the terminal."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for position, column in enumerate(columns):
+        table.add_column(column, no_wrap=position == 0)
+    return table
+
+
 def with_interval(score: Score) -> str:
     """`0.912 [0.870, 0.943]`, or the value alone, or what is undefined."""
     if score.value is None:

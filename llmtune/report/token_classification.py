@@ -16,8 +16,7 @@ from llmtune.models.runs import save_weights
 from llmtune.predictions import Predictions
 from llmtune.report.entities import compare_entities, show_entities
 from llmtune.report.finishing import training_facts, write_results
-from llmtune.report.tables import plain_table
-from llmtune.report.terminal import Terminal, with_interval
+from llmtune.report.terminal import Terminal, plain_table, with_interval
 from llmtune.tasks.tag_schemes import count_types
 from llmtune.tasks.tagged_words import TaggedSplits
 from llmtune.tasks.token_classification import TokenClassification
@@ -105,7 +104,7 @@ def judge(
     """
     tables = {}
     for split in ("validation", "test"):
-        outputs = predict_rows(trainer, windows[split].inputs)
+        outputs = predict_rows(trainer, windows[split])
         table = tabulate_words(task, outputs, splits.splits[split], windows[split], split)
         kept, given = count_types(table.column("reference")), splits.splits.class_counts[split]
         assert kept == given, f"{split}: the table holds the entities {kept}, the data {given}"
