@@ -116,7 +116,7 @@ def _by_metric(ours: Predictions, other: Predictions, seed: int) -> Paired | Non
     if metric is None or isinstance(metric.statistics, ConfusionCounts) or set(flaws) & set(metric.needs):
         return None
     n = len(ours)
-    statistics = _row_statistics(metric, columns, 2 * n)
+    statistics = row_statistics(metric, columns, 2 * n)
     shape = statistics.shape[1:]
 
     def score(sums: np.ndarray) -> np.ndarray:
@@ -132,7 +132,8 @@ def _by_metric(ours: Predictions, other: Predictions, seed: int) -> Paired | Non
     return Paired(metric.name, a, b, difference, interval.low, interval.high, None, better, worse)
 
 
-def _row_statistics(metric: Metric, columns: Any, rows: int) -> np.ndarray:
+def row_statistics(metric: Metric, columns: Any, rows: int) -> np.ndarray:
+    """The metric's statistics of each row, (rows, …); they add up to those of the table."""
     found = metric.statistics(columns)
     if len(found) == rows:
         return found

@@ -1,0 +1,276 @@
+"""Held-out rows that train has seen: equal or edited texts, shared ids, times that train already knows.
+
+A model may remember such rows: a score that counts them promises more than it keeps. So the score is also given without
+them, with the interval of the drop over rows drawn again.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from llmtune.data.columns import normalise
+from llmtune.data.near_duplicates import NearDuplicate, NearDuplicates
+from llmtune.diagnosis.check import FAIL, FEWEST, NOT_ENOUGH_DATA, PASS, Check, not_applicable, percent
+from llmtune.diagnosis.score_drop import Drop, score_drop
+from llmtune.predictions import Predictions
+from llmtune.statistics import wilson_interval
+
+NAME = "leakage"
+EQUAL = 0.01  # share of equal rows above which a split is spoilt
+COPIED = 0.05  # of equal and edited ones: real, carefully split data (SMS Spam) have 3 % of the second kind
+FEW = 3  # copies that are no matter: "ok", "thanks"
+COPIES_AGREE = 0.9  # copies have the label of their original; rows of a template only as often as any two rows
+MOST_LISTED = 1_000  # rows in verdict.json
+
+Pair = tuple[str, str]  # the split that should be new, and the one that was there before
+
+
+@dataclass(frozen=True)
+class Examples:
+    """The rows of a split, so far as leakage can be seen in them.
+
+    Args:
+        texts: a text, or its words, a row.
+        labels: where rows have one.
+        ids: column → what must not stand on two sides of a split: author, thread, patient.
+        times: of a series, comparable values.
+    """
+
+    texts: Sequence[Any]
+    labels: Sequence[str] | None = None
+    ids: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    times: Sequence[Any] | None = None
+
+
+@dataclass(frozen=True)
+class Copies:
+    """Rows of a split that stand in another.
+
+    Args:
+        rows: of the split.
+        equal: row → first row of the other split with this text.
+        near: edited copies.
+        conflicting: rows, equal or edited, whose label is another than that of the row they copy.
+        labelled: whether both splits have labels.
+    """
+
+    rows: int
+    equal: Mapping[int, int]
+    near: Sequence[NearDuplicate]
+    conflicting: Sequence[int]
+    labelled: bool
+
+    @property
+    def follow_a_template(self) -> bool:
+        """Whether the labels of the edited copies surely differ too often for copies: the texts only look alike."""
+        if not self.near or not self.labelled:
+            return False
+        differing = set(self.conflicting)
+        agreeing = sum(one.row not in differing for one in self.near)
+        highest = wilson_interval(agreeing, len(self.near)).high
+        return highest is not None and highest < COPIES_AGREE
+
+    @property
+    def leaked(self) -> list[int]:
+        """The rows that a model may remember."""
+        near = [] if self.follow_a_template else [one.row for one in self.near]
+        return sorted([*self.equal, *near])
+
+    @property
+    def spoil(self) -> bool:
+        """Whether there are so many that no score is needed to say so."""
+        equal, leaked = len(self.equal), len(self.leaked)
+        return (equal >= FEW and equal > EQUAL * self.rows) or (leaked >= FEW and leaked > COPIED * self.rows)
+
+    def to_json(self) -> dict[str, Any]:
+        """For verdict.json; rows are counted from 0, as `id` is."""
+        equal = [{"row": row, "original": original} for row, original in self.equal.items()]
+        near = [{"row": one.row, "original": one.original, "changed": one.changed} for one in self.near]
+        return {
+            "rows": self.rows,
+            "equal": len(equal),
+            "edited": len(near),
+            "other_label": len(self.conflicting),
+            "template": self.follow_a_template,
+            "equal_rows": equal[:MOST_LISTED],
+            "edited_rows": near[:MOST_LISTED],
+        }
+
+
+def leakage(
+    train: Examples, held_out: Mapping[str, Examples], predictions: Predictions | None = None, *, seed: int = 0
+) -> Check:
+    """Judges validation and test against train, and test against validation, on which thresholds are chosen.
+
+    Args:
+        train: the rows a model learns from.
+        held_out: split → rows.
+        predictions: of the rows of `test`, in order, for the score without leaked rows; default none.
+        seed: of the bootstrap.
+    """
+    if not held_out:
+        return not_applicable(NAME, "no validation and no test rows to look for in train")
+    if "test" in held_out and len(held_out["test"].texts) < FEWEST:
+        return Check(NAME, NOT_ENOUGH_DATA, f"{len(held_out['test'].texts)} test rows are too few to judge")
+    splits = {"train": train, **held_out}
+    copies: dict[Pair, Copies] = {}
+    names = list(splits)
+    for place, first in enumerate(names[:-1], start=1):
+        later = {name: splits[name] for name in names[place:]}
+        copies |= {(name, first): found for name, found in find_copies(splits[first], later).items()}
+    shared = {(late, first): shared_ids(splits[first], splits[late]) for late, first in copies}
+    early = {(name, "train"): early_rows(train, rows) for name, rows in held_out.items()}
+    drop = None
+    if predictions is not None and ("test", "train") in copies:
+        drop = score_drop(predictions, copies["test", "train"].leaked, seed=seed)
+    return _judged(copies, shared, early, drop)
+
+
+def find_copies(corpus: Examples, splits: Mapping[str, Examples]) -> dict[str, Copies]:
+    """Of each split, the rows whose text stands in the corpus, as it is or with a word or two changed."""
+    index = NearDuplicates(corpus.texts)
+    found = {}
+    for name, rows in splits.items():
+        equal, near = index.find(rows.texts)
+        pairs = [*equal.items(), *((one.row, one.original) for one in near)]
+        ours, theirs = rows.labels, corpus.labels
+        if ours is None or theirs is None:
+            found[name] = Copies(len(rows.texts), equal, near, [], labelled=False)
+        else:
+            conflicting = sorted(row for row, original in pairs if ours[row] != theirs[original])
+            found[name] = Copies(len(rows.texts), equal, near, conflicting, labelled=True)
+    return found
+
+
+def conflicting_labels(rows: Examples) -> list[list[int]]:
+    """Groups of rows with equal texts and different labels."""
+    groups: dict[int, list[int]] = {}
+    for row, text in enumerate(rows.texts):
+        groups.setdefault(hash(normalise(text)), []).append(row)
+    labels = rows.labels
+    if labels is None:
+        return []
+    return [group for group in groups.values() if len({labels[row] for row in group}) > 1]
+
+
+def shared_ids(first: Examples, second: Examples) -> dict[str, list[int]]:
+    """By id column, the rows of the second whose value stands in the first too; empty values are none."""
+    found = {}
+    for column in first.ids:
+        known = {value for value in first.ids[column] if value not in (None, "")}
+        found[column] = [row for row, value in enumerate(second.ids.get(column, ())) if value in known]
+    return found
+
+
+def early_rows(train: Examples, rows: Examples) -> list[int]:
+    """Rows of a time that is not after all of train."""
+    if train.times is None or rows.times is None or not len(train.times):
+        return []
+    last = max(train.times)
+    return [row for row, time in enumerate(rows.times) if time <= last]
+
+
+def _judged(
+    copies: Mapping[Pair, Copies],
+    shared: Mapping[Pair, Mapping[str, list[int]]],
+    early: Mapping[Pair, list[int]],
+    drop: Drop | None,
+) -> Check:
+    numbers: dict[str, Any] = {
+        "copies": {f"{late}/{first}": found.to_json() for (late, first), found in copies.items()}
+    }
+    numbers["shared_ids"] = {
+        f"{late}/{first}": {column: len(rows) for column, rows in found.items()}
+        for (late, first), found in shared.items()
+        if found
+    }
+    numbers["not_after_train"] = {late: len(rows) for (late, _), rows in early.items()}
+    numbers["drop"] = None if drop is None else drop.to_json()
+    faults = [
+        *_copy_faults(copies, drop),
+        *_id_faults(copies, shared),
+        *_time_faults(copies, early),
+    ]
+    if faults:
+        findings, remedies = zip(*faults, strict=True)
+        return Check(NAME, FAIL, "; ".join(findings), numbers, "; ".join(dict.fromkeys(remedies)))
+    some = [_copies_sentence(late, first, found) for (late, first), found in copies.items() if found.leaked]
+    if not some:
+        splits = " and ".join(dict.fromkeys(late for late, _ in copies))
+        alike = any(found.follow_a_template for found in copies.values())
+        template = " (rows that differ in a word or two follow a template: their labels differ too)" if alike else ""
+        return Check(NAME, PASS, f"No row of {splits} was seen before, neither equal nor edited{template}", numbers)
+    kept = "" if drop is None else f"; {_drop_sentence(drop)}"
+    remedy = "leave these rows out for a cleaner number (llmtune check lists them)"
+    return Check(NAME, PASS, f"{'; '.join(some)}: too few to spoil the result{kept}", numbers, remedy)
+
+
+def _copy_faults(copies: Mapping[Pair, Copies], drop: Drop | None) -> list[tuple[str, str]]:
+    faults = []
+    for (late, first), found in copies.items():
+        measured = drop if (late, first) == ("test", "train") else None
+        if found.spoil or (measured is not None and measured.matters and len(found.leaked) >= FEW):
+            said = _copies_sentence(late, first, found)
+            if measured is not None:
+                said += f"; {_drop_sentence(measured)}"
+            faults.append(
+                (
+                    said,
+                    f"delete the copies from {late} (llmtune check lists their rows), or give one file "
+                    "and let llmtune split it: equal texts then stay together",
+                )
+            )
+    return faults
+
+
+def _id_faults(copies: Mapping[Pair, Copies], shared: Mapping[Pair, Mapping[str, list[int]]]) -> list[tuple[str, str]]:
+    return [
+        (
+            f"{_of_rows(len(rows), late, copies[late, first].rows)} {_have(rows)} a value of {column!r} that {first} has",
+            f"split by it: --split_group_column {column}",
+        )
+        for (late, first), found in shared.items()
+        for column, rows in found.items()
+        if len(rows) > EQUAL * copies[late, first].rows
+    ]
+
+
+def _time_faults(copies: Mapping[Pair, Copies], early: Mapping[Pair, list[int]]) -> list[tuple[str, str]]:
+    return [
+        (
+            f"{_of_rows(len(rows), late, copies[late, first].rows)} {_have(rows)} a time not after all of {first}",
+            f"cut the series by time: {late} after the last row of {first}",
+        )
+        for (late, first), rows in early.items()
+        if len(rows) > EQUAL * copies[late, first].rows
+    ]
+
+
+def _copies_sentence(late: str, first: str, found: Copies) -> str:
+    equal, edited = len(found.equal), len(found.leaked) - len(found.equal)
+    kinds = {"word for word": equal, "with a word or two changed": edited}
+    how = ", ".join(f"{count:,} {kind}" for kind, count in kinds.items() if count)
+    if found.conflicting:
+        how += f", {len(found.conflicting):,} under another label"
+    return f"{_of_rows(len(found.leaked), late, found.rows)} also {_stand(found.leaked)} in {first} ({how})"
+
+
+def _drop_sentence(drop: Drop) -> str:
+    ends = drop.interval
+    interval = "" if ends.low is None or ends.high is None else f" [{ends.low:.3f}, {ends.high:.3f}]"
+    return (
+        f"{drop.metric} is {drop.with_leaked:.3f} with them and {drop.without:.3f} without "
+        f"(they promise {drop.value:.3f}{interval} too much)"
+    )
+
+
+def _of_rows(count: int, split: str, rows: int) -> str:
+    return f"{count:,} of {rows:,} {split} rows ({percent(count / rows)})"
+
+
+def _have(rows: Sequence[int]) -> str:
+    return "has" if len(rows) == 1 else "have"
+
+
+def _stand(rows: Sequence[int]) -> str:
+    return "stands" if len(rows) == 1 else "stand"
