@@ -98,6 +98,10 @@ class TextClassificationArguments:
         default_factory=list,
         metadata={"help": "more metrics: names of llmtune's, or an evaluate module by name or path"},
     )
+    targets: str | None = field(
+        default=None,
+        metadata={"help": "what the verdict demands, joined by commas: 'recall[spam]>=0.8,accuracy>=0.85' (quote it)"},
+    )
 
 
 @dataclass
@@ -130,6 +134,10 @@ class TokenClassificationArguments:
     metrics: list[str] = field(
         default_factory=list,
         metadata={"help": "more metrics: names of llmtune's, or an evaluate module by name or path"},
+    )
+    targets: str | None = field(
+        default=None,
+        metadata={"help": "what the verdict demands, by commas: 'entity_f1>=0.8,entity_recall[PER]>=0.9' (quote it)"},
     )
 
 

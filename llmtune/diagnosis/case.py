@@ -7,11 +7,12 @@ from typing import Any
 from llmtune.diagnosis.accuracy_paradox import accuracy_paradox
 from llmtune.diagnosis.baseline import baseline
 from llmtune.diagnosis.calibration import calibration
-from llmtune.diagnosis.check import Check
+from llmtune.diagnosis.check import Check, not_applicable
 from llmtune.diagnosis.degenerate_output import degenerate_output
 from llmtune.diagnosis.evidence import evidence
 from llmtune.diagnosis.fairness import fairness
 from llmtune.diagnosis.label_noise import label_noise
+from llmtune.diagnosis.leakage import Examples, leakage
 from llmtune.diagnosis.length import length
 from llmtune.diagnosis.numerics import numerics
 from llmtune.diagnosis.overfitting import overfitting
@@ -65,8 +66,7 @@ class Case:
         baselines: simple models on the same rows, by name.
         base: the base model or an earlier run on the same rows.
         training: what training left.
-        train_texts: the rows that the model was trained on, for leakage.
-        train_labels: their labels.
+        examples: by split, the rows as `leakage` reads them; at least those of train.
         truncated: by split, rows cut at max_length.
         group_columns: of `test`, people.
         slice_columns: of `test`, parts of the data.
@@ -82,8 +82,7 @@ class Case:
     baselines: Mapping[str, Predictions] = field(default_factory=dict)
     base: Predictions | None = None
     training: TrainingLog = TrainingLog()
-    train_texts: Sequence[str] | None = None
-    train_labels: Sequence[str] | None = None
+    examples: Mapping[str, Examples] = field(default_factory=dict)
     truncated: Mapping[str, int] = field(default_factory=dict)
     group_columns: Sequence[str] = ()
     slice_columns: Sequence[str] = ()
@@ -100,6 +99,7 @@ def checks_of(case: Case) -> tuple[Check, ...]:
         evidence(test, case.demands),
         accuracy_paradox(test),
         targets(test, case.demands, case.scores, seed=seed),
+        leakage_of(case),
         baseline(test, case.baselines, seed=seed),
         worse_than_base(test, case.base, seed=seed),
         overfitting(case.training.evaluations, case.training.kept_step, chosen=case.training.chosen),
@@ -111,6 +111,16 @@ def checks_of(case: Case) -> tuple[Check, ...]:
         threshold(test, case.objective, seed=seed),
         label_noise(test),
     )
+
+
+def leakage_of(case: Case) -> Check:
+    """The check `leakage`, or what is lacking for it."""
+    if "train" not in case.examples:
+        return not_applicable("leakage", "the rows of train are not here: --train_file names them")
+    held_out = {split: rows for split, rows in case.examples.items() if split != "train"}
+    if not held_out:
+        return not_applicable("leakage", "the predictions have no column 'text' to look for in train")
+    return leakage(case.examples["train"], held_out, case.test if "test" in held_out else None, seed=case.seed)
 
 
 def diagnose(case: Case) -> Verdict:

@@ -4,7 +4,7 @@ A demand fails when the upper end of the 95 % interval (Wilson's for proportions
 end reaches it. Without --targets the demand is that no class has a recall or precision that is surely below one half.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,6 +77,7 @@ def targets(
         return _least_demand(predictions, scores)
     scores = score_predictions(predictions, seed=seed) if scores is None else scores
     seen = outcomes(predictions) if predictions.kind in KINDS else None
+    check_names(demands, scores)
     judged = [judge_target(target, predictions, seen, scores) for target in demands]
     numbers = {"targets": [one.to_json() for one in judged], "rules_of_thumb": rules_of_thumb(scores)}
     for status in (FAIL, NOT_ENOUGH_DATA):
@@ -87,13 +88,18 @@ def targets(
     return Check(NAME, PASS, "; ".join(_sentence(one, predictions) for one in judged), numbers)
 
 
+def check_names(demands: Sequence[Target], scores: Mapping[str, Score]) -> None:
+    """Raises InputError for a target whose metric these scores don't hold."""
+    for target in demands:
+        if target.name not in scores:
+            near = [name for name in scores if name.partition("[")[0] == target.metric] or list(scores)
+            raise InputError(f"--targets {target}: there is no {target.name!r} here; there are {', '.join(near)}")
+
+
 def judge_target(
     target: Target, predictions: Predictions, seen: Outcomes | None, scores: Mapping[str, Score]
 ) -> Judged:
     """Compares the interval of one metric with its target."""
-    if target.name not in scores:
-        near = [name for name in scores if name.partition("[")[0] == target.metric] or list(scores)
-        raise InputError(f"--targets {target}: these predictions have no {target.name!r}; they have {', '.join(near)}")
     rate = _rate(target, predictions, seen)
     if rate is not None:
         ends = rate.interval()

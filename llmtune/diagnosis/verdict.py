@@ -45,7 +45,9 @@ class Verdict:
         if not deciding:
             return f"{word}."
         more = len(deciding) - 1 if self.verdict == NOT_READY else 0
-        return f"{word}: {deciding[0].finding}" + (f" (and {more} more)." if more else ".")
+        # A finding's first clause says it; the rest stands with its check.
+        reason = deciding[0].finding.partition("; ")[0]
+        return f"{word}: {reason}" + (f" (and {more} check{'s' if more > 1 else ''} more)." if more else ".")
 
     def to_json(self) -> dict[str, Any]:
         """The content of `verdict.json`."""

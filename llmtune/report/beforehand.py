@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 
 from llmtune.arguments import TextClassificationArguments
+from llmtune.diagnosis.target_list import read_targets
+from llmtune.diagnosis.targets import check_names
 from llmtune.errors import InputError
 from llmtune.metrics import MetricHub, available_metrics, compute_metrics, score_predictions
 from llmtune.predictions import make_predictions
@@ -16,7 +18,7 @@ def metrics_of(task: TextClassification, options: TextClassificationArguments) -
     """The metrics of the evaluations in training, and of each whether higher is better.
 
     Raises:
-        InputError: an unknown metric, or an unknown threshold objective.
+        InputError: an unknown metric, threshold objective or target.
     """
     read_objective(options.threshold_objective)
     # One row of each class, all predicted right: enough to load every metric and to compute it once.
@@ -25,9 +27,10 @@ def metrics_of(task: TextClassification, options: TextClassificationArguments) -
     rows = {"reference": task.label_names, "prediction": task.label_names, "probabilities": likely}
     table = make_predictions(KIND, rows, **names)
     try:
-        score_predictions(table, metrics=options.metrics)
+        scores = score_predictions(table, metrics=options.metrics)
     except ValueError as error:
         raise InputError(f"--metrics {' '.join(options.metrics)}: {error}") from error
+    check_names(read_targets(options.targets), scores)
     ours = available_metrics(table, metrics=options.metrics)
     hub = compute_metrics(KIND, **names, metrics=options.metrics)
     return hub, {name: metric.higher_is_better for name, metric in ours.items()}

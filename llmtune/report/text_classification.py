@@ -9,12 +9,16 @@ import datasets
 
 from llmtune.baselines import majority, tfidf_logistic_regression
 from llmtune.data import Splits
+from llmtune.diagnosis.case import Case, TrainingLog, diagnose
+from llmtune.diagnosis.leakage import Examples
+from llmtune.diagnosis.target_list import read_targets
 from llmtune.inference import predict_rows, tabulate
 from llmtune.metrics import Score, score_predictions
 from llmtune.models.runs import save_weights
 from llmtune.predictions import Predictions
 from llmtune.report.finishing import training_facts, write_results
 from llmtune.report.terminal import Terminal, with_interval
+from llmtune.report.verdict import show_verdict, write_verdict
 from llmtune.tasks.text_classification import TextClassification
 from llmtune.threshold import ThresholdChoice, choose_threshold
 from llmtune.training.trainer import Trainer
@@ -65,7 +69,7 @@ def leave(
         choice: of the threshold.
         tables: by split, as `judge` gave them.
         splits: the rows.
-        arguments: as parsed, for run.json.
+        arguments: as parsed, data first, then the task's: for the verdict and run.json.
         facts: of the stages before, for run.json.
         metrics: more metrics, asked for by --metrics.
 
@@ -104,10 +108,41 @@ def leave(
             },
         },
     )
+    data, options = arguments[0], arguments[1]
+    verdict = diagnose(
+        Case(
+            test,
+            tables["validation"],
+            scores["test"],
+            demands=read_targets(options.targets),
+            baselines=baselines,
+            training=TrainingLog.from_run(trained),
+            examples=examples_of(splits, data.split_group_column),
+            truncated=facts["truncated"],
+            group_columns=data.group_columns,
+            slice_columns=data.slice_columns,
+            objective=options.threshold_objective,
+            seed=seed,
+        )
+    )
+    write_verdict(folder, verdict)
     terminal = Terminal()
     terminal.training(trained)
     terminal.test(test, scores["test"], beside, _notes(choice, scores["test"], folder))
+    show_verdict(terminal, verdict, folder)
     return scores
+
+
+def examples_of(splits: Splits, group: str | None) -> dict[str, Examples]:
+    """The rows of each split as the check `leakage` reads them."""
+    return {
+        split: Examples(
+            list(splits[split]["text"]),
+            list(splits[split]["label"]),
+            ids={} if group is None or group not in splits[split].column_names else {group: list(splits[split][group])},
+        )
+        for split in ("train", "validation", "test")
+    }
 
 
 def plain_choice(choice: ThresholdChoice) -> dict[str, Any]:

@@ -39,7 +39,7 @@ class Curves:
         self.least: np.ndarray | None = None  # losses of the validation rows where their mean was least
 
     def entry(self, train: EvalLoopOutput, validation: EvalLoopOutput) -> dict[str, dict[str, Any]]:
-        """{"train": {loss, hits, rows}, "validation": the same and rise, rise_error}; of other tasks the losses alone."""
+        """{"train": {loss, hits, rows}, "validation": these, rise, rise_error}; of other tasks the losses alone."""
         of_train, of_validation = row_scores(train), row_scores(validation)
         if of_train is None or of_validation is None:
             sides = (("train", train), ("validation", validation))

@@ -26,6 +26,8 @@ class Trainer(transformers.Trainer):
     sample of train, for the curves that show overfitting.
     """
 
+    compute_metrics: Any  # transformers ships no types
+
     def __init__(self, *args: Any, evaluation_lines: EvaluationLines | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.real_tokens = torch.zeros((), dtype=torch.long, device=self.args.device)
@@ -87,7 +89,7 @@ class Trainer(transformers.Trainer):
         return LongestFirstSampler(eval_dataset)
 
     def evaluation_loop(self, *args: Any, **kwargs: Any) -> EvalLoopOutput:
-        """The stock loop; adds its seconds to `evaluation_seconds`, and keeps the output of one in training for `evaluate`."""
+        """The stock loop; adds its seconds to `evaluation_seconds`, and keeps an output in training for `evaluate`."""
         start = time.perf_counter()
         output = super().evaluation_loop(*args, **kwargs)
         self.evaluation_seconds += time.perf_counter() - start
@@ -95,18 +97,17 @@ class Trainer(transformers.Trainer):
         return output
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
-        """The stock evaluation; in training the sample of train is scored after it, and both are kept in the history."""
+        """The stock evaluation; in training the sample of train is scored after it, and the history keeps both."""
         metrics: dict[str, float] = super().evaluate(*args, **kwargs)
         validation = self._last_output
         if not self.is_in_train or validation is None or self.train_dataset is None:
             return metrics
         sample = train_sample(self.train_dataset, len(self.eval_dataset))
         # Metrics are made for validation: some know its rows.
-        compute_metrics, self.compute_metrics = self.compute_metrics, None
-        try:
-            train = self.evaluation_loop(self.get_eval_dataloader(sample), "Train sample", metric_key_prefix="train")
-        finally:
-            self.compute_metrics = compute_metrics
+        metrics_of_validation = self.compute_metrics
+        self.compute_metrics = None
+        train = self.evaluation_loop(self.get_eval_dataloader(sample), "Train sample", metric_key_prefix="train")
+        self.compute_metrics = metrics_of_validation
         entry = self.curves.entry(train, validation)
         self._last_output = None
         if self.evaluation_lines.history:
