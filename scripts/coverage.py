@@ -1,6 +1,6 @@
 """How often the nominal 95 % intervals hold the true value, over a grid of sizes, rates and balances.
 
-    python scripts/coverage.py [--simulations 400] [--seed 0]
+    python scripts/coverage.py [--simulations 400] [--seed 0] [--metrics f1 mcc]
 
 Each cell draws test sets from a known population, computes the interval as a report does, and counts how often it holds
 the population's value. Cells with fewer than 10 expected hits, and draws below the evidence floor (where no interval is
@@ -23,21 +23,24 @@ from llmtune.metrics.parts.base import Metric, Sample, Setting
 from llmtune.statistics import Interval
 
 SIZES, BALANCES, RECALLS, FALSE_ALARMS = (200, 1000, 5000), (0.05, 0.2, 0.5), (0.4, 0.8, 0.95), (0.02, 0.1)
-BINARY = ("accuracy", "recall", "precision", "f1", "f1_macro", "f1_weighted", "balanced_accuracy", "mcc", "cohen_kappa")
+BINARY = (
+    *("accuracy", "recall", "precision", "f1", "f1_macro", "f1_weighted", "mcc", "cohen_kappa"),
+    *("precision_macro", "recall_macro", "balanced_accuracy"),
+)
 Cell = tuple[str, str, float, Callable[[np.random.Generator], Interval]]
 
 
 def binary_cells() -> Iterator[Cell]:
     """Two classes: what the confusion matrix tells."""
     setting = Setting("classification", ("ham", "spam"), 1)
-    metrics = [named_metrics(name, setting) for name in BINARY]
+    metrics = [metric for name in BINARY for metric in named_metrics(name, setting) if metric.name == name]
     for n, balance, recall, alarms in itertools.product(SIZES, BALANCES, RECALLS, FALSE_ALARMS):
         if n * balance * recall < 10:
             continue
         shares = np.array(
             [(1 - balance) * (1 - alarms), (1 - balance) * alarms, balance * (1 - recall), balance * recall]
         )
-        for metric in (found[0] if found[0].name in BINARY else found[1] for found in metrics):
+        for metric in metrics:
             truth = float(metric.score(shares.reshape(1, 2, 2) * 1e9)[0])
             where = f"n={n} positives={balance:.0%} recall={recall} false alarms={alarms}"
             yield metric.name, where, truth, partial(of_matrix, metric=metric, n=n, shares=shares)
@@ -125,11 +128,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--simulations", type=int, default=400, help="test sets drawn for each cell")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--metrics", nargs="*", default=(), help="only these; default all")
     options = parser.parse_args()
     start = time.time()
     found: dict[str, list[tuple[float, str]]] = {}
     cells = itertools.chain(binary_cells(), ranked_cells(), clustered_cells())
     for number, (name, where, truth, interval) in enumerate(cells):
+        if options.metrics and name not in options.metrics:
+            continue
         rng = np.random.default_rng([options.seed, number])
         given = [ends for ends in (interval(rng) for _ in range(options.simulations)) if ends.low is not None]
         if len(given) < options.simulations / 2:

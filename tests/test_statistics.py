@@ -16,6 +16,7 @@ from llmtune.statistics import (
     logit_interval,
     mcnemar_exact,
     mean_interval,
+    mean_of_proportions_interval,
     multinomial_bootstrap,
     paired_cluster_bootstrap,
     paired_multinomial_interval,
@@ -85,6 +86,14 @@ def test_resampling_sums_is_scipys_bca_of_a_mean():
 
     theirs = stats.bootstrap((values,), np.mean, n_resamples=10_000, method="BCa", rng=1)
     assert (low, high) == pytest.approx(tuple(theirs.confidence_interval), abs=0.02)
+
+
+def test_a_mean_of_proportions_is_wilsons_of_one_and_tighter_of_two():
+    one, two = mean_of_proportions_interval([38], [40]), mean_of_proportions_interval([38, 38], [40, 40])
+
+    assert one[:2] == pytest.approx(wilson_interval(38, 40)[:2])
+    assert two.high - two.low == pytest.approx((one.high - one.low) / 2**0.5)
+    assert mean_of_proportions_interval([40, 40], [40, 40]).low < 1.0
 
 
 def test_the_same_seed_gives_the_same_interval():

@@ -1,10 +1,13 @@
 """Balanced accuracy: mean recall of the classes that occur; 1 / c for a constant prediction, whatever the shares."""
 
+from functools import partial
+
 import numpy as np
 
-from llmtune.metrics.parts.base import Metric, Setting, ratio
-from llmtune.metrics.parts.confusion import ConfusionCounts, binary_options, resampled
+from llmtune.metrics.parts.base import Metric, Sample, Setting, ratio
+from llmtune.metrics.parts.confusion import ConfusionCounts, binary_options, rows_of_each
 from llmtune.metrics.recall import RECALL, referenced
+from llmtune.statistics import Interval, mean_of_proportions_interval
 
 KINDS = ("classification",)
 
@@ -12,6 +15,14 @@ KINDS = ("classification",)
 def score(matrices: np.ndarray) -> np.ndarray:
     """Mean over classes with rows (as sklearn, which leaves out the others), (B, c, c) → (B,)."""
     return ratio(RECALL.per_class(matrices).sum(axis=1), (referenced(matrices) > 0).sum(axis=1))
+
+
+def interval_of(sample: Sample, setting: Setting) -> Interval:
+    """From Wilson's of the recall of each class that occurs, above the evidence floor in each."""
+    matrix = sample.total
+    occurring = np.flatnonzero(matrix.sum(axis=1))
+    few = rows_of_each(matrix, setting, occurring.tolist())
+    return few or mean_of_proportions_interval(np.diagonal(matrix)[occurring], matrix.sum(axis=1)[occurring])
 
 
 def undefined(matrix: np.ndarray) -> str | None:
@@ -22,6 +33,6 @@ def undefined(matrix: np.ndarray) -> str | None:
 def metrics(setting: Setting) -> list[Metric]:
     """`balanced_accuracy`."""
     counts = ConfusionCounts(len(setting.label_names))
-    interval = resampled(setting, score, all_classes=False)
+    interval = partial(interval_of, setting=setting)
     signature = f"average:macro|{binary_options(setting)}"
     return [Metric("balanced_accuracy", counts, score, interval, signature, range=(0.0, 1.0), undefined=undefined)]

@@ -18,7 +18,7 @@ from llmtune.metrics.parts.confusion import (
     resampled,
     rows_of_each,
 )
-from llmtune.statistics import Interval, multinomial_bootstrap, wilson_interval
+from llmtune.statistics import Interval, mean_of_proportions_interval, multinomial_bootstrap, wilson_interval
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def averaged(ratio_of: ClassRatio, setting: Setting) -> list[Metric]:
             f"{ratio_of.name}_macro",
             "macro",
             score=ratio_of.macro,
-            interval=resampled(setting, ratio_of.macro, all_classes=True),
+            interval=partial(macro_interval, ratio_of=ratio_of, setting=setting),
             undefined=partial(ratio_of.undefined, names=names, labels=every),
         )
     )
@@ -122,6 +122,17 @@ def averaged(ratio_of: ClassRatio, setting: Setting) -> list[Metric]:
         )
     )
     return found + [one_class(f"{ratio_of.name}[{names[label]}]", "class", label) for label in every]
+
+
+def macro_interval(sample: Sample, *, ratio_of: ClassRatio, setting: Setting) -> Interval:
+    """From Wilson's of each class for a mean of proportions; else BCa. Above the evidence floor in every class."""
+    matrix = sample.total
+    if not ratio_of.proportion:
+        return resampled(setting, ratio_of.macro, all_classes=True)(sample)
+    few = rows_of_each(matrix, setting, range(len(matrix)))
+    return few or mean_of_proportions_interval(
+        ratio_of.numerator(matrix[None])[0], ratio_of.denominator(matrix[None])[0]
+    )
 
 
 def _micro_interval(sample: Sample) -> Interval:
