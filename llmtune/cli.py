@@ -138,7 +138,19 @@ def add_report_flags(parser: Parser) -> None:
         "--output_dir", metavar="FOLDER", help="write metrics.json here; a run's own is renewed without it"
     )
     add_metric_flags(parser)
+    add_verdict_flags(parser)
     parser.add_argument("--seed", type=int, metavar="N", help="of the intervals (default: the run's own, else 42)")
+
+
+def add_verdict_flags(parser: Parser) -> None:
+    """What the verdict asks beyond the predictions; a run's own arguments are the defaults."""
+    parser.add_argument("--targets", metavar="T", help="what is demanded: 'recall[spam]>=0.8,accuracy>=0.85'")
+    parser.add_argument("--train_file", metavar="FILE", help="the model's training rows: leakage and simple models")
+    parser.add_argument("--text_column", metavar="NAME", help="of the training rows (default: text)")
+    parser.add_argument("--label_column", metavar="NAME", help="of the training rows (default: label)")
+    parser.add_argument("--group_columns", nargs="+", default=[], metavar="NAME", help="of the table, for fairness")
+    parser.add_argument("--slice_columns", nargs="+", default=[], metavar="NAME", help="of the table, for slices")
+    parser.add_argument("--base", metavar="RUN|PREDICTIONS", help="of the base model or an earlier run, on these rows")
 
 
 def add_compare_flags(parser: Parser) -> None:

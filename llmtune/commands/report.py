@@ -2,15 +2,19 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from llmtune.commands.scores import notes_of, score_table
 from llmtune.commands.tables import find_tables, open_table, run_settings
+from llmtune.commands.verdicts import VerdictOptions, verdict_of
+from llmtune.diagnosis.verdict import Verdict
 from llmtune.errors import InputError
 from llmtune.metrics import Score
 from llmtune.predictions import Predictions
 from llmtune.report.run_folder import write_metrics
 from llmtune.report.tables import show_scores
 from llmtune.report.terminal import Terminal
+from llmtune.report.verdict import show_verdict, write_verdict
 
 
 def report(
@@ -22,8 +26,14 @@ def report(
     output_dir: str | None = None,
     metrics: Sequence[str] = (),
     seed: int | None = None,
+    **asked: Any,
 ) -> None:
-    """Prints the scores of each table; writes metrics.json to `output_dir`, or into a source that is a run folder."""
+    """Prints the scores of each table, and the verdict of each but validation.
+
+    metrics.json and verdict.json go to `output_dir`, or into a source that is a run folder. `asked` is what
+    `VerdictOptions` holds.
+    """
+    options = VerdictOptions(**asked)
     tables = [
         (source, path, open_table(path, kind=kind, labels=labels, positive_label=positive_label))
         for source in sources
@@ -33,6 +43,7 @@ def report(
     check_targets(targets, tables, sources)
     terminal = Terminal()
     scores: dict[str, dict[str, dict[str, Score]]] = {}
+    verdicts: dict[str, Verdict] = {}
     for (source, path, table), target in zip(tables, targets, strict=True):
         of_table = score_source(table, source, metrics=metrics, seed=seed)
         if len(tables) > 1:
@@ -40,10 +51,20 @@ def report(
         show_scores(terminal, table, of_table, score_baselines(source, table), notes_of(of_table))
         if target is not None:
             scores.setdefault(target, {})[table.split] = of_table
+        if table.split != "validation":
+            verdict = verdict_of(source, table, of_table, options, seed=42 if seed is None else seed)
+            show_verdict(terminal, verdict)
+            if target is not None:
+                verdicts[target] = verdict
     for target, of_target in scores.items():
-        Path(target).mkdir(parents=True, exist_ok=True)
-        write_metrics(target, of_target)
-        terminal.block(f"written to {Path(target) / 'metrics.json'}", [])
+        folder = Path(target)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_metrics(folder, of_target)
+        left = [str(folder / "metrics.json")]
+        if target in verdicts:
+            write_verdict(folder, verdicts[target])
+            left.append(str(folder / "verdict.json"))
+        terminal.block(f"written to {' and '.join(left)}", [])
 
 
 def score_source(table: Predictions, source: str, *, metrics: Sequence[str], seed: int | None) -> dict[str, Score]:

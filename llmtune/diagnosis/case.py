@@ -67,6 +67,7 @@ class Case:
         base: the base model or an earlier run on the same rows.
         training: what training left.
         examples: by split, the rows as `leakage` reads them; at least those of train.
+        earlier_leakage: what the check found when the run was made, where its rows are not here now.
         truncated: by split, rows cut at max_length.
         group_columns: of `test`, people.
         slice_columns: of `test`, parts of the data.
@@ -83,6 +84,7 @@ class Case:
     base: Predictions | None = None
     training: TrainingLog = TrainingLog()
     examples: Mapping[str, Examples] = field(default_factory=dict)
+    earlier_leakage: Check | None = None
     truncated: Mapping[str, int] = field(default_factory=dict)
     group_columns: Sequence[str] = ()
     slice_columns: Sequence[str] = ()
@@ -115,6 +117,8 @@ def checks_of(case: Case) -> tuple[Check, ...]:
 
 def leakage_of(case: Case) -> Check:
     """The check `leakage`, or what is lacking for it."""
+    if "train" not in case.examples and case.earlier_leakage is not None:
+        return case.earlier_leakage
     if "train" not in case.examples:
         return not_applicable("leakage", "the rows of train are not here: --train_file names them")
     held_out = {split: rows for split, rows in case.examples.items() if split != "train"}

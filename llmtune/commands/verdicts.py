@@ -1,0 +1,157 @@
+"""The verdict of `llmtune report`, for a run or for predictions made anywhere."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from llmtune.baselines import majority, tfidf_logistic_regression
+from llmtune.commands.tables import find_tables, open_table, run_settings
+from llmtune.data.files import read_rows
+from llmtune.diagnosis.case import Case, TrainingLog, diagnose
+from llmtune.diagnosis.check import Check
+from llmtune.diagnosis.leakage import Examples
+from llmtune.diagnosis.target_list import read_targets
+from llmtune.diagnosis.verdict import Verdict
+from llmtune.errors import InputError
+from llmtune.metrics import Score
+from llmtune.predictions import Predictions
+
+# What train and table call the input of each kind, and what train calls the answer.
+INPUTS = {"classification": "text", "token-classification": "tokens", "text-generation": "source"}
+INPUTS |= {"question-answering": "question", "language-modeling": "text", "regression": "text"}
+ANSWERS = {"classification": "label"}
+
+
+@dataclass(frozen=True)
+class VerdictOptions:
+    """What a report is asked beyond its table; a run's own arguments stand in for what is not given.
+
+    Args:
+        targets: what is demanded.
+        train_file: the rows that the model was trained on.
+        text_column: its input; default text, tokens, source or question by kind.
+        label_column: its class; default label.
+        group_columns: of the table, people.
+        slice_columns: of the table, parts of the data.
+        base: predictions of the base model or an earlier run, on the same rows.
+    """
+
+    targets: str | None = None
+    train_file: str | None = None
+    text_column: str | None = None
+    label_column: str | None = None
+    group_columns: Sequence[str] = ()
+    slice_columns: Sequence[str] = ()
+    base: str | None = None
+
+    def with_run(self, arguments: Mapping[str, Any]) -> "VerdictOptions":
+        """What is not given, from the arguments that a run was made with."""
+        task, data = arguments.get("task", {}), arguments.get("data", {})
+        return replace(
+            self,
+            targets=self.targets or task.get("targets"),
+            text_column=self.text_column or task.get("text_column"),
+            label_column=self.label_column or task.get("label_column"),
+            group_columns=self.group_columns or data.get("group_columns", ()),
+            slice_columns=self.slice_columns or data.get("slice_columns", ()),
+        )
+
+
+def verdict_of(
+    source: str, table: Predictions, scores: Mapping[str, Score], options: VerdictOptions, *, seed: int = 42
+) -> Verdict:
+    """Every check that the table, the run around it and the options allow.
+
+    Raises:
+        InputError: a target, a column or a file that does not fit the table.
+    """
+    settings = run_settings(source)
+    options = options.with_run(settings.get("arguments", {}))
+    examples, baselines = _training_rows(table, options)
+    threshold = settings.get("threshold") or {}
+    return diagnose(
+        Case(
+            table,
+            _validation(source, table),
+            scores,
+            demands=read_targets(options.targets),
+            baselines={**_kept_baselines(source, table), **baselines},
+            base=None if options.base is None else _test_table(options.base),
+            training=TrainingLog.from_run(settings.get("training", {})),
+            examples=examples,
+            earlier_leakage=_earlier_leakage(source),
+            truncated={split: n for split, n in settings.get("truncated", {}).items() if isinstance(n, int)},
+            group_columns=options.group_columns,
+            slice_columns=options.slice_columns,
+            objective=threshold.get("objective"),
+            seed=seed,
+        )
+    )
+
+
+def _training_rows(table: Predictions, options: VerdictOptions) -> tuple[dict[str, Examples], dict[str, Predictions]]:
+    """What `leakage` reads, and for classes the simple models trained on these rows."""
+    if options.train_file is None:
+        return {}, {}
+    rows = read_rows(options.train_file)
+    column = options.text_column or INPUTS[table.kind]
+    if column not in rows.columns:
+        raise InputError(
+            f"--train_file {options.train_file}: no column {column!r}; found {', '.join(rows.columns)}; name it by "
+            "--text_column"
+        )
+    texts = rows.cells(column)
+    answer = options.label_column or ANSWERS.get(table.kind)
+    if options.label_column is not None and answer not in rows.columns:
+        raise InputError(
+            f"--train_file {options.train_file}: no column {answer!r}; found {', '.join(rows.columns)}; name the class "
+            "by --label_column"
+        )
+    labels = None if answer is None or answer not in rows.columns else [str(label) for label in rows.cells(answer)]
+    examples = {"train": Examples(texts, labels)}
+    carried = next((name for name in (INPUTS[table.kind], column) if table.has(name)), None)
+    if carried is not None:
+        of_test = table.column("reference") if table.kind == "classification" else None
+        examples["test"] = Examples(table.column(carried), of_test)
+    if table.kind != "classification" or labels is None:
+        return examples, {}
+    absent = [name for name in table.label_names if name not in labels]
+    if absent:
+        raise InputError(
+            f"--train_file {options.train_file}: no row of class {absent[0]!r} in column {answer!r}; it has "
+            f"{', '.join(sorted(set(labels)))[:200]}; give the rows that the model was trained on"
+        )
+    simple = {"majority": majority(labels, table)}
+    if carried is not None:
+        texts_of_test = table.column(carried)
+        simple["TF-IDF + logistic regression"] = tfidf_logistic_regression(texts, labels, texts_of_test, table)
+    return examples, simple
+
+
+def _test_table(source: str) -> Predictions:
+    return open_table(find_tables(source, "test")[0], kind=None, labels=None, positive_label=None)
+
+
+def _validation(source: str, table: Predictions) -> Predictions | None:
+    path = Path(source) / "predictions" / "validation.parquet"
+    if table.split == "validation" or not path.exists():
+        return None
+    return open_table(path, kind=None, labels=None, positive_label=table.positive_label)
+
+
+def _kept_baselines(source: str, table: Predictions) -> dict[str, Predictions]:
+    """What a run's folder keeps to be compared with, on the same split."""
+    paths = sorted((Path(source) / "predictions" / "baselines").glob("*.parquet"))
+    found = {path.stem: open_table(path, kind=None, labels=None, positive_label=table.positive_label) for path in paths}
+    return {name: of for name, of in found.items() if of.split == table.split}
+
+
+def _earlier_leakage(source: str) -> Check | None:
+    """What a run found of its own rows, which may be gone by now."""
+    path = Path(source) / "verdict.json"
+    if not path.exists():
+        return None
+    checks = json.loads(path.read_text(encoding="utf-8"))["checks"]
+    return next((Check(**check) for check in checks if check["check"] == "leakage"), None)
