@@ -1,6 +1,7 @@
 """Small models from scratch: the family's own config made small, and a tokenizer trained on the train split."""
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 
 from tokenizers import Regex, Tokenizer, decoders, normalizers, pre_tokenizers, processors
 from tokenizers.models import BPE, WordPiece
@@ -24,14 +25,8 @@ def train_tokenizer(model_type: str, texts: Iterable[str], vocab_size: int, max_
         max_length: tokens that the model can read.
     """
     if model_type in WORDPIECE_TYPES:
-        tokenizer = Tokenizer(WordPiece(unk_token="[UNK]"))
-        tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
-        tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-        tokenizer.decoder = decoders.WordPiece()
         named = {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]"}
-        tokenizer.train_from_iterator(
-            texts, WordPieceTrainer(vocab_size=vocab_size, special_tokens=list(named.values()), show_progress=False)
-        )
+        tokenizer = _train_wordpiece(list(texts), vocab_size, list(named.values()))
     else:
         tokenizer = Tokenizer(BPE())
         if model_type in QWEN_TYPES:
@@ -69,6 +64,42 @@ def train_tokenizer(model_type: str, texts: Iterable[str], vocab_size: int, max_
         model_max_length=max_length,
         **{f"{role}_token": token for role, token in named.items()},
     )
+
+
+def _train_wordpiece(texts: Sequence[str], vocab_size: int, special_tokens: list[str]) -> Tokenizer:
+    """Lower-cased WordPiece, the same on every run and on every process.
+
+    The trainer numbers inner letters ("##a") in the order of a hash map, which differs between runs: two processes
+    would train one model on two vocabularies. Given as special tokens they have an order; a second tokenizer of the
+    same vocabulary then knows them as plain pieces.
+    """
+
+    def untrained(vocabulary: dict[str, int] | None = None) -> Tokenizer:
+        tokenizer = Tokenizer(WordPiece(vocabulary, unk_token="[UNK]"))
+        tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+        tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+        tokenizer.decoder = decoders.WordPiece()
+        return tokenizer
+
+    training = untrained()
+    letters = Counter(letter for text in texts for letter in training.normalizer.normalize_str(text))
+    ordered = sorted(
+        (letter for letter in letters if not letter.isspace()), key=lambda letter: (-letters[letter], letter)
+    )
+    kept = ordered[: vocab_size // 4]  # of a script with more letters than that, the rare ones are unknown
+    training.train_from_iterator(
+        texts,
+        WordPieceTrainer(
+            vocab_size=vocab_size,
+            special_tokens=[*special_tokens, *(f"##{letter}" for letter in kept)],
+            initial_alphabet=kept,
+            limit_alphabet=len(kept),
+            show_progress=False,
+        ),
+    )
+    tokenizer = untrained(training.get_vocab())
+    tokenizer.add_special_tokens(special_tokens)
+    return tokenizer
 
 
 def is_decoder(model_type: str) -> bool:
