@@ -4,12 +4,13 @@ import pytest
 import torch
 from transformers import BertConfig
 
-from llmtune.arguments import ModelArguments, TokenClassificationArguments
+from llmtune.arguments import ModelArguments, TokenClassificationArguments, TrainingArguments
 from llmtune.errors import InputError
 from llmtune.models.loading import load_model
 from llmtune.tasks.tag_schemes import entities_of
 from llmtune.tasks.token_classification import TokenClassification
 from llmtune.training.loss import ClassificationLoss
+from llmtune.training.trainer import Trainer
 
 TINY = {
     "bert": "hidden_size=16,num_hidden_layers=1,num_attention_heads=2,intermediate_size=32",
@@ -137,3 +138,41 @@ def test_a_text_comes_back_as_character_spans_with_scores():
     spans = task.spans(texts, bounds, task.decode((ids, probabilities), windows))
 
     assert spans == [[{"start": 6, "end": 13, "label": "PER", "text": "Anna B.", "score": 0.7}], []]
+
+
+def test_loss_and_gradient_do_not_depend_on_the_cut_of_the_effective_batch(tmp_path):
+    task = make_task(max_length=16, stride=6)
+    rows = datasets.Dataset.from_dict(
+        {"tokens": [["Peter", "in"] * n for n in (1, 9, 2, 12)], "tags": [["B-PER", "O"] * n for n in (1, 9, 2, 12)]}
+    )
+    found = []
+    for micro_batch, accumulation in ((8, 1), (4, 2), (2, 4)):
+        torch.manual_seed(0)
+        loaded = load("bert", task)
+        for module in loaded.model.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = 0.0
+        windows = task.tokenize(rows, loaded.tokenizer)
+        trainer = Trainer(
+            model=loaded.model,
+            args=TrainingArguments(
+                output_dir=str(tmp_path),
+                per_device_train_batch_size=micro_batch,
+                precision="fp32",
+                max_steps=2,
+                gradient_accumulation_steps=accumulation,
+                logging_steps=1,
+                eval_strategy="no",
+                save_strategy="no",
+            ),  # fmt: skip
+            train_dataset=windows.inputs,
+            data_collator=task.collator(loaded.tokenizer),
+            compute_loss_func=ClassificationLoss(),
+        )
+        trainer.train()
+        found.append([(log["loss"], log["grad_norm"]) for log in trainer.state.log_history if "grad_norm" in log])
+
+    assert len(windows.inputs) > 4
+    assert len(found[0]) == 2
+    np.testing.assert_allclose(found[1], found[0], rtol=1e-5)
+    np.testing.assert_allclose(found[2], found[0], rtol=1e-5)
