@@ -1,4 +1,4 @@
-"""Words → windows of model inputs: a row longer than the model reads is cut into overlapping windows; no word is lost.
+"""Words → windows of model inputs: a row longer than the model reads becomes overlapping windows; no word is lost.
 
 Each word that has a token is labelled in exactly one window, the one that shows most context around it, so that it
 counts once in the loss and gets one prediction. Letters: n rows, w words of all rows, m windows, t tokens.

@@ -81,8 +81,9 @@ def read_class_weights(
     """`--class_weights` as c factors in label order.
 
     Args:
-        text: none, balanced (rows / (classes x rows of the class), as in scikit-learn), or a,b,… in label order.
-        label_ids: the labels of train, shape (n,), every class present.
+        text: none, balanced (rows / (classes x rows of the class), as in scikit-learn; 1 of a class without rows), or
+            a,b,… in label order.
+        label_ids: the labels of train, shape (n,).
         label_names: the c classes.
 
     Raises:
@@ -92,7 +93,8 @@ def read_class_weights(
         return None
     if text == "balanced":
         counts = np.bincount(np.asarray(label_ids), minlength=len(label_names))
-        return tuple((counts.sum() / (len(label_names) * counts)).tolist())
+        present = counts > 0  # of tags, I-X may be absent: infinity would be NaN under label smoothing
+        return tuple(np.where(present, counts.sum() / (present.sum() * np.maximum(counts, 1)), 1.0).tolist())
     try:
         weights = tuple(float(part) for part in text.split(","))
     except ValueError:

@@ -9,7 +9,7 @@ from llmtune.errors import InputError
 from llmtune.models.loading import load_model
 from llmtune.tasks.tag_schemes import entities_of
 from llmtune.tasks.token_classification import TokenClassification
-from llmtune.training.loss import ClassificationLoss
+from llmtune.training.loss import ClassificationLoss, read_class_weights
 from llmtune.training.trainer import Trainer
 
 TINY = {
@@ -176,3 +176,9 @@ def test_loss_and_gradient_do_not_depend_on_the_cut_of_the_effective_batch(tmp_p
     assert len(found[0]) == 2
     np.testing.assert_allclose(found[1], found[0], rtol=1e-5)
     np.testing.assert_allclose(found[2], found[0], rtol=1e-5)
+
+
+def test_a_tag_that_train_never_shows_gets_no_infinite_weight():
+    weights = read_class_weights("balanced", [0, 0, 0, 1], ["O", "B-PER", "I-PER"])
+
+    assert weights == (pytest.approx(4 / (2 * 3)), 2.0, 1.0)
