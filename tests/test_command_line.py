@@ -224,3 +224,13 @@ def test_help_all_has_every_field_of_transformers(capsys):
 
     for name, field in transformers.TrainingArguments.__dataclass_fields__.items():
         assert not field.init or f"--{name}" in said
+
+
+def test_four_bit_weights_on_a_cpu_refuse_the_reload_that_changes_them():
+    with pytest.raises(InputError, match="4-bit weights change when the best checkpoint is loaded over them"):
+        parse("--train_file", "a.csv", "--model_name_or_path", "x", "--load_in_4bit", "--use_cpu")
+
+    *_, training = parse(
+        "--train_file", "a.csv", "--model_name_or_path", "x", "--load_in_4bit", "--use_cpu", "--eval_strategy", "no"
+    )
+    assert not training.load_best_model_at_end

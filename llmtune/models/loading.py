@@ -174,7 +174,7 @@ def _from_checkpoint(
                 use_safetensors=True,
                 ignore_mismatched_sizes=True,  # a head trained for other classes is replaced, and said
                 output_loading_info=True,
-                **({"quantization_config": _four_bit()} if arguments.load_in_4bit else {}),
+                **({"quantization_config": four_bit()} if arguments.load_in_4bit else {}),
             )
     except InputError:
         raise
@@ -196,9 +196,14 @@ def _from_checkpoint(
     return tokenizer, model, positions(config, family, tokenizer), new
 
 
-def _four_bit() -> Any:
+def four_bit() -> Any:
+    """The settings of QLoRA (Dettmers et al. 2023): 4-bit normal floats, computed in bfloat16.
+
+    Raises:
+        InputError: bitsandbytes is not installed.
+    """
     if importlib.util.find_spec("bitsandbytes") is None:
-        raise InputError("--load_in_4bit needs bitsandbytes: pip install 'llmtune[quantization]'")
+        raise InputError("4-bit weights (--load_in_4bit) need bitsandbytes: pip install 'llmtune[quantization]'")
     from transformers import BitsAndBytesConfig
 
     return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.bfloat16)

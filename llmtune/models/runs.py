@@ -13,7 +13,7 @@ from transformers.utils.peft_utils import find_adapter_config_file
 
 from llmtune.errors import InputError
 from llmtune.models.families import family_of
-from llmtune.models.loading import without_loading_report
+from llmtune.models.loading import four_bit, without_loading_report
 
 # A LoRA run whose base was built from scratch keeps the base here: it lies nowhere else.
 BASE_FOLDER = "base_model"
@@ -73,11 +73,18 @@ def load_config(name: str | os.PathLike[str]) -> PretrainedConfig:
         raise InputError(f"{name}: not loadable as a run, a checkpoint folder or a Hub id: {error}") from error
 
 
-def load_run(folder: str | os.PathLike[str], auto_model: Any) -> tuple[PreTrainedTokenizerBase, Any]:
+def load_run(
+    folder: str | os.PathLike[str], auto_model: Any, *, quantized: bool = True
+) -> tuple[PreTrainedTokenizerBase, Any]:
     """Tokenizer and model of a run, a checkpoint folder or a Hub id, ready to predict.
 
+    Args:
+        folder: the model.
+        auto_model: the transformers Auto class of the task.
+        quantized: load the base of a QLoRA run in 4 bits, as it was trained and scored; False in full, for merging.
+
     Raises:
-        InputError: no such model, or its head was never trained.
+        InputError: no such model, its head was never trained, or its base is 4-bit and bitsandbytes is not installed.
     """
     name = str(folder)
     config = load_config(name)
@@ -88,7 +95,7 @@ def load_run(folder: str | os.PathLike[str], auto_model: Any) -> tuple[PreTraine
         with without_loading_report():
             adapter = find_adapter_config_file(name)
             if adapter:
-                return tokenizer, _load_adapter(name, Path(adapter), config, tokenizer, auto_model)
+                return tokenizer, _load_adapter(name, Path(adapter), config, tokenizer, auto_model, quantized=quantized)
             model, report = auto_model.from_pretrained(
                 name, config=config, use_safetensors=True, output_loading_info=True
             )
@@ -107,19 +114,30 @@ def load_run(folder: str | os.PathLike[str], auto_model: Any) -> tuple[PreTraine
 
 
 def _load_adapter(
-    name: str, adapter: Path, config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase, auto_model: Any
+    name: str,
+    adapter: Path,
+    config: PretrainedConfig,
+    tokenizer: PreTrainedTokenizerBase,
+    auto_model: Any,
+    *,
+    quantized: bool,
 ) -> Any:
     """The base of a LoRA run with its adapter and head."""
     import peft
 
     kept = Path(name) / BASE_FOLDER
     said = json.loads(adapter.read_text())
+    # The config says how the base was held in training; left in it, transformers would take the file for 4-bit weights.
+    was_quantized = config.to_dict().pop("quantization_config", None) is not None
+    if was_quantized:
+        del config.quantization_config
     base = auto_model.from_pretrained(
         str(kept) if kept.exists() else said["base_model_name_or_path"],
         revision=None if kept.exists() else said.get("revision"),
         config=config,
         use_safetensors=True,
         ignore_mismatched_sizes=True,
+        **({"quantization_config": four_bit()} if was_quantized and quantized else {}),
     )
     if len(tokenizer) > base.get_input_embeddings().num_embeddings:
         base.resize_token_embeddings(len(tokenizer))
@@ -141,7 +159,7 @@ def merge_run(run: str | os.PathLike[str], output_dir: str | os.PathLike[str], a
         raise InputError(f"{run}: no adapter_config.json, so this is no LoRA run; its weights are already plain")
     if output.exists() and any(output.iterdir()):
         raise InputError(f"--output_dir {output}: exists and is not empty; name a new folder")
-    tokenizer, model = load_run(run, auto_model)
+    tokenizer, model = load_run(run, auto_model, quantized=False)
     probe = torch.randint(0, len(tokenizer), (4, 16), generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         before = model(input_ids=probe, attention_mask=torch.ones_like(probe)).logits

@@ -279,12 +279,15 @@ def evaluated(tmp_path, processes):
     launch = [sys.executable]
     if processes > 1:
         # Not the console script: it may not be on the PATH of who runs the tests.
-        launch += ["-m", "accelerate.commands.launch", "--cpu", "--num_machines", "1", "--mixed_precision", "no"]
+        # Not `--cpu --num_processes 2`: accelerate 1.15 then starts one process, without a word.
+        launch += ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_machines", "1", "--mixed_precision", "no"]
         launch += ["--num_processes", str(processes), "--dynamo_backend", "no", "--main_process_port", "0"]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
     command = [*launch, str(SCRIPT), str(out)]
     subprocess.run(command, check=True, capture_output=True, text=True, timeout=300, env=environment)
-    return json.loads(out.read_text())
+    found = json.loads(out.read_text())
+    assert found.pop("world") == processes
+    return found
 
 
 def test_process_count_batch_size_and_repeated_rows_change_nothing(tmp_path):
