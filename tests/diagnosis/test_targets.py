@@ -1,0 +1,122 @@
+"""Demands: read, judged by Wilson's bounds, refused where they name nothing."""
+
+import pytest
+
+from llmtune.diagnosis.check import FAIL, NOT_APPLICABLE, NOT_ENOUGH_DATA, PASS
+from llmtune.diagnosis.evidence import evidence
+from llmtune.diagnosis.target_list import read_targets
+from llmtune.diagnosis.targets import targets
+from llmtune.errors import InputError
+from llmtune.predictions import make_predictions
+from tests.diagnosis.tables import binary
+
+JUDGED = [  # found of n spam, target, status
+    (95, 100, 0.8, PASS),  # Wilson 0.888 to 0.978
+    (70, 100, 0.8, FAIL),  # 0.604 to 0.781
+    (85, 100, 0.8, NOT_ENOUGH_DATA),  # 0.767 to 0.907: straddles
+    (29, 29, 0.8, NOT_ENOUGH_DATA),  # 0.883 and above, but below 30 nothing passes
+    (3, 25, 0.8, FAIL),  # a Wilson upper bound below the target fails all the same
+    (0, 9, 0.8, NOT_ENOUGH_DATA),  # below 10 nothing fails
+    (0, 10, 0.8, FAIL),
+    (30, 30, 0.8, PASS),  # 0.886
+]
+
+
+@pytest.mark.parametrize(("found", "n", "target", "status"), JUDGED)
+def test_a_target_is_judged_by_the_wilson_bounds(found, n, target, status):
+    table = binary(found, n - found, 0, 500)
+
+    check = targets(table, read_targets(f"recall[spam]>={target}"))
+
+    assert check.status == status
+    assert check.numbers["targets"][0]["n"] == n
+    assert check.remedy or status == PASS
+
+
+def test_several_targets_fail_together_with_their_remedies():
+    check = targets(binary(10, 90, 300, 600), read_targets("recall>=0.8,precision[spam]>=0.9,accuracy>=0.5"))
+
+    assert check.status == FAIL
+    assert "finds 10 % of 'spam' (10 of 100), 80 % is demanded: surely missed" in check.finding
+    assert "--class_weights balanced" in check.remedy
+    assert "--threshold_objective 'precision>=0.9'" in check.remedy
+    assert [one["status"] for one in check.numbers["targets"]] == [FAIL, FAIL, PASS]
+
+
+def test_an_open_target_says_how_many_rows_would_decide():
+    check = targets(binary(85, 15, 0, 500), read_targets("recall[spam]>=0.8"))
+
+    # 1.96² · 0.8 · 0.2 / 0.05² = 245.9
+    assert check.remedy == "about 146 more rows would decide recall[spam], if it stays 0.850"
+
+
+def test_a_ceiling_and_an_interval_of_another_metric():
+    table = binary(90, 10, 10, 890)
+
+    assert targets(table, read_targets("f1>=0.8")).status == PASS
+    assert targets(table, read_targets("f1>=0.99")).status == FAIL
+    assert targets(table, read_targets("f1<=0.5")).status == FAIL
+
+
+def test_other_kinds_have_targets_too():
+    words = [f"one two three {i}" for i in range(40)]
+    table = make_predictions("text-generation", {"reference": words, "prediction": words})
+
+    assert targets(table, read_targets("bleu>=50")).status == PASS
+    assert targets(table, ()).status == NOT_APPLICABLE
+    few = make_predictions("text-generation", {"reference": words[:20], "prediction": words[:20]})
+    assert targets(few, read_targets("bleu>=50")).status == NOT_ENOUGH_DATA
+
+
+def test_without_targets_no_class_may_surely_be_below_one_half():
+    assert targets(binary(60, 40, 30, 870), ()).status == PASS
+    missed = targets(binary(20, 80, 5, 895), ())
+    assert missed.status == FAIL
+    assert missed.finding == "it finds 20 % of 'spam' (20 of 100): surely less than half"
+    alarmed = targets(binary(90, 10, 800, 100), ())
+    assert alarmed.status == FAIL
+    assert "of what it calls 'spam' 10 % is right (90 of 890)" in alarmed.finding
+    assert targets(binary(9, 20, 0, 100), ()).status == NOT_ENOUGH_DATA
+
+
+def test_the_rules_of_thumb_stand_beside():
+    check = targets(binary(90, 10, 10, 890), read_targets("accuracy>=0.5"))
+
+    assert check.numbers["rules_of_thumb"] == {
+        "recall": "0.9: good",
+        "precision": "0.9: good",
+        "accuracy": "0.98: good",
+    }
+
+
+REFUSED = [
+    ("recall[spam]", "expected METRIC>=VALUE or METRIC<=VALUE"),
+    ("recall[spam]>0.8", "expected METRIC>=VALUE or METRIC<=VALUE"),
+    ("accuracy>=high", "'high' is no number"),
+    ("recall[spma]>=0.8", r"there is no 'recall\[spma\]' here; there are recall, recall\[ham\]"),
+    ("beauty>=0.8", "there is no 'beauty' here; there are accuracy"),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), REFUSED)
+def test_a_wrong_target_is_refused(text, message):
+    with pytest.raises(InputError, match=message):
+        targets(binary(50, 50, 50, 50), read_targets(text))
+
+
+def test_labels_may_hold_commas():
+    assert [str(one) for one in read_targets("f1[yes, sir]>=0.5,accuracy>=0.6")] == [
+        "f1[yes, sir]>=0.5",
+        "accuracy>=0.6",
+    ]
+
+
+def test_evidence_counts_what_the_targets_name():
+    table = binary(10, 10, 5, 95)
+
+    lacking = evidence(table)
+    assert lacking.status == NOT_ENOUGH_DATA
+    assert lacking.finding == "Too few test rows: 20 of 'spam'; below 30 chance decides"
+    assert lacking.remedy == "label 10 more of 'spam' at least"
+    assert evidence(table, read_targets("recall[ham]>=0.8")).status == PASS
+    assert evidence(table, read_targets("accuracy>=0.8")).status == PASS

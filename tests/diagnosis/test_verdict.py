@@ -1,0 +1,72 @@
+"""What the checks together say: the combination rule, the sentence, and the self-tests of the field."""
+
+import pytest
+
+from llmtune.diagnosis.case import Case, diagnose
+from llmtune.diagnosis.check import FAIL, NOT_APPLICABLE, NOT_ENOUGH_DATA, PASS, Check
+from llmtune.diagnosis.target_list import read_targets
+from llmtune.diagnosis.verdict import NOT_READY, READY, combine
+from tests.diagnosis.tables import binary
+
+
+def check(name, status):
+    return Check(name, status, f"what {name} saw")
+
+
+RULES = [
+    ([], READY),
+    ([("baseline", PASS), ("length", NOT_APPLICABLE)], READY),
+    ([("baseline", FAIL)], NOT_READY),
+    ([("baseline", FAIL), ("evidence", NOT_ENOUGH_DATA)], NOT_READY),
+    ([("evidence", NOT_ENOUGH_DATA)], NOT_ENOUGH_DATA),
+    ([("targets", NOT_ENOUGH_DATA)], NOT_ENOUGH_DATA),
+    ([("accuracy_paradox", NOT_ENOUGH_DATA)], NOT_ENOUGH_DATA),
+    ([("length", NOT_ENOUGH_DATA), ("perplexity_alone", NOT_ENOUGH_DATA)], READY),
+    # These inform and never gate.
+    ([("calibration", FAIL), ("threshold", FAIL), ("label_noise", FAIL)], READY),
+]
+
+
+@pytest.mark.parametrize(("checks", "expected"), RULES)
+def test_the_verdict_follows_the_design(checks, expected):
+    assert combine([check(*one) for one in checks]).verdict == expected
+
+
+def test_98_percent_accuracy_with_12_percent_recall_is_not_ready():
+    # 1,000 messages, 22 spam: 3 found, 1 false alarm.
+    table = binary(hits=3, missed=19, alarms=1, rest=977)
+
+    verdict = diagnose(Case(table))
+
+    assert verdict.verdict == NOT_READY
+    assert verdict.sentence == (
+        "Not ready: It finds only 14 % of 'spam' (3 of 22), though 98.0 % of all answers are right (and 1 check more)."
+    )
+
+
+@pytest.mark.parametrize("targets", [None, "recall[spam]>=0.8", "accuracy>=0.85"])
+def test_ten_messages_are_not_enough_data(targets):
+    table = binary(hits=1, missed=1, alarms=0, rest=8)
+
+    verdict = diagnose(Case(table, demands=read_targets(targets)))
+
+    assert verdict.verdict == NOT_ENOUGH_DATA
+    assert verdict.sentence.startswith("Not enough data: 90 % right says little: only 2 of 'spam'")
+
+
+def test_a_good_filter_is_ready_and_what_lacks_is_said():
+    verdict = diagnose(Case(binary(hits=95, missed=5, alarms=4, rest=896), demands=read_targets("recall[spam]>=0.8")))
+
+    assert verdict.verdict == READY
+    assert verdict.sentence.startswith("Ready: it finds 95 % of 'spam' (95 of 100)")
+    lacking = {one.check for one in verdict.checks if one.status == NOT_APPLICABLE}
+    assert lacking >= {"leakage", "overfitting", "calibration", "baseline"}
+    assert all(one.finding for one in verdict.checks)
+
+
+def test_the_json_is_the_contract():
+    content = diagnose(Case(binary(5, 0, 0, 5))).to_json()
+
+    assert set(content) == {"verdict", "checks"}
+    assert all(set(one) == {"check", "status", "finding", "numbers", "remedy"} for one in content["checks"])
+    assert len({one["check"] for one in content["checks"]}) == len(content["checks"]) == 15
