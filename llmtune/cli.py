@@ -8,9 +8,9 @@ from typing import Any, NoReturn
 from llmtune import __version__
 from llmtune.errors import InputError, run_command
 
-DESCRIPTION = """Evaluate, use and compare fine-tuned models. Recipes train them: accelerate launch recipes/spam.py
+DESCRIPTION = """Check data, evaluate and compare models. Recipes train them: accelerate launch recipes/spam.py
 
-exit codes: 0 done; 1 a gate that was asked for is not met (--fail-if-worse); 2 the input is wrong"""
+exit codes: 0 done; 1 a gate that was asked for is not met (--fail-if-worse, --strict); 2 the input is wrong"""
 
 
 class Parser(argparse.ArgumentParser):
@@ -26,6 +26,13 @@ class Parser(argparse.ArgumentParser):
     def flags(self) -> list[str]:
         """All of this parser's flags."""
         return [flag for action in self._actions for flag in action.option_strings]
+
+
+def check(options: dict[str, Any]) -> int:
+    """Imports and runs the command."""
+    from llmtune.commands.check import check
+
+    return check(**options)
 
 
 def evaluate(options: dict[str, Any]) -> None:
@@ -74,12 +81,36 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
         made.set_defaults(run=run)
         return made
 
+    add_check_flags(command(check, "what in the data would spoil a result, before anything is trained"))
     add_evaluate_flags(command(evaluate, "score a model on labelled rows; leaves metrics.json and predictions"))
     add_predict_flags(command(predict, "apply a model to rows without labels; writes a table"))
     add_merge_flags(command(merge, "turn a LoRA run into plain weights"))
     add_report_flags(command(report, "all metrics, with intervals, of predictions made anywhere"))
     add_compare_flags(command(compare, "two models on the same rows: is B better or worse than A, surely?"))
     return parser, dict(commands.choices)
+
+
+def add_check_flags(parser: Parser) -> None:
+    """Flags of `llmtune check`."""
+    parser.add_argument(
+        "files", nargs="*", metavar="FILE", default=[], help="the name tells: train, validation or test"
+    )
+    for split in ("train", "validation", "test"):
+        parser.add_argument(f"--{split}_file", metavar="FILE", help=f"the {split} rows, whatever their file's name")
+    parser.add_argument(
+        "--task", metavar="TASK", help="text-classification, token-classification … (default: by columns)"
+    )
+    for name in ("text", "label", "tokens", "tags", "spans", "source", "target"):
+        parser.add_argument(f"--{name}_column", default=name, metavar="NAME", help=f"(default: {name})")
+    parser.add_argument("--group_columns", nargs="+", default=[], metavar="NAME", help="people or sources, for balance")
+    parser.add_argument("--split_group_column", metavar="NAME", help="an id that must not stand in two splits")
+    parser.add_argument("--time_column", metavar="NAME", help="of a series: validation and test must be after train")
+    parser.add_argument("--model_name_or_path", metavar="MODEL", help="count its tokens (default: count words)")
+    parser.add_argument(
+        "--max_length", type=int, default=256, metavar="N", help="tokens a text is cut at (default: 256)"
+    )
+    parser.add_argument("--show", type=int, default=3, metavar="N", help="rows listed of each finding (default: 3)")
+    parser.add_argument("--strict", action="store_true", help="exit 1 if something would spoil the result")
 
 
 def add_evaluate_flags(parser: Parser) -> None:

@@ -113,6 +113,8 @@ class NearDuplicates:
             words = words_of(text)
             numbers = np.fromiter(map(number, words), np.int32, len(words))
             key = hash(numbers.tobytes())
+            if not words:
+                continue  # rows without text copy nothing
             if first_rows and key in first_rows:
                 equal[row] = first_rows[key]
             elif first.setdefault(key, row) == row:

@@ -126,9 +126,17 @@ def leakage(
     return _judged(copies, shared, early, drop)
 
 
-def find_copies(corpus: Examples, splits: Mapping[str, Examples]) -> dict[str, Copies]:
-    """Of each split, the rows whose text stands in the corpus, as it is or with a word or two changed."""
-    index = NearDuplicates(corpus.texts)
+def find_copies(
+    corpus: Examples, splits: Mapping[str, Examples], index: NearDuplicates | None = None
+) -> dict[str, Copies]:
+    """Of each split, the rows whose text stands in the corpus, as it is or with a word or two changed.
+
+    Args:
+        corpus: what was there before.
+        splits: what should be new.
+        index: of the corpus, where it is made already.
+    """
+    index = index or NearDuplicates(corpus.texts)
     found = {}
     for name, rows in splits.items():
         equal, near = index.find(rows.texts)
@@ -144,13 +152,19 @@ def find_copies(corpus: Examples, splits: Mapping[str, Examples]) -> dict[str, C
 
 def conflicting_labels(rows: Examples) -> list[list[int]]:
     """Groups of rows with equal texts and different labels."""
-    groups: dict[int, list[int]] = {}
-    for row, text in enumerate(rows.texts):
-        groups.setdefault(hash(normalise(text)), []).append(row)
     labels = rows.labels
     if labels is None:
         return []
-    return [group for group in groups.values() if len({labels[row] for row in group}) > 1]
+    return [group for group in equal_texts(rows.texts) if len({labels[row] for row in group}) > 1]
+
+
+def equal_texts(texts: Sequence[Any]) -> list[list[int]]:
+    """Groups of two or more rows whose texts are equal up to case, punctuation and space; empty texts are none."""
+    groups: dict[int, list[int]] = {}
+    empty = hash("")
+    for row, text in enumerate(texts):
+        groups.setdefault(hash(normalise(text)), []).append(row)
+    return [group for key, group in groups.items() if len(group) > 1 and key != empty]
 
 
 def shared_ids(first: Examples, second: Examples) -> dict[str, list[int]]:
@@ -226,7 +240,8 @@ def _copy_faults(copies: Mapping[Pair, Copies], drop: Drop | None) -> list[tuple
 def _id_faults(copies: Mapping[Pair, Copies], shared: Mapping[Pair, Mapping[str, list[int]]]) -> list[tuple[str, str]]:
     return [
         (
-            f"{_of_rows(len(rows), late, copies[late, first].rows)} {_have(rows)} a value of {column!r} that {first} has",
+            f"{_of_rows(len(rows), late, copies[late, first].rows)} {_have(rows)} a value of {column!r} "
+            f"that {first} has",
             f"split by it: --split_group_column {column}",
         )
         for (late, first), found in shared.items()

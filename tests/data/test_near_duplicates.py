@@ -161,7 +161,7 @@ def test_within_a_corpus_the_later_row_is_the_copy():
 def test_an_empty_corpus_and_empty_queries_have_no_copies():
     assert NearDuplicates([]).find(["a text"]) == ({}, [])
     assert NearDuplicates(["a text"]).find([]) == ({}, [])
-    assert NearDuplicates([""]).find(["", "b c d e"]) == ({0: 0}, [])
+    assert NearDuplicates(["", " "]).find(["", "b c d e"]) == ({}, [])  # rows without text copy nothing
 
 
 def test_many_queries_in_chunks_are_the_same(monkeypatch):

@@ -1,0 +1,223 @@
+"""`llmtune check FILES`: what in the rows would spoil a result, before anything is trained. Nothing is written."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from rich.table import Table
+from rich.text import Text
+
+from llmtune.arguments import DataArguments
+from llmtune.data.columns import pick_columns
+from llmtune.data.files import read_rows
+from llmtune.data.rows import Rows
+from llmtune.diagnosis.data_checks import copies, groups, labels, tags, texts
+from llmtune.diagnosis.data_checks.finding import FINE, LOOK, SPOILS, Finding, Split
+from llmtune.errors import InputError
+from llmtune.report.terminal import Terminal, plain_table
+
+# Which columns a task reads; the first task whose columns a file has is taken, unless --task names one.
+TASKS: dict[str, tuple[tuple[str, ...], ...]] = {
+    "token-classification": (("tokens", "tags"), ("text", "spans")),
+    "text-classification": (("text", "label"),),
+    "text-generation": (("source", "target"),),
+    "language-modeling": (("text",),),
+}
+SPLIT_NAMES = {
+    "train": ("train", "training"),
+    "validation": ("validation", "valid", "val", "dev", "development"),
+    "test": ("test", "testing", "eval", "evaluation"),
+}
+STYLES = {SPOILS: "bold red", LOOK: "yellow", FINE: "green"}
+
+
+def check(
+    *,
+    files: Sequence[str] = (),
+    train_file: str | None = None,
+    validation_file: str | None = None,
+    test_file: str | None = None,
+    task: str | None = None,
+    text_column: str = "text",
+    label_column: str = "label",
+    tokens_column: str = "tokens",
+    tags_column: str = "tags",
+    spans_column: str = "spans",
+    source_column: str = "source",
+    target_column: str = "target",
+    group_columns: Sequence[str] = (),
+    split_group_column: str | None = None,
+    time_column: str | None = None,
+    model_name_or_path: str | None = None,
+    max_length: int = 256,
+    show: int = 3,
+    strict: bool = False,
+) -> int:
+    """Prints what was found; 1 where `strict` is asked and something would spoil the result, else 0."""
+    names = {
+        "text": text_column,
+        "label": label_column,
+        "tokens": tokens_column,
+        "tags": tags_column,
+        "spans": spans_column,
+        "source": source_column,
+        "target": target_column,
+    }
+    given = {"train": train_file, "validation": validation_file, "test": test_file}
+    count: Callable[[Sequence[str | list[str]]], np.ndarray] = texts.count_words
+    if model_name_or_path:
+        count = partial(count_tokens, load_tokenizer(model_name_or_path))
+    rows = {split: read_rows(path) for split, path in name_splits(files, given).items()}
+    wanted = {name: names[name] for name in columns_of(task, rows, names)}
+    carried = [*group_columns, *filter(None, [split_group_column, time_column])]
+    splits, missing = read_splits(rows, wanted, carried)
+    findings = [*missing]
+    for column in dict.fromkeys(group_columns):
+        findings += groups.group_balance(splits, column)
+    if split_group_column:
+        findings += groups.ids_on_both_sides(splits, split_group_column)
+    if time_column:
+        findings += groups.times_before(splits, time_column)
+    findings += [*about_rows(splits), *copies.find_repeats(splits)]
+    findings.append(texts.lengths(splits, max_length, count, "tokens" if model_name_or_path else "words"))
+    show_findings(Terminal(), splits, findings, show)
+    return int(strict and any(finding.severity == SPOILS for finding in findings))
+
+
+def about_rows(splits: Sequence[Split]) -> list[Finding]:
+    """What single rows and their labels tell."""
+    findings = [finding for split in splits for finding in texts.missing_texts(split)]
+    if any("label" in split.columns for split in splits):
+        labelled = [split for split in splits if "label" in split.columns]
+        findings += [finding for split in labelled for finding in labels.missing_labels(split)]
+        findings += [*labels.slips(labelled), *labels.unseen(labelled), labels.balance(labelled)]
+        findings += labels.shifts(labelled)
+    for split in splits:
+        findings += [*tags.broken_rows(split), *tags.scheme(split)]
+    findings += tags.types(splits)
+    return findings + texts.odd_characters(splits)
+
+
+def name_splits(files: Sequence[str], given: Mapping[str, str | None]) -> dict[str, str]:
+    """Split → file, train first: as the flags say, else as the file's name does; a file alone is train.
+
+    Raises:
+        InputError: no file, a name that tells no split, or two files for one.
+    """
+    found = {split: path for split, path in given.items() if path}
+    for file in files:
+        words = re.split(r"[^a-z]+", Path(file).name.lower())
+        fitting = [split for split, names in SPLIT_NAMES.items() if set(names) & set(words)]
+        if not fitting and len(files) == 1 and "train" not in found:
+            fitting = ["train"]
+        if len(fitting) != 1:
+            raise InputError(
+                f"{file}: its name does not tell whether it is train, validation or test; say so with --train_file, "
+                "--validation_file or --test_file"
+            )
+        if fitting[0] in found:
+            raise InputError(
+                f"{file}: {found[fitting[0]]} is {fitting[0]} already; say what each is with --train_file, "
+                "--validation_file and --test_file"
+            )
+        found[fitting[0]] = file
+    if not found:
+        raise InputError("no file to check; name one or more, as llmtune check train.csv test.csv")
+    return {split: found[split] for split in SPLIT_NAMES if split in found}
+
+
+def columns_of(task: str | None, rows: Mapping[str, Rows], names: Mapping[str, str]) -> tuple[str, ...]:
+    """The canonical columns that the task reads; where no file has all of them, the task's most usual ones.
+
+    Raises:
+        InputError: no such task.
+    """
+    if task is not None and task not in TASKS:
+        raise InputError(f"--task {task!r} is not one of {', '.join(TASKS)}; leave it out to let the columns tell")
+    choices = [columns for name, of in TASKS.items() if task in (None, name) for columns in of]
+    for columns in choices:
+        if any({names[name] for name in columns} <= set(of.columns) for of in rows.values()):
+            return columns
+    return choices[0] if task else ("text", "label")
+
+
+def read_splits(
+    rows: Mapping[str, Rows], wanted: Mapping[str, str], carried: Sequence[str]
+) -> tuple[list[Split], list[Finding]]:
+    """The columns of each file, and findings on those that only some files have.
+
+    Raises:
+        InputError: no file has the column.
+    """
+    flags = dict.fromkeys(wanted, "") | dict.fromkeys(carried, "carried")
+    columns: dict[str, dict[str, list[object]]] = {split: {} for split in rows}
+    findings = []
+    for name in flags:
+        errors = {}
+        for split, of in rows.items():
+            data = DataArguments(group_columns=[name] if flags[name] else [])
+            try:
+                columns[split] |= pick_columns(of, columns={} if flags[name] else {name: wanted[name]}, data=data)
+            except InputError as error:
+                errors[split] = error
+        if len(errors) == len(rows):
+            raise next(iter(errors.values()))
+        findings += [Finding("columns", SPOILS, str(error)) for error in errors.values()]
+    return [Split(split, of, columns[split]) for split, of in rows.items()], findings
+
+
+def load_tokenizer(name: str):  # type: ignore[no-untyped-def]
+    """The tokenizer of a checkpoint or Hub id."""
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(name)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"--model_name_or_path {name}: no tokenizer could be loaded ({str(error).splitlines()[0]}); give a "
+            "checkpoint folder or a Hub id"
+        ) from error
+
+
+def count_tokens(tokenizer, batch: Sequence[str | list[str]]) -> np.ndarray:  # type: ignore[no-untyped-def]
+    """Tokens of each text, with those that the tokenizer adds."""
+    joined = [text if isinstance(text, str) else " ".join(text) for text in batch]
+    return np.array(
+        [len(ids) for ids in tokenizer(joined, truncation=False, verbose=False)["input_ids"]], dtype=np.int64
+    )
+
+
+def show_findings(terminal: Terminal, splits: Sequence[Split], findings: Sequence[Finding], show: int) -> None:
+    """What was read, then a table of the findings, the worst first."""
+    terminal.block("Data", [])
+    data = plain_table("split", "rows", "file", "columns")
+    for split in splits:
+        data.add_row(split.name, f"{len(split):,}", split.rows.source, ", ".join(split.rows.columns))
+    terminal.table(data)
+    by_severity = {severity: [one for one in findings if one.severity == severity] for severity in STYLES}
+    spoiling, doubtful = len(by_severity[SPOILS]), len(by_severity[LOOK])
+    verdict = (
+        f"{spoiling} of these findings would spoil the result" if spoiling else "Nothing that would spoil the result"
+    )
+    terminal.block("Findings", [])
+    terminal.table(finding_table(by_severity, show))
+    terminal.block(f"{verdict}; {doubtful} to look at", [])
+
+
+def finding_table(by_severity: Mapping[str, Sequence[Finding]], show: int) -> Table:
+    """How bad, and the finding with its first rows and the remedy."""
+    table = plain_table("", "finding")
+    for severity, findings in by_severity.items():
+        for finding in findings:
+            lines = [
+                f"{finding.check}: {finding.sentence}".replace("\n", "\n  "),
+                *(f"  {place}" for place in finding.places[:show]),
+            ]
+            if len(finding.places) > show:
+                lines.append(f"  and {len(finding.places) - show:,} more (--show {len(finding.places)})")
+            if finding.remedy:
+                lines.append(f"→ {finding.remedy}")
+            table.add_row(Text(severity, style=STYLES[severity]), Text("\n".join(lines)))
+    return table

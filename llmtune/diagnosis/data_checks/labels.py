@@ -1,0 +1,158 @@
+"""Classes: balance, missing labels, slips of the pen, classes that train never shows."""
+
+import difflib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from llmtune.data.columns import label_text
+from llmtune.data.rows import shown
+from llmtune.diagnosis.check import ENOUGH
+from llmtune.diagnosis.data_checks.finding import FINE, LOOK, SPOILS, Finding, Split, of_rows, percent, worse_of
+from llmtune.statistics import homogeneity_test
+
+MOST_CLASSES = 10  # named in a line
+RARE = 0.02  # of the rows of a class: what is so rare and spelt alike is a slip
+UNBALANCED = 0.8  # share of one class from which on accuracy says little
+SHIFT, SIGNIFICANT = 0.1, 0.005  # difference of a class's share between splits that matters, and that is no chance
+
+
+@dataclass(frozen=True)
+class Slip:
+    """A label that is probably another."""
+
+    label: str
+    meant: str
+
+
+def labels_of(split: Split) -> list[str | None]:
+    """The label of each row as text, None where it has none."""
+    return [label_text(cell) for cell in split.columns.get("label", [])]
+
+
+def missing_labels(split: Split) -> list[Finding]:
+    """Rows without a label, or with one that is no class."""
+    cells = split.columns.get("label", [])
+    rows = [row for row, label in enumerate(labels_of(split)) if label is None]
+    if not rows:
+        return []
+    places = [f"{split.place(row)}: {shown(cells[row])}" for row in rows]
+    remedy = "write the class, as text or whole number, or delete the rows"
+    return [Finding("labels", SPOILS, f"no class in {of_rows(len(rows), split)}", places, remedy)]
+
+
+def balance(splits: Sequence[Split]) -> Finding:
+    """Rows of each class in each split."""
+    lines, remedies, severity = [], [], FINE
+    for split in splits:
+        counts = Counter(label for label in labels_of(split) if label is not None)
+        named = [f"{label} {n:,} ({percent(n, counts.total())})" for label, n in counts.most_common(MOST_CLASSES)]
+        more = f" and {len(counts) - MOST_CLASSES} classes more" if len(counts) > MOST_CLASSES else ""
+        lines.append(f"{split.name}: {', '.join(named) or 'no labels'}{more}")
+        if len(counts) < 2:
+            severity = SPOILS if split.name == "train" else worse_of(severity, LOOK)
+            lines[-1] += "; one class alone"
+            remedies.append(f"add {split.name} rows of another class, or name another column with --label_column")
+            continue
+        scarce = sorted(label for label, n in counts.items() if n < ENOUGH)
+        if counts.most_common(1)[0][1] > UNBALANCED * counts.total():
+            severity = worse_of(severity, LOOK)
+            remedies.append(
+                "one class is most of the rows: judge by F1 and recall, not accuracy; --class_weights balanced"
+            )
+        if scarce and split.name != "train":
+            severity = worse_of(severity, LOOK)
+            lines[-1] += f"; too few of {_named(scarce)} for an interval"
+            remedies.append(f"add {split.name} rows, {ENOUGH} or more of each class")
+    return Finding("classes", severity, "\n".join(lines), (), "; ".join(dict.fromkeys(remedies)))
+
+
+def slips(splits: Sequence[Split]) -> list[Finding]:
+    """Labels that are probably another, misspelt or in other case."""
+    counts = Counter(label for split in splits for label in labels_of(split) if label is not None)
+    findings = []
+    for slip in find_slips(counts):
+        places = [
+            split.place(row) for split in splits for row, label in enumerate(labels_of(split)) if label == slip.label
+        ]
+        sentence = (
+            f"label {slip.label!r} ({len(places):,} rows) is probably {slip.meant!r} ({counts[slip.meant]:,} rows)"
+        )
+        findings.append(Finding("labels", SPOILS, sentence, places, f"write {slip.meant!r}"))
+    return findings
+
+
+def find_slips(counts: Mapping[str, int]) -> list[Slip]:
+    """Of labels and their rows, those that are the same up to case and space as a more frequent one, or rare and alike.
+
+    >>> find_slips({"spam": 400, "ham": 3000, "spma": 2, "Ham": 9})
+    [Slip(label='Ham', meant='ham'), Slip(label='spma', meant='spam')]
+    """
+    found = []
+    by_rows = sorted(counts, key=lambda label: (-counts[label], label))
+    for place, label in enumerate(by_rows):
+        larger = by_rows[:place]
+        same = [other for other in larger if _folded(other) == _folded(label)]
+        rare = [other for other in larger if counts[label] <= max(1, RARE * counts[other])]
+        folded = {_folded(other): other for other in reversed(rare)}
+        # Numbers and very short names are alike without being slips: 1 and 11, A and B.
+        near = (
+            []
+            if _folded(label).lstrip("-").isdigit() or len(_folded(label)) < 3
+            else difflib.get_close_matches(
+                _folded(label), [name for name in folded if not name.lstrip("-").isdigit()], n=1, cutoff=0.75
+            )
+        )
+        if same or near:
+            found.append(Slip(label, same[0] if same else folded[near[0]]))
+    return found
+
+
+def unseen(splits: Sequence[Split]) -> list[Finding]:
+    """Classes of validation or test that train never shows, and classes of train that they lack."""
+    by_name = {split.name: set(labels_of(split)) - {None} for split in splits if "label" in split.columns}
+    known = by_name.get("train")
+    if known is None:
+        return []
+    slipped = {slip.label for slip in find_slips(Counter(x for s in splits for x in labels_of(s) if x is not None))}
+    findings = []
+    for split in splits:
+        if split.name not in by_name or split.name == "train":
+            continue
+        labels = labels_of(split)
+        for label in sorted(by_name[split.name] - known - slipped, key=str):
+            places = [split.place(row) for row, other in enumerate(labels) if other == label]
+            sentence = f"label {label!r} of {of_rows(len(places), split)} never stands in train"
+            findings.append(Finding("labels", SPOILS, sentence, places, "train on rows of that class too, or mend it"))
+        lacking = sorted(known - by_name[split.name] - slipped, key=str)
+        if lacking:
+            sentence = f"{split.name} has no row of {_named([str(label) for label in lacking])}, which train has"
+            findings.append(Finding("labels", LOOK, sentence, (), f"add rows: {split.name} can't judge these classes"))
+    return findings
+
+
+def shifts(splits: Sequence[Split]) -> list[Finding]:
+    """Classes whose share in validation or test is surely and much another than in train."""
+    counts = {split.name: Counter(x for x in labels_of(split) if x is not None) for split in splits}
+    if not counts.get("train"):
+        return []
+    train = counts.pop("train")
+    findings = []
+    for name, here in counts.items():
+        for label in sorted(train):
+            share, before = here[label] / max(1, here.total()), train[label] / train.total()
+            p = homogeneity_test([here[label], train[label]], [here.total(), train.total()])
+            if abs(share - before) >= SHIFT and p < SIGNIFICANT:
+                sentence = f"{label!r} is {share:.0%} of {name}, {before:.0%} of train".replace("%", " %")
+                remedy = "choose the threshold on rows as they will come; a score holds for its own share of classes"
+                findings.append(Finding("classes", LOOK, sentence, (), remedy))
+    return findings[:MOST_CLASSES]
+
+
+def _folded(label: str) -> str:
+    return " ".join(label.casefold().replace("_", " ").replace("-", " ").split())
+
+
+def _named(labels: Sequence[str]) -> str:
+    more = f" and {len(labels) - 4} classes more" if len(labels) > 4 else ""
+    return ", ".join(repr(label) for label in labels[:4]) + more
