@@ -8,6 +8,7 @@ import time
 import pytest
 
 from llmtune import cli
+from llmtune.commands.check import check
 from llmtune.commands.compare import compare
 from llmtune.commands.evaluate import evaluate
 from llmtune.commands.merge import merge
@@ -25,7 +26,7 @@ def test_help_answers_within_300_ms():
 
     assert min(times) < 0.3  # the least: other programs may hold the cores
     assert done.returncode == 0
-    assert all(name in done.stdout for name in ("evaluate", "predict", "merge", "report", "compare"))
+    assert all(name in done.stdout for name in ("check", "evaluate", "predict", "merge", "report", "compare"))
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["evaluate", "--help"], ["compare", "--help"], ["--version"]])
@@ -55,7 +56,7 @@ def test_a_wrong_input_is_one_message_and_exit_code_2(tmp_path):
     assert done.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("command", [evaluate, predict, merge, report, compare])
+@pytest.mark.parametrize("command", [check, evaluate, predict, merge, report, compare])
 def test_the_flags_are_the_commands_arguments_with_the_same_defaults(command):
     _, parsers = cli.build_parser()
     actions = {a.dest: a for a in parsers[command.__name__]._actions if a.dest != "help"}
