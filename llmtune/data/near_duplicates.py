@@ -27,7 +27,7 @@ MOST_CANDIDATES = 20  # rows of the corpus aligned with one query; reached only 
 PROBES = 33  # of the 2k + 1 pairs: 16 changed words are surely found, more of them nearly always
 POSTINGS = 300  # rows of the corpus looked at for the rarest pairs of a query, however many pairs these are
 MOST_POSTINGS = 3_000  # likewise for the 2k + 1 pairs that must be looked up; reached only by templates
-CHUNK = 2**19  # words of queries looked up at once: memory stays flat
+CHUNK = 2**17  # words of queries looked up at once: memory stays flat
 
 # Scripts written without spaces: each character is a word.
 _UNSPACED = re.compile(r"([\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff])")
@@ -87,6 +87,11 @@ class NearDuplicates:
         words, _ = _rows_of_keys(self._texts.flat[1:].astype(np.uint32), self._texts.row_of_place())
         self._texts_with_word = np.bincount(words, minlength=1)
         self._bits: dict[int, np.ndarray] = {}
+
+    @property
+    def repeats(self) -> dict[int, list[int]]:
+        """First row of the corpus with a text → the later rows with the same one; rows without text are left out."""
+        return self._texts.repeats
 
     def find(self, texts: Iterable[Any]) -> tuple[dict[int, int], list[NearDuplicate]]:
         """Of each text the row of the corpus that it copies.
@@ -181,11 +186,15 @@ class NearDuplicates:
     def _best(self, queries: "_Words", candidates: np.ndarray, *, pairs_of_texts: int) -> list[NearDuplicate]:
         """Of each query, the candidate with the fewest changed words; none where chance could have made it."""
         found: dict[int, tuple[int, int, float, Changes]] = {}
+        last, ours, our_words = -1, list[int](), set[int]()
         for query, original in candidates.tolist():
-            theirs, ours = self._texts[original].tolist(), queries[query].tolist()
+            if query != last:
+                last, ours = query, queries[query].tolist()
+                our_words = set(ours)
+            theirs = self._texts[original].tolist()
             words = max(len(theirs), len(ours))
             nearest = found[query][0] if query in found else most_changed(words) + 1
-            if len(set(theirs) ^ set(ours)) >= 2 * nearest:
+            if len(our_words.symmetric_difference(theirs)) >= 2 * nearest:
                 continue  # a replaced word is two that only one of them has
             changes = changes_between(theirs, ours)
             changed = count_changed(changes)
@@ -280,7 +289,7 @@ class _Words:
         rows: np.ndarray,
         *,
         hashes: Sequence[int] = (),
-        repeats: Mapping[int, Sequence[int]] | None = None,
+        repeats: dict[int, list[int]] | None = None,
         equal: dict[int, int] | None = None,
     ) -> None:
         self.flat, self.rows, self.hashes = flat, rows, hashes

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from llmtune.data.columns import normalise
 from llmtune.data.near_duplicates import NearDuplicate, NearDuplicates
 from llmtune.diagnosis.check import FAIL, FEWEST, NOT_ENOUGH_DATA, PASS, Check, not_applicable, percent
 from llmtune.diagnosis.score_drop import Drop, score_drop
@@ -148,23 +147,6 @@ def find_copies(
             conflicting = sorted(row for row, original in pairs if ours[row] != theirs[original])
             found[name] = Copies(len(rows.texts), equal, near, conflicting, labelled=True)
     return found
-
-
-def conflicting_labels(rows: Examples) -> list[list[int]]:
-    """Groups of rows with equal texts and different labels."""
-    labels = rows.labels
-    if labels is None:
-        return []
-    return [group for group in equal_texts(rows.texts) if len({labels[row] for row in group}) > 1]
-
-
-def equal_texts(texts: Sequence[Any]) -> list[list[int]]:
-    """Groups of two or more rows whose texts are equal up to case, punctuation and space; empty texts are none."""
-    groups: dict[int, list[int]] = {}
-    empty = hash("")
-    for row, text in enumerate(texts):
-        groups.setdefault(hash(normalise(text)), []).append(row)
-    return [group for key, group in groups.items() if len(group) > 1 and key != empty]
 
 
 def shared_ids(first: Examples, second: Examples) -> dict[str, list[int]]:

@@ -158,6 +158,10 @@ def test_within_a_corpus_the_later_row_is_the_copy():
     assert [(one.row, one.original) for one in near] == [(400, 9)]
 
 
+def test_repeats_are_rows_after_the_first_with_its_text():
+    assert NearDuplicates(["a b", "", "A  b!", "c", "a b", ""]).repeats == {0: [2, 4]}
+
+
 def test_an_empty_corpus_and_empty_queries_have_no_copies():
     assert NearDuplicates([]).find(["a text"]) == ({}, [])
     assert NearDuplicates(["a text"]).find([]) == ({}, [])

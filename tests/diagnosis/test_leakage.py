@@ -7,7 +7,7 @@ import pytest
 
 from llmtune.baselines import tfidf_logistic_regression
 from llmtune.data.files import read_rows
-from llmtune.diagnosis.leakage import Examples, conflicting_labels, find_copies, leakage
+from llmtune.diagnosis.leakage import Examples, find_copies, leakage
 from llmtune.diagnosis.score_drop import score_drop
 from llmtune.predictions import make_predictions
 from tests.data.test_near_duplicates import WORDS, changed, make_texts
@@ -170,13 +170,6 @@ def test_no_drop_without_leaked_or_without_clean_rows():
 
     assert score_drop(table, []) is None
     assert score_drop(table, range(30)) is None
-
-
-def test_equal_texts_with_different_labels_are_grouped():
-    rows = Examples(["a b", "A  b!", "c", "a b", "c"], ["x", "y", "x", "x", "x"])
-
-    assert conflicting_labels(rows) == [[0, 1, 3]]
-    assert conflicting_labels(Examples(rows.texts)) == []
 
 
 def test_copies_are_found_without_labels():

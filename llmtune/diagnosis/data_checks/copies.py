@@ -6,7 +6,7 @@ from llmtune.data.near_duplicates import NearDuplicate, NearDuplicates
 from llmtune.data.rows import shown
 from llmtune.diagnosis.data_checks.finding import FINE, LOOK, SPOILS, Finding, Split, of_rows, percent
 from llmtune.diagnosis.data_checks.labels import labels_of
-from llmtune.diagnosis.leakage import Copies, Examples, conflicting_labels, equal_texts, find_copies
+from llmtune.diagnosis.leakage import Copies, Examples, find_copies
 
 CONFLICTING = 0.01  # share of rows whose text has another label elsewhere, from which on it bounds every score
 Findings = list[Finding]
@@ -15,6 +15,7 @@ Findings = list[Finding]
 def find_repeats(splits: Sequence[Split]) -> Findings:
     """Everything about copies, between the splits first; one line says so where there are none."""
     between, within = _Both(), _Both()
+    conflicts: Findings = []
     examples = {split.name: _examples(split) for split in splits}
     for place, first in enumerate(splits):
         index = NearDuplicates(examples[first.name].texts)
@@ -22,12 +23,14 @@ def find_repeats(splits: Sequence[Split]) -> Findings:
         found = find_copies(examples[first.name], {name: examples[name] for name in later}, index)
         for name, copies in found.items():
             _add_between(between, first, later[name], copies)
-        _add_within(within, first, index.find_within())
-    equal, near = between.equal + within.equal, between.near + within.near
+        equal = [[row, *later_rows] for row, later_rows in index.repeats.items()]
+        _add_within(within, first, equal, index.find_within())
+        conflicts += _conflicts(first, examples[first.name].labels, equal)
+    repeated, near = between.equal + within.equal, between.near + within.near
     return [
-        *(equal or [Finding("duplicates", FINE, "no text stands twice")]),
+        *(repeated or [Finding("duplicates", FINE, "no text stands twice")]),
         *(near or [Finding("near duplicates", FINE, "no text is another with a word or two changed")]),
-        *(found for split in splits for found in _conflicts(split, examples[split.name])),
+        *conflicts,
     ]
 
 
@@ -69,8 +72,7 @@ def _add_between(found: _Both, first: Split, split: Split, copies: Copies) -> No
         found.near.append(Finding("near duplicates", severity, sentence, places, remedy))
 
 
-def _add_within(found: _Both, split: Split, near: Sequence[NearDuplicate]) -> None:
-    groups = equal_texts(split.texts)
+def _add_within(found: _Both, split: Split, groups: Sequence[Sequence[int]], near: Sequence[NearDuplicate]) -> None:
     if groups:
         places = [
             f"{split.place(row)} = {first.removeprefix(split.name).strip()}: {_cut(split, row)}"
@@ -88,11 +90,12 @@ def _add_within(found: _Both, split: Split, near: Sequence[NearDuplicate]) -> No
         found.near.append(Finding("near duplicates", FINE, sentence, places, remedy))
 
 
-def _conflicts(split: Split, examples: Examples) -> Findings:
-    groups = conflicting_labels(examples)
+def _conflicts(split: Split, labels: Sequence[str] | None, equal: Sequence[Sequence[int]]) -> Findings:
+    if labels is None:
+        return []
+    groups = [group for group in equal if len({labels[row] for row in group}) > 1]
     if not groups:
         return []
-    labels = examples.labels or ()
     rows = sum(map(len, groups))
     places = [
         " and ".join(f"{split.place(row) if at == 0 else split.rows.place(row)} {labels[row]!r}" for at, row in some)
