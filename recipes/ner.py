@@ -47,7 +47,7 @@ def main() -> None:
     loaded = load_model(model_arguments, task, train_texts=splits.train_texts)
     task = replace(task, max_length=loaded.max_length, left_context_only=loaded.facts["left context only"])
     windows = tokenize_splits(task, splits.splits, loaded.tokenizer)
-    show_data(terminal, splits, windows, task)
+    show_data(terminal, splits, windows, task, targets=options.targets)
     terminal.model(loaded.facts, training.precision, threads)
 
     # Training. Validation picks the checkpoint, scored by whole sentences; the test split stays unread until the end.

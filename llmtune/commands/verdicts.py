@@ -78,7 +78,7 @@ def verdict_of(
             scores,
             demands=read_targets(options.targets),
             baselines={**_kept_baselines(source, table), **baselines},
-            base=None if options.base is None else _test_table(options.base),
+            base=None if options.base is None else _base(options.base, table),
             training=TrainingLog.from_run(settings.get("training", {})),
             examples=examples,
             earlier_leakage=_earlier_leakage(source),
@@ -130,8 +130,11 @@ def _training_rows(table: Predictions, options: VerdictOptions) -> tuple[dict[st
     return examples, simple
 
 
-def _test_table(source: str) -> Predictions:
-    return open_table(find_tables(source, "test")[0], kind=None, labels=None, positive_label=None)
+def _base(source: str, table: Predictions) -> Predictions:
+    """The table of the base; one made elsewhere is read as `table` is."""
+    path = find_tables(source, "test")[0]
+    labels = ",".join(table.label_names) if table.label_names and path.suffix != ".parquet" else None
+    return open_table(path, kind=table.kind, labels=labels, positive_label=table.positive_label)
 
 
 def _validation(source: str, table: Predictions) -> Predictions | None:

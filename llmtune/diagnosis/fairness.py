@@ -20,6 +20,7 @@ from llmtune.diagnosis.check import (
     Check,
     listed,
     not_applicable,
+    percent,
 )
 from llmtune.diagnosis.groups import FOUR_FIFTHS, GroupRates, compare_groups
 from llmtune.diagnosis.rates import KINDS, RowCounts, outcomes
@@ -50,12 +51,7 @@ def fairness(predictions: Predictions, group_columns: Sequence[str] = (), slice_
         "summary": _summary(predictions, compared, chosen),
     }
     worse = [one.sentence() for one in compared if one.worse]
-    worse += [
-        f"{model.rate} is {model.groups[model.extremes[0]].value:.2f} where {model.column} is {model.extremes[0]}, "
-        f"{model.groups[model.extremes[1]].value:.2f} where it is {model.extremes[1]}; the references don't differ so"
-        for model, reference in chosen
-        if _makes_a_difference(model, reference)
-    ]
+    worse += [_favours(model) for model, reference in chosen if _makes_a_difference(model, reference)]
     if worse:
         remedy = "add training rows of the worse group, or check its labels; don't use the model on it before"
         return Check(NAME, FAIL, listed(worse, 3), numbers, remedy)
@@ -110,6 +106,15 @@ def _makes_a_difference(model: GroupRates, reference: GroupRates) -> bool:
     low, high = (reference.groups[name].value for name in (least, most))
     explained = low < high and (low / high < FOUR_FIFTHS or reference.p < SIGNIFICANT)
     return model.adjusted < SIGNIFICANT and model.four_fifths < FOUR_FIFTHS and bool(model.worse) and not explained
+
+
+def _favours(model: GroupRates) -> str:
+    least, most = model.extremes
+    rates = [percent(model.groups[name].value) for name in (least, most)]
+    return (
+        f"{model.rate} is {rates[0]} where {model.column} is {least}, {rates[1]} where it is {most}, though the "
+        "references don't differ so"
+    )
 
 
 def _summary(

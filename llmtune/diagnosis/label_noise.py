@@ -52,7 +52,9 @@ def label_noise(predictions: Predictions) -> Check:
         remedy = (
             f"read the suspect rows first (ids {first}, all in verdict.json): relabel them or trust the scores less"
         )
-        return Check(NAME, FAIL, f"Some labels look wrong: {said}", numbers, remedy)
+        return Check(
+            NAME, FAIL, f"Labels look wrong, or the model is too sure (see calibration): {said}", numbers, remedy
+        )
     return Check(NAME, PASS, f"No sign of wrong labels beyond chance: {said}", numbers)
 
 

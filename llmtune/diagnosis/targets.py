@@ -84,7 +84,9 @@ def targets(
         of_status = [one for one in judged if one.status == status]
         if of_status:
             finding = "; ".join(_sentence(one, predictions) for one in of_status)
-            return Check(NAME, status, finding, numbers, "; ".join(dict.fromkeys(_remedy(one) for one in of_status)))
+            return Check(
+                NAME, status, finding, numbers, "; ".join(dict.fromkeys(_remedy(one, predictions) for one in of_status))
+            )
     return Check(NAME, PASS, "; ".join(_sentence(one, predictions) for one in judged), numbers)
 
 
@@ -169,8 +171,9 @@ def _least_demand(predictions: Predictions, scores: Mapping[str, Score] | None) 
     below = {key: rate for key, rate in tested.items() if rate.surely_below(FLOOR, p=SIGNIFICANT / len(tested))}
     if below:
         (label, metric), rate = min(below.items(), key=lambda item: item[1].value)
-        remedy = "; ".join(dict.fromkeys(remedy_for(metric, label, FLOOR) for label, metric in below))
-        return Check(NAME, FAIL, f"{said_of(metric, label, rate)}: surely less than half", numbers, remedy)
+        more = f"; so are {len(below) - 1} other rates" if len(below) > 1 else ""
+        finding = f"{said_of(metric, label, rate)}: surely less than half{more}"
+        return Check(NAME, FAIL, finding, numbers, remedy_for(metric, label, FLOOR, predictions))
     few = [label for label in seen.labels if seen.support(label) < ENOUGH]
     if few or not seen.labels:
         finding = f"{len(few)} of {len(seen.labels)} classes have fewer than {ENOUGH} examples: nothing is sure of them"
@@ -212,7 +215,7 @@ def _sentence(one: Judged, predictions: Predictions) -> str:
     return f"{said}, {wanted}: {verdict}{between}"
 
 
-def _remedy(one: Judged) -> str:
+def _remedy(one: Judged, predictions: Predictions) -> str:
     if one.status == NOT_ENOUGH_DATA:
         if one.n < ENOUGH:
             return f"label {ENOUGH - one.n} more {one.of} for {one.target.name} at least"
@@ -220,18 +223,22 @@ def _remedy(one: Judged) -> str:
         if more is None or more <= one.n:
             return f"label more test rows until the interval of {one.target.name} leaves {one.target.value:g} out"
         return f"about {more - one.n:,} more rows would decide {one.target.name}, if it stays {one.value:.3f}"
-    return remedy_for(one.target.metric, one.target.label, one.target.value)
+    return remedy_for(one.target.metric, one.target.label, one.target.value, predictions)
 
 
-def remedy_for(metric: str, label: str | None, value: float) -> str:
+def remedy_for(metric: str, label: str | None, value: float, predictions: Predictions) -> str:
     """What raises a metric."""
-    of_label = f" --positive_label {label}" if label is not None else ""
-    if metric == "recall":
+    of_two = predictions.kind == "classification" and len(predictions.label_names) == 2
+    positive = f"--positive_label {label} " if label is not None else ""
+    if metric == "recall" and of_two:
         return (
-            f"--class_weights balanced, or{of_label} --threshold_objective 'recall>={value:g}' at the cost of precision"
+            f"--class_weights balanced, or {positive}--threshold_objective 'recall>={value:g}' at the cost of precision"
         )
-    if metric == "precision":
-        return f"{of_label.strip()} --threshold_objective 'precision>={value:g}' at the cost of recall".strip()
+    if metric == "precision" and of_two:
+        return f"{positive}--threshold_objective 'precision>={value:g}' at the cost of recall"
+    if metric.endswith("recall"):
+        of_label = f", more training examples of {label!r}" if label is not None else ""
+        return f"--class_weights balanced{of_label}, or a larger model"
     return f"more or cleaner training rows, a larger model, or a lower demand on {metric}"
 
 

@@ -11,6 +11,8 @@ from llmtune.errors import InputError
 from llmtune.metrics import MetricHub, available_metrics, compute_metrics, score_predictions
 from llmtune.predictions import make_predictions
 from llmtune.tasks.text_classification import KIND, TextClassification
+from llmtune.tasks.token_classification import KIND as TOKEN_KIND
+from llmtune.tasks.token_classification import TokenClassification
 from llmtune.threshold import read_objective
 
 
@@ -34,3 +36,10 @@ def metrics_of(task: TextClassification, options: TextClassificationArguments) -
     ours = available_metrics(table, metrics=options.metrics)
     hub = compute_metrics(KIND, **names, metrics=options.metrics)
     return hub, {name: metric.higher_is_better for name, metric in ours.items()}
+
+
+def check_tagging_targets(task: TokenClassification, targets: str | None) -> None:
+    """Raises InputError for a target that a tagger of these types can't have."""
+    tags = [[tag] for tag in task.tag_names if not tag.startswith("I-")]
+    table = make_predictions(TOKEN_KIND, {"reference": tags, "prediction": tags})
+    check_names(read_targets(targets), score_predictions(table))

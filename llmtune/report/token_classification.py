@@ -10,13 +10,18 @@ import pyarrow as pa
 from transformers import EvalPrediction
 
 from llmtune.baselines import known_entities
+from llmtune.diagnosis.case import Case, TrainingLog, diagnose
+from llmtune.diagnosis.leakage import Examples
+from llmtune.diagnosis.target_list import read_targets
 from llmtune.inference import predict_rows, tabulate_words
 from llmtune.metrics import Score, compute_metrics, score_predictions
 from llmtune.models.runs import save_weights
 from llmtune.predictions import Predictions
+from llmtune.report.beforehand import check_tagging_targets
 from llmtune.report.entities import compare_entities, show_entities
 from llmtune.report.finishing import training_facts, write_results
 from llmtune.report.terminal import Terminal, plain_table, with_interval
+from llmtune.report.verdict import show_verdict, write_verdict
 from llmtune.tasks.tag_schemes import count_types
 from llmtune.tasks.tagged_words import TaggedSplits
 from llmtune.tasks.token_classification import TokenClassification
@@ -74,9 +79,19 @@ class SentenceScores:
 
 
 def show_data(
-    terminal: Terminal, splits: TaggedSplits, windows: Mapping[str, Windows], task: TokenClassification
+    terminal: Terminal,
+    splits: TaggedSplits,
+    windows: Mapping[str, Windows],
+    task: TokenClassification,
+    *,
+    targets: str | None = None,
 ) -> None:
-    """What was read: rows, words, entities by type; the scheme, the windows, and what no model could find."""
+    """What was read: rows, words, entities by type; the scheme, the windows, and what no model could find.
+
+    Raises:
+        InputError: a target that no model of these types can have; said here, before hours of training.
+    """
+    check_tagging_targets(task, targets)
     lines = []
     for split, said in splits.describe().items():
         entities = ", ".join(f"{kind} {n:,}" for kind, n in sorted(said["entities"].items(), key=lambda item: -item[1]))
@@ -129,7 +144,7 @@ def leave(
         task: as trained.
         tables: by split, as `judge` gave them.
         splits: the rows.
-        arguments: as parsed, for run.json.
+        arguments: as parsed, data first, then the task's: for the verdict and run.json.
         facts: of the stages before, for run.json.
         metrics: more metrics, asked for by --metrics.
 
@@ -177,6 +192,26 @@ def leave(
     terminal.table(type_table(test, scores["test"]))
     show_entities(terminal, comparison)
     terminal.block("Notes", [*notes(task, test, scores["test"], raw), f"the run is in {folder}"])
+    data, options = arguments[0], arguments[1]
+    verdict = diagnose(
+        Case(
+            test,
+            tables["validation"],
+            scores["test"],
+            demands=read_targets(options.targets),
+            baselines={"names known from train": baseline},
+            training=TrainingLog.from_run(trained),
+            examples={
+                split: Examples([" ".join(words) for words in splits.splits[split]["tokens"]])
+                for split in ("train", "validation", "test")
+            },
+            group_columns=data.group_columns,
+            slice_columns=data.slice_columns,
+            seed=seed,
+        )
+    )
+    write_verdict(folder, verdict)
+    show_verdict(terminal, verdict, folder)
     return scores
 
 

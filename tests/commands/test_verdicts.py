@@ -1,0 +1,94 @@
+"""The verdict of tables made anywhere, through the command."""
+
+import json
+import random
+
+import pytest
+
+from llmtune import cli
+from llmtune.errors import InputError
+
+
+@pytest.fixture
+def messages(tmp_path):
+    """Train rows, and a csv of predictions that finds little of the spam, with a group and three rows of train."""
+    draw = random.Random(0)
+    words = {"spam": "win free cash prize claim".split(), "ham": "see you at lunch home".split()}
+
+    def text(label):
+        return " ".join(draw.choices(words[label] + ["the", "now"], k=8))
+
+    train = [(text(label), label) for label in ["ham"] * 300 + ["spam"] * 100]
+    with (tmp_path / "train.csv").open("w") as file:
+        file.writelines(["text,label\n", *(f"{one},{label}\n" for one, label in train)])
+    with (tmp_path / "out.csv").open("w") as file:
+        file.write("reference,prediction,group,text\n")
+        for row in range(400):
+            label = "spam" if row % 4 == 0 else "ham"
+            said = "spam" if label == "spam" and row % 40 == 0 else "ham"
+            file.write(f"{label},{said},{'ab'[row % 8 // 4]},{text(label)} {row}\n")
+    return tmp_path
+
+
+def report(folder, *flags):
+    cli.run(["report", str(folder / "out.csv"), "--kind", "classification", "--output_dir", str(folder / "r"), *flags])
+    content = json.loads((folder / "r" / "verdict.json").read_text())
+    return content["verdict"], {check["check"]: check for check in content["checks"]}
+
+
+def test_a_foreign_table_gets_the_checks_that_it_allows(messages, capsys):
+    verdict, checks = report(messages)
+
+    assert verdict == "not_ready"
+    assert checks["accuracy_paradox"]["status"] == "fail"
+    assert checks["leakage"] == {
+        "check": "leakage",
+        "status": "not_applicable",
+        "finding": "the rows of train are not here: --train_file names them",
+        "numbers": {},
+        "remedy": "",
+    }
+    assert "Not ready: It finds only 10 % of 'spam' (10 of 100)" in " ".join(capsys.readouterr().out.split())
+
+
+def test_train_file_gives_leakage_and_baselines_and_columns_give_fairness(messages):
+    flags = ["--train_file", str(messages / "train.csv"), "--group_columns", "group", "--targets", "recall[spam]>=0.8"]
+
+    _, checks = report(messages, *flags)
+
+    assert checks["leakage"]["status"] != "not_applicable"
+    assert checks["baseline"]["status"] == "fail"
+    assert set(checks["baseline"]["numbers"]) == {"majority", "TF-IDF + logistic regression"}
+    assert checks["fairness"]["numbers"]["summary"]["group"]
+    assert checks["targets"]["numbers"]["targets"][0]["target"] == "recall[spam]>=0.8"
+
+
+def test_an_earlier_table_is_the_base(messages):
+    right = (messages / "out.csv").read_text().replace("spam,ham,", "spam,spam,")
+    (messages / "before.csv").write_text(right)
+
+    _, checks = report(messages, "--base", str(messages / "before.csv"))
+
+    assert checks["worse_than_base"]["status"] == "fail"
+    assert checks["worse_than_base"]["finding"] == "It became surely worse: f1 0.182, before 1.000"
+
+
+REFUSED = [
+    (["--targets", "recall[spma]>=1"], r"there is no 'recall\[spma\]' here"),
+    (["--group_columns", "race"], "'race': the predictions have the columns"),
+    (
+        ["--train_file", "TRAIN", "--text_column", "body"],
+        "no column 'body'; found text, label; name it by --text_column",
+    ),
+    (["--train_file", "TRAIN", "--label_column", "kind"], "no column 'kind'; found text, label; name the class by"),
+    (["--train_file", "HAM"], "no row of class 'spam' in column 'label'; it has ham"),
+]
+
+
+@pytest.mark.parametrize(("flags", "message"), REFUSED)
+def test_what_does_not_fit_is_named(flags, message, messages):
+    (messages / "ham.csv").write_text("text,label\nsee you,ham\n")
+    paths = {"TRAIN": str(messages / "train.csv"), "HAM": str(messages / "ham.csv")}
+
+    with pytest.raises(InputError, match=message):
+        report(messages, *(paths.get(flag, flag) for flag in flags))
