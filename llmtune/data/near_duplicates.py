@@ -23,7 +23,7 @@ from llmtune.data.columns import normalise
 
 MOST_WORD_BITS = 10  # a word that train has once is not more surprising than one in a thousand
 SEEN_OFTEN = 10  # weight of the word's own frequency: a phrase in more rows than this is on its way to boilerplate
-MOST_CANDIDATES = 20  # rows of the corpus aligned with one query; reached only by templates
+MOST_CANDIDATES = 10  # rows of the corpus aligned with one query; reached only by templates
 PROBES = 33  # of the 2k + 1 pairs: 16 changed words are surely found, more of them nearly always
 POSTINGS = 300  # rows of the corpus looked at for the rarest pairs of a query, however many pairs these are
 MOST_POSTINGS = 3_000  # likewise for the 2k + 1 pairs that must be looked up; reached only by templates
@@ -82,8 +82,8 @@ class NearDuplicates:
         self._n = len(self._texts)
         pairs, rows = _rows_of_keys(self._texts.pairs(), self._texts.row_of_place())
         self._rows = rows
-        self._pairs, starts = np.unique(pairs, return_index=True)
-        self._starts = np.append(starts, len(pairs))
+        first = np.flatnonzero(np.diff(pairs, prepend=pairs[:1] + 1))  # they are sorted; np.unique would sort again
+        self._pairs, self._starts = pairs[first], np.append(first, len(pairs))
         words, _ = _rows_of_keys(self._texts.flat[1:].astype(np.uint32), self._texts.row_of_place())
         self._texts_with_word = np.bincount(words, minlength=1)
         self._bits: dict[int, np.ndarray] = {}
