@@ -50,6 +50,10 @@ class DataArguments:
         default=None,
         metadata={"help": "rows that share this column's value (author, thread) stay on one side of a split"},
     )
+    fold: str | None = field(
+        default=None,
+        metadata={"help": "i/K: test is the i-th of K parts of train; llmtune report RUN1 … RUNK merges the K runs"},
+    )
     group_columns: list[str] = field(
         default_factory=list, metadata={"help": "carried into the predictions, for fairness"}
     )

@@ -85,5 +85,17 @@ def hold_out(
     return {part: sorted(found) for part, found in rows.items()}
 
 
+def make_folds(
+    groups: Sequence[Sequence[int]], labels: Sequence[str], texts: Sequence[str], *, count: int
+) -> list[list[int]]:
+    """Row numbers, ascending, of each of `count` folds: every row is in one, equal shares of each class in all.
+
+    They hang on the texts alone, not on a seed: the folds of runs with several seeds are the same.
+    """
+    names = [f"fold {number}" for number in range(1, count)]
+    parts = hold_out(groups, labels, texts, fractions=dict.fromkeys(names, 1 / count), seed=0)
+    return [*(parts[name] for name in names), parts[TRAIN]]
+
+
 def _draw(text: str, seed: int) -> bytes:
     return hashlib.blake2b(f"{seed}\0{text}".encode("utf-8", "surrogatepass"), digest_size=16).digest()

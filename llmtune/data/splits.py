@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ import pyarrow as pa
 from llmtune.arguments import DataArguments
 from llmtune.data.columns import check_cells, check_labels, find_label_names, normalise, pick_columns
 from llmtune.data.files import read_rows
-from llmtune.data.holdout import TRAIN, find_groups, hold_out
+from llmtune.data.holdout import TRAIN, find_groups, hold_out, make_folds
 from llmtune.data.named_sets import open_named_set
 from llmtune.data.rows import Rows, to_arrow
 from llmtune.errors import InputError
@@ -183,6 +184,8 @@ def load_splits(
         label_names = find_label_names(parts[TRAIN].rows, parts[TRAIN].cells[label_column], user_name)
         for part in parts.values():
             check_labels(part.rows, part.cells[label_column], label_names, label_column=user_name)
+    if data.fold is not None:
+        parts.update(_take_fold(reader, parts, data.fold))
     missing = [split for split in SPLITS if split not in parts]
     if missing:
         parts.update(_hold_out(reader, parts[TRAIN], missing, seed=seed, unlabelled=unlabelled))
@@ -255,10 +258,8 @@ def _hold_out(
                 f"--{split}_fraction {fraction}: {' and '.join(missing)} come out of train, so the fractions must be "
                 f"above 0 and together below 1; change it or give --{split}_file"
             )
-    texts = reader.keys(train)
     by = data.split_group_column
-    groups = find_groups([texts, train.cells[by]] if by else [texts])
-    labels = train.cells[reader.label_column] if reader.label_column else [""] * len(train)
+    groups, labels, texts = _grouped(reader, train)
     rows = hold_out(groups, labels, texts, fractions=fractions, seed=seed)
     empty = [split for split, numbers in rows.items() if not numbers]
     if empty:
@@ -276,6 +277,32 @@ def _hold_out(
         why = ", for its labels are not public" if split in unlabelled else ""
         made[split] = f"held out of train ({fractions[split]:.1%}, {stratified}{kept}, seed {seed}){why}"
     return {split: train.take(numbers, made[split]) for split, numbers in rows.items()}
+
+
+def _grouped(reader: _Reader, train: _Part) -> tuple[list[list[int]], list[str], list[str]]:
+    """Rows that belong together, and of each row its class and its text."""
+    texts = reader.keys(train)
+    by = reader.data.split_group_column
+    groups = find_groups([texts, train.cells[by]] if by else [texts])
+    return groups, train.cells[reader.label_column] if reader.label_column else [""] * len(train), texts
+
+
+def _take_fold(reader: _Reader, parts: Mapping[str, _Part], fold: str) -> dict[str, _Part]:
+    """Test is the fold, train the others."""
+    match = re.fullmatch(r"(\d+)/(\d+)", fold)
+    if not match or not 1 <= int(match[1]) <= int(match[2]) or int(match[2]) < 2:
+        raise InputError(f"--fold {fold}: expected i/K with 1 <= i <= K and K 2 or more, such as 1/5")
+    if "test" in parts:
+        raise InputError(f"--fold {fold} takes the test rows out of train, but a test split is given; leave one out")
+    train = parts[TRAIN]
+    folds = make_folds(*_grouped(reader, train), count=int(match[2]))
+    if not all(folds):
+        raise InputError(f"--fold {fold}: {len(train):,} rows are too few for {match[2]} folds; take fewer")
+    test = folds[int(match[1]) - 1]
+    inside = set(test)
+    rest = [number for number in range(len(train)) if number not in inside]
+    made = f"fold {fold} of train (equal texts kept together, the same for every seed)"
+    return {TRAIN: train.take(rest, f"train without fold {fold}"), "test": train.take(test, made)}
 
 
 def _limited(part: _Part, split: str, data: DataArguments) -> _Part:
