@@ -40,9 +40,9 @@ def read_sentences(source: str, lines: Sequence[str]) -> Rows:
             inside = False
             continue
         if len(fields) != width:
-            columns = "column" if len(fields) == 1 else "columns"
+            noun = "column" if len(fields) == 1 else "columns"
             remedy = "mend the line; a sentence ends with a blank line"
-            problems.add(number, f"line {number}", f"{len(fields)} {columns}, expected {width}", remedy=remedy)
+            problems.add(number, f"line {number}", f"{len(fields)} {noun}, expected {width}", remedy=remedy)
             continue
         if not inside:
             sentences.append([])
