@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from llmtune.commands.runs import report_runs
 from llmtune.commands.scores import notes_of, score_table
 from llmtune.commands.tables import find_tables, open_table, run_settings
 from llmtune.commands.verdicts import VerdictOptions, verdict_of
@@ -28,12 +29,24 @@ def report(
     seed: int | None = None,
     **asked: Any,
 ) -> None:
-    """Prints the scores of each table, and the verdict of each but validation.
+    """Prints the scores of each table, and the verdict of each but validation; several runs are put together.
 
     metrics.json and verdict.json go to `output_dir`, or into a source that is a run folder. `asked` is what
     `VerdictOptions` holds.
     """
     options = VerdictOptions(**asked)
+    if len(sources) > 1 and all(Path(source).is_dir() for source in sources):
+        if output_dir is not None and _is_run(Path(output_dir)):
+            raise InputError(f"--output_dir {output_dir}: is a run with results of its own; name another folder")
+        report_runs(
+            sources,
+            options,
+            positive_label=positive_label,
+            output_dir=output_dir,
+            metrics=metrics,
+            seed=42 if seed is None else seed,
+        )
+        return
     tables = [
         (source, path, open_table(path, kind=kind, labels=labels, positive_label=positive_label))
         for source in sources

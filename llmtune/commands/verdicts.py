@@ -77,11 +77,11 @@ def verdict_of(
             _validation(source, table),
             scores,
             demands=read_targets(options.targets),
-            baselines={**_kept_baselines(source, table), **baselines},
+            baselines={**kept_baselines(source, table), **baselines},
             base=None if options.base is None else _base(options.base, table),
             training=TrainingLog.from_run(settings.get("training", {})),
             examples=examples,
-            earlier_leakage=_earlier_leakage(source),
+            earlier_leakage=earlier_leakage(source),
             truncated={split: n for split, n in settings.get("truncated", {}).items() if isinstance(n, int)},
             group_columns=options.group_columns,
             slice_columns=options.slice_columns,
@@ -144,14 +144,14 @@ def _validation(source: str, table: Predictions) -> Predictions | None:
     return open_table(path, kind=None, labels=None, positive_label=table.positive_label)
 
 
-def _kept_baselines(source: str, table: Predictions) -> dict[str, Predictions]:
+def kept_baselines(source: str, table: Predictions) -> dict[str, Predictions]:
     """What a run's folder keeps to be compared with, on the same split."""
     paths = sorted((Path(source) / "predictions" / "baselines").glob("*.parquet"))
     found = {path.stem: open_table(path, kind=None, labels=None, positive_label=table.positive_label) for path in paths}
     return {name: of for name, of in found.items() if of.split == table.split}
 
 
-def _earlier_leakage(source: str) -> Check | None:
+def earlier_leakage(source: str) -> Check | None:
     """What a run found of its own rows, which may be gone by now."""
     path = Path(source) / "verdict.json"
     if not path.exists():

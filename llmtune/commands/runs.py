@@ -1,0 +1,70 @@
+"""`llmtune report RUN RUN …`: folds and seeds as one result, with one verdict over all rows."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from llmtune.commands.scores import notes_of, score_table
+from llmtune.commands.tables import find_tables, open_table, run_settings
+from llmtune.commands.verdicts import VerdictOptions, earlier_leakage, kept_baselines
+from llmtune.diagnosis.case import Case, diagnose
+from llmtune.diagnosis.check import FAIL
+from llmtune.diagnosis.target_list import read_targets
+from llmtune.errors import InputError
+from llmtune.report.merging import Tested, merge, run_table
+from llmtune.report.run_folder import write_metrics
+from llmtune.report.tables import show_scores
+from llmtune.report.terminal import Terminal
+from llmtune.report.verdict import show_verdict, write_verdict
+
+
+def report_runs(
+    sources: Sequence[str],
+    options: VerdictOptions,
+    *,
+    positive_label: str | None,
+    output_dir: str | None,
+    metrics: Sequence[str],
+    seed: int,
+) -> None:
+    """A row for each run, mean and spread; scores and verdict of all rows together, written to `output_dir` alone.
+
+    Raises:
+        InputError: a run is named twice, or the runs can't be put together.
+    """
+    if options.train_file is not None or options.base is not None:
+        raise InputError("--train_file and --base are of one run, and these are several; report it alone")
+    if len({Path(source).resolve() for source in sources}) < len(sources):
+        raise InputError("a run is named twice; name each once")
+    runs = []
+    for source in sources:
+        table = open_table(find_tables(source, "test")[0], kind=None, labels=None, positive_label=positive_label)
+        fold = run_settings(source).get("arguments", {}).get("data", {}).get("fold")
+        of_run = score_table(table, metrics=metrics, seed=seed)
+        runs.append(Tested(source, fold, table, of_run, kept_baselines(source, table)))
+    table, baselines, lines = merge(runs)
+    scores = score_table(table, metrics=metrics, seed=seed)
+    options = options.with_run(run_settings(sources[0]).get("arguments", {}))
+    terminal = Terminal()
+    terminal.block(f"{len(runs)} runs", lines)
+    terminal.table(run_table(runs))
+    show_scores(terminal, table, scores, notes=notes_of(scores))
+    leaks = [check for check in map(earlier_leakage, sources) if check is not None]
+    verdict = diagnose(
+        Case(
+            table,
+            scores=scores,
+            demands=read_targets(options.targets),
+            baselines=baselines,
+            earlier_leakage=next((check for check in leaks if check.status == FAIL), leaks[0] if leaks else None),
+            group_columns=options.group_columns,
+            slice_columns=options.slice_columns,
+            seed=seed,
+        )
+    )
+    show_verdict(terminal, verdict)
+    if output_dir is not None:
+        folder = Path(output_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_metrics(folder, {table.split: scores})
+        write_verdict(folder, verdict)
+        terminal.block(f"written to {folder / 'metrics.json'} and {folder / 'verdict.json'}", [])

@@ -1,0 +1,89 @@
+"""Folds and seeds as one result."""
+
+import json
+
+import numpy as np
+import pytest
+
+from llmtune import cli
+from llmtune.errors import InputError
+from llmtune.predictions import make_predictions, write_predictions
+
+
+def make_run(folder, accuracy, *, fold=None, rows=60, seed=0, names=("ham", "spam"), baseline=None):
+    """A run's test table; the rows follow from the fold, the answers from the seed."""
+    reference = np.random.default_rng(int(fold[0]) if fold else 99).integers(0, 2, rows)
+    right = np.random.default_rng(seed).permutation(rows) < round(accuracy * rows)
+
+    def table(right):
+        said = np.where(right, reference, 1 - reference)
+        columns = {"reference": [names[i] for i in reference], "prediction": [names[i] for i in said]}
+        return make_predictions("classification", columns, label_names=names)
+
+    write_predictions(table(right), folder / "predictions" / "test.parquet")
+    if baseline is not None:
+        poor = np.random.default_rng(5).permutation(rows) < round(baseline * rows)
+        write_predictions(table(poor), folder / "predictions" / "baselines" / "tfidf.parquet")
+    (folder / "run.json").write_text(json.dumps({"arguments": {"data": {"fold": fold}, "task": {}}}))
+    return str(folder)
+
+
+def test_folds_are_one_table_with_mean_and_spread(tmp_path, capsys):
+    runs = [
+        make_run(tmp_path / f"r{i}", accuracy, fold=f"{i}/3", seed=i, baseline=0.6)
+        for i, accuracy in ((1, 0.9), (2, 0.8), (3, 1.0))
+    ]
+
+    cli.run(["report", *runs, "--output_dir", str(tmp_path / "all")])
+
+    printed = capsys.readouterr().out
+    assert "one table of 3 folds, 180 rows, each tested once" in printed
+    mean = next(line for line in printed.splitlines() if line.startswith("mean"))
+    deviation = next(line for line in printed.splitlines() if line.startswith("deviation"))
+    assert mean.split()[1] == "0.900"
+    assert deviation.split()[1] == "0.100"
+    scores = json.loads((tmp_path / "all" / "metrics.json").read_text())
+    assert scores["test"]["accuracy"]["value"] == pytest.approx(0.9)
+    assert scores["test"]["accuracy"]["n"] == 180
+    verdict = json.loads((tmp_path / "all" / "verdict.json").read_text())
+    checks = {check["check"]: check for check in verdict["checks"]}
+    assert verdict["verdict"] == "ready"
+    assert checks["baseline"]["status"] == "pass"
+    assert not (tmp_path / "r1" / "metrics.json").exists()
+
+
+def test_seeds_of_one_test_split_are_no_new_rows(tmp_path, capsys):
+    runs = [make_run(tmp_path / f"s{i}", accuracy, seed=i) for i, accuracy in ((1, 0.7), (2, 0.95), (3, 0.8))]
+
+    cli.run(["report", *runs, "--output_dir", str(tmp_path / "all")])
+
+    assert "3 runs tested the same rows" in capsys.readouterr().out
+    scores = json.loads((tmp_path / "all" / "metrics.json").read_text())
+    assert scores["test"]["accuracy"]["n"] == 60
+    assert scores["test"]["accuracy"]["value"] == pytest.approx(0.8)
+
+
+def test_a_missing_fold_is_said(tmp_path, capsys):
+    cli.run(["report", make_run(tmp_path / "a", 0.9, fold="1/3"), make_run(tmp_path / "b", 0.9, fold="2/3")])
+
+    assert "only 2 of 3 folds are here" in capsys.readouterr().out
+
+
+def test_runs_that_do_not_fit_are_refused(tmp_path):
+    one = make_run(tmp_path / "one", 0.9, fold="1/3")
+    pairs = [
+        (make_run(tmp_path / "alone", 0.9), [], "tested fold 1/3, .*alone a test split of its own"),
+        (make_run(tmp_path / "five", 0.9, fold="2/5"), [], "give runs of the same K folds"),
+        (make_run(tmp_path / "labels", 0.9, fold="2/3", names=("a", "b")), [], "other kinds or labels"),
+        (make_run(tmp_path / "rows", 0.9, fold="1/3", rows=50), [], "tested different rows of fold 1/3"),
+        (one, [], "a run is named twice"),
+        (
+            make_run(tmp_path / "two", 0.9, fold="2/3"),
+            ["--train_file", "t.csv"],
+            "are of one run, and these are several",
+        ),
+    ]
+
+    for other, flags, message in pairs:
+        with pytest.raises(InputError, match=message):
+            cli.run(["report", one, other, *flags])
