@@ -47,8 +47,9 @@ def accuracy_paradox(predictions: Predictions) -> Check:
     if missed:
         worst = min(missed, key=lambda label: seen.recall[label].rate.value)
         rate = seen.recall[worst].rate
+        found = f"only {percent(rate.value)}" if rate.hits else "none"
         finding = (
-            f"It finds only {percent(rate.value)} of {worst!r} ({rate.hits} of {rate.n}), though "
+            f"It finds {found} of {worst!r} ({rate.hits} of {rate.n}), though "
             f"{percent(seen.accuracy.value)} of all answers are right; naming nothing but the most frequent class "
             f"makes {percent(seen.majority)} right"
         )

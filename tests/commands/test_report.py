@@ -180,7 +180,7 @@ def test_the_metrics_of_another_run_are_not_replaced(tmp_path):
         (
             "reference,prediction\n",
             ["--kind", "classification"],
-            "t.csv: the table has no rows; give one with predictions",
+            "t.csv: the table has no rows",
         ),
         ("reference\nham\n", ["--kind", "classification"], "no column 'prediction'"),
         (
@@ -201,7 +201,7 @@ def test_the_metrics_of_another_run_are_not_replaced(tmp_path):
         (
             'reference,prediction,probabilities\nham,ham,"[0.9"\n',
             ["--kind", "classification"],
-            "t.csv: not readable as predictions: ",
+            "t.csv row 0: probabilities '[0.9' is not a list of numbers",
         ),
         (
             "reference,prediction\nham,ham\n",

@@ -13,7 +13,7 @@ from llmtune.errors import InputError
 def messages(tmp_path):
     """Train rows, and a csv of predictions that finds little of the spam, with a group and three rows of train."""
     draw = random.Random(0)
-    words = {"spam": "win free cash prize claim".split(), "ham": "see you at lunch home".split()}
+    words = {"spam": ["win", "free", "cash", "prize", "claim"], "ham": ["see", "you", "at", "lunch", "home"]}
 
     def text(label):
         return " ".join(draw.choices(words[label] + ["the", "now"], k=8))

@@ -44,6 +44,14 @@ def test_98_percent_accuracy_with_12_percent_recall_is_not_ready():
     )
 
 
+def test_a_constant_model_is_not_ready():
+    verdict = diagnose(Case(binary(hits=0, missed=60, alarms=0, rest=940)))
+
+    assert verdict.sentence.startswith(
+        "Not ready: It finds none of 'spam' (0 of 60), though 94 % of all answers are right"
+    )
+
+
 @pytest.mark.parametrize("targets", [None, "recall[spam]>=0.8", "accuracy>=0.85"])
 def test_ten_messages_are_not_enough_data(targets):
     table = binary(hits=1, missed=1, alarms=0, rest=8)
