@@ -334,21 +334,21 @@ def main() -> None:
     print(f"clean: {len(alarms)} of {options.cases} called not ready ({len(alarms) / options.cases:.2%})")
     for check, times in Counter(check for found in alarms for check in found).most_common():
         print(f"  {check}: {times}")
-    drawn, found = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
+    drawn, named = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
     names = list(FAULTS)
     for i in range(options.cases):
         # Half of the faulty tables are strong; each check has its turn.
         strength = ("strong", "moderate", "strong", "weak")[i // len(names) % 4]
         key = (names[i % len(names)], strength)
         drawn[key] += 1
-        found[key] += is_found(seed + i, *key)
+        named[key] += is_found(seed + i, *key)
     for strength in STRENGTHS:
         of = sum(n for (_, s), n in drawn.items() if s == strength)
-        hits = sum(n for (_, s), n in found.items() if s == strength)
+        hits = sum(n for (_, s), n in named.items() if s == strength)
         print(f"{strength} faults: {hits} of {of} found ({hits / max(1, of):.2%})")
         for name in names:
-            if found[name, strength] < drawn[name, strength]:
-                print(f"  {name}: {found[name, strength]} of {drawn[name, strength]}")
+            if named[name, strength] < drawn[name, strength]:
+                print(f"  {name}: {named[name, strength]} of {drawn[name, strength]}")
     print(f"{time.perf_counter() - start:.0f} s")
 
 

@@ -12,6 +12,7 @@ from llmtune.data import Splits
 from llmtune.diagnosis.case import Case, TrainingLog, diagnose
 from llmtune.diagnosis.leakage import Examples
 from llmtune.diagnosis.target_list import read_targets
+from llmtune.diagnosis.verdict import Verdict
 from llmtune.inference import predict_rows, tabulate
 from llmtune.metrics import Score, score_predictions
 from llmtune.models.runs import save_weights
@@ -108,15 +109,37 @@ def leave(
             },
         },
     )
+    log = TrainingLog.from_run(trained)
+    verdict = diagnose_run(tables, splits, scores["test"], baselines, log, arguments=arguments, facts=facts, seed=seed)
+    write_verdict(folder, verdict)
+    terminal = Terminal()
+    terminal.training(trained)
+    terminal.test(test, scores["test"], beside, _notes(choice, scores["test"], folder))
+    show_verdict(terminal, verdict, folder)
+    return scores
+
+
+def diagnose_run(
+    tables: Mapping[str, Predictions],
+    splits: Splits,
+    scores: Mapping[str, Score],
+    baselines: Mapping[str, Predictions],
+    log: TrainingLog,
+    *,
+    arguments: Sequence[Any],
+    facts: Mapping[str, Any],
+    seed: int,
+) -> Verdict:
+    """All checks of a run on its test split; the arguments are those of `leave`, `scores` are of the test split."""
     data, options = arguments[0], arguments[1]
-    verdict = diagnose(
+    return diagnose(
         Case(
-            test,
+            tables["test"],
             tables["validation"],
-            scores["test"],
+            scores,
             demands=read_targets(options.targets),
             baselines=baselines,
-            training=TrainingLog.from_run(trained),
+            training=log,
             examples=examples_of(splits, data.split_group_column),
             truncated=facts["truncated"],
             group_columns=data.group_columns,
@@ -125,12 +148,6 @@ def leave(
             seed=seed,
         )
     )
-    write_verdict(folder, verdict)
-    terminal = Terminal()
-    terminal.training(trained)
-    terminal.test(test, scores["test"], beside, _notes(choice, scores["test"], folder))
-    show_verdict(terminal, verdict, folder)
-    return scores
 
 
 def examples_of(splits: Splits, group: str | None) -> dict[str, Examples]:

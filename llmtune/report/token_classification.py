@@ -13,6 +13,7 @@ from llmtune.baselines import known_entities
 from llmtune.diagnosis.case import Case, TrainingLog, diagnose
 from llmtune.diagnosis.leakage import Examples
 from llmtune.diagnosis.target_list import read_targets
+from llmtune.diagnosis.verdict import Verdict
 from llmtune.inference import predict_rows, tabulate_words
 from llmtune.metrics import Score, compute_metrics, score_predictions
 from llmtune.models.runs import save_weights
@@ -192,27 +193,41 @@ def leave(
     terminal.table(type_table(test, scores["test"]))
     show_entities(terminal, comparison)
     terminal.block("Notes", [*notes(task, test, scores["test"], raw), f"the run is in {folder}"])
+    log = TrainingLog.from_run(trained)
+    beside_it = {"names known from train": baseline}
+    verdict = diagnose_run(tables, splits, scores["test"], beside_it, log, arguments=arguments, seed=seed)
+    write_verdict(folder, verdict)
+    show_verdict(terminal, verdict, folder)
+    return scores
+
+
+def diagnose_run(
+    tables: Mapping[str, Predictions],
+    splits: TaggedSplits,
+    scores: Mapping[str, Score],
+    baselines: Mapping[str, Predictions],
+    log: TrainingLog,
+    *,
+    arguments: Sequence[Any],
+    seed: int,
+) -> Verdict:
+    """All checks of a run on its test split; the arguments are those of `leave`, `scores` are of the test split."""
     data, options = arguments[0], arguments[1]
-    verdict = diagnose(
+    sentences = {split: splits.splits[split]["tokens"] for split in ("train", "validation", "test")}
+    return diagnose(
         Case(
-            test,
+            tables["test"],
             tables["validation"],
-            scores["test"],
+            scores,
             demands=read_targets(options.targets),
-            baselines={"names known from train": baseline},
-            training=TrainingLog.from_run(trained),
-            examples={
-                split: Examples([" ".join(words) for words in splits.splits[split]["tokens"]])
-                for split in ("train", "validation", "test")
-            },
+            baselines=baselines,
+            training=log,
+            examples={split: Examples([" ".join(words) for words in rows]) for split, rows in sentences.items()},
             group_columns=data.group_columns,
             slice_columns=data.slice_columns,
             seed=seed,
         )
     )
-    write_verdict(folder, verdict)
-    show_verdict(terminal, verdict, folder)
-    return scores
 
 
 def raw_table(predictions: Predictions) -> Predictions:
