@@ -28,7 +28,13 @@ Draw = np.random.Generator
 
 
 def classes(
-    draw: Draw, n: int, shares: Sequence[float], skill: np.ndarray | float, *, cold: float = 1.0, flips: float = 0.0
+    draw: Draw,
+    n: int,
+    shares: Sequence[float] | np.ndarray,
+    skill: np.ndarray | float,
+    *,
+    cold: float = 1.0,
+    flips: float = 0.0,
 ) -> Predictions:
     """A calibrated model: logits are normal about `skill` for the true class, probabilities its exact posterior.
 
