@@ -70,7 +70,7 @@ def test_an_earlier_table_is_the_base(messages):
     _, checks = report(messages, "--base", str(messages / "before.csv"))
 
     assert checks["worse_than_base"]["status"] == "fail"
-    assert checks["worse_than_base"]["finding"] == "It became surely worse: f1 0.182, before 1.000"
+    assert checks["worse_than_base"]["finding"] == "It became surely worse: f1_macro 0.526, before 1.000"
 
 
 REFUSED = [

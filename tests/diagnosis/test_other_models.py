@@ -39,6 +39,17 @@ def test_a_model_that_beats_the_simple_one_is_told_from_one_that_loses(names):
     assert "can't tell it from a far simpler model" in tied.finding
 
 
+def test_always_naming_the_positive_label_beats_nothing():
+    honest = model(0.6)
+    always = make_predictions(
+        "classification",
+        {"reference": honest.column("reference"), "prediction": ["spam"] * len(honest)},
+        label_names=honest.label_names,
+    )
+
+    assert baseline(always, {"TF-IDF": honest}).status == FAIL
+
+
 def test_the_worst_of_several_decides():
     check = baseline(model(0.8, seed=1), {"majority": model(0.5, seed=2), "TF-IDF": model(0.95, seed=3)})
 
