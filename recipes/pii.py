@@ -4,13 +4,14 @@
     accelerate launch recipes/pii.py --model_name_or_path google-bert/bert-base-cased --train_file messages.jsonl
     accelerate launch recipes/pii.py --config recipes/configs/pii/llama-3.2-1b-lora.yaml
 
-The first line trains the embedded demo. Data: one text a row, columns text and spans, a list of {start, end, label} in
-characters; words with tags are read with --input_format tokens. Judged by recall of each type, and the checkpoint is
-picked by entity F2, in which recall counts twice: a missed card number costs more than a false alarm.
+The first line trains the embedded demo. Data: a text a row, columns text and spans, a list of {start, end, label} in
+characters (or words with tags: --input_format tokens). Judged by recall of each type; the checkpoint is picked by entity
+F2, in which recall counts twice: a missed card number costs more than a false alarm.
 """
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from transformers import set_seed
 
@@ -33,10 +34,8 @@ DEMO = Path(__file__).parent / "demo" / "pii" / "demo.yaml"
 
 def main() -> None:
     """Arguments, data, model, training, judgement."""
-    defaults = {"input_format": "spans"}
-    arguments = parse_arguments(
-        "pii", TokenClassificationArguments, demo=DEMO, description=__doc__, recipe_defaults=defaults
-    )
+    of: dict[str, Any] = {"demo": DEMO, "description": __doc__, "recipe_defaults": {"input_format": "spans"}}
+    arguments = parse_arguments("pii", TokenClassificationArguments, **of)
     data, options, model_arguments, training = arguments
     terminal = Terminal(training.process_index == 0)
     threads = use_cpu_well(training.cpu_threads)

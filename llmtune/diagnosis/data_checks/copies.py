@@ -50,7 +50,7 @@ def _examples(split: Split) -> Examples:
 
 def _add_between(found: _Both, first: Split, split: Split, copies: Copies) -> None:
     remedy = f"delete them from {split.name}, or give llmtune one file to split: equal texts then stay together"
-    severity = SPOILS if copies.spoil else LOOK
+    severity = SPOILS if copies.many_equal or copies.many else LOOK
     conflicting = set(copies.conflicting)
 
     def other_labels(rows: Sequence[int]) -> str:
