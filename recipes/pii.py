@@ -5,8 +5,8 @@
     accelerate launch recipes/pii.py --config recipes/configs/pii/llama-3.2-1b-lora.yaml
 
 The first line trains the embedded demo. Data: a text a row, columns text and spans, a list of {start, end, label} in
-characters (or words with tags: --input_format tokens). Judged by recall of each type; the checkpoint is picked by entity
-F2, in which recall counts twice: a missed card number costs more than a false alarm.
+characters (or words with tags: --input_format tokens). Judged by recall of each type; the checkpoint is picked by
+entity F2, in which recall counts twice: a missed card number costs more than a false alarm.
 """
 
 from dataclasses import replace

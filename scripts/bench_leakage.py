@@ -1,6 +1,6 @@
 """The search for copies at 100,000 x 10,000 texts: time, memory, what it finds and flags.
 
-    python scripts/bench_leakage.py [--train_rows 100000] [--test_rows 10000] [--data /work/shared/data]
+    python scripts/bench_leakage.py [--train_rows 100000] [--test_rows 10000] [--data ../shared/data]
 
 Texts of 10 to 50 words, in which common words and phrases recur as in a language; a tenth opens with one of five
 disclaimers of 40 words. Of the test rows, 500 each are planted: equal up to case and punctuation, one word changed, two
@@ -27,7 +27,7 @@ def main() -> None:
     parser.add_argument("--train_rows", type=int, default=100_000)
     parser.add_argument("--test_rows", type=int, default=10_000)
     parser.add_argument(
-        "--data", type=Path, default=Path("/work/shared/data"), help="folder of real sets; may be absent"
+        "--data", type=Path, default=Path("../shared/data"), help="folder of real sets; may be absent"
     )
     chosen = parser.parse_args()
     measure_planted(chosen.train_rows, chosen.test_rows)

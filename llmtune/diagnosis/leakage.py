@@ -214,7 +214,7 @@ def _copy_faults(copies: Mapping[Pair, Copies], drop: Drop | None) -> list[tuple
         measured = drop if (late, first) == ("test", "train") else None
         lifted = measured is not None and measured.matters and len(found.leaked) >= FEW
         # Texts of one form (a grammar, a ticket system) look edited and need not be: there the score must tell.
-        if found.many_equal or lifted or (found.many and measured is None):
+        if found.many_equal or lifted or (found.many and drop is None):
             said = _copies_sentence(late, first, found)
             if measured is not None:
                 said += f"; {_drop_sentence(measured)}"

@@ -11,7 +11,7 @@ from llmtune import cli
 from llmtune.errors import InputError
 from tests.data.test_near_duplicates import changed, make_texts
 
-DATA = Path("/work/shared/data")
+DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 
 
 def make_rows(n, seed=0):

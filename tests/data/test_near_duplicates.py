@@ -8,7 +8,7 @@ import pytest
 from llmtune.data.files import read_rows
 from llmtune.data.near_duplicates import NearDuplicates, changes_between, count_changed, most_changed, words_of
 
-DATA = Path("/work/shared/data")
+DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 WORDS = [f"{a}{b}{c}" for a in "bdfgklmn" for b in ("ar", "en", "io", "un", "ost") for c in "aeiouyt" for _ in range(3)]
 
 

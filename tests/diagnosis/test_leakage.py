@@ -7,12 +7,14 @@ import pytest
 
 from llmtune.baselines import tfidf_logistic_regression
 from llmtune.data.files import read_rows
-from llmtune.diagnosis.leakage import Examples, find_copies, leakage
-from llmtune.diagnosis.score_drop import score_drop
+from llmtune.data.near_duplicates import NearDuplicate
+from llmtune.diagnosis.leakage import Copies, Examples, _judged, find_copies, leakage
+from llmtune.diagnosis.score_drop import Drop, score_drop
 from llmtune.predictions import make_predictions
+from llmtune.statistics import Interval
 from tests.data.test_near_duplicates import WORDS, changed, make_texts
 
-DATA = Path("/work/shared/data")
+DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 
 
 def make_examples(n, seed, words=(12, 30)):
@@ -201,3 +203,14 @@ def test_imdb_with_train_rows_in_test_shows_the_drop():
     assert drop["low"] > 0.01  # TF-IDF with logistic regression knows its train rows by heart
     assert check.numbers["copies"]["test/train"]["equal"] == 100
     assert leakage(train, {"test": test}).status == "pass"
+
+
+def test_edited_copies_alone_fail_only_where_the_score_tells():
+    near = [NearDuplicate(row=row, original=row, changed=1, words=12, bits=90.0, edits=()) for row in range(20)]
+    copies = {("test", "train"): Copies(100, {}, near, [], labelled=True)}
+    unsure = Drop("f1_macro", 0.80, 0.79, 0.01, Interval(-0.02, 0.04), 0.01)
+
+    assert _judged(copies, {}, {}, None).status == "fail"
+    found = _judged(copies, {}, {}, unsure)
+    assert found.status == "not_enough_data"
+    assert "whether they lift the score can't be told" in found.finding

@@ -16,7 +16,7 @@ from llmtune.metrics.entity_f1 import EntityCounts, f_beta, precision, recall
 from llmtune.metrics.parts.tags import detect_scheme, tags_of_lists, types_of
 from llmtune.predictions import make_predictions
 
-CONLL = Path("/work/shared/data/conll2000_sample/ground_truth.txt")
+CONLL = Path(__file__).resolve().parents[3] / "shared" / "data" / "conll2000_sample" / "ground_truth.txt"
 SCHEMES = {"lenient": None, "IOB2": IOB2, "IOB1": IOB1, "BIOES": IOBES}
 TAGS = {
     "lenient": ["O", "B-A", "I-A", "B-B", "I-B", "E-A", "S-B", "E-B"],
