@@ -166,8 +166,9 @@ def add_report_flags(parser: Parser) -> None:
     )
     add_table_flags(parser)
     parser.add_argument(
-        "--output_dir", metavar="FOLDER", help="write metrics.json here; a run's own is renewed without it"
+        "--output_dir", metavar="FOLDER", help="write the results here; a run's own are renewed without it"
     )
+    parser.add_argument("--no_examples", action="store_true", help="no texts of rows in report.html: for private data")
     add_metric_flags(parser)
     add_verdict_flags(parser)
     parser.add_argument("--seed", type=int, metavar="N", help="of the intervals (default: the run's own, else 42)")

@@ -12,6 +12,8 @@ from llmtune.diagnosis.verdict import Verdict
 from llmtune.errors import InputError
 from llmtune.metrics import Score
 from llmtune.predictions import Predictions
+from llmtune.report.content import Report
+from llmtune.report.reports import write_reports
 from llmtune.report.run_folder import write_metrics
 from llmtune.report.tables import show_scores
 from llmtune.report.terminal import Terminal
@@ -27,12 +29,13 @@ def report(
     output_dir: str | None = None,
     metrics: Sequence[str] = (),
     seed: int | None = None,
+    no_examples: bool = False,
     **asked: Any,
 ) -> None:
     """Prints the scores of each table, and the verdict of each but validation; several runs are put together.
 
-    metrics.json and verdict.json go to `output_dir`, or into a source that is a run folder. `asked` is what
-    `VerdictOptions` holds.
+    metrics.json, verdict.json, report.html and beside weights README.md go to `output_dir`, or into a source that is a
+    run folder. `asked` is what `VerdictOptions` holds; `no_examples` keeps the texts out of the page.
     """
     options = VerdictOptions(**asked)
     if len(sources) > 1 and all(Path(source).is_dir() for source in sources):
@@ -57,11 +60,13 @@ def report(
     terminal = Terminal()
     scores: dict[str, dict[str, dict[str, Score]]] = {}
     verdicts: dict[str, Verdict] = {}
+    pages: dict[str, Report] = {}
     for (source, path, table), target in zip(tables, targets, strict=True):
         of_table = score_source(table, source, metrics=metrics, seed=seed)
         if len(tables) > 1:
             terminal.block(str(path), [])
-        show_scores(terminal, table, of_table, score_baselines(source, table), notes_of(of_table))
+        beside = score_baselines(source, table)
+        show_scores(terminal, table, of_table, beside, notes_of(of_table))
         if target is not None:
             scores.setdefault(target, {})[table.split] = of_table
         if table.split != "validation":
@@ -69,6 +74,7 @@ def report(
             show_verdict(terminal, verdict)
             if target is not None:
                 verdicts[target] = verdict
+                pages[target] = report_of(source, table, of_table, baselines=beside, verdict=verdict)
     for target, of_target in scores.items():
         folder = Path(target)
         folder.mkdir(parents=True, exist_ok=True)
@@ -77,7 +83,19 @@ def report(
         if target in verdicts:
             write_verdict(folder, verdicts[target])
             left.append(str(folder / "verdict.json"))
-        terminal.block(f"written to {' and '.join(left)}", [])
+            hidden = no_examples or bool(pages[target].arguments("data").get("no_examples"))
+            left += map(str, write_reports(folder, pages[target], no_examples=hidden))
+        terminal.block(f"written to {', '.join(left)}", [])
+
+
+def report_of(source: str, table: Predictions, scores: dict[str, Score], **known: Any) -> Report:
+    """What a page shows of a table: with what its run left, or under the name of its file."""
+    folder = Path(source)
+    return (
+        Report.of_run(folder, table, scores, **known)
+        if folder.is_dir()
+        else Report(folder.stem, table, scores, **known)
+    )
 
 
 def score_source(table: Predictions, source: str, *, metrics: Sequence[str], seed: int | None) -> dict[str, Score]:
@@ -95,7 +113,7 @@ def score_baselines(source: str, table: Predictions) -> dict[str, dict[str, Scor
     for path in sorted((Path(source) / "predictions" / "baselines").glob("*.parquet")):
         baseline = open_table(path, kind=None, labels=None, positive_label=table.positive_label)
         if baseline.split == table.split:
-            found[path.stem] = score_table(baseline, metrics=(), seed=42)
+            found[str(baseline.settings.get("name", path.stem))] = score_table(baseline, metrics=(), seed=42)
     return found
 
 

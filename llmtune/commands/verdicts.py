@@ -147,8 +147,10 @@ def _validation(source: str, table: Predictions) -> Predictions | None:
 def kept_baselines(source: str, table: Predictions) -> dict[str, Predictions]:
     """What a run's folder keeps to be compared with, on the same split."""
     paths = sorted((Path(source) / "predictions" / "baselines").glob("*.parquet"))
-    found = {path.stem: open_table(path, kind=None, labels=None, positive_label=table.positive_label) for path in paths}
-    return {name: of for name, of in found.items() if of.split == table.split}
+    found = [
+        (path.stem, open_table(path, kind=None, labels=None, positive_label=table.positive_label)) for path in paths
+    ]
+    return {str(of.settings.get("name", stem)): of for stem, of in found if of.split == table.split}
 
 
 def earlier_leakage(source: str) -> Check | None:

@@ -1,6 +1,8 @@
 """The end of every recipe: what training took, and the files that its judgement leaves."""
 
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +43,7 @@ def write_results(
     tables: Mapping[str, Predictions],
     scores: Mapping[str, Mapping[str, Score]],
     *,
-    baseline: tuple[str, Predictions],
+    baselines: Mapping[str, Predictions],
     arguments: Sequence[Any],
     facts: Mapping[str, Any],
 ) -> None:
@@ -51,13 +53,15 @@ def write_results(
         folder: of the run.
         tables: by split.
         scores: by split.
-        baseline: a name for its file and the table of the test split.
+        baselines: by the name that a person reads, their tables of the test split.
         arguments: as parsed.
         facts: what else run.json holds.
     """
     for split, table in tables.items():
         write_predictions(table, folder / "predictions" / f"{split}.parquet")
-    name, table = baseline
-    write_predictions(table, folder / "predictions" / "baselines" / f"{name}.parquet")
+    for name, table in baselines.items():
+        file = re.sub(r"\W+", "_", name.lower())
+        named = replace(table, settings={**table.settings, "name": name})
+        write_predictions(named, folder / "predictions" / "baselines" / f"{file}.parquet")
     write_metrics(folder, scores)
     write_json(folder / "run.json", describe_run(describe_arguments(arguments), facts))

@@ -29,9 +29,14 @@ SECRETS = ("hub_token", "push_to_hub_token")
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Writes beside, then renames. NaN and infinity are refused: they are no JSON."""
+    """Writes JSON. NaN and infinity are refused: they are no JSON."""
+    write_text(path, json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def write_text(path: Path, content: str) -> None:
+    """Writes beside, then renames: a reader never finds half a file."""
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    partial.write_text(json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n", encoding="utf-8")
+    partial.write_text(content, encoding="utf-8")
     os.replace(partial, path)
 
 

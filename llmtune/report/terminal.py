@@ -40,7 +40,8 @@ class Terminal:
     """
 
     def __init__(self, main_process: bool = True, console: Console | None = None) -> None:
-        self.console = console or Console(quiet=not main_process, highlight=False)
+        # Labels and metric names are shown as they are: "[x]" would be a style to rich, ":cat:" a picture.
+        self.console = console or Console(quiet=not main_process, highlight=False, markup=False, emoji=False)
         self.width = min(self.console.width, 110)
         if not sys.stderr.isatty():
             # Bars drawn into a file are noise.
@@ -140,11 +141,16 @@ def _headlines(scores: Mapping[str, Score], baselines: Mapping[str, Mapping[str,
     table.add_column("value [95 % interval]")
     for name in baselines:
         table.add_column(name)
-    extra = [name for name in scores if name not in HEADLINES and "[" not in name and not _is_averaged(name)]
-    for name in [*(n for n in HEADLINES if n in scores), *extra]:
+    for name in headline_names(scores):
         beside = [_value(of.get(name)) for of in baselines.values()]
         table.add_row(name, with_interval(scores[name]), *beside)
     return table
+
+
+def headline_names(scores: Mapping[str, Score]) -> tuple[str, ...]:
+    """The metrics of a classifier that a person reads first: neither of one class nor a further average."""
+    extra = [name for name in scores if name not in HEADLINES and "[" not in name and not _is_averaged(name)]
+    return (*(name for name in HEADLINES if name in scores), *extra)
 
 
 def _is_averaged(name: str) -> bool:

@@ -17,7 +17,9 @@ from llmtune.inference import predict_rows, tabulate
 from llmtune.metrics import Score, score_predictions
 from llmtune.models.runs import save_weights
 from llmtune.predictions import Predictions
+from llmtune.report.content import Report
 from llmtune.report.finishing import training_facts, write_results
+from llmtune.report.reports import write_reports
 from llmtune.report.terminal import Terminal, with_interval
 from llmtune.report.verdict import show_verdict, write_verdict
 from llmtune.tasks.text_classification import TextClassification
@@ -97,7 +99,7 @@ def leave(
         folder,
         tables,
         scores,
-        baseline=("tfidf", baselines["TF-IDF + logistic regression"]),
+        baselines=baselines,
         arguments=arguments,
         facts={
             "seed": seed,
@@ -112,6 +114,8 @@ def leave(
     log = TrainingLog.from_run(trained)
     verdict = diagnose_run(tables, splits, scores["test"], baselines, log, arguments=arguments, facts=facts, seed=seed)
     write_verdict(folder, verdict)
+    report = Report.of_run(folder, test, scores["test"], baselines=beside, verdict=verdict)
+    write_reports(folder, report, no_examples=arguments[0].no_examples)
     terminal = Terminal()
     terminal.training(trained)
     terminal.test(test, scores["test"], beside, _notes(choice, scores["test"], folder))

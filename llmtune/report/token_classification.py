@@ -19,8 +19,10 @@ from llmtune.metrics import Score, compute_metrics, score_predictions
 from llmtune.models.runs import save_weights
 from llmtune.predictions import Predictions
 from llmtune.report.beforehand import check_tagging_targets
+from llmtune.report.content import ENTITY_HEADLINES, Report
 from llmtune.report.entities import compare_entities, show_entities
 from llmtune.report.finishing import training_facts, write_results
+from llmtune.report.reports import write_reports
 from llmtune.report.terminal import Terminal, plain_table, with_interval
 from llmtune.report.verdict import show_verdict, write_verdict
 from llmtune.tasks.tag_schemes import count_types
@@ -30,7 +32,6 @@ from llmtune.tasks.windows import Windows
 from llmtune.training.batching import LongestFirstSampler
 from llmtune.training.trainer import Trainer
 
-HEADLINES = ("entity_f1", "entity_precision", "entity_recall", "entity_f2", "token_accuracy")
 MOST_TYPES = 30
 
 
@@ -176,7 +177,7 @@ def leave(
         folder,
         tables,
         scores,
-        baseline=("known_entities", baseline),
+        baselines={"names known from train": baseline},
         arguments=arguments,
         facts={
             "seed": seed,
@@ -197,6 +198,8 @@ def leave(
     beside_it = {"names known from train": baseline}
     verdict = diagnose_run(tables, splits, scores["test"], beside_it, log, arguments=arguments, seed=seed)
     write_verdict(folder, verdict)
+    report = Report.of_run(folder, test, scores["test"], baselines=beside, verdict=verdict)
+    write_reports(folder, report, no_examples=arguments[0].no_examples)
     show_verdict(terminal, verdict, folder)
     return scores
 
@@ -240,8 +243,10 @@ def raw_table(predictions: Predictions) -> Predictions:
 def headline_table(scores: Mapping[str, Score], baselines: Mapping[str, Mapping[str, Score]]) -> Any:
     """The scores of all types together, beside the baselines."""
     table = plain_table("metric", "value [95 % interval]", *baselines)
-    shown = [name for name in scores if "[" not in name and not name.endswith("_lenient") and name not in HEADLINES]
-    for name in (*HEADLINES, *shown):
+    shown = [
+        name for name in scores if "[" not in name and not name.endswith("_lenient") and name not in ENTITY_HEADLINES
+    ]
+    for name in (*ENTITY_HEADLINES, *shown):
         beside = [with_interval(of[name]) if name in of else "" for of in baselines.values()]
         table.add_row(name, with_interval(scores[name]), *beside)
     return table

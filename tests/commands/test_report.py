@@ -238,3 +238,37 @@ def test_a_broken_run_json_is_named(tmp_path):
 
     with pytest.raises(InputError, match=r"run\.json: not JSON .*; restore it, or name the tables in"):
         cli.run(["report", str(run)])
+
+
+def test_the_page_is_left_beside_the_metrics_and_the_card_beside_weights(tmp_path):
+    table = {"reference": REFERENCE, "prediction": PREDICTION}
+    carried = {"text": [f"<script>text {i}</script>" for i in range(100)]}
+    made = make_predictions("classification", table, carried=carried, label_names=["ham", "spam"])
+    run = a_run(tmp_path / "run", "validation")
+    write_predictions(made, run / "predictions" / "test.parquet")
+
+    cli.run(["report", str(run)])
+
+    page = (run / "report.html").read_text(encoding="utf-8")
+    assert "&lt;script&gt;text" in page
+    assert not (run / "README.md").exists()
+    assert page.count("<script") == 0  # without probabilities there is no slider
+
+    (run / "config.json").write_text(json.dumps({"llmtune": {"max_length": 8}}))
+    cli.run(["report", str(run), "--no_examples"])
+
+    assert "text 1" not in (run / "report.html").read_text(encoding="utf-8")
+    scores = json.loads((run / "metrics.json").read_text())["test"]
+    assert f"value: {scores['f1']['value']}" in (run / "README.md").read_text(encoding="utf-8")
+
+
+def test_a_run_of_private_data_stays_private_when_reported_again(tmp_path):
+    run = a_run(tmp_path / "run", "test")
+    table = {"reference": REFERENCE, "prediction": PREDICTION}
+    made = make_predictions("classification", table, carried={"text": ["secret"] * 100}, label_names=["ham", "spam"])
+    write_predictions(made, run / "predictions" / "test.parquet")
+    (run / "run.json").write_text(json.dumps({"seed": 7, "arguments": {"data": {"no_examples": True}}}))
+
+    cli.run(["report", str(run)])
+
+    assert "secret" not in (run / "report.html").read_text(encoding="utf-8")

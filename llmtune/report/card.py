@@ -1,0 +1,280 @@
+"""README.md: the model card, with a `model-index` that the Hub reads. It describes the weights beside it.
+
+The stock Trainer's card reports the last evaluation, whichever checkpoint was kept (transformers#12741), and nothing
+for local files; this one is made from the report's own numbers. The front matter is built by hand:
+`eval_results_to_model_index` merges results that differ only in their args.
+"""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from llmtune.metrics import Score
+from llmtune.report.content import TITLES, Matrix, Report, entities_in, matrix_of, parts_of
+from llmtune.report.public import hub_id, public
+from llmtune.report.run_folder import write_text
+from llmtune.report.terminal import with_interval
+
+PIPELINES = {
+    "classification": "text-classification",
+    "token-classification": "token-classification",
+    "text-generation": "text-generation",
+    "question-answering": "question-answering",
+    "language-modeling": "text-generation",
+}
+AUTO_MODELS = {
+    "classification": "AutoModelForSequenceClassification",
+    "token-classification": "AutoModelForTokenClassification",
+}
+MOST_CHECKS = 4
+# A card is made again on every report. What stands between or after these marks is ours; the rest is its writer's.
+BEGIN, END = "<!-- llmtune: begin -->", "<!-- llmtune: end -->"
+
+
+def write_card(folder: Path, report: Report) -> Path:
+    """Writes README.md beside the weights; hand-written sections of an earlier one are kept."""
+    path = folder / "README.md"
+    earlier = path.read_text(encoding="utf-8") if path.exists() else ""
+    settings = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("llmtune", {})
+    write_text(path, with_kept(render_card(report, settings), earlier))
+    return path
+
+
+def with_kept(card: str, earlier: str) -> str:
+    """A new card with what a person wrote around the marks of an earlier one, and their own front matter keys."""
+    if BEGIN not in earlier or END not in earlier:
+        return card
+    front, body = _front_and_body(card)
+    earlier_front, earlier_body = _front_and_body(earlier)
+    before, _, rest = earlier_body.partition(BEGIN)
+    after = rest.partition(END)[2]
+    ours = body[body.index(BEGIN) : body.index(END) + len(END)]
+    return _card({**earlier_front, **front}, f"{before}{ours}{after}")
+
+
+def render_card(report: Report, settings: dict[str, Any], name: str = ".") -> str:
+    """The card as text.
+
+    Args:
+        report: of the test split.
+        settings: `llmtune` of the model's config: max_length, threshold, positive label.
+        name: how the code block calls the model: `.` is the card's own folder.
+    """
+    test = report.test
+    parts = [f"# {report.name}", BEGIN]
+    if report.verdict is not None:
+        parts += [f"**{_line(report.verdict.sentence)}**", *_checks(report)]
+    parts += [
+        f"{_intro(report)} Numbers are of the {len(test):,} rows of the split `{test.split}`, measured with the "
+        "weights that lie here; brackets hold 95 % intervals.",
+        _headlines(report),
+    ]
+    matrix = matrix_of(test, entities_in(test))
+    if matrix is not None:
+        parts += ["## Confusion matrix", _matrix(matrix)]
+    if parts_of(report.scores).rows:
+        parts += ["## By type" if test.kind == "token-classification" else "## By class", _parts(report)]
+    if len(test.label_names) == 2:
+        reason = (report.run.get("threshold") or {}).get("reason", f"{test.threshold:g}")
+        positive = test.label_names[test.positive_id]
+        parts += [
+            "## Threshold",
+            f"A text is called `{positive}` from a probability of {test.threshold:g} on: {reason}.",
+        ]
+    if test.kind in AUTO_MODELS and report.run:
+        parts += ["## How to use", f"```python\n{code_of(report, settings, name)}```"]
+    parts += ["## Training", _training(report)]
+    body = "\n\n".join(part for part in [*parts, END] if part)
+    return _card(front_matter(report), f"\n{body}\n")
+
+
+def _intro(report: Report) -> str:
+    model = report.run.get("model", {})
+    base = hub_id(report.arguments("model").get("model_name_or_path"))
+    what = TITLES[report.test.kind]
+    if base:
+        how = "LoRA adapter on" if report.adapter else "fine-tuned from"
+        return f"{what}, {how} [{base}](https://huggingface.co/{base})."
+    return f"{what}; {_line(public(str(model.get('name', 'a model trained elsewhere'))))}."
+
+
+def front_matter(report: Report) -> dict[str, Any]:
+    """The YAML head: names that the Hub knows, and the results."""
+    arguments = report.arguments("data")
+    dataset = hub_id(arguments.get("dataset_name"))
+    base = hub_id(report.arguments("model").get("model_name_or_path"))
+    front: dict[str, Any] = {"library_name": "peft" if report.adapter else "transformers"}
+    if base:
+        front["base_model"] = base
+    if dataset:
+        front["datasets"] = [dataset]
+    if report.test.kind in PIPELINES:
+        front["pipeline_tag"] = PIPELINES[report.test.kind]
+    front["tags"] = ["llmtune"]
+    front["model-index"] = [{"name": report.name, "results": results(report, dataset)}]
+    return front
+
+
+def results(report: Report, dataset: str | None) -> list[dict[str, Any]]:
+    """The judged split's headline metrics as plain Python numbers, for yaml.safe_load.
+
+    Validation is not among them: it chose the checkpoint and the threshold.
+    """
+    kind, split = report.test.kind, report.test.split
+    said = report.run.get("data", {}).get(split, {})
+    source = dataset or Path(public(str(said.get("source", report.name)))).name
+    about: dict[str, Any] = {"type": dataset or "local", "name": source, "split": split}
+    if dataset:
+        about["config"] = report.arguments("data").get("dataset_config_name") or "default"
+        revision = report.arguments("data").get("dataset_revision")
+        about |= {"revision": revision} if revision else {}
+    if "sha256" in said:
+        about["args"] = {"sha256": said["sha256"]}
+    metrics = [_metric(name, report.scores[name], split) for name in report.headlines]
+    task = {"type": PIPELINES.get(kind, kind), "name": TITLES[kind]}
+    return [{"task": task, "dataset": about, "metrics": [metric for metric in metrics if metric]}]
+
+
+def _metric(name: str, score: Score, split: str) -> dict[str, Any] | None:
+    if score.value is None:
+        return None
+    args: dict[str, Any] = {"split": split, "n": int(score.n), "signature": score.signature}
+    if score.low is not None and score.high is not None:
+        args["ci95"] = [float(score.low), float(score.high)]
+    return {"type": name, "value": float(score.value), "name": name, "args": args}
+
+
+def code_of(report: Report, settings: dict[str, Any], name: str) -> str:
+    """Lines that load the weights beside the card and answer as the report's numbers were made."""
+    auto, length = AUTO_MODELS[report.test.kind], settings["max_length"]
+    code = _loading(report, auto, name)
+    if report.test.kind == "token-classification":
+        return code + (
+            'words = "Ada Lovelace lived in London .".split()\n'
+            f"inputs = tokenizer([words], is_split_into_words=True, truncation=True, max_length={length}, "
+            'return_tensors="pt", return_token_type_ids=False)\n'
+            "with torch.no_grad():\n    tags = model(**inputs).logits[0].argmax(-1).tolist()\n"
+            "seen = set()\nfor word, tag in zip(inputs.word_ids(0), tags):\n"
+            "    if word is not None and word not in seen:  # the first token of a word carries its tag\n"
+            "        seen.add(word)\n        print(words[word], model.config.id2label[tag])\n"
+        )
+    names = report.test.label_names
+    if len(names) == 2:
+        yes = report.test.positive_id
+        answer = f"{names[yes]!r} if row[{yes}] >= {report.test.threshold!r} else {names[1 - yes]!r}"
+    else:
+        answer = "model.config.id2label[max(range(len(row)), key=row.__getitem__)]"
+    return code + (
+        'texts = ["Write here what the model shall judge.", "And a second text."]\n'
+        f'inputs = tokenizer(texts, truncation=True, max_length={length}, padding=True, return_tensors="pt", '
+        "return_token_type_ids=False)\n"
+        "with torch.no_grad():\n    probabilities = model(**inputs).logits.softmax(-1).tolist()\n"
+        f"for text, row in zip(texts, probabilities):\n    print({answer}, max(row), text)\n"
+    )
+
+
+def _loading(report: Report, auto: str, name: str) -> str:
+    """Imports, tokenizer and model; of a LoRA run the adapter on its base."""
+    imports = ["import torch", f"from transformers import {auto}, AutoTokenizer"]
+    named = f"name = {name!r}" + ("  # the folder of this card, or its id on the Hub" if name == "." else "")
+    lines = ["tokenizer = AutoTokenizer.from_pretrained(name)"]
+    if not report.adapter:
+        lines.append(f"model = {auto}.from_pretrained(name).eval()")
+        return "\n".join([*imports, "", named, *lines, ""])
+    imports = [
+        "import torch",
+        "from peft import PeftModel",
+        f"from transformers import AutoConfig, {auto}, AutoTokenizer",
+    ]
+    base = repr(public(report.arguments("model").get("model_name_or_path")))
+    if report.own_base:
+        # Not subfolder=: transformers then looks for the adapter of `name` in that folder too.
+        base = 'f"{name}/base_model"'
+        named = 'name = "."  # the folder of this card'
+        if name != ".":
+            imports.insert(1, "from huggingface_hub import snapshot_download")
+            named = f"name = snapshot_download({name!r})"
+    lines.append("config = AutoConfig.from_pretrained(name)")
+    if report.arguments("model").get("load_in_4bit"):
+        lines.append("del config.quantization_config  # trained on a base in 4 bits; here it is loaded in full")
+    lines += [
+        f"base = {auto}.from_pretrained({base}, config=config, ignore_mismatched_sizes=True)",
+        "if len(tokenizer) > base.get_input_embeddings().num_embeddings:",
+        "    base.resize_token_embeddings(len(tokenizer))",
+        "model = PeftModel.from_pretrained(base, name).eval()",
+    ]
+    return "\n".join([*imports, "", named, *lines, ""])
+
+
+def _front_and_body(card: str) -> tuple[dict[str, Any], str]:
+    match = re.match(r"---\n(.*?)\n---\n", card, re.DOTALL)
+    if match is None:
+        return {}, card
+    return yaml.safe_load(match[1]) or {}, card[match.end() :]
+
+
+def _card(front: dict[str, Any], body: str) -> str:
+    return f"---\n{yaml.safe_dump(front, sort_keys=False, allow_unicode=True, width=1000)}---\n{body}"
+
+
+def _line(text: str) -> str:
+    """Text as one line of Markdown that can neither format nor hold HTML."""
+    escaped = re.sub(r"([\\`*_\[\]|])", r"\\\1", public(" ".join(text.split())))
+    return escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _checks(report: Report) -> list[str]:
+    assert report.verdict is not None
+    deciding = report.verdict.deciding[:MOST_CHECKS]
+    return ["\n".join(f"- {check.check.replace('_', ' ')}: {_line(check.finding)}" for check in deciding)]
+
+
+def _table(head: list[str], rows: list[list[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+
+
+def _headlines(report: Report) -> str:
+    rows = []
+    for name in report.headlines:
+        beside = [with_interval(of[name]) if name in of else "" for of in report.baselines.values()]
+        rows.append([_line(name), with_interval(report.scores[name]), *beside])
+    return _table(["metric", "value", *map(_line, report.baselines)], rows)
+
+
+def _parts(report: Report) -> str:
+    parts = parts_of(report.scores)
+    table = _table(["name", *map(_line, parts.metrics)], [[_line(name), *cells] for name, cells in parts.rows])
+    return f"{table}\n\n{parts.left_out} more are in metrics.json." if parts.left_out else table
+
+
+def _matrix(matrix: Matrix) -> str:
+    if not matrix.is_small:
+        rows = [[_line(a), _line(b), f"{n:,}"] for a, b, n in matrix.largest()]
+        return _table(["reference", "taken for", "times"], rows)
+    rows = [
+        [f"**{_line(name)}**", *(f"{count} ({share:.1%})" for count, share in zip(counts, shares, strict=True))]
+        for name, counts, shares in zip(matrix.rows, matrix.counts, matrix.shares(), strict=True)
+    ]
+    return _table(["reference ↓ predicted →", *map(_line, matrix.columns)], rows)
+
+
+def _training(report: Report) -> str:
+    run, training = public(report.run), report.run.get("training", {})
+    lines = [
+        f"- {split}: {said['rows']:,} rows, {_line(said.get('made', 'as given'))}, sha256 `{said['sha256'][:16]}`"
+        for split, said in run.get("data", {}).items()
+    ]
+    if training:
+        kept = training.get("kept", {})
+        chosen = "chosen on validation" if kept.get("chosen") else "the last"
+        lines.append(
+            f"- {training['steps']:,} updates of {training['effective_batch']} rows in {training['train_seconds']:.0f} "
+            f"s; the weights of update {kept.get('step')}, {chosen}"
+        )
+    versions = ", ".join(f"{name} {value}" for name, value in run.get("versions", {}).items())
+    lines += [f"- {versions}"] if versions else []
+    return "\n".join(lines) or "Not known here."

@@ -1,0 +1,290 @@
+"""report.html: one file that needs no network, made from a `Report`."""
+
+import base64
+import hashlib
+import json
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from llmtune.diagnosis.check import FAIL, NOT_APPLICABLE, NOT_ENOUGH_DATA, PASS
+from llmtune.diagnosis.verdict import INFORMING
+from llmtune.report.content import (
+    TITLES,
+    Report,
+    calibration_bins,
+    entities_in,
+    matrix_of,
+    parts_of,
+    slider_of,
+)
+from llmtune.report.entities import EntityComparison
+from llmtune.report.examples import Examples, examples_of, shortened
+from llmtune.report.plots import Axes, Series, line_plot
+from llmtune.report.public import public
+from llmtune.report.run_folder import write_text
+from llmtune.report.slices import slices_of
+from llmtune.report.terminal import with_interval
+from llmtune.statistics import wilson_interval
+
+STATUS = {PASS: "passed", FAIL: "failed", NOT_ENOUGH_DATA: "too little data", NOT_APPLICABLE: "not checked"}
+MOST_ERRORS = 20
+MOST_DOTS = 2_000  # of a scatter plot: more are a blot
+NOT_ARGUMENTS = ("output_dir", "overwrite", "resume_from_checkpoint")
+
+
+def write_page(folder: Path, report: Report, *, no_examples: bool = False) -> Path:
+    """Writes report.html.
+
+    Args:
+        folder: where.
+        report: what.
+        no_examples: leave the texts of the rows out.
+    """
+    path = folder / "report.html"
+    write_text(path, render_page(report, no_examples=no_examples))
+    return path
+
+
+def render_page(report: Report, *, no_examples: bool = False) -> str:
+    """The page as text."""
+    test, comparison = report.test, entities_in(report.test)
+    script, data = _part("report.js"), report.arguments("data")
+    groups = [*data.get("group_columns", ()), *data.get("slice_columns", ())]
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            report=report,
+            title=f"{report.name}: {TITLES[test.kind].lower()}",
+            sentence=public(report.verdict.sentence) if report.verdict else "No verdict was asked for.",
+            word=report.verdict.verdict if report.verdict else "none",
+            checks=_checks(report),
+            headlines=[
+                (name, with_interval(report.scores[name]), [_beside(of.get(name)) for of in report.baselines.values()])
+                for name in report.headlines
+            ],
+            reasons=_reasons(report),
+            matrix=matrix_of(test, comparison),
+            parts=parts_of(report.scores),
+            slices=slices_of(test, groups),
+            plots=_plots(report),
+            **_slider(report),
+            examples=[] if no_examples else [*_entity_errors(comparison), *examples_of(test)],
+            facts=_facts(report),
+            config=_config(report),
+            with_interval=with_interval,
+            style=Markup(_part("report.css")),
+            script=Markup(script),
+            script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        )
+    )
+
+
+@cache
+def _environment() -> Environment:
+    return Environment(
+        loader=PackageLoader("llmtune.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def _part(name: str) -> str:
+    return (files("llmtune.report") / "templates" / name).read_text(encoding="utf-8")
+
+
+def _beside(score: Any) -> str:
+    return "" if score is None else with_interval(score)
+
+
+def _checks(report: Report) -> list[dict[str, str]]:
+    """What decided first, then what else is wrong, what passed, and what was not checked."""
+    if report.verdict is None:
+        return []
+    order = (FAIL, NOT_ENOUGH_DATA, PASS, NOT_APPLICABLE)
+    found = sorted(report.verdict.checks, key=lambda check: order.index(check.status))
+    return [
+        {
+            "name": check.check.replace("_", " "),
+            "status": check.status,
+            "said": STATUS[check.status] + (" (for information)" if check.check in INFORMING else ""),
+            "finding": public(check.finding),
+            "remedy": public(check.remedy) if check.status in (FAIL, NOT_ENOUGH_DATA) else "",
+        }
+        for check in found
+    ]
+
+
+def _reasons(report: Report) -> list[str]:
+    """Why a headline has no value or no interval."""
+    return [f"{name}: {reason}" for name in report.headlines if (reason := report.scores[name].reason)]
+
+
+def _slider(report: Report) -> dict[str, Any]:
+    slider, test = slider_of(report.test), report.test
+    if slider is None:
+        return {"slider": None}
+    names = test.label_names
+    here = slider.chosen
+    hits, alarms = int(slider.hits[here]), int(slider.alarms[here])
+    recall = hits / max(1, slider.positives)
+    precision = hits / max(1, hits + alarms)
+    axes = Axes(
+        f"Precision over recall of {names[test.positive_id]}; the point is the threshold", "recall", "precision",
+        (0.0, 1.0), (0.0, 1.0),
+    )  # fmt: skip
+    curve = Series("model", slider.curve[0].tolist(), slider.curve[1].tolist())
+    numbers = {
+        "thresholds": [float(f"{threshold:.9g}") for threshold in slider.thresholds],
+        "hits": slider.hits.tolist(),
+        "alarms": slider.alarms.tolist(),
+        "positives": slider.positives,
+        "negatives": slider.negatives,
+    }
+    return {
+        "slider": slider,
+        "positive": names[test.positive_id],
+        "negative": names[1 - test.positive_id],
+        "counts": (hits, slider.positives - hits, alarms, slider.negatives - alarms),
+        "at_threshold": (precision, recall, 2 * hits / max(1, hits + alarms + slider.positives)),
+        "threshold_reason": (report.run.get("threshold") or {}).get("reason", ""),
+        "curve": Markup(line_plot(axes, [curve], marked=(recall, precision))),
+        "numbers": Markup(json.dumps(numbers, separators=(",", ":"))),
+    }
+
+
+def _plots(report: Report) -> list[tuple[str, str, Markup, list[str]]]:
+    """Each plot's heading, the sentence below, the drawing and the names of its lines."""
+    found: list[tuple[str, str, Markup, list[str]]] = []
+    bins = calibration_bins(report.test)
+    if bins:
+        title = "Share that came true over the probability that was given"
+        axes = Axes(title, "probability given", "share that came true", (0.0, 1.0), (0.0, 1.0))
+        said = (
+            "On the thin line a probability of 0.8 comes true 8 times of 10. Bars: 95 % intervals. Rows in each bin: "
+        )
+        said += ", ".join(f"{n:,}" for _, _, n in bins) + "."
+        bars = [
+            (found.low or 0.0, found.high or 0.0)
+            for _, hits, n in bins
+            for found in [wilson_interval(round(hits * n), n)]
+        ]
+        line = Series("model", [bin[0] for bin in bins], [bin[1] for bin in bins], "points", bars)
+        found.append(("Calibration", said, Markup(line_plot(axes, [line], diagonal=True)), []))
+    found += _curves(report)
+    if report.test.kind == "regression":
+        pairs = [
+            (a, b)
+            for row in zip(report.test.column("reference"), report.test.column("prediction"), strict=True)
+            for a, b in (zip(*row, strict=True) if isinstance(row[0], list) else [row])
+        ]
+        pairs = pairs[:: max(1, -(-len(pairs) // MOST_DOTS))]
+        ends = (min(map(min, pairs)), max(map(max, pairs)))
+        ends = ends if ends[0] < ends[1] else (ends[0] - 1, ends[1] + 1)
+        axes = Axes("Predicted over actual values", "actual", "predicted", ends, ends)
+        dots = Series("rows", [a for a, _ in pairs], [b for _, b in pairs], "points")
+        found.append(
+            ("Actual and predicted", "On the thin line the prediction is exact.",
+             Markup(line_plot(axes, [dots], diagonal=True)), [])
+        )  # fmt: skip
+    return found
+
+
+def _curves(report: Report) -> list[tuple[str, str, Markup, list[str]]]:
+    """Losses of train and validation, and the metric that chose the checkpoint."""
+    training = report.run.get("training", {})
+    evaluations = training.get("evaluations", [])
+    kept = training.get("kept", {"step": None, "chosen": False})
+    if len(evaluations) < 2:
+        return []
+    chosen = next((one for one in evaluations if one["step"] == kept["step"]), None)
+    said = (
+        f"Validation chose step {kept['step']}."
+        if kept["chosen"]
+        else f"The last weights, of step {kept['step']}, were kept."
+    )
+    found = []
+    losses = []
+    for side in ("train", "validation"):
+        points = [(one["step"], one["curves"][side]["loss"]) for one in evaluations if "curves" in one]
+        points = [(step, loss) for step, loss in points if loss is not None]
+        if points:
+            losses.append(Series(side, [step for step, _ in points], [loss for _, loss in points], "both"))
+    if losses:
+        axes = Axes("Loss of train and validation over the updates", "update", "loss (nats)")
+        at = None
+        if chosen is not None and "curves" in chosen and chosen["curves"]["validation"]["loss"] is not None:
+            at = (kept["step"], chosen["curves"]["validation"]["loss"])
+        names = [one.name for one in losses]
+        found.append(
+            ("Loss", f"{said} Both lines in evaluation mode.", Markup(line_plot(axes, losses, marked=at)), names)
+        )
+    name = (training.get("best_checkpoint") or {}).get("metric", "")
+    key = f"eval_{name}"
+    points = [(one["step"], one[key]) for one in evaluations if key in one and not isinstance(one[key], str)]
+    if name not in ("", "loss") and len(points) > 1:
+        axes = Axes(f"{name} on validation over the updates", "update", f"{name} (validation)")
+        line = Series(name, [step for step, _ in points], [value for _, value in points], "both")
+        at = (kept["step"], chosen[key]) if chosen is not None and key in chosen else None
+        found.append((f"{name} on validation", said, Markup(line_plot(axes, [line], marked=at)), []))
+    return found
+
+
+def _entity_errors(comparison: EntityComparison | None) -> list[Examples]:
+    if comparison is None or not comparison.errors:
+        return []
+    rows: list[tuple[str, ...]] = [
+        (
+            f"{error.count:,}", error.kind, error.reference, error.predicted, shortened(error.words),
+            shortened(error.predicted_words), f"row {error.sentences[0][0]}: {shortened(error.sentences[0][1])}",
+        )
+        for error in comparison.errors[:MOST_ERRORS]
+    ]  # fmt: skip
+    columns = ("times", "error", "reference", "predicted", "words", "predicted words", "in")
+    return [Examples("Most frequent errors", columns, rows)]
+
+
+def _facts(report: Report) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Data, model, training, hardware and versions as pairs of names and values."""
+    run = public(report.run)
+    blocks = []
+    data = []
+    for split, said in run.get("data", {}).items():
+        made = said.get("made", "as given")
+        source = f"{said['rows']:,} rows from {said.get('source', '?')}, {made}; sha256 {said['sha256'][:16]}…"
+        data.append((split, source))
+    blocks.append(("Data", data))
+    model = run.get("model", {})
+    blocks.append(("Model", [(key, _plain(value)) for key, value in model.items()]))
+    training = run.get("training", {})
+    plain = {key: value for key, value in training.items() if key not in ("losses", "evaluations")}
+    if "peak_memory_mib" in run:
+        plain["peak_memory_mib"] = run["peak_memory_mib"]
+    blocks.append(("Training", [(key.replace("_", " "), _plain(value)) for key, value in plain.items()]))
+    blocks.append(("Hardware", [(key, _plain(value)) for key, value in run.get("hardware", {}).items()]))
+    blocks.append(("Versions", [(key, _plain(value)) for key, value in run.get("versions", {}).items()]))
+    return [(title, pairs) for title, pairs in blocks if pairs]
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_plain(item)}" for key, item in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
+    return f"{value:,.6g}" if isinstance(value, float) else f"{value:,}" if type(value) is int else str(value)
+
+
+def _config(report: Report) -> str:
+    """The run's arguments as a file for `--config`."""
+    groups = ("data", "task", "model", "training")
+    values = {key: value for group in groups for key, value in report.arguments(group).items()}
+    kept = {key: value for key, value in values.items() if key not in NOT_ARGUMENTS and value not in ([], "", {})}
+    return yaml.safe_dump(public(kept), sort_keys=False, allow_unicode=True) if kept else ""

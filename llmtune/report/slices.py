@@ -1,0 +1,89 @@
+"""Scores of parts of the rows: by length, by group of people, by slice of the data, each with its interval."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+
+from llmtune.metrics import Score, score_predictions
+from llmtune.predictions import Predictions
+from llmtune.report.terminal import with_interval
+from llmtune.statistics import wilson_interval
+
+MOST_GROUPS = 12
+OF_KIND = {"token-classification": ("entity_f1", "entity_precision", "entity_recall"), "regression": ("mae", "rmse")}
+
+
+@dataclass(frozen=True)
+class Slices:
+    """One column's groups.
+
+    Args:
+        column: of the table.
+        metrics: names of the cells' columns.
+        rows: of each group its name, its rows and its cells; the largest first, lengths in their order.
+        left_out: groups beyond the largest.
+    """
+
+    column: str
+    metrics: tuple[str, ...]
+    rows: list[tuple[str, int, list[str]]]
+    left_out: int
+
+
+def slices_of(test: Predictions, columns: Sequence[str]) -> list[Slices]:
+    """The tables of a kind that has them: fifths of the length, then each column."""
+    if test.kind not in ("classification", *OF_KIND):
+        return []
+    found = []
+    if test.has("length"):
+        lengths = np.array(test.column("length"), dtype=float)
+        edges = np.unique(np.quantile(lengths, np.linspace(0, 1, 6)))
+        if len(edges) > 2:
+            fifth = np.clip(np.searchsorted(edges, lengths, side="right") - 1, 0, len(edges) - 2)
+            groups = []
+            for place in np.unique(fifth):
+                mask = fifth == place
+                groups.append((f"{lengths[mask].min():g} to {lengths[mask].max():g}", mask))
+            found.append(_scored(test, "length", groups, 0))
+    for column in columns:
+        if test.has(column):
+            values = np.array([str(value) for value in test.column(column)], dtype=object)
+            names, counts = np.unique(values.astype(str), return_counts=True)
+            order = np.argsort(-counts, kind="stable")
+            groups = [(str(names[place]), values == names[place]) for place in order[:MOST_GROUPS]]
+            found.append(_scored(test, column, groups, max(0, len(names) - MOST_GROUPS)))
+    return found
+
+
+def _scored(test: Predictions, column: str, groups: Sequence[tuple[str, np.ndarray]], left_out: int) -> Slices:
+    rows = [(name, int(mask.sum()), _scores(test, mask)) for name, mask in groups]
+    metrics = tuple(dict.fromkeys(metric for _, _, scores in rows for metric in scores))
+    cells = [
+        (name, n, [with_interval(scores[metric]) if metric in scores else "" for metric in metrics])
+        for name, n, scores in rows
+    ]
+    return Slices(column, metrics, cells, left_out)
+
+
+def _scores(test: Predictions, mask: np.ndarray) -> dict[str, Score]:
+    if test.kind != "classification":
+        part = replace(test, table=test.table.filter(pa.array(mask)))
+        scores = score_predictions(part)
+        return {name: scores[name] for name in OF_KIND[test.kind] if name in scores}
+    reference, predicted = test.label_ids("reference")[mask], test.label_ids("prediction")[mask]
+    found = {"accuracy": _rate(reference == predicted)}
+    if len(test.label_names) == 2:
+        positive = test.positive_id
+        found["precision"] = _rate((reference == positive)[predicted == positive])
+        found["recall"] = _rate((predicted == positive)[reference == positive])
+    return found
+
+
+def _rate(hits: np.ndarray) -> Score:
+    """A share with its Wilson interval; undefined without rows."""
+    if not len(hits):
+        return Score(None, None, None, 0, "", "no rows")
+    low, high, _ = wilson_interval(int(hits.sum()), len(hits))
+    return Score(float(hits.mean()), low, high, len(hits), "")

@@ -1,0 +1,131 @@
+"""The model card: read by the Hub's own library, true to the report's numbers, and its code runs as pasted."""
+
+import json
+import math
+import re
+from dataclasses import replace
+
+import yaml
+from huggingface_hub import ModelCard
+from huggingface_hub.repocard_data import model_index_to_eval_results
+
+from llmtune.metrics import score_predictions
+from llmtune.predictions import make_predictions
+from llmtune.report.card import render_card, write_card
+from llmtune.report.content import Report
+from llmtune.report.page import render_page
+from llmtune.report.tables import show_scores
+from llmtune.report.terminal import Terminal, with_interval
+from tests.report.test_page import RUN, spam_table, tagged
+
+SETTINGS = {"max_length": 24}
+
+
+def spam_report(**changes):
+    table = spam_table()
+    scores = score_predictions(table)
+    return Report("spam-1", table, scores, {"majority": scores}, run={**RUN, **changes})
+
+
+def front_of(card):
+    return yaml.safe_load(re.match(r"---\n(.*?)\n---\n", card, re.DOTALL)[1])
+
+
+def on_hub(**more):
+    data = {"dataset_name": "user/sms", "dataset_revision": "5503434d", **more}
+    return spam_report(arguments={"data": data, "model": {"model_name_or_path": "google-bert/bert-base-uncased"}})
+
+
+def test_the_hubs_library_reads_back_every_headline(tmp_path):
+    report = on_hub()
+    path = tmp_path / "README.md"
+    path.write_text(render_card(report, SETTINGS), encoding="utf-8")
+
+    card = ModelCard.load(path)
+    name, results = model_index_to_eval_results(front_of(path.read_text())["model-index"])
+
+    assert name == "spam-1"
+    read = {one.metric_type: one for one in card.data.eval_results}
+    assert {one.metric_type: one.metric_value for one in results} == {
+        name: report.scores[name].value for name in report.headlines
+    }
+    assert {type(one.metric_value) for one in results} == {float}
+    f1, score = read["f1"], report.scores["f1"]
+    assert f1.dataset_revision == "5503434d"
+    assert (f1.dataset_type, f1.dataset_split) == ("user/sms", "test")
+    expected = {"split": "test", "n": 200, "signature": score.signature, "ci95": [score.low, score.high]}
+    assert f1.metric_args == expected
+    assert card.data.base_model == "google-bert/bert-base-uncased"
+    assert card.data.datasets == ["user/sms"]
+    assert card.data.pipeline_tag == "text-classification"
+    assert card.data.library_name == "transformers"
+    assert "license" not in front_of(path.read_text())
+
+
+def test_the_front_matter_is_plain_yaml_without_an_undefined_number():
+    report = spam_report()
+    scores = {**report.scores}
+    scores["f1"] = replace(scores["f1"], value=None, low=None, high=None, reason="no rows")
+    front = front_of(render_card(replace(report, scores=scores), SETTINGS))
+
+    metrics = front["model-index"][0]["results"][0]["metrics"]
+    assert "f1" not in [one["type"] for one in metrics]
+    assert all(math.isfinite(one["value"]) for one in metrics)
+    assert "base_model" not in front  # none is known on the Hub
+
+
+def test_nobodys_folders_are_named():
+    card = render_card(spam_report(), SETTINGS)
+
+    assert "test.csv" in card
+    assert "/home" not in card
+    assert "ada" not in card.replace("adapter", "")
+
+
+def test_label_names_cannot_break_the_tables():
+    table = spam_table()
+    names = {"ham": "a|b", "spam": "<script>x</script>"}
+    rows = {name: [names[label] for label in table.column(name)] for name in ("reference", "prediction")}
+    hostile = make_predictions(
+        "classification", {**rows, "probabilities": table.column("probabilities")}, label_names=list(names.values())
+    )
+    card = render_card(Report("x", hostile, score_predictions(hostile)), SETTINGS)
+
+    body = card.split("\n---\n", 1)[1]
+    assert "<script>" not in body.replace("`<script>x</script>`", "")
+    assert "a\\|b" in body
+
+
+def test_what_a_person_wrote_around_the_card_stays(tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps({"llmtune": SETTINGS}))
+    path = write_card(tmp_path, spam_report())
+    written = path.read_text().replace("library_name:", "license: mit\nlibrary_name:") + "\n## Thanks\n\nTo Ada.\n"
+    path.write_text(written.replace("# spam-1\n", "# Our filter\n"))
+
+    card = write_card(tmp_path, on_hub()).read_text()
+
+    assert "# Our filter" in card
+    assert "To Ada." in card
+    assert front_of(card)["license"] == "mit"
+    assert front_of(card)["datasets"] == ["user/sms"]
+    assert card.count("## How to use") == 1
+
+
+def test_page_card_json_and_terminal_say_the_same(capsys):
+    for table in (spam_table(), tagged()):
+        scores = score_predictions(table)
+        report = Report("x", table, scores)
+
+        page = dict(re.findall(r'data-metric="([^"]+)">([^<]*)<', render_page(report)))
+        card = render_card(report, SETTINGS)
+        show_scores(Terminal(), table, scores)
+        printed = capsys.readouterr().out
+        results = front_of(card)["model-index"][0]["results"][0]["metrics"]
+
+        for name in report.headlines:
+            assert page[name] == with_interval(scores[name])
+            assert re.search(rf"^\| {re.escape(name).replace('_', '.{1,2}')} \| {re.escape(page[name])} \|", card, re.M)
+            assert re.search(rf"^ *{re.escape(name)} +{re.escape(page[name])}", printed, re.M)
+        assert {one["type"]: one["value"] for one in results} == {
+            name: json.loads(json.dumps(scores[name].to_json()))["value"] for name in report.headlines
+        }

@@ -1,0 +1,339 @@
+"""report.html: what it shows, what it leaves out, and how it behaves in a browser."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.metrics import f1_score, precision_score, recall_score
+
+from llmtune.diagnosis.case import Case, diagnose
+from llmtune.metrics import score_predictions
+from llmtune.predictions import make_predictions
+from llmtune.report.content import Report, calibration_bins, matrix_of, slider_of
+from llmtune.report.page import render_page, write_page
+from llmtune.report.plots import Axes, Series, line_plot
+from llmtune.report.public import hub_id, public
+from llmtune.report.slices import slices_of
+from llmtune.report.terminal import with_interval
+from tests.browser import Browser, require_browser
+
+HOSTILE = "<script>alert('x')</script> & \"quoted\" </script>"
+THRESHOLD = 0.37
+
+
+def spam_table(n=200, threshold=THRESHOLD):
+    rng = np.random.default_rng(0)
+    positive = rng.random(n) < 0.3
+    p = np.clip(rng.normal(np.where(positive, 0.7, 0.25), 0.22), 0.001, 0.999)
+    columns = {
+        "reference": np.where(positive, "spam", "ham").tolist(),
+        "prediction": np.where(p >= threshold, "spam", "ham").tolist(),
+        "probabilities": np.stack([1 - p, p], axis=1).tolist(),
+    }
+    carried = {
+        "text": [f"{HOSTILE} {i}" for i in range(n)],
+        "length": rng.integers(2, 60, n).tolist(),
+        "team": np.where(rng.random(n) < 0.5, "<b>blue</b>", "red").tolist(),
+    }
+    names = {"label_names": ["ham", "spam"], "positive_label": "spam", "threshold": threshold}
+    return make_predictions("classification", columns, carried=carried, **names)
+
+
+def evaluation(step, loss):
+    curves = {"train": {"loss": loss / 2}, "validation": {"loss": loss}}
+    return {"step": step, "eval_f1": 1 - loss, "curves": curves}
+
+
+RUN = {
+    "arguments": {
+        "data": {"train_file": "/home/ada/secret/train.csv", "group_columns": ["team"]},
+        "training": {"learning_rate": 5e-4, "output_dir": "/home/ada/runs/x"},
+    },
+    "data": {"test": {"rows": 200, "made": "as given", "source": "/home/ada/secret/test.csv", "sha256": "ab" * 32}},
+    "training": {
+        "steps": 30,
+        "effective_batch": 8,
+        "train_seconds": 2.0,
+        "best_checkpoint": {"step": 20, "metric": "f1", "value": 0.7},
+        "kept": {"step": 20, "chosen": True},
+        "evaluations": [evaluation(10, 0.6), evaluation(20, 0.3), evaluation(30, 0.4)],
+    },
+    "versions": {"torch": "2.13.0"},
+}
+
+
+@pytest.fixture(scope="module")
+def report():
+    table = spam_table()
+    scores = score_predictions(table)
+    return Report("spam-1", table, scores, {"majority": scores}, diagnose(Case(table, scores=scores)), RUN)
+
+
+@pytest.fixture(scope="module")
+def page(report, tmp_path_factory):
+    return write_page(tmp_path_factory.mktemp("page"), report)
+
+
+def tagged():
+    rows = {
+        "tokens": [["Ada", "Lovelace", "in", "Rome"], ["<i>Bo</i>", "sat"]],
+        "reference": [["B-PER", "I-PER", "O", "B-LOC"], ["B-PER", "O"]],
+        "prediction": [["B-PER", "I-PER", "O", "B-PER"], ["O", "O"]],
+    }
+    return make_predictions("token-classification", rows)
+
+
+def texts():
+    rows = {"source": [HOSTILE, "b"], "reference": [["a cat"], ["a dog", "the dog"]], "prediction": ["a cat", "no"]}
+    return make_predictions("text-generation", rows)
+
+
+def test_the_page_says_the_verdict_first_and_holds_every_headline(report, page):
+    text = page.read_text(encoding="utf-8")
+
+    assert text.index(report.verdict.sentence[:20]) < text.index("<h2")
+    cells = dict(re.findall(r'data-metric="([^"]+)">([^<]*)<', text))
+    assert cells == {name: with_interval(report.scores[name]) for name in report.headlines}
+    assert len(text) < 1_000_000
+    for heading in (
+        "Calibration",
+        "Loss",
+        "f1 on validation",
+        "By class",
+        "team",
+        "Surest wrong answers",
+        "config.yaml",
+    ):
+        assert heading in text
+
+
+def test_texts_of_the_data_are_escaped_and_can_be_left_out(report, page):
+    text = page.read_text(encoding="utf-8")
+
+    assert HOSTILE not in text
+    assert "<b>blue</b>" not in text
+    assert "&lt;script&gt;alert" in text
+    assert "alert" not in render_page(report, no_examples=True)
+
+
+def test_no_path_of_the_machine_is_published(page):
+    text = page.read_text(encoding="utf-8")
+
+    assert "test.csv" in text
+    assert "/home/" not in text
+    assert "secret" not in text
+
+
+@pytest.mark.parametrize(
+    ("given", "published"),
+    [
+        ("/home/ada/a.csv", "a.csv"),
+        ("rows of /data/x/y.jsonl.gz, 3", "rows of y.jsonl.gz, 3"),
+        (r"C:\Users\ada\a.csv", "a.csv"),
+        ("~/a/b.csv", "b.csv"),
+        ("google-bert/bert-base-uncased and 3/4 of it", "google-bert/bert-base-uncased and 3/4 of it"),
+        ("https://huggingface.co/a/b", "https://huggingface.co/a/b"),
+        ({"a": ["/x/y/z", 3]}, {"a": ["z", 3]}),
+        ("token hf_abcdefghijkl", "token [token]"),
+    ],
+)
+def test_paths_and_tokens_are_cut(given, published):
+    assert public(given) == published
+
+
+def test_a_folder_is_no_hub_id(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bert").mkdir()
+
+    assert hub_id("bert") is None
+    assert hub_id("user/bert") == "user/bert"
+
+
+def test_the_slider_holds_sklearns_counts_at_every_step():
+    table = spam_table()
+    slider = slider_of(table)
+    truth, p = np.array(table.column("reference")) == "spam", table.probabilities()[:, 1]
+
+    assert slider.thresholds[slider.chosen] == THRESHOLD
+    for place in range(0, len(slider.thresholds), 37):
+        called = p >= slider.thresholds[place]
+        assert slider.hits[place] == (called & truth).sum()
+        assert slider.alarms[place] == (called & ~truth).sum()
+
+
+def test_without_finite_probabilities_there_is_no_slider_and_no_calibration():
+    table = spam_table()
+    rows = {name: table.column(name) for name in ("reference", "prediction")}
+    bare = make_predictions("classification", rows, label_names=["ham", "spam"])
+    broken = {**rows, "probabilities": [[float("nan")] * 2, *table.column("probabilities")[1:]]}
+    not_finite = make_predictions("classification", broken, label_names=["ham", "spam"])
+
+    for one in (bare, not_finite):
+        assert slider_of(one) is None
+        assert calibration_bins(one) == []
+        assert "<h2" in render_page(Report("x", one, score_predictions(one)))
+
+
+def test_slices_have_wilson_intervals_of_their_rows():
+    table = spam_table()
+    by_length, by_team = slices_of(table, ["team", "absent"])
+
+    assert [one.column for one in (by_length, by_team)] == ["length", "team"]
+    assert sum(n for _, n, _ in by_length.rows) == len(table)
+    mask = np.array(table.column("team")) == "red"
+    right = (np.array(table.column("reference")) == np.array(table.column("prediction")))[mask]
+    cells = {name: cells for name, _, cells in by_team.rows}
+    assert cells["red"][0].startswith(f"{right.mean():.3f} [")
+
+
+def test_entities_show_missed_and_spurious_and_their_sentences():
+    table = tagged()
+    text = render_page(Report("ner", table, score_predictions(table)))
+
+    assert "(missed)" in text
+    assert "(spurious)" in text
+    assert "Most frequent errors" in text
+    assert "&lt;i&gt;Bo" in text
+
+
+def test_texts_stand_beside_their_references_and_numbers_in_a_plot():
+    text = render_page(Report("mt", texts(), score_predictions(texts())))
+    numbers = make_predictions("regression", {"reference": [1.0, 2.0, 3.0], "prediction": [1.5, 2.0, 2.0]})
+    plotted = render_page(Report("r", numbers, score_predictions(numbers)))
+
+    assert "a dog | the dog" in text
+    assert "&lt;script" in text
+    assert "Actual and predicted" in plotted
+    assert plotted.count('<circle class="s0"') == 3
+    assert "Largest errors" in plotted
+
+
+def test_many_classes_become_a_list_of_the_largest_confusions():
+    names = [f"c{i:02}" for i in range(30)]
+    rows = {"reference": names * 2, "prediction": [*names, *names[1:], names[0]]}
+    table = make_predictions("classification", rows, label_names=names)
+
+    assert matrix_of(table).largest()[0] == ("c00", "c01", 1)
+    assert "too many for a matrix" in render_page(Report("many", table, score_predictions(table)))
+
+
+def test_a_plot_of_one_point_has_room():
+    drawn = line_plot(Axes("one", "x", "y"), [Series("a", [3.0], [0.0], "both")])
+
+    assert "nan" not in drawn
+    assert drawn.count("<circle") == 1
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    require_browser()
+    with Browser(tmp_path_factory.mktemp("profile")) as opened:
+        yield opened
+
+
+AT = """
+const range = document.getElementById("threshold");
+range.value = arguments[0];
+range.dispatchEvent(new Event("input"));
+document.getElementById("cost_missed").value = 7;
+document.getElementById("cost_missed").dispatchEvent(new Event("input"));
+const found = {};
+for (const id of ["hits", "missed", "alarms", "rest", "precision", "recall", "f1", "cost", "threshold_value"])
+  found[id] = document.getElementById(id).textContent;
+found.said = range.getAttribute("aria-valuetext");
+return found;
+"""
+
+
+@pytest.mark.parametrize("place", [0, 60, 200, 333, 480])
+def test_the_slider_moves_the_numbers_to_sklearns(browser, page, place):
+    table = spam_table()
+    slider = slider_of(table)
+    truth, called = (
+        np.array(table.column("reference")) == "spam",
+        table.probabilities()[:, 1] >= slider.thresholds[place],
+    )
+
+    browser.open(page)
+    found = browser.run(AT, place)
+
+    for name, score in (("precision", precision_score), ("recall", recall_score), ("f1", f1_score)):
+        assert found[name] == f"{score(truth, called, zero_division=0):.3f}"
+    missed, alarms = int((truth & ~called).sum()), int((~truth & called).sum())
+    assert (found["missed"], found["alarms"], found["cost"]) == (str(missed), str(alarms), f"{7 * missed + alarms:,}")
+    assert float(found["threshold_value"]) == pytest.approx(slider.thresholds[place], rel=1e-5)
+    assert found["said"].startswith(found["threshold_value"])
+
+
+def test_the_cheapest_threshold_and_the_way_back(browser, page):
+    browser.open(page)
+    browser.run(AT, 0)
+    browser.run('document.getElementById("cheapest").click()')
+    cheapest = browser.run('return Number(document.getElementById("cost").textContent.replaceAll(",", ""))')
+    data = json.loads(browser.run('return document.getElementById("thresholds").textContent'))
+    costs = [7 * (data["positives"] - hits) + alarms for hits, alarms in zip(data["hits"], data["alarms"], strict=True)]
+    browser.run('document.getElementById("reset").click()')
+
+    assert cheapest == min(costs)
+    assert browser.run('return document.getElementById("threshold_value").textContent') == str(THRESHOLD)
+
+
+@pytest.mark.parametrize(("width", "dark"), [(390, False), (390, True), (1280, False), (1280, True)])
+def test_the_page_is_quiet_fits_and_asks_for_nothing(browser, page, width, dark):
+    browser.requests()  # those of the page before
+    browser.log("browser")
+
+    browser.open(page, width=width, dark=dark)
+
+    assert browser.log("browser") == []
+    assert [url for url in browser.requests() if not url.startswith(("chrome:", "data:"))] == [page.resolve().as_uri()]
+    assert browser.run("return document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_hostile_text_runs_no_script_and_everything_is_reached_by_keyboard(browser, page):
+    browser.open(page)
+
+    assert browser.run("return document.querySelectorAll('script').length") == 2
+    unlabelled = """return [...document.querySelectorAll('input, button, svg, [role=region]')].filter(
+      (one) => !(one.labels?.length || one.ariaLabel || one.textContent.trim())).length"""
+    assert browser.run(unlabelled) == 0
+    assert browser.run("return [...document.querySelectorAll('.scroll')].every((one) => one.tabIndex === 0)")
+    browser.run("document.getElementById('threshold').focus()")
+    assert browser.run("return document.activeElement.id") == "threshold"
+
+
+CONTRAST = """
+const parse = (text) => text.match(/[\\d.]+/g).map(Number);
+const linear = (v) => v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4;
+const light = (rgb) => rgb.slice(0, 3).map((v) => linear(v / 255))
+  .reduce((sum, v, i) => sum + v * [.2126, .7152, .0722][i], 0);
+const paper = parse(getComputedStyle(document.body).backgroundColor);
+const poor = [];
+for (const one of document.querySelectorAll("body *")) {
+  if (![...one.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim())) continue;
+  if (one.closest("script, style, .matrix") || !one.getClientRects().length) continue;
+  const style = getComputedStyle(one), svg = one.closest("svg");
+  const shaded = one.closest("pre, button");
+  const behind = shaded ? parse(getComputedStyle(shaded).backgroundColor) : paper;
+  const [a, b] = [light(parse(svg ? style.fill : style.color)), light(behind)];
+  const ratio = (Math.max(a, b) + .05) / (Math.min(a, b) + .05);
+  if (ratio < 4.5) poor.push(`${one.tagName} ${one.className} ${ratio}`);
+}
+return poor;
+"""
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_text_has_the_contrast_of_wcag_aa(browser, page, dark):
+    browser.open(page, dark=dark)
+
+    assert browser.run(CONTRAST) == []
+
+
+def test_templates_are_in_the_package():
+    import llmtune
+
+    templates = Path(llmtune.__file__).parent / "report" / "templates"
+    assert {path.name for path in templates.iterdir()} == {"report.css", "report.html.j2", "report.js"}
