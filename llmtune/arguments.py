@@ -1,5 +1,6 @@
 """The arguments of a recipe, as dataclasses: what each means stands in its help, and nowhere else."""
 
+import math
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -287,14 +288,34 @@ class TrainingArguments(transformers.TrainingArguments):
                 "--early_stopping_patience needs evaluations and checkpoints to compare: leave out --eval_strategy no, "
                 "--save_strategy no and --load_best_model_at_end False"
             )
-        if self.dataloader_drop_last:
-            raise InputError("--dataloader_drop_last: rows would be missing from evaluation; leave it out")
+        self._refuse_what_spoils_evaluation()
+        if not 0 <= self.seed < 2**32:
+            raise InputError(f"--seed {self.seed}: expected 0 to {2**32 - 1}")
+        if not 0 <= self.learning_rate < math.inf:
+            raise InputError(f"--learning_rate {self.learning_rate}: expected 0 or more")
         installed = get_available_reporting_integrations()
         for name in self.report_to:
             if name not in installed:
                 raise InputError(
                     f"--report_to {name}: unknown or not installed; installed are {', '.join(sorted(installed))}"
                 )
+
+    def _refuse_what_spoils_evaluation(self) -> None:
+        given: Any = self
+        for flag, asked, why in (
+            ("--dataloader_drop_last", given.dataloader_drop_last, "rows would be missing from evaluation"),
+            ("--prediction_loss_only", given.prediction_loss_only, "evaluation would have no predictions to score"),
+            (
+                "--eval_do_concat_batches False",
+                not given.eval_do_concat_batches,
+                "predictions could not be put in order",
+            ),
+            ("--label_names", given.label_names, "evaluation would miss the labels, which the recipe names itself"),
+            ("--bf16_full_eval", given.bf16_full_eval, "the weights would be rounded, and left so"),
+            ("--fp16_full_eval", given.fp16_full_eval, "the weights would be rounded, and left so"),
+        ):
+            if asked:
+                raise InputError(f"{flag}: {why}; leave it out")
 
     @property
     def cpu_autocast(self) -> bool:
@@ -305,27 +326,30 @@ class TrainingArguments(transformers.TrainingArguments):
         """Settles `output_dir`, the same on every process.
 
         Raises:
-            InputError: it holds a run and neither --overwrite nor --resume_from_checkpoint was given, or --overwrite
-                names a folder that is not a run; or there is no such checkpoint.
+            InputError: it holds a run and neither --overwrite nor --resume_from_checkpoint was given, or with one of
+                them it is not a run; or there is no such checkpoint.
         """
-        if self.resume_from_checkpoint and not Path(self.resume_from_checkpoint).is_dir():
+        if self.resume_from_checkpoint and not (Path(self.resume_from_checkpoint) / "trainer_state.json").exists():
+            found = "has no trainer_state.json" if Path(self.resume_from_checkpoint).is_dir() else "no such folder"
             raise InputError(
-                f"--resume_from_checkpoint {self.resume_from_checkpoint}: no such folder; name a checkpoint, e.g. "
+                f"--resume_from_checkpoint {self.resume_from_checkpoint}: {found}; name a checkpoint, e.g. "
                 f"runs/{recipe}-1/checkpoint-500"
             )
         self.output_dir = broadcast_object_list([self.output_dir if self._output_dir_given else _next_free(recipe)])[0]
         folder = Path(str(self.output_dir))
-        if not folder.exists() or self.resume_from_checkpoint or not any(folder.iterdir()):
+        if folder.exists() and not folder.is_dir():
+            raise InputError(f"--output_dir {folder}: is a file; name a folder")
+        if not folder.exists() or not any(folder.iterdir()):
             return
-        if not self.overwrite:
+        if not self.overwrite and not self.resume_from_checkpoint:
             raise InputError(
                 f"--output_dir {folder}: holds {len(list(folder.iterdir()))} entries already; name a new folder, or "
                 "give --overwrite to replace that run"
             )
         if not (folder / RUN_MARKER).exists():
+            act = "--resume_from_checkpoint continues" if self.resume_from_checkpoint else "--overwrite replaces"
             raise InputError(
-                f"--output_dir {folder}: --overwrite replaces only a run, and this folder has no {RUN_MARKER}; "
-                "name another"
+                f"--output_dir {folder}: {act} only a run, and this folder has no {RUN_MARKER}; name another"
             )
 
     def start_run(self, prefer: str, directions: Mapping[str, bool] | None = None) -> None:

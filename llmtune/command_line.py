@@ -9,8 +9,9 @@ import difflib
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, get_args, get_type_hints
 
+import transformers
 import yaml
 from transformers.hf_argparser import HfArgumentParser
 
@@ -128,6 +129,10 @@ def _check_pair(data: DataArguments, model: ModelArguments, training: TrainingAr
             f"--model_name_or_path {model.model_name_or_path} and --model_type {model.model_type} exclude each other: "
             "the first loads a checkpoint (its own model_type picks the family), the second starts from scratch"
         )
+    typed = [name for name, value in vars(ModelArguments()).items() if getattr(model, name) != value]
+    of_lora = [name for name in typed if name.startswith("lora_")]
+    if of_lora and not model.use_peft and not model.load_in_4bit:
+        raise InputError(f"--{of_lora[0]} without --use_peft: every weight would be trained; add --use_peft or drop it")
     if model.load_in_4bit and training.load_best_model_at_end and training.device.type == "cpu":
         # Seen with bitsandbytes 0.50.2: probabilities moved by up to 0.07 against the same adapter loaded afresh.
         raise InputError(
@@ -143,9 +148,12 @@ def _key(flag: str) -> str:
 
 def _pop_config(argv: list[str]) -> tuple[Path | None, list[str]]:
     """Takes `--config FILE` out of the arguments."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     parser.add_argument("--config", type=Path)
-    found, rest = parser.parse_known_args(argv)
+    try:
+        found, rest = parser.parse_known_args(argv)
+    except argparse.ArgumentError as error:
+        raise InputError(f"command line: {error}; give a YAML file") from error
     return found.config, rest
 
 
@@ -162,6 +170,8 @@ class _Parser(HfArgumentParser):
             usage=f"accelerate launch recipes/{recipe}.py [--config FILE.yaml] [--flag value …]",
             epilog="--help_all shows every field of transformers.TrainingArguments too.",
         )
+        hints = {name: hint for cls in dataclasses for name, hint in get_type_hints(cls).items()}
+        self.may_be_null = {name for name, hint in hints.items() if type(None) in get_args(hint)}
         self.add_argument("--config", metavar="FILE", help="YAML file with any of these flags; the command line wins")
 
     def error(self, message: str) -> NoReturn:
@@ -193,6 +203,8 @@ class _Parser(HfArgumentParser):
             values = yaml.safe_load(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise InputError(f"--config {path}: no such file") from None
+        except OSError as error:
+            raise InputError(f"--config {path}: cannot be read: {error.strerror}; give a YAML file") from error
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise InputError(f"{path}: not readable as YAML: {error}") from error
         if not isinstance(values, dict):
@@ -203,6 +215,11 @@ class _Parser(HfArgumentParser):
         for key in values:
             if key not in actions or key in ("help", "config") or key in RENAMED:
                 self.stop_at(str(key), str(path), str(key))
+        for key, value in values.items():
+            if value is None and key not in self.may_be_null:
+                raise InputError(f"{path}: {key}: found no value, expected one; leave the key out for its default")
+            if isinstance(value, dict) and key not in transformers.TrainingArguments._VALID_DICT_FIELDS:
+                raise InputError(f"{path}: {key}: found {value}, expected a value without keys of its own")
         return {key: _converted(actions[key], value, f"{path}: {key}") for key, value in values.items()}
 
 

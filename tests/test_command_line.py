@@ -81,6 +81,14 @@ def test_lists_are_words_on_the_command_line_and_lists_in_yaml():
     assert parse(*DATA_AND_MODEL, "--config", yaml_file("metrics: mcc\n"))[1].metrics == ["mcc"]
 
 
+def test_null_in_yaml_is_a_value_where_none_is_one():
+    config = yaml_file("save_total_limit: null\nlr_scheduler_kwargs: {num_cycles: 2}\n")
+
+    training = parse(*DATA_AND_MODEL, "--config", config)[3]
+
+    assert (training.save_total_limit, training.lr_scheduler_kwargs) == (None, {"num_cycles": 2})
+
+
 @pytest.mark.parametrize("name", RENAMED)
 def test_an_old_name_is_answered_with_its_successor(name):
     on_the_line = refused(*DATA_AND_MODEL, f"--{name.replace('_', '-')}", "1")
@@ -110,6 +118,9 @@ def test_the_successor_of_an_old_name_is_a_flag(name):
         ("use_peft: maybe\n", "values.yaml: use_peft: 'maybe' does not fit"),
         ("- a\n- b\n", "values.yaml: expected `key: value` lines, found list"),
         ("a: [\n", "values.yaml: not readable as YAML"),
+        ("learning_rate:\n", "values.yaml: learning_rate: found no value, expected one; leave the key out"),
+        ("group_columns: null\n", "values.yaml: group_columns: found no value, expected one"),
+        ("text_column: {a: b}\n", "values.yaml: text_column: found {'a': 'b'}, expected a value without keys"),
         ("config: other.yaml\n", "values.yaml: unknown key 'config'"),
     ],
 )
@@ -126,6 +137,8 @@ def test_a_bad_yaml_value_stops_the_run(yaml, message):
         (["--learn", "1"], "command line: unknown flag '--learn'"),  # no abbreviations
         (["--learning_rate", "x"], "invalid float value: 'x'; --help lists the flags"),
         (["--config", "nowhere.yaml"], "--config nowhere.yaml: no such file"),
+        (["--config", "."], "--config .: cannot be read: Is a directory; give a YAML file"),
+        (["--config"], "command line: argument --config: expected one argument; give a YAML file"),
         (["--precision", "tf32"], "--precision 'tf32' is not one of auto, fp32, bf16, fp16"),
         (["--precision", "fp16", "--use_cpu"], "half precision training needs a GPU"),
         (["--eval_strategy", "sometimes"], "sometimes is not a valid IntervalStrategy, please select one of"),
@@ -136,8 +149,16 @@ def test_a_bad_yaml_value_stops_the_run(yaml, message):
         (["--early_stopping_patience", "0"], "--early_stopping_patience 0: expected 1 or more"),
         (["--early_stopping_patience", "1", "--eval_strategy", "no"], "needs evaluations and checkpoints"),
         (["--dataloader_drop_last", "True"], "--dataloader_drop_last: rows would be missing"),
+        (["--prediction_loss_only"], "--prediction_loss_only: evaluation would have no predictions to score; leave it"),
+        (["--eval_do_concat_batches", "False"], "--eval_do_concat_batches False: predictions could not be put"),
+        (["--label_names", "kind"], "--label_names: evaluation would miss the labels, which the recipe names itself"),
+        (["--bf16_full_eval"], "--bf16_full_eval: the weights would be rounded, and left so; leave it out"),
+        (["--fp16_full_eval"], "--fp16_full_eval: the weights would be rounded, and left so; leave it out"),
+        (["--seed", "-1"], "--seed -1: expected 0 to 4294967295"),
+        (["--learning_rate", "nan"], "--learning_rate nan: expected 0 or more"),
         (["--report_to", "no_such_board"], "--report_to no_such_board: unknown or not installed; installed are"),
         (["--resume_from_checkpoint", "nowhere"], "--resume_from_checkpoint nowhere: no such folder"),
+        (["--lora_alpha", "8"], "--lora_alpha without --use_peft: every weight would be trained; add --use_peft"),
         (["--model_name_or_path", "x"], "--model_name_or_path x and --model_type bert exclude each other"),
     ],
 )
@@ -188,12 +209,35 @@ def test_a_folder_with_something_in_it_is_replaced_only_if_it_is_a_run_and_overw
 
 def test_resuming_keeps_the_run():
     Path("run/checkpoint-5").mkdir(parents=True)
+    Path("run/checkpoint-5/trainer_state.json").touch()
     (Path("run") / RUN_MARKER).touch()
 
     resume = ["--resume_from_checkpoint", "run/checkpoint-5", "--output_dir", "run", "--overwrite"]
     parse(*DATA_AND_MODEL, *resume)[3].start_run("f1")
 
     assert Path("run/checkpoint-5").exists()
+
+
+def test_a_run_is_not_continued_from_no_checkpoint_nor_into_another_folder():
+    Path("run/checkpoint-5").mkdir(parents=True)
+    resume = ["--resume_from_checkpoint", "run/checkpoint-5"]
+
+    assert "run/checkpoint-5: has no trainer_state.json; name a checkpoint" in refused(*DATA_AND_MODEL, *resume)
+
+    Path("run/checkpoint-5/trainer_state.json").touch()
+    Path("photos").mkdir()
+    Path("photos/cat.jpg").touch()
+    message = refused(*DATA_AND_MODEL, *resume, "--output_dir", "photos")
+    assert message == (
+        "--output_dir photos: --resume_from_checkpoint continues only a run, and this folder has no .llmtune-run; "
+        "name another"
+    )
+
+
+def test_a_file_is_no_output_folder():
+    Path("notes.txt").touch()
+
+    assert refused(*DATA_AND_MODEL, "--output_dir", "notes.txt") == "--output_dir notes.txt: is a file; name a folder"
 
 
 def help_text(capsys, flag: str) -> str:

@@ -103,6 +103,8 @@ def run_model(
     """Loads the model and predicts the rows, on one process or several. Call it on every process."""
     if batch_size < 1:
         raise InputError(f"--per_device_eval_batch_size {batch_size}: expected 1 or more")
+    if cpu_threads is not None and cpu_threads < 1:
+        raise InputError(f"--cpu_threads {cpu_threads}: expected 1 or more")
     use_cpu_well(cpu_threads)
     tokenizer, loaded = load_run(model, served.task.auto_model)
     facts = {

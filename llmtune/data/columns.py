@@ -13,6 +13,9 @@ from llmtune.errors import InputError
 # Characters that show nothing and that str.strip leaves: zero-width space and joiners, word joiner, byte order mark.
 INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff"
 
+# What the predictions table holds beside the carried columns; one of these names would be lost there.
+OWN_COLUMNS = ("id", "reference", "prediction", "probabilities", "length", "raw_prediction", "probability")
+
 
 def pick_columns(rows: Rows, *, columns: Mapping[str, str], data: DataArguments) -> dict[str, list[Any]]:
     """Canonical name → cells, then the carried columns under their own names. Raises `InputError` on a missing one."""
@@ -27,6 +30,11 @@ def pick_columns(rows: Rows, *, columns: Mapping[str, str], data: DataArguments)
                 raise InputError(
                     f"{flag} {name}: the task already has a column {name!r}, read from {columns[name]!r}; "
                     f"rename the column {name!r} in {rows.source}"
+                )
+            if name in OWN_COLUMNS and flag != "--split_group_column":
+                raise InputError(
+                    f"{flag} {name}: the predictions table has a column {name!r} of its own; rename the column in "
+                    f"{rows.source}"
                 )
             wanted.setdefault(name, (name, flag))
     for user_name, flag in wanted.values():
@@ -64,6 +72,9 @@ def check_cells(
             if cell is None or cell == "":
                 remedy = "fill it, or leave --split_group_column out"
                 problems.add(row, rows.place(row), f"no value in column {split_group_column!r}", remedy=remedy)
+            elif isinstance(cell, list | dict):
+                finding = f"found {shown(cell)} in column {split_group_column!r}, expected one text or number"
+                problems.add(row, rows.place(row), finding, remedy="give each row one group")
     problems.stop()
     return checked
 

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import torch
 import yaml
+from huggingface_hub.errors import StrictDataclassError
 from transformers import AutoConfig, AutoTokenizer, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as hf_logging
 
@@ -19,6 +20,18 @@ from llmtune.models import decoder
 from llmtune.models.families import family_of, head_modules
 
 DTYPES = ("float32", "bfloat16", "float16", "auto")
+
+# What transformers and torch raise for a config whose values don't fit (sizes, names of functions, kernels).
+UNFIT = (ValueError, ImportError, KeyError, ArithmeticError, StrictDataclassError)
+
+# What --config_overrides can't set, and what does.
+SETTLED = {
+    "vocab_size": "the tokenizer (from scratch: --tokenizer_vocab_size)",
+    **dict.fromkeys((f"{name}_token_id" for name in ("pad", "bos", "eos", "cls", "sep")), "the tokenizer"),
+    **dict.fromkeys(("num_labels", "id2label", "label2id", "problem_type"), "the labels of train"),
+    "model_type": "the checkpoint (from scratch: --model_type)",
+    "dtype": "--dtype",
+}
 
 
 class Task(Protocol):
@@ -98,7 +111,7 @@ def read_overrides(text: str | None, config: PretrainedConfig) -> dict[str, Any]
     """`--config_overrides k=v,…` as values of the types that the config holds.
 
     Raises:
-        InputError: an unknown key, or a value of another type.
+        InputError: an unknown key, one that something else settles, or a value of another type.
     """
     overrides: dict[str, Any] = {}
     known = config.to_dict()
@@ -108,11 +121,16 @@ def read_overrides(text: str | None, config: PretrainedConfig) -> dict[str, Any]
         key, equals, value = (piece.strip() for piece in part.partition("="))
         if not equals:
             raise InputError(f"--config_overrides {text!r}: {part!r} is not of the form key=value")
+        if key in SETTLED:
+            raise InputError(f"--config_overrides: {key} is settled by {SETTLED[key]}; leave it out")
         if key not in known:
             near = difflib.get_close_matches(key, known, n=1)
             hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(known))}"
             raise InputError(f"--config_overrides: {config.model_type} has no setting {key!r}; {hint}")
-        read = yaml.safe_load(value)
+        try:
+            read = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise InputError(f"--config_overrides: {key}={value} is not readable as a value: {error}") from error
         old = known[key]
         if isinstance(old, float) and isinstance(read, int) and not isinstance(read, bool):
             read = float(read)
@@ -135,14 +153,15 @@ def _from_scratch(
     special = {
         f"{name}_token_id": getattr(tokenizer, f"{name}_token_id") for name in ("pad", "bos", "eos", "cls", "sep")
     }
-    config = AutoConfig.for_model(model_type, vocab_size=len(tokenizer), **special, **sizes, **task.head())
-    family.prepare(tokenizer, config)
-    tokenizer.model_max_length = limit = positions(config, family, tokenizer)
     attention = arguments.attn_implementation
     try:
+        config = AutoConfig.for_model(model_type, vocab_size=len(tokenizer), **special, **sizes, **task.head())
+        family.prepare(tokenizer, config)
+        tokenizer.model_max_length = limit = positions(config, family, tokenizer)
         model = task.auto_model.from_config(config, dtype=torch.float32, attn_implementation=attention)
-    except (ValueError, ImportError) as error:
-        raise InputError(f"--model_type {model_type}, --config_overrides, --attn_implementation: {error}") from error
+    except (*UNFIT, RuntimeError) as error:
+        asked = f"--model_type {model_type}, --config_overrides, --attn_implementation"
+        raise InputError(f"{asked}: {type(error).__name__}: {error}") from error
     return tokenizer, model, limit
 
 
@@ -153,12 +172,18 @@ def _from_checkpoint(
     if Path(name).is_dir():
         # A LoRA run remembers its base by this name: it must hold from any working directory.
         name = str(Path(name).resolve())
+        if (Path(name) / "adapter_config.json").exists():
+            raise InputError(
+                f"--model_name_or_path {name}: holds a LoRA adapter, not whole weights; make them with `llmtune merge "
+                f"{name} --output_dir FOLDER` and name that folder"
+            )
     hub = {"revision": arguments.revision, "trust_remote_code": arguments.trust_remote_code}
     try:
         config = AutoConfig.from_pretrained(name, **hub)
         family = family_of(config.model_type, name)
         overrides = read_overrides(arguments.config_overrides, config)
-        config = AutoConfig.from_pretrained(name, **hub, **overrides, **task.head())
+        with without_loading_report():  # of the head's size, which is the data's
+            config = AutoConfig.from_pretrained(name, **hub, **overrides, **task.head())
         tokenizer = AutoTokenizer.from_pretrained(name, **hub)
         family.prepare(tokenizer, config)
         pad_token_id = config.pad_token_id
@@ -178,7 +203,7 @@ def _from_checkpoint(
             )
     except InputError:
         raise
-    except (OSError, ValueError, ImportError) as error:
+    except (OSError, *UNFIT) as error:
         raise InputError(
             f"--model_name_or_path {name}: not loadable as a checkpoint with safetensors weights: {error}"
         ) from error
@@ -235,7 +260,8 @@ def _with_adapter(arguments: ModelArguments, model: PreTrainedModel, family: Mod
         names = sorted(
             {name.rpartition(".")[2] for name, child in model.named_modules() if isinstance(child, torch.nn.Linear)}
         )
-        raise InputError(f"--lora_target_modules {targets}: {error}; linear layers are {', '.join(names)}") from error
+        asked = f"--lora_target_modules {targets}, --lora_dropout {arguments.lora_dropout}"
+        raise InputError(f"{asked}: {error}; linear layers are {', '.join(names)}") from error
 
 
 class without_loading_report:

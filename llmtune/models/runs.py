@@ -32,6 +32,8 @@ def save_weights(trainer: Any, *, keep_base: bool) -> None:
     if is_adapter(model) and keep_base:
         for config in model.peft_config.values():
             config.base_model_name_or_path = str(folder / BASE_FOLDER)
+        if trainer.is_world_process_zero():
+            _save_base(model, folder / BASE_FOLDER)  # before the adapter: peft looks there for the vocabulary's size
     trainer.save_model(str(folder))
     if not trainer.is_world_process_zero():
         return
@@ -39,8 +41,6 @@ def save_weights(trainer: Any, *, keep_base: bool) -> None:
     (folder / "training_args.bin").unlink(missing_ok=True)
     if is_adapter(model):
         model.get_base_model().config.save_pretrained(folder)
-        if keep_base:
-            _save_base(model, folder / BASE_FOLDER)
 
 
 def is_adapter(model: Any) -> bool:

@@ -171,3 +171,8 @@ def test_a_head_that_was_never_trained_is_refused(spam_model, spam_file, tmp_pat
 def test_a_batch_size_below_1_is_refused(spam_model, spam_file, tmp_path):
     with pytest.raises(InputError, match="--per_device_eval_batch_size 0: expected 1 or more"):
         evaluate(spam_model, spam_file, tmp_path / "d", "--per_device_eval_batch_size", "0")
+
+
+def test_fewer_than_one_thread_is_refused(spam_model, spam_file, tmp_path):
+    with pytest.raises(InputError, match="--cpu_threads 0: expected 1 or more"):
+        evaluate(spam_model, spam_file, tmp_path / "d", "--cpu_threads", "0")

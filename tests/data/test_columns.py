@@ -137,6 +137,14 @@ def test_cells_of_a_wrong_type_are_refused(tmp_path, text, label, expected):
     assert found.startswith(f"{path} line 61: {expected}")
 
 
+def test_a_list_is_no_group(tmp_path):
+    path = write(tmp_path, "a.jsonl", [*some_rows(author="a"), {"text": "t", "label": "ham", "author": ["a", "b"]}])
+
+    assert message(train_file=path, split_group_column="author") == (
+        f"{path} line 61: found ['a', 'b'] in column 'author', expected one text or number; give each row one group"
+    )
+
+
 def test_labels_that_train_does_not_have_are_refused_with_the_nearest(tmp_path):
     train = write(tmp_path, "a.csv", some_rows())
     rows = [{"text": f"t{i}", "label": label} for i, label in enumerate(["spma", "ham", "Spam ", "eggs"])]

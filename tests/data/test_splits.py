@@ -11,7 +11,7 @@ from llmtune.arguments import DataArguments
 from llmtune.data import load_split, load_splits
 from llmtune.errors import InputError
 
-SHARED = Path("/work/shared/data")
+SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 
 
 def write(folder, name, rows):
@@ -62,17 +62,17 @@ def test_given_files_of_different_formats_are_taken_as_they_are(tmp_path):
 
 
 def test_columns_come_out_under_their_canonical_names_beside_the_carried_ones(tmp_path):
-    rows = [{"sms": f"text {i}", "y": "ab"[i % 2], "sex": "fm"[i % 2], "unused": 0, "length": i} for i in range(20)]
+    rows = [{"sms": f"text {i}", "y": "ab"[i % 2], "sex": "fm"[i % 2], "unused": 0, "words": i} for i in range(20)]
 
     splits = load(
         train_file=write(tmp_path, "a.jsonl", rows),
         text_column="sms",
         label_column="y",
         group_columns=["sex"],
-        slice_columns=["length", "sex"],
+        slice_columns=["words", "sex"],
     )
 
-    assert splits.train.column_names == ["text", "label", "sex", "length"]
+    assert splits.train.column_names == ["text", "label", "sex", "words"]
 
 
 def test_only_train_given_is_split_in_three_and_said(tmp_path):
@@ -274,6 +274,14 @@ def test_arguments_that_contradict_are_refused(tmp_path):
         f"--group_columns label: the task already has a column 'label', read from 'author'; "
         f"rename the column 'label' in {path}"
     )
+    numbered = write(tmp_path, "numbered.csv", some_rows(id="x", length="y"))
+    lost = message(train_file=numbered, slice_columns=["length"])
+    assert lost == (
+        f"--slice_columns length: the predictions table has a column 'length' of its own; "
+        f"rename the column in {numbered}"
+    )
+    with pytest.raises(InputError, match="too few to hold out"):  # only grouped by, not carried: any name will do
+        load(train_file=numbered, split_group_column="id")
 
 
 def test_a_class_that_its_groups_take_out_of_train_is_refused(tmp_path):

@@ -1,6 +1,7 @@
 """Every family from scratch and from a checkpoint: trained, saved, loaded again, with and without LoRA."""
 
 import shutil
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +91,9 @@ def test_every_family_trains_from_scratch_and_loads_again(model_type, lora, tmp_
     before = {name: parameter.detach().clone() for name, parameter in loaded.model.named_parameters()}
 
     trainer = train(loaded, tmp_path / "run")
-    save_weights(trainer, keep_base=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)  # peft's, where it finds no base
+        save_weights(trainer, keep_base=True)
 
     moved = {name for name, parameter in loaded.model.named_parameters() if not torch.equal(parameter, before[name])}
     trainable = {name for name, parameter in loaded.model.named_parameters() if parameter.requires_grad}
@@ -131,6 +134,8 @@ def test_lora_on_a_checkpoint_keeps_the_base_where_it_is_and_loads_with_the_same
     save_weights(trainer, keep_base=False)
 
     assert not (tmp_path / "run" / "base_model").exists()
+    with pytest.raises(InputError, match="run: holds a LoRA adapter, not whole weights; make them with `llmtune merge"):
+        load(model_name_or_path=str(tmp_path / "run"))
     tokenizer, model = load_run(tmp_path / "run", TASK.auto_model)
     np.testing.assert_array_equal(logits(model, tokenizer), logits(loaded.model, loaded.tokenizer))
 
@@ -241,6 +246,15 @@ def test_a_head_for_as_many_classes_is_kept(tmp_path):
         ({"model_type": "bert", "config_overrides": "hidden_size"}, "'hidden_size' is not of the form key=value"),
         ({"model_type": "bert", "config_overrides": "hidden_size=big"}, "hidden_size=big is not of type int (now 768)"),
         ({"model_type": "bert", "config_overrides": "hidden_size=33"}, "--config_overrides"),
+        ({"model_type": "bert", "config_overrides": "hidden_size=-4"}, "RuntimeError: Trying to create tensor with"),
+        ({"model_type": "bert", "config_overrides": "hidden_act=foo"}, "--attn_implementation: KeyError: 'foo'"),
+        ({"model_type": "bert", "config_overrides": "num_attention_heads=0"}, "--attn_implementation: ZeroDivisionErr"),
+        ({"model_type": "bert", "config_overrides": "hidden_size=[1"}, "hidden_size=[1 is not readable as a value"),
+        (
+            {"model_type": "bert", "config_overrides": "vocab_size=50"},
+            "vocab_size is settled by the tokenizer (from scratch: --tokenizer_vocab_size); leave it out",
+        ),
+        ({"model_type": "bert", "config_overrides": "num_labels=3"}, "num_labels is settled by the labels of train"),
         ({"model_type": "bert", "attn_implementation": "magic"}, "--attn_implementation"),
     ],
 )

@@ -105,3 +105,13 @@ def test_only_the_first_process_prints(capsys):
 
     Terminal(main_process=True).block("Data", ["[red]not markup[/red]"])
     assert "[red]not markup[/red]" in capsys.readouterr().out
+
+
+def test_a_label_that_looks_like_markup_is_shown_as_it_is(capsys):
+    names = ("[x]", "[/]", ":cat:")
+    table = make_predictions("classification", {"reference": names, "prediction": names}, label_names=names)
+
+    Terminal().test(table, score_predictions(table), {})
+
+    lines = capsys.readouterr().out.splitlines()
+    assert all(sum(line.startswith(name) for line in lines) == 2 for name in names), "in the classes and the matrix"
