@@ -28,6 +28,13 @@ COLUMNS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "language-modeling": (("nll", "tokens"), ("bytes", "words")),
     "regression": (("reference", "prediction"), ("time",)),
 }
+# Columns of a csv that are lists, written as JSON in the cell; a text in such a column stays a text.
+CSV_LISTS = {
+    "token-classification": ("tokens", "reference", "prediction"),
+    "text-generation": ("reference",),
+    "question-answering": ("reference",),
+    "regression": ("reference", "prediction"),
+}
 METADATA_KEY = b"llmtune"
 
 
@@ -151,7 +158,7 @@ def read_predictions(
         InputError: unknown ending or kind, a missing column, an unknown label, probabilities of the wrong width.
     """
     path = Path(path)
-    table = _read_table(path, labels_are_text=kind == "classification")
+    table = _read_table(path, kind)
     own = json.loads((table.schema.metadata or {}).get(METADATA_KEY, b"{}"))
     if kind is None and "kind" not in own:
         raise InputError(f"{path}: the table does not say its kind; give --kind, one of {', '.join(COLUMNS)}")
@@ -192,18 +199,23 @@ def _check_columns(kind: str, found: Collection[str], where: str) -> None:
         )
 
 
-def _read_csv(path: Path, labels_are_text: bool) -> pa.Table:
-    # A label 01 is not the number 1.
-    text = dict.fromkeys(("reference", "prediction"), pa.string()) if labels_are_text else {}
-    return pa.csv.read_csv(path, convert_options=pa.csv.ConvertOptions(column_types=text))
+def _read_csv(path: Path, kind: str | None) -> pa.Table:
+    # A label 01 is not the number 1, and an answer 1969 is a text.
+    names = () if kind in ("regression", "language-modeling") else ("reference", "prediction")
+    # Cells may run over lines: texts do.
+    return pa.csv.read_csv(
+        path,
+        parse_options=pa.csv.ParseOptions(newlines_in_values=True),
+        convert_options=pa.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string())),
+    )
 
 
-def _read_table(path: Path, *, labels_are_text: bool) -> pa.Table:
+def _read_table(path: Path, kind: str | None) -> pa.Table:
     if not path.exists():
         raise InputError(f"{path}: no such file; give a predictions table (.parquet, .csv, .jsonl)")
     readers: dict[str, Callable[[Path], pa.Table]] = {
         ".parquet": pa.parquet.read_table,
-        ".csv": lambda file: _read_csv(file, labels_are_text),
+        ".csv": lambda file: _read_csv(file, kind),
         ".jsonl": pa.json.read_json,
     }
     if path.suffix not in readers:
@@ -217,7 +229,29 @@ def _read_table(path: Path, *, labels_are_text: bool) -> pa.Table:
         rows = [_list_of_numbers(cell, path, row) for row, cell in enumerate(table.column("probabilities").to_pylist())]
         position = table.column_names.index("probabilities")
         table = table.set_column(position, "probabilities", pa.array(rows, pa.list_(pa.float64())))
+    for name in CSV_LISTS.get(kind or "", ()) if path.suffix == ".csv" else ():
+        if name in table.column_names and (lists := _json_lists(table.column(name).to_pylist())):
+            table = table.set_column(table.column_names.index(name), name, pa.array(lists))
     return table
+
+
+def _json_lists(cells: Sequence[Any]) -> list[list[Any]] | None:
+    """The lists that these cells spell; None where one of them is no list."""
+    lists = []
+    for cell in cells:
+        try:
+            found = json.loads(cell) if isinstance(cell, str) else None
+        except ValueError:
+            return None
+        if not isinstance(found, list):
+            return None
+        lists.append(found)
+    return lists
+
+
+def is_list(kind: pa.DataType) -> bool:
+    """Whether a column of this type holds lists, of one length or several."""
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
 
 
 def _list_of_numbers(cell: Any, path: Path, row: int) -> list[float] | None:
@@ -264,7 +298,19 @@ def _checked(predictions: Predictions, where: str) -> Predictions:
             f"{where}: positive label {predictions.positive_label!r} is not one of the labels {list(names)}"
         )
     if predictions.has("probabilities"):
-        for row, cell in enumerate(predictions.table.column("probabilities").to_pylist()):
-            if cell is not None and len(cell) != len(names):
-                raise InputError(f"{where} row {row}: {len(cell)} probabilities for {len(names)} labels {list(names)}")
+        _check_probabilities(predictions, where)
     return predictions
+
+
+def _check_probabilities(predictions: Predictions, where: str) -> None:
+    """One for each label; whether they are finite and add up to 1 is told by the check `numerics`."""
+    names = list(predictions.label_names)
+    for row, cell in enumerate(predictions.table.column("probabilities").to_pylist()):
+        if cell is None:
+            continue
+        if not isinstance(cell, list) or any(isinstance(one, str) for one in cell):
+            raise InputError(
+                f"{where} row {row}: probabilities {cell!r} is not a list of numbers; give one for each of {names}"
+            )
+        if len(cell) != len(names):
+            raise InputError(f"{where} row {row}: {len(cell)} probabilities for {len(names)} labels {names}")

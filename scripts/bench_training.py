@@ -72,7 +72,7 @@ def run_recipe(arguments: argparse.Namespace, seed: int, folder: Path) -> dict[s
 
     training = json.loads((folder / "run.json").read_text())["training"]
     test = read_predictions(folder / "predictions" / "test.parquet")
-    tfidf = read_predictions(folder / "predictions" / "baselines" / "tfidf.parquet")
+    tfidf = read_predictions(folder / "predictions" / "baselines" / "tf_idf_logistic_regression.parquet")
     return {
         "seconds": training["train_seconds"],
         "real": training["real_tokens"],

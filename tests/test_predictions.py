@@ -97,6 +97,24 @@ def test_numbers_of_a_regression_stay_numbers(tmp_path):
     assert read_predictions(tmp_path / "rows.csv", kind="regression").column("reference") == [1.5, 1.0]
 
 
+def test_lists_in_a_csv_are_json_in_the_cell(tmp_path):
+    (tmp_path / "tags.csv").write_text(
+        'tokens,reference,prediction\n"[""A"", ""b""]","[""B-PER"", ""O""]","[""O"", ""O""]"\n'
+    )
+    (tmp_path / "answers.csv").write_text('reference,prediction\n"[""1969"", ""in 1969""]",1969\n[],"[sic]"\n')
+    (tmp_path / "texts.csv").write_text('reference,prediction\n"[applause]","[""a""]"\n"two\nlines",b\n')
+
+    tags = read_predictions(tmp_path / "tags.csv", kind="token-classification")
+    answers = read_predictions(tmp_path / "answers.csv", kind="question-answering")
+    texts = read_predictions(tmp_path / "texts.csv", kind="text-generation")
+
+    assert [tags.column(name) for name in ("tokens", "reference")] == [[["A", "b"]], [["B-PER", "O"]]]
+    assert answers.column("reference") == [["1969", "in 1969"], []]
+    assert answers.column("prediction") == ["1969", "[sic]"]
+    assert texts.column("reference") == ["[applause]", "two\nlines"]
+    assert texts.column("prediction") == ['["a"]', "b"]
+
+
 def test_a_table_of_ours_needs_no_kind_and_refuses_another(tmp_path):
     path = write_predictions(table(), tmp_path / "test.parquet")
 
@@ -128,6 +146,10 @@ def test_a_table_of_ours_needs_no_kind_and_refuses_another(tmp_path):
          "row 0: probabilities 0.7 is not a list of numbers; write e.g. [0.9, 0.1]"),
         ("rows.csv", 'reference,prediction,probabilities\na,b,"[0.1, x]"\n', {"kind": "classification"},
          "row 0: probabilities '[0.1, x]' is not a list of numbers"),
+        ("rows.jsonl", '{"reference": "a", "prediction": "b", "probabilities": 0.7}\n', {"kind": "classification"},
+         "row 0: probabilities 0.7 is not a list of numbers; give one for each of ['a', 'b']"),
+        ("rows.jsonl", '{"reference": "a", "prediction": "b", "probabilities": "ab"}\n', {"kind": "classification"},
+         "row 0: probabilities 'ab' is not a list of numbers"),
     ],
 )  # fmt: skip
 def test_a_table_that_cannot_be_scored_is_refused(tmp_path, name, content, options, message):

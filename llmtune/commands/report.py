@@ -8,6 +8,7 @@ from llmtune.commands.runs import report_runs
 from llmtune.commands.scores import notes_of, score_table
 from llmtune.commands.tables import find_tables, open_table, run_settings
 from llmtune.commands.verdicts import VerdictOptions, verdict_of
+from llmtune.diagnosis.target_list import read_targets
 from llmtune.diagnosis.verdict import Verdict
 from llmtune.errors import InputError
 from llmtune.metrics import Score
@@ -38,6 +39,7 @@ def report(
     run folder. `asked` is what `VerdictOptions` holds; `no_examples` keeps the texts out of the page.
     """
     options = VerdictOptions(**asked)
+    read_targets(options.targets)  # a slip in them is said before anything is computed
     if len(sources) > 1 and all(Path(source).is_dir() for source in sources):
         if output_dir is not None and _is_run(Path(output_dir)):
             raise InputError(f"--output_dir {output_dir}: is a run with results of its own; name another folder")

@@ -19,7 +19,10 @@ def read_sentences(source: str, lines: Sequence[str]) -> Rows:
     Raises:
         InputError: a line has another number of columns than the first, or there is only one column.
     """
-    first = next(line for line in lines if line.strip())
+    # A line that begins a document may have fewer columns, or none but its mark.
+    first = next((line for line in lines if line.strip() and not line.startswith(DOCUMENT_START)), "")
+    if not first:
+        raise InputError(f"{source}: no line with a word and its tag, separated by a tab or space; fill the file")
     separator = "\t" if "\t" in first.strip() else None
     width = len(first.strip().split(separator))
     if width < 2:

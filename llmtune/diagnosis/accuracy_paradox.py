@@ -54,6 +54,10 @@ def accuracy_paradox(predictions: Predictions) -> Check:
             f"makes {percent(seen.majority)} right"
         )
         return Check(NAME, FAIL, finding, numbers, _remedy(predictions, worst))
+    only = [label for label in seen.labels if seen.support(label)]
+    if predictions.kind == "classification" and len(only) == 1:
+        finding = f"Every row is of {only[0]!r}: whether it tells other classes apart can't be seen"
+        return Check(NAME, NOT_ENOUGH_DATA, finding, numbers, f"add {ENOUGH} test rows of another class at least")
     if guessing:
         finding = (
             f"Its answers hardly depend on the input: correlation with the truth {correlation:.2f} (0 is guessing)"

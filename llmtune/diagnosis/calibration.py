@@ -22,7 +22,7 @@ def calibration(predictions: Predictions, validation: Predictions | None = None,
         return not_applicable(NAME, f"{predictions.kind} tables hold no class probabilities")
     if not predictions.has("probabilities"):
         return not_applicable(NAME, "the table has no column 'probabilities'")
-    kept = _finite(predictions)
+    kept = _usable(predictions)
     reference, probabilities = kept
     if len(reference) < ENOUGH:
         finding = f"{len(reference)} rows with probabilities can't tell whether they come true"
@@ -62,7 +62,7 @@ def temperature(validation: Predictions) -> float | None:
     """
     if not validation.has("probabilities"):
         return None
-    reference, probabilities = _finite(validation)
+    reference, probabilities = _usable(validation)
     if len(reference) < ENOUGH:
         return None
     logs = np.log(np.clip(probabilities, 1e-12, None))
@@ -77,7 +77,8 @@ def temperature(validation: Predictions) -> float | None:
     return float(np.exp(found.x))
 
 
-def _finite(predictions: Predictions) -> tuple[np.ndarray, np.ndarray]:
+def _usable(predictions: Predictions) -> tuple[np.ndarray, np.ndarray]:
     probabilities = predictions.probabilities()
-    finite = np.isfinite(probabilities).all(axis=1)
-    return predictions.label_ids("reference")[finite], probabilities[finite]
+    # What lies outside is no probability: `numerics` says so.
+    usable = ((probabilities >= 0) & (probabilities <= 1 + 1e-6)).all(axis=1)
+    return predictions.label_ids("reference")[usable], probabilities[usable]

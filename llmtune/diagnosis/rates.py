@@ -11,9 +11,11 @@ from functools import cached_property
 import numpy as np
 from scipy import special
 
+from llmtune.metrics.entity_f1 import EntityCounts
+from llmtune.metrics.hub.rows import read_rows
+from llmtune.metrics.token_accuracy import tag_statistics
 from llmtune.predictions import Predictions
 from llmtune.statistics import wilson_interval
-from llmtune.tasks.tag_schemes import entities_of
 
 
 @dataclass(frozen=True)
@@ -111,26 +113,19 @@ def _of_classes(predictions: Predictions) -> Outcomes:
 
 
 def _of_entities(predictions: Predictions) -> Outcomes:
-    references, said = predictions.column("reference"), predictions.column("prediction")
-    n = len(predictions)
-    counts: dict[str, np.ndarray] = {}
-    right = words = outside = 0
-    for row, (reference, prediction) in enumerate(zip(references, said, strict=True)):
-        true = {(entity.type, entity.first, entity.end) for entity in entities_of(reference)}
-        found = {(entity.type, entity.first, entity.end) for entity in entities_of(prediction)}
-        for column, entities in enumerate((true, found, true & found)):
-            for kind, _, _ in entities:
-                counts.setdefault(kind, np.zeros((3, n), dtype=np.int64))[column, row] += 1
-        right += sum(a == b for a, b in zip(reference, prediction, strict=True))
-        words += len(reference)
-        outside += sum(tag == "O" for tag in reference)
-    labels = tuple(sorted(kind for kind, of_kind in counts.items() if of_kind[0].any()))
+    """By the statistics of the strict entity metrics: what a check says is what the report's table says."""
+    setting, columns, _ = read_rows(predictions)
+    counts = EntityCounts(setting.label_names, setting.options["scheme"])(columns).astype(np.int64)
+    right, words = tag_statistics(columns).sum(axis=0)
+    reference = columns["reference"]
+    outside = int((np.array(reference.names, dtype=object) == "O")[reference.codes].sum()) if words else 0
+    of_type = {kind: counts[:, k] for k, kind in enumerate(setting.label_names) if counts[:, k, 1].any()}
     return Outcomes(
-        labels,
-        {kind: RowCounts(counts[kind][2], counts[kind][0]) for kind in labels},
-        {kind: RowCounts(counts[kind][2], counts[kind][1]) for kind in labels},
-        Rate(right, words),
-        outside / max(1, words),
+        tuple(of_type),
+        {kind: RowCounts(of_kind[:, 0], of_kind[:, 1]) for kind, of_kind in of_type.items()},
+        {kind: RowCounts(of_kind[:, 0], of_kind[:, 2]) for kind, of_kind in of_type.items()},
+        Rate(int(right), int(words)),
+        outside / max(1, int(words)),
     )
 
 

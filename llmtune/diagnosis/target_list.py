@@ -1,5 +1,6 @@
 """The demands on a model, `recall[spam]>=0.8,accuracy>=0.85`, read from --targets."""
 
+import math
 import re
 from dataclasses import dataclass
 
@@ -55,7 +56,9 @@ def read_targets(text: str | None) -> tuple[Target, ...]:
         try:
             value = float(match["value"])
         except ValueError:
-            raise InputError(f"--targets {match[0].strip()!r}: {match['value']!r} is no number") from None
+            value = math.nan
+        if not math.isfinite(value):
+            raise InputError(f"--targets {match[0].strip()!r}: {match['value']!r} is no number")
         targets.append(Target(match["metric"], match["label"], match["sign"] == ">=", value))
         rest = rest[match.end() :].lstrip(", ")
     return tuple(targets)

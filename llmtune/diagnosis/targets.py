@@ -4,6 +4,7 @@ A demand fails when the upper end of the 95 % interval (Wilson's for proportions
 end reaches it. Without --targets the demand is that no class has a recall or precision that is surely below one half.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,7 +23,7 @@ from llmtune.diagnosis.check import (
 from llmtune.diagnosis.rates import KINDS, Outcomes, Rate, outcomes, rows_to_decide
 from llmtune.diagnosis.target_list import Target
 from llmtune.errors import InputError
-from llmtune.metrics import Score, score_predictions
+from llmtune.metrics import Score, available_metrics, score_predictions
 from llmtune.predictions import Predictions
 
 NAME = "targets"
@@ -77,7 +78,7 @@ def targets(
         return _least_demand(predictions, scores)
     scores = score_predictions(predictions, seed=seed) if scores is None else scores
     seen = outcomes(predictions) if predictions.kind in KINDS else None
-    check_names(demands, scores)
+    check_demands(demands, predictions, scores)
     judged = [judge_target(target, predictions, seen, scores) for target in demands]
     numbers = {"targets": [one.to_json() for one in judged], "rules_of_thumb": rules_of_thumb(scores)}
     for status in (FAIL, NOT_ENOUGH_DATA):
@@ -90,12 +91,18 @@ def targets(
     return Check(NAME, PASS, "; ".join(_sentence(one, predictions) for one in judged), numbers)
 
 
-def check_names(demands: Sequence[Target], scores: Mapping[str, Score]) -> None:
-    """Raises InputError for a target whose metric these scores don't hold."""
+def check_demands(demands: Sequence[Target], predictions: Predictions, scores: Mapping[str, Score]) -> None:
+    """Raises InputError for a target whose metric these scores don't hold, or can never have this value."""
+    ours = available_metrics(predictions)
     for target in demands:
         if target.name not in scores:
             near = [name for name in scores if name.partition("[")[0] == target.metric] or list(scores)
             raise InputError(f"--targets {target}: there is no {target.name!r} here; there are {', '.join(near)}")
+        least, most = ours[target.name].range if target.name in ours else (-math.inf, math.inf)
+        if not least <= target.value <= most:
+            raise InputError(
+                f"--targets {target}: {target.name} lies between {least:g} and {most:g}; give a value on that scale"
+            )
 
 
 def judge_target(

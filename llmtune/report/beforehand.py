@@ -6,7 +6,7 @@ import numpy as np
 
 from llmtune.arguments import TextClassificationArguments
 from llmtune.diagnosis.target_list import read_targets
-from llmtune.diagnosis.targets import check_names
+from llmtune.diagnosis.targets import check_demands
 from llmtune.errors import InputError
 from llmtune.metrics import MetricHub, available_metrics, compute_metrics, score_predictions
 from llmtune.predictions import make_predictions
@@ -32,7 +32,7 @@ def metrics_of(task: TextClassification, options: TextClassificationArguments) -
         scores = score_predictions(table, metrics=options.metrics)
     except ValueError as error:
         raise InputError(f"--metrics {' '.join(options.metrics)}: {error}") from error
-    check_names(read_targets(options.targets), scores)
+    check_demands(read_targets(options.targets), table, scores)
     ours = available_metrics(table, metrics=options.metrics)
     hub = compute_metrics(KIND, **names, metrics=options.metrics)
     return hub, {name: metric.higher_is_better for name, metric in ours.items()}
@@ -42,4 +42,4 @@ def check_tagging_targets(task: TokenClassification, targets: str | None) -> Non
     """Raises InputError for a target that a tagger of these types can't have."""
     tags = [[tag] for tag in task.tag_names if not tag.startswith("I-")]
     table = make_predictions(TOKEN_KIND, {"reference": tags, "prediction": tags})
-    check_names(read_targets(targets), score_predictions(table))
+    check_demands(read_targets(targets), table, score_predictions(table))

@@ -18,6 +18,21 @@ Blackburn NNP B-NP I-PER
 """
 
 
+@pytest.mark.parametrize("mark", ["-DOCSTART-", "-DOCSTART- O"])
+def test_a_line_that_begins_a_document_needs_no_columns(tmp_path, mark):
+    (tmp_path / "bare.conll").write_text(CONLL_2003.replace("-DOCSTART- -X- -X- O", mark))
+
+    assert read_rows(tmp_path / "bare.conll").cells("tags") == [["I-ORG", "O"], ["I-PER"], ["I-PER"]]
+
+
+@pytest.mark.parametrize("content", ["-DOCSTART- O\n\n", "-DOCSTART-\n"])
+def test_a_conll_file_without_words_is_refused(tmp_path, content):
+    (tmp_path / "bare.conll").write_text(content)
+
+    with pytest.raises(InputError, match="no line with a word and its tag"):
+        read_rows(tmp_path / "bare.conll")
+
+
 def test_a_conll_file_is_one_row_a_sentence_with_its_document(tmp_path):
     (tmp_path / "eng.conll").write_text(CONLL_2003)
 

@@ -8,6 +8,7 @@ from llmtune.diagnosis.check import FAIL, NOT_APPLICABLE, NOT_ENOUGH_DATA, PASS
 from llmtune.diagnosis.label_noise import label_noise
 from llmtune.diagnosis.numerics import numerics
 from llmtune.diagnosis.threshold import threshold
+from llmtune.metrics import score_predictions
 from llmtune.predictions import make_predictions
 from tests.diagnosis.tables import binary, with_probabilities
 
@@ -135,3 +136,18 @@ def test_cut_texts_are_said_and_no_fault():
     assert check.status == PASS
     assert "20 % of the texts were cut" in check.finding
     assert check.remedy == "raise --max_length"
+
+
+def test_logits_in_the_place_of_probabilities_give_no_score():
+    labels = ["ham", "spam"] * 40
+    table = make_predictions(
+        "classification",
+        {"reference": labels, "prediction": labels, "probabilities": [[9.0, -3.0], [-2.0, 4.0]] * 40},
+        label_names=["ham", "spam"],
+    )
+
+    ece = score_predictions(table)["ece"]
+
+    assert (ece.value, ece.reason) == (None, "80 of 80 rows have probabilities outside 0 to 1")
+    assert numerics(table).status == FAIL
+    assert calibration(table).status == NOT_ENOUGH_DATA

@@ -93,6 +93,8 @@ REFUSED = [
     ("recall[spam]", "expected METRIC>=VALUE or METRIC<=VALUE"),
     ("recall[spam]>0.8", "expected METRIC>=VALUE or METRIC<=VALUE"),
     ("accuracy>=high", "'high' is no number"),
+    ("accuracy>=nan", "'nan' is no number"),
+    ("recall[spam]>=80", r"recall\[spam\] lies between 0 and 1; give a value on that scale"),
     ("recall[spma]>=0.8", r"there is no 'recall\[spma\]' here; there are recall, recall\[ham\]"),
     ("beauty>=0.8", "there is no 'beauty' here; there are accuracy"),
 ]
@@ -109,6 +111,16 @@ def test_labels_may_hold_commas():
         "f1[yes, sir]>=0.5",
         "accuracy>=0.6",
     ]
+
+
+@pytest.mark.parametrize("tags", [["S-PER", "O", "B-ORG", "E-ORG"], ["I-PER", "O", "I-ORG", "I-ORG"]])
+def test_entities_of_other_schemes_are_counted(tags):
+    table = make_predictions("token-classification", {"reference": [tags] * 40, "prediction": [tags] * 40})
+
+    check = targets(table, ())
+
+    assert check.status == PASS
+    assert evidence(table).numbers["counts"] == {"rows": 40, "of 'ORG'": 40, "of 'PER'": 40}
 
 
 def test_evidence_counts_what_the_targets_name():

@@ -52,6 +52,16 @@ def test_a_constant_model_is_not_ready():
     )
 
 
+def test_one_class_alone_tells_nothing_of_the_others():
+    verdict = diagnose(Case(binary(hits=50, missed=0, alarms=0, rest=0)))
+
+    assert verdict.verdict == NOT_ENOUGH_DATA
+    assert (
+        verdict.sentence
+        == "Not enough data: Every row is of 'spam': whether it tells other classes apart can't be seen."
+    )
+
+
 @pytest.mark.parametrize("targets", [None, "recall[spam]>=0.8", "accuracy>=0.85"])
 def test_ten_messages_are_not_enough_data(targets):
     table = binary(hits=1, missed=1, alarms=0, rest=8)

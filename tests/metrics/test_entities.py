@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from seqeval import metrics as se
 from seqeval.scheme import IOB1, IOB2, IOBES
 
+from llmtune.errors import InputError
 from llmtune.metrics import score_predictions
 from llmtune.metrics.entity_f1 import EntityCounts, f_beta, precision, recall
 from llmtune.metrics.parts.tags import detect_scheme, tags_of_lists, types_of
@@ -155,6 +156,24 @@ def test_rows_of_unequal_length_are_refused():
     rows = {"reference": [["O"], ["O", "O"]], "prediction": [["O"], ["O"]]}
     with pytest.raises(ValueError, match="row 1: 2 reference tags but 1 predicted; give one tag a word"):
         score_predictions(make_predictions("token-classification", rows))
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"reference": [["O", None]], "prediction": [["O", "O"]]}, r"row 0: a tag of reference is empty \(null\)"),
+        (
+            {"reference": ["O O"], "prediction": ["O O"]},
+            "row 0: reference 'O O' is no list of tags; give one tag a word",
+        ),
+        ({"reference": [[1, 0]], "prediction": [[1, 0]]}, r"row 0: reference \[1, 0\] is no list of tags"),
+        ({"reference": [["O"]], "prediction": [["O"]], "tokens": [["a", "b"]]}, "row 0: 2 tokens but 1 tags"),
+        ({"reference": [["O"]], "prediction": [["O"]], "tokens": ["a"]}, "row 0: tokens 'a' but 1 tags"),
+    ],
+)
+def test_columns_that_are_no_lists_of_tags_are_refused(columns, message):
+    with pytest.raises(InputError, match=message):
+        score_predictions(make_predictions("token-classification", columns))
 
 
 def test_order_changes_nothing():

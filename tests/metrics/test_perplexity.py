@@ -153,3 +153,12 @@ def test_memory_beyond_one_batch_stays_under_100_mb_and_does_not_grow_with_rows(
     assert measured["perplexity"] > 0
     assert peaks["50"] < 100
     assert peaks["200"] == pytest.approx(peaks["50"], abs=5)
+
+
+def test_a_likelihood_given_for_its_minus_is_refused():
+    table = make_predictions("language-modeling", {"nll": [3.0, -3.0], "tokens": [2, 2]})
+
+    with pytest.raises(
+        ValueError, match=r"row 1: nll -3 is below 0; give sums .* \(minus the log-likelihood\) in nats"
+    ):
+        score_predictions(table)

@@ -95,6 +95,11 @@ def test_numbers_that_are_not_finite_are_counted():
     assert found["mae"].reason == "2 of 3 rows have no finite prediction"
 
 
+def test_words_are_no_numbers():
+    with pytest.raises(ValueError, match="row 0: reference 'x' is no number; give numbers, or lists of them"):
+        scored(["x", "y"], [1.0, 1.0])
+
+
 def test_unequal_horizons_are_refused():
     with pytest.raises(ValueError, match=r"column reference: rows have \[1, 2\] numbers"):
         scored([[1.0], [1.0, 2.0]], [[1.0], [1.0]])

@@ -92,6 +92,12 @@ def test_13a_is_refused_for_chinese_and_japanese(language):
         score_texts(["a"], ["b"], language=language, bleu_tokenizer="13a")
 
 
+@pytest.mark.parametrize(("reference", "prediction"), [(1, "a"), ([1], "a"), ("a", 1)])
+def test_numbers_are_no_texts(reference, prediction):
+    with pytest.raises(ValueError, match="row 0: 1 is no text; write it as a string"):
+        score_texts([prediction], [reference])
+
+
 def test_short_texts_have_no_bleu_and_the_report_says_so():
     bleu = score_texts(["good day"] * 40, ["good day"] * 40)["bleu"]
 

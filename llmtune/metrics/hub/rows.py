@@ -10,7 +10,7 @@ from llmtune.errors import InputError
 from llmtune.metrics.parts.base import Columns, Setting
 from llmtune.metrics.parts.languages import language_of_script
 from llmtune.metrics.parts.tags import Tags, detect_scheme, types_of
-from llmtune.predictions import Predictions
+from llmtune.predictions import Predictions, is_list
 
 LONG_TEXT = 100  # words; beyond, a report leaves out metrics whose time grows with the square of the length
 
@@ -38,7 +38,12 @@ def _classes(predictions: Predictions) -> Rows:
     columns = {name: predictions.label_ids(name) for name in ("reference", "prediction")}
     if predictions.has("probabilities"):
         columns["probabilities"] = predictions.probabilities()
-    return setting, columns, broken(columns, ("probabilities",))
+    flaws = broken(columns, ("probabilities",))
+    if "probabilities" in columns and not flaws:
+        outside = ((columns["probabilities"] < 0) | (columns["probabilities"] > 1 + 1e-6)).any(axis=1)
+        if outside.any():
+            flaws["probabilities"] = f"{outside.sum()} of {len(outside)} rows have probabilities outside 0 to 1"
+    return setting, columns, flaws
 
 
 def _tags(predictions: Predictions) -> Rows:
@@ -50,6 +55,14 @@ def _tags(predictions: Predictions) -> Rows:
             f"predictions row {row}: {reference.lengths[row]} reference tags but {prediction.lengths[row]} predicted; "
             "give one tag a word in both"
         )
+    if predictions.has("tokens"):
+        for row, words in enumerate(predictions.column("tokens")):
+            if not isinstance(words, list) or len(words) != reference.lengths[row]:
+                found = f"{len(words)} tokens" if isinstance(words, list) else f"tokens {words!r}"
+                raise InputError(
+                    f"predictions row {row}: {found} but {reference.lengths[row]} tags; give one tag a word, tokens as "
+                    "a list of words"
+                )
     return (*tag_rows(predictions.kind, reference, prediction, dict(predictions.settings)), {})
 
 
@@ -68,6 +81,15 @@ def _tag_column(predictions: Predictions, name: str) -> Tags:
     if lists.null_count:
         row = int(np.flatnonzero(lists.is_null().to_numpy(zero_copy_only=False))[0])
         raise InputError(f"predictions row {row}: {name} is empty (null); give a list with one tag a word")
+    of = lists.type.value_type if is_list(lists.type) else None
+    if of is None or not (pa.types.is_string(of) or pa.types.is_large_string(of) or pa.types.is_null(of)):
+        raise InputError(
+            f"predictions row 0: {name} {lists[0].as_py()!r} is no list of tags; give one tag a word, as "
+            '["B-PER", "O"] (in a csv this very text)'
+        )
+    if lists.flatten().null_count:
+        row = next(row for row, tags in enumerate(predictions.column(name)) if None in tags)
+        raise InputError(f"predictions row {row}: a tag of {name} is empty (null); write O outside entities")
     encoded = lists.flatten().dictionary_encode()
     codes = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
     lengths = lists.value_lengths().to_numpy(zero_copy_only=False).astype(np.int64)
@@ -75,13 +97,16 @@ def _tag_column(predictions: Predictions, name: str) -> Tags:
 
 
 def _texts(predictions: Predictions) -> Rows:
-    references = [[row] if isinstance(row, str) else row for row in predictions.column("reference")]
+    references = [row if row is None or isinstance(row, list) else [row] for row in predictions.column("reference")]
     answers = predictions.kind == "question-answering"  # there no reference means: no answer
     texts = predictions.column("prediction")
     for row, (text, of_row) in enumerate(zip(texts, references, strict=True)):
         if text is None or of_row is None or None in of_row or not (of_row or answers):
             what = "prediction" if text is None else "reference"
             raise InputError(f"predictions row {row}: {what} is empty (null); give a text, an empty one is ''")
+        wrong = next((one for one in (text, *of_row) if not isinstance(one, str)), None)
+        if wrong is not None:
+            raise InputError(f"predictions row {row}: {wrong!r} is no text; write it as a string")
     return (*text_rows(predictions.kind, references, texts, dict(predictions.settings)), {})
 
 
@@ -103,6 +128,13 @@ def text_rows(
 def _likelihoods(predictions: Predictions) -> Rows:
     names = [name for name in ("nll", "tokens", "bytes", "words", "correct") if predictions.has(name)]
     columns = {name: _floats(predictions, name) for name in names}
+    for name, values in columns.items():
+        if (values < 0).any():
+            row = int(np.flatnonzero(values < 0)[0])
+            raise InputError(
+                f"predictions row {row}: {name} {values[row]:g} is below 0; give sums over the row's tokens, nll "
+                "(minus the log-likelihood) in nats"
+            )
     return Setting(predictions.kind, options=predictions.settings), columns, broken(columns, tuple(names))
 
 
@@ -115,6 +147,9 @@ def _numbers(predictions: Predictions) -> Rows:
     columns: dict[str, np.ndarray] = {}
     for name in ("reference", "prediction"):
         rows = predictions.column(name)
+        for row, cell in enumerate(rows):
+            if any(isinstance(number, str) for number in (cell if isinstance(cell, list) else [cell])):
+                raise InputError(f"predictions row {row}: {name} {cell!r} is no number; give numbers, or lists of them")
         widths = {len(row) if isinstance(row, list) else 1 for row in rows if row is not None}
         if len(widths) > 1:
             raise InputError(
