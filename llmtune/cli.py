@@ -70,6 +70,13 @@ def compare(options: dict[str, Any]) -> int:
     return compare(**options)
 
 
+def push(options: dict[str, Any]) -> None:
+    """Imports and runs the command."""
+    from llmtune.commands.push import push
+
+    push(**options)
+
+
 def build_parser() -> tuple[Parser, dict[str, Parser]]:
     """The parser, and that of each command by name."""
     parser = Parser(prog="llmtune", description=DESCRIPTION)
@@ -87,6 +94,7 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
     add_merge_flags(command(merge, "turn a LoRA run into plain weights"))
     add_report_flags(command(report, "all metrics, with intervals, of predictions made anywhere"))
     add_compare_flags(command(compare, "two models on the same rows: is B better or worse than A, surely?"))
+    add_push_flags(command(push, "publish a run on the Hub: weights, card, report and metrics, in one commit"))
     return parser, dict(commands.choices)
 
 
@@ -197,6 +205,16 @@ def add_compare_flags(parser: Parser) -> None:
     parser.add_argument("--show", type=int, default=5, metavar="N", help="wins and losses listed, each (default: 5)")
     parser.add_argument("--output_dir", metavar="FOLDER", help="write comparison.json here")
     parser.add_argument("--seed", type=int, default=42, metavar="N", help="of the intervals (default: 42)")
+
+
+def add_push_flags(parser: Parser) -> None:
+    """Flags of `llmtune push`."""
+    parser.add_argument("run_folder", metavar="RUN", help="a run, or a folder that llmtune report wrote to")
+    parser.add_argument("--repo_id", required=True, metavar="USER/NAME", help="made if it is not there, as private")
+    parser.add_argument("--public", action="store_true", help="make a new repository public")
+    parser.add_argument("--report_only", action="store_true", help="no weights: the model lies elsewhere")
+    parser.add_argument("--predictions", action="store_true", help="also the tables, with the texts of their rows")
+    parser.add_argument("--dry_run", action="store_true", help="list what would go, and send nothing")
 
 
 def add_table_flags(parser: Parser) -> None:

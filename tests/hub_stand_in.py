@@ -1,9 +1,11 @@
-"""A stand-in for the Hub on the loopback interface: serves folders as model and dataset repositories, read only.
+"""A stand-in for the Hub on the loopback interface: serves folders as repositories, and takes commits.
 
 Point `HF_ENDPOINT` at `Hub(...).url`. It answers what huggingface_hub asks for when it downloads: repository info, the
-tree, paths-info, and the files. Nothing else, so that a request that a library newly makes shows up as a 404 in a test.
+tree, paths-info, and the files; and when it publishes: validation, creation, preupload and commit. Nothing else, so
+that a request that a library newly makes shows up as a 404 in a test.
 """
 
+import base64
 import hashlib
 import json
 import threading
@@ -21,6 +23,10 @@ class Hub:
     def __init__(self, repositories: dict[str, dict[str, Path]]) -> None:
         self.repositories = repositories
         self.requests: list[str] = []
+        # Of each repository that was written to, its commits as {path: content}, and whether it was made private.
+        self.commits: dict[str, list[dict[str, bytes]]] = {}
+        self.private: dict[str, bool] = {}
+        self.fail: list[int] = []  # statuses that the next commits are answered with
         hub = self
 
         class Handler(_Handler):
@@ -58,6 +64,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, body: bytes = b"") -> None:
         parts = unquote(urlsplit(self.path).path).strip("/").split("/")
+        if self.command == "POST" and self._written(parts, body):
+            return
         if parts[0] == "api":
             kind, name, rest = parts[1], "/".join(parts[2:4]), parts[4:]
         elif parts[0] == "datasets":
@@ -71,6 +79,32 @@ class _Handler(BaseHTTPRequestHandler):
             self._api(kind, name, folder, rest, body)
         else:
             self._file(folder, rest)
+
+    def _written(self, parts: list[str], body: bytes) -> bool:
+        """Answers what huggingface_hub asks for when it publishes a model; False where this is something else."""
+        hub, asked = self.serves, parts[1:]
+        if asked == ["validate-yaml"]:
+            self._send(200, {"errors": [], "warnings": []})
+        elif asked == ["repos", "create"]:
+            said = json.loads(body)
+            name = f"{said['organization']}/{said['name']}" if said.get("organization") else said["name"]
+            hub.private.setdefault(name, said.get("private", said.get("visibility") == "private"))
+            self._send(200, {"url": f"{hub.url}/{name}", "id": name})
+        elif asked[3:4] == ["preupload"]:
+            files = json.loads(body)["files"]
+            self._send(200, {"files": [{**file, "uploadMode": "regular", "shouldIgnore": False} for file in files]})
+        elif asked[3:4] == ["commit"]:
+            if hub.fail:
+                self._send(hub.fail.pop(0), {"error": "not now"})
+                return True
+            name = "/".join(asked[1:3])
+            lines = [json.loads(line) for line in body.splitlines()]
+            files = [line["value"] for line in lines if line["key"] == "file"]
+            hub.commits.setdefault(name, []).append({one["path"]: base64.b64decode(one["content"]) for one in files})
+            self._send(200, {"commitUrl": f"{hub.url}/{name}/commit/{COMMIT}", "commitOid": COMMIT, "hookOutput": ""})
+        else:
+            return False
+        return True
 
     def _api(self, kind: str, name: str, folder: Path, rest: list[str], body: bytes) -> None:
         files = sorted(path for path in folder.rglob("*") if path.is_file())

@@ -54,17 +54,25 @@ def test_a_recipe_takes_data_and_checkpoint_from_the_hub(tmp_path):
     with Hub({"datasets": {"user/sms": dataset}, "models": {"user/bert": checkpoint}}) as hub:
         command = [sys.executable, str(ROOT / "recipes/spam.py"), "--dataset_name=user/sms", "--text_column=sms"]
         command += ["--model_name_or_path=user/bert", "--max_steps=2", f"--output_dir={tmp_path / 'run'}"]
+        command += ["--push_to_hub", "--hub_model_id=user/made"]
         away = {
             "HF_ENDPOINT": hub.url,
             "HF_HOME": str(tmp_path / "home"),
             "HF_HUB_OFFLINE": "0",
             "HF_HUB_DISABLE_XET": "1",
+            "HF_TOKEN": "hf_standInToken",
         }
         done = subprocess.run(command, env={**os.environ, **away}, capture_output=True, text=True, timeout=300)
 
     assert done.returncode == 0, done.stderr
     assert any("/datasets/user/sms/resolve/" in request and ".parquet" in request for request in hub.requests)
     assert any("/user/bert/resolve/" in request and "model.safetensors" in request for request in hub.requests)
+    (pushed,) = hub.commits["user/made"]
+    assert {"README.md", "report.html", "metrics.json", "config.json", "model.safetensors"} <= set(pushed)
+    card = pushed["README.md"].decode()
+    assert "datasets:\n- user/sms" in card
+    assert "base_model: user/bert" in card
+    assert 'name = "user/made"' in card
     run = json.loads((tmp_path / "run" / "run.json").read_text())
     assert [run["data"][split]["classes"] for split in ("train", "validation", "test")] == [
         {"ham": 48, "spam": 16},

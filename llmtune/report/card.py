@@ -31,6 +31,8 @@ AUTO_MODELS = {
 }
 MOST_CHECKS = 4
 # A card is made again on every report. What stands between or after these marks is ours; the rest is its writer's.
+HERE = 'name = "."  # the folder of this card, or its id on the Hub'
+HERE_WITH_BASE = 'name = "."  # the folder of this card'
 BEGIN, END = "<!-- llmtune: begin -->", "<!-- llmtune: end -->"
 
 
@@ -55,13 +57,27 @@ def with_kept(card: str, earlier: str) -> str:
     return _card({**earlier_front, **front}, f"{before}{ours}{after}")
 
 
-def render_card(report: Report, settings: dict[str, Any], name: str = ".") -> str:
+def card_on_hub(card: str, repo_id: str, earlier: str = "") -> str:
+    """A run's card as it stands in a repository, with what a person wrote in the card that is there."""
+    download = f'from huggingface_hub import snapshot_download\n\nname = snapshot_download("{repo_id}")'
+    front, body = _front_and_body(card)
+    for model in front.get("model-index", []):
+        model["name"] = repo_id.rpartition("/")[2]
+    body = body.replace(HERE, f'name = "{repo_id}"').replace(HERE_WITH_BASE, download)
+    return with_kept(_card(front, body), earlier)
+
+
+def without_code(card: str) -> str:
+    """The card of weights that lie elsewhere."""
+    return re.sub(r"## How to use\n.*?(?=## )", "", card, flags=re.DOTALL)
+
+
+def render_card(report: Report, settings: dict[str, Any]) -> str:
     """The card as text.
 
     Args:
         report: of the test split.
         settings: `llmtune` of the model's config: max_length, threshold, positive label.
-        name: how the code block calls the model: `.` is the card's own folder.
     """
     test = report.test
     parts = [f"# {report.name}", BEGIN]
@@ -85,7 +101,7 @@ def render_card(report: Report, settings: dict[str, Any], name: str = ".") -> st
             f"A text is called `{positive}` from a probability of {test.threshold:g} on: {reason}.",
         ]
     if test.kind in AUTO_MODELS and report.run:
-        parts += ["## How to use", f"```python\n{code_of(report, settings, name)}```"]
+        parts += ["## How to use", f"```python\n{code_of(report, settings)}```"]
     parts += ["## Training", _training(report)]
     body = "\n\n".join(part for part in [*parts, END] if part)
     return _card(front_matter(report), f"\n{body}\n")
@@ -147,10 +163,10 @@ def _metric(name: str, score: Score, split: str) -> dict[str, Any] | None:
     return {"type": name, "value": float(score.value), "name": name, "args": args}
 
 
-def code_of(report: Report, settings: dict[str, Any], name: str) -> str:
+def code_of(report: Report, settings: dict[str, Any]) -> str:
     """Lines that load the weights beside the card and answer as the report's numbers were made."""
     auto, length = AUTO_MODELS[report.test.kind], settings["max_length"]
-    code = _loading(report, auto, name)
+    code = _loading(report, auto)
     if report.test.kind == "token-classification":
         return code + (
             'words = "Ada Lovelace lived in London .".split()\n'
@@ -176,11 +192,10 @@ def code_of(report: Report, settings: dict[str, Any], name: str) -> str:
     )
 
 
-def _loading(report: Report, auto: str, name: str) -> str:
+def _loading(report: Report, auto: str) -> str:
     """Imports, tokenizer and model; of a LoRA run the adapter on its base."""
     imports = ["import torch", f"from transformers import {auto}, AutoTokenizer"]
-    named = f"name = {name!r}" + ("  # the folder of this card, or its id on the Hub" if name == "." else "")
-    lines = ["tokenizer = AutoTokenizer.from_pretrained(name)"]
+    named, lines = HERE, ["tokenizer = AutoTokenizer.from_pretrained(name)"]
     if not report.adapter:
         lines.append(f"model = {auto}.from_pretrained(name).eval()")
         return "\n".join([*imports, "", named, *lines, ""])
@@ -193,10 +208,7 @@ def _loading(report: Report, auto: str, name: str) -> str:
     if report.own_base:
         # Not subfolder=: transformers then looks for the adapter of `name` in that folder too.
         base = 'f"{name}/base_model"'
-        named = 'name = "."  # the folder of this card'
-        if name != ".":
-            imports.insert(1, "from huggingface_hub import snapshot_download")
-            named = f"name = snapshot_download({name!r})"
+        named = HERE_WITH_BASE
     lines.append("config = AutoConfig.from_pretrained(name)")
     if report.arguments("model").get("load_in_4bit"):
         lines.append("del config.quantization_config  # trained on a base in 4 bits; here it is loaded in full")

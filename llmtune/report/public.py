@@ -6,6 +6,10 @@ from typing import Any
 
 # /home/ada/runs/x, C:\Users\ada\x, ~/x: the last part says what it is, the rest says whose.
 FOLDERS = re.compile(r"(?<![\w:/.\\-])(?:~|/|[A-Za-z]:[\\/])[^\s'\",;:<>]*[\\/]([^\s'\",;:<>\\/]*)")
+HOMES = re.compile(r"(?<![\w:/.\\-])/(?:home|Users)/[^\s'\",;:<>/]+/?(?=$|[\s'\",;:<>])")
+# Values of these keys are one path, spaces and all.
+PATHS = ("_file", "_dir", "_path", "source", "checkpoint", "dataset_name")
+ABSOLUTE = re.compile(r"~|[\\/]|[A-Za-z]:[\\/]")
 TOKENS = re.compile(r"\bhf_[A-Za-z0-9]{8,}\b")
 
 
@@ -16,12 +20,18 @@ def public(value: Any) -> Any:
     'read train.csv, 3 rows; see https://hf.co/docs and user/name'
     """
     if isinstance(value, str):
-        return TOKENS.sub("[token]", FOLDERS.sub(r"\1", value))
+        return TOKENS.sub("[token]", FOLDERS.sub(r"\1", HOMES.sub("~", value)))
     if isinstance(value, Mapping):
-        return {key: public(item) for key, item in value.items()}
+        return {key: public(_last_part(item) if str(key).endswith(PATHS) else item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [public(item) for item in value]
     return value
+
+
+def _last_part(value: Any) -> Any:
+    if not isinstance(value, str) or not ABSOLUTE.match(value):
+        return value
+    return re.split(r"[\\/]", value.rstrip("\\/"))[-1]
 
 
 def hub_id(name: str | None) -> str | None:

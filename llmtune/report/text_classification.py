@@ -19,6 +19,7 @@ from llmtune.models.runs import save_weights
 from llmtune.predictions import Predictions
 from llmtune.report.content import Report
 from llmtune.report.finishing import training_facts, write_results
+from llmtune.report.logged import log_final, push_if_asked
 from llmtune.report.reports import write_reports
 from llmtune.report.terminal import Terminal, with_interval
 from llmtune.report.verdict import show_verdict, write_verdict
@@ -116,10 +117,13 @@ def leave(
     write_verdict(folder, verdict)
     report = Report.of_run(folder, test, scores["test"], baselines=beside, verdict=verdict)
     write_reports(folder, report, no_examples=arguments[0].no_examples)
+    log_final(trainer, report, no_examples=arguments[0].no_examples)
     terminal = Terminal()
     terminal.training(trained)
     terminal.test(test, scores["test"], beside, _notes(choice, scores["test"], folder))
     show_verdict(terminal, verdict, folder)
+    if url := push_if_asked(trainer):
+        terminal.block(f"Pushed to {url}", [])
     return scores
 
 

@@ -22,6 +22,7 @@ from llmtune.report.beforehand import check_tagging_targets
 from llmtune.report.content import ENTITY_HEADLINES, Report
 from llmtune.report.entities import compare_entities, show_entities
 from llmtune.report.finishing import training_facts, write_results
+from llmtune.report.logged import log_final, push_if_asked
 from llmtune.report.reports import write_reports
 from llmtune.report.terminal import Terminal, plain_table, with_interval
 from llmtune.report.verdict import show_verdict, write_verdict
@@ -200,7 +201,10 @@ def leave(
     write_verdict(folder, verdict)
     report = Report.of_run(folder, test, scores["test"], baselines=beside, verdict=verdict)
     write_reports(folder, report, no_examples=arguments[0].no_examples)
+    log_final(trainer, report, no_examples=arguments[0].no_examples)
     show_verdict(terminal, verdict, folder)
+    if url := push_if_asked(trainer):
+        terminal.block(f"Pushed to {url}", [])
     return scores
 
 

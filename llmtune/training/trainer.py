@@ -15,6 +15,7 @@ from llmtune.training.batching import EffectiveBatchSampler, LongestFirstSampler
 from llmtune.training.callbacks import EvaluationLines
 from llmtune.training.curves import Curves, train_sample
 from llmtune.training.loss import IGNORED
+from llmtune.training.tensorboard import show_confusions
 
 
 class Trainer(transformers.Trainer):
@@ -41,6 +42,15 @@ class Trainer(transformers.Trainer):
         self.add_callback(self.evaluation_lines)
         if self.args.early_stopping_patience:
             self.add_callback(transformers.EarlyStoppingCallback(self.args.early_stopping_patience))
+
+    def init_hf_repo(self, token: str | None = None) -> None:
+        """Nothing: --push_to_hub publishes a run once, after its report; the stock one sends the stock card."""
+
+    def push_to_hub(self, *args: Any, **kwargs: Any) -> None:
+        """Nothing, likewise, when the weights are saved."""
+
+    def _push_from_checkpoint(self, checkpoint_folder: str) -> None:
+        """Nothing, likewise, at a checkpoint."""
 
     def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
         """The stock step; counts real and padded tokens on the way."""
@@ -111,6 +121,9 @@ class Trainer(transformers.Trainer):
         entry = self.curves.entry(train, validation)
         self._last_output = None
         if self.evaluation_lines.history:
+            matrix = self.evaluation_lines.history[-1].get("confusion_matrix")
+            names = self.evaluation_lines.label_names
+            show_confusions(self.callback_handler.callbacks, matrix, names, self.state.global_step)
             step = {"step": self.state.global_step, "epoch": self.state.epoch}
             self.evaluation_lines.history[-1]["curves"] = {**step, **entry}
         return metrics

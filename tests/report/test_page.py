@@ -136,6 +136,8 @@ def test_no_path_of_the_machine_is_published(page):
         ("google-bert/bert-base-uncased and 3/4 of it", "google-bert/bert-base-uncased and 3/4 of it"),
         ("https://huggingface.co/a/b", "https://huggingface.co/a/b"),
         ({"a": ["/x/y/z", 3]}, {"a": ["z", 3]}),
+        ("in /home/ada, or /Users/ada/", "in ~, or ~"),
+        ({"test_file": "/home/ada lovelace/my data/a.csv"}, {"test_file": "a.csv"}),
         ("token hf_abcdefghijkl", "token [token]"),
     ],
 )
