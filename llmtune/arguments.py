@@ -335,6 +335,11 @@ class TrainingArguments(transformers.TrainingArguments):
                 f"--resume_from_checkpoint {self.resume_from_checkpoint}: {found}; name a checkpoint, e.g. "
                 f"runs/{recipe}-1/checkpoint-500"
             )
+        if self.resume_from_checkpoint and not list(Path(self.resume_from_checkpoint).glob("optimizer*")):
+            raise InputError(
+                f"--resume_from_checkpoint {self.resume_from_checkpoint}: holds no optimizer, so training would go on "
+                "otherwise than it began; name a checkpoint of a run without --save_only_model"
+            )
         self.output_dir = broadcast_object_list([self.output_dir if self._output_dir_given else _next_free(recipe)])[0]
         folder = Path(str(self.output_dir))
         if folder.exists() and not folder.is_dir():

@@ -113,6 +113,7 @@ def parse_arguments(
         raise InputError(f"command line: {error}") from error
     _check_pair(data, model, training)
     training.claim_output_dir(recipe)
+    _check_inputs_stay(data, model, training)
     return data, task, model, training
 
 
@@ -139,6 +140,20 @@ def _check_pair(data: DataArguments, model: ModelArguments, training: TrainingAr
             "--load_in_4bit on a CPU: 4-bit weights change when the best checkpoint is loaded over them there; add "
             "--eval_strategy no, or train on a GPU"
         )
+
+
+def _check_inputs_stay(data: DataArguments, model: ModelArguments, training: TrainingArguments) -> None:
+    """Raises `InputError` for an input in the run that --overwrite would delete."""
+    if not training.overwrite or training.resume_from_checkpoint:
+        return
+    folder = Path(str(training.output_dir)).resolve()
+    for name in (*DATA_FLAGS, "model_name_or_path"):
+        given = getattr(data, name, None) or getattr(model, name, None)
+        if given and Path(given).exists() and Path(given).resolve().is_relative_to(folder):
+            raise InputError(
+                f"--{name} {given}: lies in --output_dir {training.output_dir}, which --overwrite empties; name "
+                "another --output_dir"
+            )
 
 
 def _key(flag: str) -> str:
@@ -183,7 +198,7 @@ class _Parser(HfArgumentParser):
         for action in self._actions:
             if action.dest not in ours and action.dest not in (*MOST_USED, "help", "config"):
                 action.help = argparse.SUPPRESS
-            if any(s.startswith(("--no_", "--no-")) for s in action.option_strings):
+            if isinstance(action, argparse._StoreFalseAction):  # --no_x beside --x
                 action.help = argparse.SUPPRESS
         for group in self._action_groups:
             group._group_actions.sort(key=lambda action: action.dest not in ours)

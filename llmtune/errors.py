@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from collections.abc import Callable
 
 
@@ -16,5 +17,7 @@ def run_command(main: Callable[[], int | None]) -> None:
     except InputError as error:
         if os.environ.get("LOCAL_RANK", "0") == "0":
             print(f"error: {error}", file=sys.stderr)
+        else:
+            time.sleep(5)  # launchers end all processes when the first one ends: let it be the one that says why
         code = 2
     sys.exit(code or 0)

@@ -93,9 +93,11 @@ def test_the_arguments_are_json_by_group(tmp_path):
     json.dumps(described)
 
 
-@pytest.mark.parametrize(("rank", "said"), [("0", "error: no such file\n"), ("1", "")])
-def test_an_input_error_is_said_once_a_machine_and_exits_2(rank, said, monkeypatch, capsys):
+@pytest.mark.parametrize(("rank", "said", "waits"), [("0", "error: no such file\n", []), ("1", "", [5])])
+def test_an_input_error_is_said_once_a_machine_and_exits_2(rank, said, waits, monkeypatch, capsys):
+    waited: list[float] = []
     monkeypatch.setenv("LOCAL_RANK", rank)
+    monkeypatch.setattr("time.sleep", waited.append)
 
     def main():
         raise InputError("no such file")
@@ -105,6 +107,7 @@ def test_an_input_error_is_said_once_a_machine_and_exits_2(rank, said, monkeypat
 
     assert ended.value.code == 2
     assert capsys.readouterr().err == said
+    assert waited == waits, "a launcher would end the process that speaks"
 
 
 @pytest.mark.parametrize(("returned", "code"), [(None, 0), (0, 0), (1, 1)])

@@ -207,9 +207,24 @@ def test_a_folder_with_something_in_it_is_replaced_only_if_it_is_a_run_and_overw
     assert (Path("empty") / RUN_MARKER).exists()
 
 
+def test_what_is_read_is_not_overwritten():
+    Path("run").mkdir()
+    (Path("run") / RUN_MARKER).touch()
+    Path("run/train.csv").touch()
+    end = "lies in --output_dir run, which --overwrite empties; name another --output_dir"
+
+    into_run = ["--output_dir", "run", "--overwrite"]
+    data = refused("--train_file", "run/train.csv", "--model_type", "bert", *into_run)
+    model = refused("--train_file", "a.csv", "--model_name_or_path", "run", *into_run)
+
+    assert data == f"--train_file run/train.csv: {end}"
+    assert model == f"--model_name_or_path run: {end}"
+
+
 def test_resuming_keeps_the_run():
     Path("run/checkpoint-5").mkdir(parents=True)
     Path("run/checkpoint-5/trainer_state.json").touch()
+    Path("run/checkpoint-5/optimizer.pt").touch()
     (Path("run") / RUN_MARKER).touch()
 
     resume = ["--resume_from_checkpoint", "run/checkpoint-5", "--output_dir", "run", "--overwrite"]
@@ -225,6 +240,9 @@ def test_a_run_is_not_continued_from_no_checkpoint_nor_into_another_folder():
     assert "run/checkpoint-5: has no trainer_state.json; name a checkpoint" in refused(*DATA_AND_MODEL, *resume)
 
     Path("run/checkpoint-5/trainer_state.json").touch()
+    assert "run/checkpoint-5: holds no optimizer, so training would go on" in refused(*DATA_AND_MODEL, *resume)
+
+    Path("run/checkpoint-5/optimizer.pt").touch()
     Path("photos").mkdir()
     Path("photos/cat.jpg").touch()
     message = refused(*DATA_AND_MODEL, *resume, "--output_dir", "photos")

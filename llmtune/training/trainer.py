@@ -128,6 +128,14 @@ class Trainer(transformers.Trainer):
             self.evaluation_lines.history[-1]["curves"] = {**step, **entry}
         return metrics
 
+    def _load_callback_state(self) -> None:
+        """The stock restoring, which is off by default; and early stopping counts on where the checkpoint left off."""
+        super()._load_callback_state()
+        saved = self.state.stateful_callbacks.get("EarlyStoppingCallback")
+        for callback in self.callback_handler.callbacks:
+            if saved and isinstance(callback, transformers.EarlyStoppingCallback):
+                callback.early_stopping_patience_counter = saved["attributes"]["early_stopping_patience_counter"]
+
     def predict(
         self, test_dataset: datasets.Dataset, ignore_keys: list[str] | None = None, metric_key_prefix: str = "test"
     ) -> PredictionOutput:

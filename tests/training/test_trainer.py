@@ -166,6 +166,19 @@ def test_the_best_checkpoint_is_loaded_at_the_end(tmp_path):
     assert made.evaluate()["eval_f1"] == pytest.approx(max(evaluations))
 
 
+def test_early_stopping_remembers_its_patience_on_resume(tmp_path):
+    still = {"learning_rate": 0.0, "early_stopping_patience": 4, "precision": "fp32", "save_total_limit": 3}
+    through = trainer(tmp_path / "through", num_train_epochs=10, **still)
+    through.train()
+    trainer(tmp_path / "cut", num_train_epochs=3, **still).train()
+
+    resumed = trainer(tmp_path / "cut", num_train_epochs=10, **still)
+    resumed.train(resume_from_checkpoint=str(tmp_path / "cut" / "checkpoint-15"))
+
+    assert through.state.epoch < 10
+    assert resumed.state.epoch == through.state.epoch
+
+
 @pytest.mark.parametrize(("asked", "cores"), [(1, 1), (2, 2)])
 def test_threads_are_as_asked(asked, cores):
     before = torch.get_num_threads()
