@@ -26,9 +26,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--train_rows", type=int, default=100_000)
     parser.add_argument("--test_rows", type=int, default=10_000)
-    parser.add_argument(
-        "--data", type=Path, default=Path("../shared/data"), help="folder of real sets; may be absent"
-    )
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of real sets; may be absent")
     chosen = parser.parse_args()
     measure_planted(chosen.train_rows, chosen.test_rows)
     for name in ("sms_spam", "sst2", "imdb", "ag_news"):

@@ -40,7 +40,8 @@ def _classes(predictions: Predictions) -> Rows:
         columns["probabilities"] = predictions.probabilities()
     flaws = broken(columns, ("probabilities",))
     if "probabilities" in columns and not flaws:
-        outside = ((columns["probabilities"] < 0) | (columns["probabilities"] > 1 + 1e-6)).any(axis=1)
+        shares = columns["probabilities"]
+        outside: np.ndarray = ((shares < 0) | (shares > 1 + 1e-6)).any(axis=1)
         if outside.any():
             flaws["probabilities"] = f"{outside.sum()} of {len(outside)} rows have probabilities outside 0 to 1"
     return setting, columns, flaws
@@ -97,7 +98,9 @@ def _tag_column(predictions: Predictions, name: str) -> Tags:
 
 
 def _texts(predictions: Predictions) -> Rows:
-    references = [row if row is None or isinstance(row, list) else [row] for row in predictions.column("reference")]
+    references: list[Any] = [
+        row if row is None or isinstance(row, list) else [row] for row in predictions.column("reference")
+    ]
     answers = predictions.kind == "question-answering"  # there no reference means: no answer
     texts = predictions.column("prediction")
     for row, (text, of_row) in enumerate(zip(texts, references, strict=True)):
