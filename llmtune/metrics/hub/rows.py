@@ -41,7 +41,7 @@ def _classes(predictions: Predictions) -> Rows:
     flaws = broken(columns, ("probabilities",))
     if "probabilities" in columns and not flaws:
         shares = columns["probabilities"]
-        outside: np.ndarray = ((shares < 0) | (shares > 1 + 1e-6)).any(axis=1)
+        outside = np.asarray(((shares < 0) | (shares > 1 + 1e-6)).any(axis=1))
         if outside.any():
             flaws["probabilities"] = f"{outside.sum()} of {len(outside)} rows have probabilities outside 0 to 1"
     return setting, columns, flaws
