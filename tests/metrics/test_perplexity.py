@@ -154,7 +154,7 @@ def test_memory_beyond_one_batch_stays_under_100_mb_and_does_not_grow_with_rows(
         return measured["beyond_one_batch_mb"]
 
     # Resident memory counts pages that the allocator has not yet given back: a run can show more than is in use (seen:
-    # 0 to 197 MB in equal runs), never less. So the least of three counts, and a leak would show in each.
+    # 0 to 47 MB in equal runs), never less. So the least of three counts, and a leak would show in each.
     runs = []
     while len(runs) < 3 and not any(_is_bounded(peaks) for peaks in runs):
         runs.append(measure())
