@@ -7,9 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from llmtune.arguments import describe_arguments
+from llmtune.diagnosis.verdict import Verdict
 from llmtune.metrics import Score
 from llmtune.predictions import Predictions, write_predictions
+from llmtune.report.content import Report
+from llmtune.report.logged import log_final, push_if_asked
+from llmtune.report.reports import write_reports
 from llmtune.report.run_folder import describe_run, write_json, write_metrics
+from llmtune.report.terminal import Terminal
+from llmtune.report.verdict import show_verdict, write_verdict
 from llmtune.training.trainer import Trainer
 
 
@@ -65,3 +71,36 @@ def write_results(
         write_predictions(named, folder / "predictions" / "baselines" / f"{file}.parquet")
     write_metrics(folder, scores)
     write_json(folder / "run.json", describe_run(describe_arguments(arguments), facts))
+
+
+def leave_report(
+    trainer: Trainer,
+    terminal: Terminal,
+    test: Predictions,
+    scores: Mapping[str, Score],
+    verdict: Verdict,
+    *,
+    baselines: Mapping[str, Mapping[str, Score]],
+    no_examples: bool,
+) -> None:
+    """verdict.json, report.html, card and the trackers' final metrics; then the verdict at the terminal and the push.
+
+    Call it on the first process only, after `write_results`.
+
+    Args:
+        trainer: with the run folder and what to push.
+        terminal: where the verdict is said.
+        test: the table of the test split.
+        scores: of it.
+        verdict: of it.
+        baselines: by the name that a person reads, their scores on the same rows.
+        no_examples: keep the texts out of page and trackers.
+    """
+    folder = Path(str(trainer.args.output_dir))
+    write_verdict(folder, verdict)
+    report = Report.of_run(folder, test, scores, baselines=baselines, verdict=verdict)
+    write_reports(folder, report, no_examples=no_examples)
+    log_final(trainer, report, no_examples=no_examples)
+    show_verdict(terminal, verdict, folder)
+    if url := push_if_asked(trainer):
+        terminal.block(f"Pushed to {url}", [])

@@ -17,12 +17,8 @@ from llmtune.inference import predict_rows, tabulate
 from llmtune.metrics import Score, score_predictions
 from llmtune.models.runs import save_weights
 from llmtune.predictions import Predictions
-from llmtune.report.content import Report
-from llmtune.report.finishing import training_facts, write_results
-from llmtune.report.logged import log_final, push_if_asked
-from llmtune.report.reports import write_reports
+from llmtune.report.finishing import leave_report, training_facts, write_results
 from llmtune.report.terminal import Terminal, with_interval
-from llmtune.report.verdict import show_verdict, write_verdict
 from llmtune.tasks.text_classification import TextClassification
 from llmtune.threshold import ThresholdChoice, choose_threshold
 from llmtune.training.trainer import Trainer
@@ -114,16 +110,12 @@ def leave(
     )
     log = TrainingLog.from_run(trained)
     verdict = diagnose_run(tables, splits, scores["test"], baselines, log, arguments=arguments, facts=facts, seed=seed)
-    write_verdict(folder, verdict)
-    report = Report.of_run(folder, test, scores["test"], baselines=beside, verdict=verdict)
-    write_reports(folder, report, no_examples=arguments[0].no_examples)
-    log_final(trainer, report, no_examples=arguments[0].no_examples)
     terminal = Terminal()
     terminal.training(trained)
     terminal.test(test, scores["test"], beside, _notes(choice, scores["test"], folder))
-    show_verdict(terminal, verdict, folder)
-    if url := push_if_asked(trainer):
-        terminal.block(f"Pushed to {url}", [])
+    leave_report(
+        trainer, terminal, test, scores["test"], verdict, baselines=beside, no_examples=arguments[0].no_examples
+    )
     return scores
 
 

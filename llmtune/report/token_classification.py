@@ -19,13 +19,10 @@ from llmtune.metrics import Score, compute_metrics, score_predictions
 from llmtune.models.runs import save_weights
 from llmtune.predictions import Predictions
 from llmtune.report.beforehand import check_tagging_targets
-from llmtune.report.content import ENTITY_HEADLINES, Report
+from llmtune.report.content import ENTITY_HEADLINES
 from llmtune.report.entities import compare_entities, show_entities
-from llmtune.report.finishing import training_facts, write_results
-from llmtune.report.logged import log_final, push_if_asked
-from llmtune.report.reports import write_reports
+from llmtune.report.finishing import leave_report, training_facts, write_results
 from llmtune.report.terminal import Terminal, plain_table, with_interval
-from llmtune.report.verdict import show_verdict, write_verdict
 from llmtune.tasks.tag_schemes import count_types
 from llmtune.tasks.tagged_words import TaggedSplits
 from llmtune.tasks.token_classification import TokenClassification
@@ -164,8 +161,8 @@ def leave(
         return scores
     test = tables["test"]
     train = splits.splits.train
-    baseline = known_entities(list(train["tokens"]), list(train["tags"]), test)
-    beside = {"names known from train": score_predictions(baseline, seed=seed)}
+    baselines = {"names known from train": known_entities(list(train["tokens"]), list(train["tags"]), test)}
+    beside = {name: score_predictions(table, seed=seed) for name, table in baselines.items()}
     raw = score_predictions(raw_table(test), seed=seed)
     comparison = compare_entities(test)
     entities = {
@@ -178,7 +175,7 @@ def leave(
         folder,
         tables,
         scores,
-        baselines={"names known from train": baseline},
+        baselines=baselines,
         arguments=arguments,
         facts={
             "seed": seed,
@@ -196,15 +193,10 @@ def leave(
     show_entities(terminal, comparison)
     terminal.block("Notes", [*notes(task, test, scores["test"], raw), f"the run is in {folder}"])
     log = TrainingLog.from_run(trained)
-    beside_it = {"names known from train": baseline}
-    verdict = diagnose_run(tables, splits, scores["test"], beside_it, log, arguments=arguments, seed=seed)
-    write_verdict(folder, verdict)
-    report = Report.of_run(folder, test, scores["test"], baselines=beside, verdict=verdict)
-    write_reports(folder, report, no_examples=arguments[0].no_examples)
-    log_final(trainer, report, no_examples=arguments[0].no_examples)
-    show_verdict(terminal, verdict, folder)
-    if url := push_if_asked(trainer):
-        terminal.block(f"Pushed to {url}", [])
+    verdict = diagnose_run(tables, splits, scores["test"], baselines, log, arguments=arguments, seed=seed)
+    leave_report(
+        trainer, terminal, test, scores["test"], verdict, baselines=beside, no_examples=arguments[0].no_examples
+    )
     return scores
 
 
