@@ -1,9 +1,9 @@
-"""The arguments of a recipe, as dataclasses: what each means stands in its help, and nowhere else."""
+"""Arguments of training: HF's TrainingArguments with other defaults, what it lacks, and the folder of the run."""
 
 import math
 import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,170 +24,6 @@ AT_LEAST_ONE = (
 SAMPLING_STRATEGIES = ("batch_rebalance", "random", "sequential", "group_by_length")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 RUN_MARKER = ".llmtune-run"  # tells a run folder, which --overwrite may replace, from any other
-
-
-@dataclass
-class DataArguments:
-    """Where the rows come from."""
-
-    _argument_group_name = "data"
-
-    dataset_name: str | None = field(default=None, metadata={"help": "Hub id, or a local dataset folder"})
-    dataset_config_name: str | None = field(default=None, metadata={"help": "configuration of the Hub data set"})
-    dataset_revision: str | None = field(default=None, metadata={"help": "branch, tag or commit of the Hub data set"})
-    train_file: str | None = field(
-        default=None,
-        metadata={"help": "csv, tsv, json, jsonl, parquet, txt or conll, each also .gz; may differ per split"},
-    )
-    validation_file: str | None = field(
-        default=None, metadata={"help": "likewise; without it a part of train is held out"}
-    )
-    test_file: str | None = field(default=None, metadata={"help": "likewise; without it a part of train is held out"})
-    validation_fraction: float = field(
-        default=0.1, metadata={"help": "share of train held out where no validation is given"}
-    )
-    test_fraction: float = field(default=0.1, metadata={"help": "share of train held out where no test is given"})
-    split_group_column: str | None = field(
-        default=None,
-        metadata={"help": "rows that share this column's value (author, thread) stay on one side of a split"},
-    )
-    fold: str | None = field(
-        default=None,
-        metadata={"help": "i/K: test is the i-th of K parts of train; llmtune report RUN1 … RUNK merges the K runs"},
-    )
-    group_columns: list[str] = field(
-        default_factory=list, metadata={"help": "carried into the predictions, for fairness"}
-    )
-    slice_columns: list[str] = field(
-        default_factory=list, metadata={"help": "carried into the predictions, for slices"}
-    )
-    max_train_samples: int | None = field(default=None, metadata={"help": "use only the first n rows of train"})
-    max_eval_samples: int | None = field(
-        default=None, metadata={"help": "use only the first n rows of validation and of test; said in the report"}
-    )
-    no_examples: bool = field(
-        default=False, metadata={"help": "leave the texts of the rows out of report.html: for private data"}
-    )
-
-    @property
-    def given(self) -> bool:
-        """Whether any data was named."""
-        return bool(self.dataset_name or self.train_file or self.validation_file or self.test_file)
-
-
-@dataclass
-class TextClassificationArguments:
-    """What a text classifier reads and how it is judged."""
-
-    _argument_group_name = "task"
-
-    text_column: str = field(default="text", metadata={"help": "the text"})
-    label_column: str = field(default="label", metadata={"help": "the class, as text or number"})
-    positive_label: str | None = field(
-        default=None,
-        metadata={"help": "of two classes, the one that precision, recall and F1 are about; default the last"},
-    )
-    max_length: int = field(
-        default=256, metadata={"help": "tokens a text is cut at; the share that was cut is reported"}
-    )
-    class_weights: str = field(
-        default="none", metadata={"help": "none, balanced (n / (classes x rows of the class)), or a,b,… in label order"}
-    )
-    loss: str = field(default="cross_entropy", metadata={"help": "cross_entropy or focal (Lin et al. 2017)"})
-    focal_gamma: float = field(default=2.0, metadata={"help": "gamma of the focal loss, 0 or more; 0 is cross entropy"})
-    threshold_objective: str = field(
-        default="f1",
-        metadata={
-            "help": "two classes: the decision threshold is chosen on validation for f1, fbeta:2, recall>=0.95 or "
-            "precision>=0.9; 0.5 stays unless the gain is real; none keeps 0.5"
-        },
-    )
-    metrics: list[str] = field(
-        default_factory=list,
-        metadata={"help": "more metrics: names of llmtune's, or an evaluate module by name or path"},
-    )
-    targets: str | None = field(
-        default=None,
-        metadata={"help": "what the verdict demands, joined by commas: 'recall[spam]>=0.8,accuracy>=0.85' (quote it)"},
-    )
-
-
-@dataclass
-class TokenClassificationArguments:
-    """What a tagger of entities reads and how it is trained."""
-
-    _argument_group_name = "task"
-
-    input_format: str = field(
-        default="tokens",
-        metadata={"help": "tokens (words with one tag each: IOB1, IOB2, BIOES or BILOU) or spans (texts with spans)"},
-    )
-    tokens_column: str = field(default="tokens", metadata={"help": "the words, a list"})
-    tags_column: str = field(default="tags", metadata={"help": "the tags, a list as long"})
-    text_column: str = field(default="text", metadata={"help": "with --input_format spans: the text"})
-    spans_column: str = field(
-        default="spans",
-        metadata={"help": "with --input_format spans: a list of {start, end, label}, in characters of the text"},
-    )
-    max_length: int = field(
-        default=256, metadata={"help": "tokens of a window; a longer row is cut into windows that overlap"}
-    )
-    stride: int = field(default=32, metadata={"help": "tokens that neighbouring windows share"})
-    class_weights: str = field(
-        default="none",
-        metadata={"help": "none, balanced (n / (tags x words of the tag)), or a,b,… in the order of tags"},
-    )
-    loss: str = field(default="cross_entropy", metadata={"help": "cross_entropy or focal (Lin et al. 2017)"})
-    focal_gamma: float = field(default=2.0, metadata={"help": "gamma of the focal loss, 0 or more; 0 is cross entropy"})
-    metrics: list[str] = field(
-        default_factory=list,
-        metadata={"help": "more metrics: names of llmtune's, or an evaluate module by name or path"},
-    )
-    targets: str | None = field(
-        default=None,
-        metadata={"help": "what the verdict demands, by commas: 'entity_f1>=0.8,entity_recall[PER]>=0.9' (quote it)"},
-    )
-
-
-@dataclass
-class ModelArguments:
-    """Which model, and how it is made trainable."""
-
-    _argument_group_name = "model"
-
-    model_name_or_path: str | None = field(
-        default=None, metadata={"help": "Hub id or folder; its model_type picks the family"}
-    )
-    revision: str | None = field(default=None, metadata={"help": "branch, tag or commit of the checkpoint"})
-    model_type: str | None = field(
-        default=None,
-        metadata={"help": "a small model from scratch: bert, llama, mistral …; its tokenizer is trained on train"},
-    )
-    config_overrides: str | None = field(
-        default=None, metadata={"help": "k=v,… set in the model's config, from scratch or of a checkpoint (dropout …)"}
-    )
-    tokenizer_vocab_size: int = field(default=4000, metadata={"help": "vocabulary of a tokenizer trained from scratch"})
-    dtype: str = field(
-        default="float32",
-        metadata={"help": "dtype of the weights: float32, bfloat16, float16, auto (the checkpoint's)"},
-    )
-    attn_implementation: str | None = field(default=None, metadata={"help": "eager, sdpa, flash_attention_2, …"})
-    trust_remote_code: bool = field(default=False, metadata={"help": "run model code that comes with the checkpoint"})
-    use_peft: bool = field(
-        default=False, metadata={"help": "train a LoRA adapter (Hu et al. 2021) and the new head only"}
-    )
-    lora_r: int = field(default=16, metadata={"help": "rank of the adapter"})
-    lora_alpha: int = field(default=32, metadata={"help": "scale of the adapter, usually 2 x rank"})
-    lora_dropout: float = field(default=0.05, metadata={"help": "dropout on the adapter's input, 0 to 1"})
-    lora_target_modules: list[str] = field(
-        default_factory=list, metadata={"help": "default: the attention and feed-forward projections of the family"}
-    )
-    load_in_4bit: bool = field(default=False, metadata={"help": "QLoRA: 4-bit base weights through bitsandbytes"})
-
-    @property
-    def given(self) -> bool:
-        """Whether any model was named."""
-        return bool(self.model_name_or_path or self.model_type)
 
 
 @dataclass
@@ -385,15 +221,6 @@ class TrainingArguments(transformers.TrainingArguments):
             raise InputError(f"--metric_for_best_model {name} is not one of {', '.join(sorted(directions))}")
         if not self._direction_given:
             self.greater_is_better = directions[name.removeprefix("eval_")]
-
-
-def describe_arguments(arguments: Sequence[Any]) -> dict[str, dict[str, Any]]:
-    """The arguments by group, for run.json."""
-    groups = {}
-    for group in arguments:
-        name = group._argument_group_name
-        groups[name] = group.to_dict() if isinstance(group, TrainingArguments) else asdict(group)
-    return groups
 
 
 def _next_free(recipe: str) -> str:

@@ -1,0 +1,52 @@
+"""Arguments of the data: which files or Hub sets, and which rows of them."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass
+class DataArguments:
+    """Where the rows come from."""
+
+    _argument_group_name = "data"
+
+    dataset_name: str | None = field(default=None, metadata={"help": "Hub id, or a local dataset folder"})
+    dataset_config_name: str | None = field(default=None, metadata={"help": "configuration of the Hub data set"})
+    dataset_revision: str | None = field(default=None, metadata={"help": "branch, tag or commit of the Hub data set"})
+    train_file: str | None = field(
+        default=None,
+        metadata={"help": "csv, tsv, json, jsonl, parquet, txt or conll, each also .gz; may differ per split"},
+    )
+    validation_file: str | None = field(
+        default=None, metadata={"help": "likewise; without it a part of train is held out"}
+    )
+    test_file: str | None = field(default=None, metadata={"help": "likewise; without it a part of train is held out"})
+    validation_fraction: float = field(
+        default=0.1, metadata={"help": "share of train held out where no validation is given"}
+    )
+    test_fraction: float = field(default=0.1, metadata={"help": "share of train held out where no test is given"})
+    split_group_column: str | None = field(
+        default=None,
+        metadata={"help": "rows that share this column's value (author, thread) stay on one side of a split"},
+    )
+    fold: str | None = field(
+        default=None,
+        metadata={"help": "i/K: test is the i-th of K parts of train; llmtune report RUN1 … RUNK merges the K runs"},
+    )
+    group_columns: list[str] = field(
+        default_factory=list, metadata={"help": "carried into the predictions, for fairness"}
+    )
+    slice_columns: list[str] = field(
+        default_factory=list, metadata={"help": "carried into the predictions, for slices"}
+    )
+    max_train_samples: int | None = field(default=None, metadata={"help": "use only the first n rows of train"})
+    max_eval_samples: int | None = field(
+        default=None, metadata={"help": "use only the first n rows of validation and of test; said in the report"}
+    )
+    no_examples: bool = field(
+        default=False, metadata={"help": "leave the texts of the rows out of report.html: for private data"}
+    )
+
+    @property
+    def given(self) -> bool:
+        """Whether any data was named."""
+        return bool(self.dataset_name or self.train_file or self.validation_file or self.test_file)

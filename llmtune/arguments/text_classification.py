@@ -1,0 +1,40 @@
+"""Arguments of text classification: columns, loss, threshold and targets."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass
+class TextClassificationArguments:
+    """What a text classifier reads and how it is judged."""
+
+    _argument_group_name = "task"
+
+    text_column: str = field(default="text", metadata={"help": "the text"})
+    label_column: str = field(default="label", metadata={"help": "the class, as text or number"})
+    positive_label: str | None = field(
+        default=None,
+        metadata={"help": "of two classes, the one that precision, recall and F1 are about; default the last"},
+    )
+    max_length: int = field(
+        default=256, metadata={"help": "tokens a text is cut at; the share that was cut is reported"}
+    )
+    class_weights: str = field(
+        default="none", metadata={"help": "none, balanced (n / (classes x rows of the class)), or a,b,… in label order"}
+    )
+    loss: str = field(default="cross_entropy", metadata={"help": "cross_entropy or focal (Lin et al. 2017)"})
+    focal_gamma: float = field(default=2.0, metadata={"help": "gamma of the focal loss, 0 or more; 0 is cross entropy"})
+    threshold_objective: str = field(
+        default="f1",
+        metadata={
+            "help": "two classes: the decision threshold is chosen on validation for f1, fbeta:2, recall>=0.95 or "
+            "precision>=0.9; 0.5 stays unless the gain is real; none keeps 0.5"
+        },
+    )
+    metrics: list[str] = field(
+        default_factory=list,
+        metadata={"help": "more metrics: names of llmtune's, or an evaluate module by name or path"},
+    )
+    targets: str | None = field(
+        default=None,
+        metadata={"help": "what the verdict demands, joined by commas: 'recall[spam]>=0.8,accuracy>=0.85' (quote it)"},
+    )
