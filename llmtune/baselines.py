@@ -1,11 +1,34 @@
-"""What a model must beat: predictions of the majority class, of TF-IDF with logistic regression, of known names."""
+"""What a model must beat: simple predictions of the rows of a table, each as a predictions table of its own.
 
+Classes: the majority, TF-IDF with logistic regression. Entities: known names. Texts: the source copied, its first
+sentences. Answers: the sentence of the context that the question shares most words with. Numbers: the mean, and for
+series the last value.
+"""
+
+import math
+import re
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
+from llmtune.errors import InputError
 from llmtune.predictions import Predictions, make_predictions
 from llmtune.tasks.tag_schemes import entities_of
+
+# A sentence ends at . ! ? with closing quotes before a space, at their ideographic kin, and at a line's end.
+SENTENCE_END = re.compile(
+    r"(?:(?<=[.!?…])|(?<=[.!?…][\"'”’)\]]))[ \t]+"
+    r"|(?<=[。！？])(?![”」』）])|(?<=[。！？][”」』）])"
+    r"|\s*\n\s*"
+)
+# A dot behind these ends no sentence: initials, titles and the abbreviations of papers.
+NO_END = re.compile(r"(?:^|[\s(])(?:[A-Z]|Mr|Mrs|Ms|Dr|Prof|St|vs|cf|Fig|Eq|e\.g|i\.e|al)\.$")
+LEAD = 3  # sentences: lead-3 is the yardstick of news summaries
+LONG_SOURCE = 3.0  # times the words of the reference, from which on a source is shortened, not translated
 
 
 def majority(train_labels: Sequence[str], test: Predictions) -> Predictions:
@@ -87,3 +110,151 @@ def known_entities(
         split=test.split,
         settings=test.settings,
     )
+
+
+def copy_source(test: Predictions) -> Predictions:
+    """The source as it stands, of a text-generation table with `source`: what a translation must beat.
+
+    Raises:
+        InputError: the table has no `source`.
+    """
+    return _answered(test, [text or "" for text in _needed(test, "source", "copy-source")])
+
+
+def lead_sentences(test: Predictions, count: int = LEAD) -> Predictions:
+    """The first sentences of the source, of a text-generation table with `source`: what a summary must beat.
+
+    Raises:
+        InputError: the table has no `source`.
+    """
+    sources = _needed(test, "source", f"lead-{count}")
+    return _answered(test, [" ".join(sentences_of(text or "")[:count]) for text in sources])
+
+
+def best_overlap_sentence(test: Predictions, contexts: Sequence[str] | None = None) -> Predictions:
+    """The sentence of the context that shares most words with the question, the first of equals.
+
+    A word weighs log((s + 1) / d), where d of the context's s sentences have it: what all of them say tells nothing.
+
+    Args:
+        test: a question-answering table with `question`.
+        contexts: of each row; default the table's column `context`.
+
+    Raises:
+        InputError: the table lacks one of them.
+    """
+    questions = _needed(test, "question", "best-overlap sentence")
+    given = _needed(test, "context", "best-overlap sentence") if contexts is None else contexts
+    cut = {context: _weighed(context or "") for context in set(given)}  # questions share contexts
+    answers = []
+    for question, context in zip(questions, given, strict=True):
+        asked = _words(question or "")
+        shared = [(sum(weights[word] for word in asked & weights.keys()), one) for one, weights in cut[context]]
+        answers.append(max(shared, key=lambda found: found[0], default=(0.0, ""))[1])
+    return _answered(test, answers)
+
+
+def persistence(test: Predictions, before: Sequence[float] | None = None) -> Predictions:
+    """The last value known stays: for series, of a regression table with `time`.
+
+    Args:
+        test: one row a step; or windows that each begin one step after the one before.
+        before: the value before each row; default the row before in time tells it, and the first row, which has none,
+            keeps the prediction of `test`, so that it decides nothing between the two.
+
+    Raises:
+        InputError: `before` is not given and the table has no `time`.
+    """
+    predictions = test.column("prediction")
+    if before is None:
+        times = _needed(test, "time", "persistence")
+        references = test.column("reference")
+        order = sorted(range(len(test)), key=lambda row: times[row])
+        last = dict(zip(order[1:], (_first(references[row]) for row in order), strict=False))
+    else:
+        last = dict(enumerate(before))
+    return _answered(test, [_filled(row, last[i]) if i in last else row for i, row in enumerate(predictions)])
+
+
+def mean_value(test: Predictions, train_values: Sequence[float] | None = None) -> Predictions:
+    """Always the mean: of train's values, else of the references of `test` themselves, as R² takes it."""
+    values = test.column("reference") if train_values is None else train_values
+    mean = float(np.mean([number for value in values for number in (value if isinstance(value, list) else [value])]))
+    return _answered(test, [_filled(row, mean) for row in test.column("prediction")])
+
+
+def made_of_table(test: Predictions) -> dict[str, Predictions]:
+    """The baselines that need no more than the table itself, by the name that a person reads.
+
+    Texts much longer than their references are shortened by lead-3, others copied. Rows with a reference that is no
+    finite number have no mean: then there is none.
+    """
+    if test.kind == "text-generation" and test.has("source"):
+        return {f"lead-{LEAD}": lead_sentences(test)} if _shortens(test) else {"copy-source": copy_source(test)}
+    if test.kind == "question-answering" and test.has("question") and test.has("context"):
+        return {"best-overlap sentence": best_overlap_sentence(test)}
+    if test.kind == "regression" and _all_finite(test.column("reference")):
+        series = {"persistence": persistence(test)} if test.has("time") and len(test) > 1 else {}
+        return {"mean": mean_value(test), **series}
+    return {}
+
+
+def sentences_of(text: str) -> list[str]:
+    """The sentences of a text, without space around them.
+
+    >>> sentences_of('Dr. Who came. "Really?" he asked. 是的。不')
+    ['Dr. Who came.', '"Really?"', 'he asked.', '是的。', '不']
+    """
+    sentences: list[str] = []
+    for piece in filter(None, map(str.strip, SENTENCE_END.split(text))):
+        if sentences and NO_END.search(sentences[-1]):
+            sentences[-1] += f" {piece}"
+        else:
+            sentences.append(piece)
+    return sentences
+
+
+def _answered(test: Predictions, prediction: Sequence[Any]) -> Predictions:
+    """The rows of `test` with other predictions."""
+    position = test.table.column_names.index("prediction")
+    kind = test.table.schema.field("prediction").type if test.kind == "regression" else pa.string()
+    kind = pa.float64() if pa.types.is_integer(kind) else kind
+    return replace(test, table=test.table.set_column(position, "prediction", pa.array(prediction, kind)))
+
+
+def _needed(test: Predictions, column: str, baseline: str) -> list[Any]:
+    if not test.has(column):
+        raise InputError(f"the baseline {baseline} needs a column {column!r}; the table has {test.table.column_names}")
+    return test.column(column)
+
+
+def _words(text: str) -> set[str]:
+    return set(re.findall(r"\w+", text.lower()))
+
+
+def _weighed(context: str) -> list[tuple[str, dict[str, float]]]:
+    """Each sentence with its words and their weights."""
+    sentences = sentences_of(context)
+    words = [_words(sentence) for sentence in sentences]
+    counts = Counter(word for of_sentence in words for word in of_sentence)
+    weights = {word: math.log((len(sentences) + 1) / count) for word, count in counts.items()}
+    return [(one, {word: weights[word] for word in of_one}) for one, of_one in zip(sentences, words, strict=True)]
+
+
+def _first(value: Any) -> Any:
+    return value[0] if isinstance(value, list) else value
+
+
+def _filled(like: Any, value: Any) -> Any:
+    return [value] * len(like) if isinstance(like, list) else value
+
+
+def _shortens(test: Predictions) -> bool:
+    sources = [len((text or "").split()) for text in test.column("source")]
+    references = [len(str(_first(of) if of else "").split()) for of in test.column("reference")]
+    return float(np.median(sources)) > LONG_SOURCE * max(1.0, float(np.median(references)))
+
+
+def _all_finite(references: Sequence[Any]) -> bool:
+    numbers = [number for value in references for number in (value if isinstance(value, list) else [value])]
+    return bool(numbers) and all(number is not None and np.isfinite(number) for number in numbers)
