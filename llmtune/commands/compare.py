@@ -9,10 +9,9 @@ from llmtune.commands.tables import find_tables, open_table
 from llmtune.errors import InputError
 from llmtune.predictions import Predictions
 from llmtune.report.comparison import Comparison, Difference, compare_predictions
+from llmtune.report.comparison_text import counts, cut, difference_cell, finding, legend, mcnemar_lines, number, reasons
 from llmtune.report.run_folder import write_json
 from llmtune.report.terminal import Terminal, plain_table
-
-MOST_TEXT = 60  # characters of a cell in the list of rows
 
 
 def compare(
@@ -53,7 +52,7 @@ def show_comparison(
     )
     terminal.table(difference_table(found.differences))
     missing = [f"{name}: {reason}" for name, reason in reasons(found.differences)]
-    terminal.block(verdict(found), [*mcnemar_lines(found), counts(found), *missing, *found.notes, *legend(found)])
+    terminal.block(finding(found), [*mcnemar_lines(found), counts(found), *missing, *found.notes, *legend(found)])
     for title, rows in (("B wins", found.wins), ("B loses", found.losses)):
         if rows and show > 0:
             terminal.block(f"{title}, {min(show, len(rows))} of {len(rows):,}", row_lines(tables, rows[:show]))
@@ -64,54 +63,8 @@ def difference_table(differences: Sequence[Difference]) -> Table:
     table = plain_table("metric", "A", "B", "B - A [95 % interval]", "could show")
     for one in differences:
         name = one.metric if one.higher_is_better else f"{one.metric} ↓"
-        table.add_row(name, number(one.a), number(one.b), with_interval(one), number(one.smallest))
+        table.add_row(name, number(one.a), number(one.b), difference_cell(one), number(one.smallest))
     return table
-
-
-def verdict(found: Comparison) -> str:
-    """One sentence on the metric that decides."""
-    main = found.main
-    if main.b is None or main.a is None:
-        which = " and ".join(name for name, value in (("A", main.a), ("B", main.b)) if value is None)
-        return f"{which}: {main.metric} is undefined"
-    if found.surely_worse:
-        return f"B is surely worse than A on {main.metric}" + ("" if main.low is not None else " (McNemar)")
-    if main.surely_better:
-        return f"B is surely better than A on {main.metric}"
-    if main.low is None:
-        return f"These rows can't tell whether B is better or worse on {main.metric}"
-    return f"No sure difference on {main.metric}; one of {number(main.smallest)} could have shown"
-
-
-def mcnemar_lines(found: Comparison) -> list[str]:
-    """McNemar's counts and p, for classification."""
-    if found.mcnemar is None:
-        return []
-    test = found.mcnemar
-    return [f"McNemar exact: only A is right on {test.only_a:,}, only B on {test.only_b:,}; p = {test.p:.4g}"]
-
-
-def legend(found: Comparison) -> list[str]:
-    """What the table's marks mean."""
-    lower = "" if all(one.higher_is_better for one in found.differences) else "; ↓ lower is better"
-    return [f"could show: the smallest difference that these rows show with 80 % power{lower}"]
-
-
-def counts(found: Comparison) -> str:
-    """Wins, losses and ties."""
-    alike = found.rows - len(found.wins) - len(found.losses)
-    return (
-        f"of {found.rows:,} rows B is better on {len(found.wins):,}, worse on {len(found.losses):,}, alike on {alike:,}"
-    )
-
-
-def reasons(differences: Sequence[Difference]) -> list[tuple[str, str]]:
-    """Why intervals are missing: metrics joined, and the reason."""
-    about: dict[str, list[str]] = {}
-    for one in differences:
-        if one.reason is not None:
-            about.setdefault(one.reason, []).append(one.metric)
-    return [(", ".join(names), reason) for reason, names in about.items()]
 
 
 def row_lines(tables: Sequence[Predictions], rows: Sequence[int]) -> list[str]:
@@ -128,25 +81,3 @@ def row_lines(tables: Sequence[Predictions], rows: Sequence[int]) -> list[str]:
         ]
         lines.append(f"id {a.table.column('id')[row].as_py()}: " + ", ".join([*shown[:1], *said, *shown[1:]]))
     return lines
-
-
-def cut(value: object) -> str:
-    """The value, short enough for a line."""
-    text = value if isinstance(value, str) else repr(value)
-    text = " ".join(text.split())
-    return text if len(text) <= MOST_TEXT else text[: MOST_TEXT - 1] + "…"
-
-
-def number(value: float | None) -> str:
-    """Three decimals; a number too small for them in scientific form."""
-    if value is None:
-        return ""
-    return f"{value:.3f}" if value == 0 or abs(value) >= 0.001 else f"{value:.1e}"
-
-
-def with_interval(one: Difference) -> str:
-    """`+0.012 [-0.003, +0.027]`, or the difference alone."""
-    if one.difference is None:
-        return "undefined"
-    alone = f"{one.difference:+.3f}"
-    return alone if one.low is None or one.high is None else f"{alone} [{one.low:+.3f}, {one.high:+.3f}]"

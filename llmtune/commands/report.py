@@ -36,7 +36,8 @@ def report(
     """Prints the scores of each table, and the verdict of each but validation; several runs are put together.
 
     metrics.json, verdict.json, report.html and beside weights README.md go to `output_dir`, or into a source that is a
-    run folder. `asked` is what `VerdictOptions` holds; `no_examples` keeps the texts out of the page.
+    run folder; of several runs compare.html goes to `output_dir`. `asked` is what `VerdictOptions` holds; `no_examples`
+    keeps the texts out of the page.
     """
     options = VerdictOptions(**asked)
     read_targets(options.targets)  # a slip in them is said before anything is computed
@@ -50,6 +51,7 @@ def report(
             output_dir=output_dir,
             metrics=metrics,
             seed=42 if seed is None else seed,
+            no_examples=no_examples,
         )
         return
     tables = [

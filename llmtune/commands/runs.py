@@ -5,13 +5,15 @@ from pathlib import Path
 
 from llmtune.commands.scores import notes_of, score_table
 from llmtune.commands.tables import find_tables, open_table, run_settings
-from llmtune.commands.verdicts import VerdictOptions, earlier_leakage, kept_baselines
+from llmtune.commands.verdicts import VerdictOptions, earlier_leakage, kept_baselines, verdict_of
 from llmtune.diagnosis.case import Case, diagnose
 from llmtune.diagnosis.check import FAIL
 from llmtune.diagnosis.target_list import read_targets
 from llmtune.errors import InputError
+from llmtune.report.content import Report
 from llmtune.report.merging import Tested, merge, run_table
 from llmtune.report.run_folder import write_metrics
+from llmtune.report.side_by_side import contenders, write_side_by_side
 from llmtune.report.tables import show_scores
 from llmtune.report.terminal import Terminal
 from llmtune.report.verdict import show_verdict, write_verdict
@@ -25,8 +27,11 @@ def report_runs(
     output_dir: str | None,
     metrics: Sequence[str],
     seed: int,
+    no_examples: bool = False,
 ) -> None:
     """A row for each run, mean and spread; scores and verdict of all rows together, written to `output_dir` alone.
+
+    With them goes compare.html: the runs side by side, each against the first. `no_examples` keeps the texts out.
 
     Raises:
         InputError: a run is named twice, or the runs can't be put together.
@@ -43,7 +48,7 @@ def report_runs(
         runs.append(Tested(source, fold, table, of_run, kept_baselines(source, table)))
     table, baselines, lines = merge(runs)
     scores = score_table(table, metrics=metrics, seed=seed)
-    options = options.with_run(run_settings(sources[0]).get("arguments", {}))
+    asked, options = options, options.with_run(run_settings(sources[0]).get("arguments", {}))
     terminal = Terminal()
     terminal.block(f"{len(runs)} runs", lines)
     terminal.table(run_table(runs))
@@ -62,9 +67,26 @@ def report_runs(
         )
     )
     show_verdict(terminal, verdict)
-    if output_dir is not None:
-        folder = Path(output_dir)
-        folder.mkdir(parents=True, exist_ok=True)
-        write_metrics(folder, {table.split: scores})
-        write_verdict(folder, verdict)
-        terminal.block(f"written to {folder / 'metrics.json'} and {folder / 'verdict.json'}", [])
+    if output_dir is None:
+        terminal.block("--output_dir FOLDER leaves metrics.json, verdict.json and compare.html there", [])
+        return
+    folder = Path(output_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_metrics(folder, {table.split: scores})
+    write_verdict(folder, verdict)
+    reports = [
+        Report.of_run(
+            Path(run.name), run.table, run.scores,
+            verdict=verdict_of(run.name, run.table, run.scores, asked, seed=seed),
+        )
+        for run in runs
+    ]  # fmt: skip
+    hidden = no_examples or any(report.arguments("data").get("no_examples") for report in reports)
+    folds = {run.fold for run in runs}
+    page = write_side_by_side(
+        folder,
+        contenders(reports, seed=seed),
+        together=verdict if len(folds) > 1 else None,
+        no_examples=hidden,
+    )
+    terminal.block(f"written to {folder / 'metrics.json'}, {folder / 'verdict.json'}, {page}", [])

@@ -144,6 +144,16 @@ def compare_entities(predictions: Predictions) -> EntityComparison:
     return EntityComparison(types, exact, shifted, boundaries, errors)
 
 
+def in_words(words: Sequence[str], tags: Sequence[str]) -> str:
+    """The entities of a sentence as a person names them.
+
+    >>> in_words(["Ada", "Lovelace", "in", "Rome"], ["B-PER", "I-PER", "O", "B-LOC"])
+    'PER Ada Lovelace, LOC Rome'
+    """
+    found = _lenient(tags)
+    return ", ".join(f"{one.type} {' '.join(words[one.first : one.end])}" for one in found) or "none"
+
+
 def show_entities(terminal: Terminal, comparison: EntityComparison) -> None:
     """The confusion matrix, boundary errors and the most frequent errors at the terminal."""
     if not comparison.types:

@@ -9,6 +9,7 @@ import numpy as np
 from llmtune.predictions import Predictions
 
 MOST, LONGEST = 15, 500  # rows of a table, characters of a cell
+WIDE = 24  # characters from which a cell needs room to break in lines
 INPUTS = ("text", "source", "question")
 
 
@@ -25,6 +26,10 @@ class Examples:
     title: str
     columns: tuple[str, ...]
     rows: list[tuple[str, ...]]
+
+    def is_wide(self, column: int) -> bool:
+        """Whether a column holds running text."""
+        return any(len(row[column]) > WIDE for row in self.rows)
 
 
 def examples_of(test: Predictions) -> list[Examples]:

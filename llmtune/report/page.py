@@ -54,34 +54,44 @@ def write_page(folder: Path, report: Report, *, no_examples: bool = False) -> Pa
 def render_page(report: Report, *, no_examples: bool = False) -> str:
     """The page as text."""
     test, comparison = report.test, entities_in(report.test)
-    script, data = _part("report.js"), report.arguments("data")
+    data = report.arguments("data")
     groups = [*data.get("group_columns", ()), *data.get("slice_columns", ())]
+    slider = _slider(report)
+    return render(
+        "report.html.j2",
+        script="" if slider["slider"] is None else _part("report.js"),
+        report=report,
+        title=f"{report.name}: {TITLES[test.kind].lower()}",
+        sentence=public(report.verdict.sentence) if report.verdict else "No verdict was asked for.",
+        word=report.verdict.verdict if report.verdict else "none",
+        checks=_checks(report),
+        headlines=[
+            (name, with_interval(report.scores[name]), [_beside(of.get(name)) for of in report.baselines.values()])
+            for name in report.headlines
+        ],
+        reasons=_reasons(report),
+        matrix=matrix_of(test, comparison),
+        parts=parts_of(report.scores),
+        slices=slices_of(test, groups),
+        plots=_plots(report),
+        **slider,
+        examples=[] if no_examples else [*_entity_errors(comparison), *examples_of(test)],
+        facts=_facts(report),
+        config=_config(report),
+        with_interval=with_interval,
+    )
+
+
+def render(template: str, *, script: str = "", **content: Any) -> str:
+    """A page of its own: the styles, and a script that the page's policy knows by its hash, stand inside."""
     return (
         _environment()
-        .get_template("report.html.j2")
+        .get_template(template)
         .render(
-            report=report,
-            title=f"{report.name}: {TITLES[test.kind].lower()}",
-            sentence=public(report.verdict.sentence) if report.verdict else "No verdict was asked for.",
-            word=report.verdict.verdict if report.verdict else "none",
-            checks=_checks(report),
-            headlines=[
-                (name, with_interval(report.scores[name]), [_beside(of.get(name)) for of in report.baselines.values()])
-                for name in report.headlines
-            ],
-            reasons=_reasons(report),
-            matrix=matrix_of(test, comparison),
-            parts=parts_of(report.scores),
-            slices=slices_of(test, groups),
-            plots=_plots(report),
-            **_slider(report),
-            examples=[] if no_examples else [*_entity_errors(comparison), *examples_of(test)],
-            facts=_facts(report),
-            config=_config(report),
-            with_interval=with_interval,
             style=Markup(_part("report.css")),
             script=Markup(script),
-            script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+            script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() if script else "",
+            **content,
         )
     )
 
@@ -263,20 +273,21 @@ def _facts(report: Report) -> list[tuple[str, list[tuple[str, str]]]]:
         data.append((split, source))
     blocks.append(("Data", data))
     model = run.get("model", {})
-    blocks.append(("Model", [(key, _plain(value)) for key, value in model.items()]))
+    blocks.append(("Model", [(key, plain(value)) for key, value in model.items()]))
     training = run.get("training", {})
-    plain = {key: value for key, value in training.items() if key not in ("losses", "evaluations")}
+    told = {key: value for key, value in training.items() if key not in ("losses", "evaluations")}
     if "peak_memory_mib" in run:
-        plain["peak_memory_mib"] = run["peak_memory_mib"]
-    blocks.append(("Training", [(key.replace("_", " "), _plain(value)) for key, value in plain.items()]))
-    blocks.append(("Hardware", [(key, _plain(value)) for key, value in run.get("hardware", {}).items()]))
-    blocks.append(("Versions", [(key, _plain(value)) for key, value in run.get("versions", {}).items()]))
+        told["peak_memory_mib"] = run["peak_memory_mib"]
+    blocks.append(("Training", [(key.replace("_", " "), plain(value)) for key, value in told.items()]))
+    blocks.append(("Hardware", [(key, plain(value)) for key, value in run.get("hardware", {}).items()]))
+    blocks.append(("Versions", [(key, plain(value)) for key, value in run.get("versions", {}).items()]))
     return [(title, pairs) for title, pairs in blocks if pairs]
 
 
-def _plain(value: Any) -> str:
+def plain(value: Any) -> str:
+    """A value of run.json as a person reads it."""
     if isinstance(value, dict):
-        return ", ".join(f"{key} {_plain(item)}" for key, item in value.items())
+        return ", ".join(f"{key} {plain(item)}" for key, item in value.items())
     if isinstance(value, list):
         return ", ".join(map(str, value)) or "none"
     return f"{value:,.6g}" if isinstance(value, float) else f"{value:,}" if type(value) is int else str(value)

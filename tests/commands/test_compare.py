@@ -80,7 +80,7 @@ def test_verdicts_other_than_worse(files, capsys):
     printed = capsys.readouterr().out
     assert "B is surely better than A on f1" in printed
     assert "No sure difference on f1; one of 0.0" in printed
-    assert "These rows can't tell whether B is better or worse on f1" in printed
+    assert "These rows can't tell whether B is better or worse than A on f1" in printed
     assert "every resample scores 0: the rows tell no spread" in printed.replace("\n  ", " ")
 
 

@@ -338,4 +338,7 @@ def test_templates_are_in_the_package():
     import llmtune
 
     templates = Path(llmtune.__file__).parent / "report" / "templates"
-    assert {path.name for path in templates.iterdir()} == {"report.css", "report.html.j2", "report.js"}
+    assert {path.name for path in templates.iterdir()} == {
+        *("compare.html.j2", "page.html.j2", "report.html.j2", "tables.html.j2"),
+        *("report.css", "report.js"),
+    }
