@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from llmtune.errors import InputError
 from llmtune.predictions import Predictions, make_predictions
+from llmtune.progress import waiting
 from llmtune.tasks.tag_schemes import entities_of
 
 # A sentence ends at . ! ? with closing quotes before a space, at their ideographic kin, and at a line's end.
@@ -48,6 +49,7 @@ def majority(train_labels: Sequence[str], test: Predictions) -> Predictions:
     )
 
 
+@waiting("TF-IDF baseline")
 def tfidf_logistic_regression(
     train_texts: Sequence[str], train_labels: Sequence[str], test_texts: Sequence[str], test: Predictions
 ) -> Predictions:

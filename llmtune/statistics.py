@@ -1,4 +1,4 @@
-"""Intervals, bootstraps, paired tests and corrections: pure functions on arrays, with numpy and scipy.special alone.
+"""Intervals, bootstraps, paired tests and corrections: functions on arrays, with numpy and scipy.special alone.
 
 Letters: n rows or units, c classes, s sufficient statistics of one unit, B resamples. Every random draw comes from
 `numpy.random.default_rng(seed)`. The choice of method follows what covers (`scripts/coverage.py` measures it).
@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy import special
+
+from llmtune.progress import progress
 
 Statistic = Callable[[np.ndarray], np.ndarray]
 
@@ -218,7 +220,7 @@ def resampled_sums(statistics: np.ndarray, resamples: int = 2_000, seed: int = 0
     resamples = min(resamples, max(500, 200_000_000 // max(1, n)))
     rng = np.random.default_rng(seed)
     sums = np.empty((resamples, statistics.shape[1]))
-    for i in range(resamples):
+    for i in progress(range(resamples), "bootstrap", unit="resamples"):
         # How often each unit was drawn, times its statistics: the resampled rows are never written out.
         sums[i] = np.bincount(rng.integers(0, n, n), minlength=n).astype(np.float64) @ statistics
     return sums

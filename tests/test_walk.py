@@ -10,8 +10,8 @@ import llmtune
 ROOT = Path(llmtune.__file__).parent
 # fmt: off
 ORDER = (
-    "errors", "arguments", "command_line", "data", "tasks", "models", "training", "predictions", "inference",
-    "baselines", "statistics", "threshold", "metrics", "diagnosis", "report", "commands", "cli",
+    "errors", "progress", "arguments", "command_line", "data", "tasks", "models", "training", "predictions",
+    "inference", "baselines", "statistics", "threshold", "metrics", "diagnosis", "report", "commands", "cli",
 )
 # fmt: on
 PLACE = {name: place for place, name in enumerate(ORDER)} | {"benchmark": ORDER.index("report")}

@@ -22,6 +22,7 @@ import pyarrow.parquet
 from llmtune.data.conll import read_sentences
 from llmtune.data.rows import Problems, Rows, shown, to_arrow
 from llmtune.errors import InputError
+from llmtune.progress import progress
 
 # What a text file must not begin with, and what such a file is.
 BINARY_OPENINGS = {
@@ -116,7 +117,7 @@ def _read_delimited(source: str, content: bytes, delimiter: str) -> Rows:
         parsed = _records(reader, problems)
         header = _header(source, next(parsed, None), problems)
         blank: list[tuple[int, int]] = []  # blank lines at the end are no rows; elsewhere they are bad ones
-        for number, line, record in parsed:
+        for number, line, record in progress(parsed, f"reading {source}", unit="rows"):
             if not record:
                 blank.append((number, line))
                 continue
@@ -206,7 +207,8 @@ def _read_jsonl(source: str, content: bytes) -> Rows:
     problems = Problems(source)
     remedy = 'write one object a line, as {"text": "…"}; a file that is one JSON list must end in .json'
     records: list[dict[str, Any]] = []
-    for row, line in enumerate(_lines(_text(source, content).rstrip())):
+    lines = _lines(_text(source, content).rstrip())
+    for row, line in enumerate(progress(lines, f"reading {source}", unit="rows")):
         try:
             record = json.loads(line)
         except json.JSONDecodeError as error:

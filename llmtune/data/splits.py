@@ -18,6 +18,7 @@ from llmtune.data.holdout import TRAIN, find_groups, hold_out, make_folds
 from llmtune.data.named_sets import open_named_set
 from llmtune.data.rows import Rows, to_arrow
 from llmtune.errors import InputError
+from llmtune.progress import waiting
 
 SPLITS = (TRAIN, "validation", "test")
 
@@ -174,6 +175,12 @@ def load_splits(
     sources = _open(data)
     if TRAIN not in sources:
         raise InputError(f"no train split: found {sorted(sources)}; give --train_file or a data set that has one")
+    return _make_splits(reader, sources, seed)
+
+
+@waiting("checking and splitting the rows")
+def _make_splits(reader: _Reader, sources: Mapping[str, Rows], seed: int) -> Splits:
+    data, columns, label_column = reader.data, reader.columns, reader.label_column
     unlabelled = [
         split for split in sources if split != TRAIN and data.dataset_name and reader.is_unlabelled(sources[split])
     ]

@@ -24,6 +24,7 @@ from llmtune.diagnosis.verdict import Verdict, combine
 from llmtune.diagnosis.worse_than_base import worse_than_base
 from llmtune.metrics import Score
 from llmtune.predictions import Predictions
+from llmtune.progress import waiting
 
 
 @dataclass(frozen=True)
@@ -127,6 +128,7 @@ def leakage_of(case: Case) -> Check:
     return leakage(case.examples["train"], held_out, case.test if "test" in held_out else None, seed=case.seed)
 
 
+@waiting("checking the result")
 def diagnose(case: Case) -> Verdict:
     """Runs every check.
 

@@ -10,8 +10,10 @@ from transformers import AutoModelForSequenceClassification, DataCollatorWithPad
 
 from llmtune.arguments import TextClassificationArguments
 from llmtune.errors import InputError
+from llmtune.progress import progress
 
 KIND = "classification"
+AT_ONCE = 1_000  # texts given to the tokenizer together, so that a bar can move between
 
 
 @dataclass(frozen=True)
@@ -87,14 +89,22 @@ class TextClassification:
 
     def tokenize(self, rows: datasets.Dataset, tokenizer: PreTrainedTokenizerBase) -> tuple[datasets.Dataset, int]:
         """Rows with `text` (and `label`) → `input_ids`, `attention_mask` (and `labels`); and how many were cut."""
-        encoded = tokenizer(
-            list(rows["text"]), truncation=True, max_length=self.max_length, return_token_type_ids=False
-        )
-        columns: dict[str, Any] = {"input_ids": encoded["input_ids"], "attention_mask": encoded["attention_mask"]}
+        texts = list(rows["text"])
+        columns: dict[str, Any] = {"input_ids": [], "attention_mask": []}
+        truncated = 0
+        for begin in progress(range(0, len(texts), AT_ONCE), "tokenising", unit="batches"):
+            encoded = tokenizer(
+                texts[begin : begin + AT_ONCE],
+                truncation=True,
+                max_length=self.max_length,
+                return_token_type_ids=False,
+            )
+            for name, column in columns.items():
+                column += encoded[name]
+            truncated += sum(bool(encoding.overflowing) for encoding in encoded.encodings)
         if "label" in rows.column_names:
             ids = {name: i for i, name in enumerate(self.label_names)}
             columns["labels"] = [ids[label] for label in rows["label"]]
-        truncated = sum(bool(encoding.overflowing) for encoding in encoded.encodings)
         return datasets.Dataset.from_dict(columns), truncated
 
     def collator(self, tokenizer: PreTrainedTokenizerBase) -> DataCollatorWithPadding:

@@ -4,7 +4,7 @@ Each word that has a token is labelled in exactly one window, the one that shows
 counts once in the loss and gets one prediction. Letters: n rows, w words of all rows, m windows, t tokens.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,9 @@ import numpy as np
 from transformers import PreTrainedTokenizerBase
 
 from llmtune.errors import InputError
+from llmtune.progress import progress
 
+AT_ONCE = 1_000  # rows given to the tokenizer together, so that a bar can move between
 IGNORED = -100  # CrossEntropyLoss's ignore_index: special tokens, word pieces after the first, words labelled elsewhere
 
 
@@ -105,7 +107,8 @@ def make_windows(
     columns |= {} if labels is None else {"labels": []}
     places: list[np.ndarray] = []  # (window, position, word) of each row's words
     before = cut_rows = 0
-    for row, (ids, word_of_token, first_tokens) in enumerate(_tokenized(rows, tokenizer)):
+    tokenized = progress(_tokenized(rows, tokenizer), "tokenising", unit="rows", total=len(rows))
+    for row, (ids, word_of_token, first_tokens) in enumerate(tokenized):
         bounds = window_bounds(word_of_token, budget, stride)
         has_token = np.flatnonzero(first_tokens >= 0)
         chosen = choose_windows(first_tokens[has_token], bounds, len(ids), left_context_only=left_context_only)
@@ -196,23 +199,25 @@ def _special_ids(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[in
 
 def _tokenized(
     rows: Sequence[Sequence[str]], tokenizer: PreTrainedTokenizerBase
-) -> "list[tuple[list[int], np.ndarray, np.ndarray]]":
+) -> Iterator[tuple[list[int], np.ndarray, np.ndarray]]:
     """Of each row its token ids, the word of each token, and the first token of each word (-1 where it has none)."""
     # Words joined by a space, then found again by their characters: byte-level BPE then reads " word" as in running
     # text, for which is_split_into_words needs add_prefix_space, which not every tokenizer has.
-    texts = [" ".join(words) for words in rows]
-    encoded = tokenizer(texts, add_special_tokens=False, return_offsets_mapping=True, truncation=False, verbose=False)
-    found = []
-    for words, ids, offsets in zip(rows, encoded["input_ids"], encoded["offset_mapping"], strict=True):
-        lengths = np.array([len(word) for word in words])
-        ends = np.cumsum(lengths + 1) - 1
-        # By its last character: the first one of " word" is the space before it.
-        characters = np.array([max(begin, end - 1) for begin, end in offsets], dtype=np.int64)
-        word_of_token = np.minimum(np.searchsorted(ends, characters, side="right"), len(words) - 1)
-        # A token of nothing but the space before a word goes with that word, but does not stand for it.
-        spaces = np.isin(characters, ends)
-        first_tokens = np.full(len(words), -1)
-        real = np.flatnonzero(~spaces)
-        first_tokens[word_of_token[real][::-1]] = real[::-1]
-        found.append((ids, word_of_token, first_tokens))
-    return found
+    for first in range(0, len(rows), AT_ONCE):
+        some = rows[first : first + AT_ONCE]
+        texts = [" ".join(words) for words in some]
+        encoded = tokenizer(
+            texts, add_special_tokens=False, return_offsets_mapping=True, truncation=False, verbose=False
+        )
+        for words, ids, offsets in zip(some, encoded["input_ids"], encoded["offset_mapping"], strict=True):
+            lengths = np.array([len(word) for word in words])
+            ends = np.cumsum(lengths + 1) - 1
+            # By its last character: the first one of " word" is the space before it.
+            characters = np.array([max(begin, end - 1) for begin, end in offsets], dtype=np.int64)
+            word_of_token = np.minimum(np.searchsorted(ends, characters, side="right"), len(words) - 1)
+            # A token of nothing but the space before a word goes with that word, but does not stand for it.
+            spaces = np.isin(characters, ends)
+            first_tokens = np.full(len(words), -1)
+            real = np.flatnonzero(~spaces)
+            first_tokens[word_of_token[real][::-1]] = real[::-1]
+            yield ids, word_of_token, first_tokens

@@ -9,6 +9,7 @@ import transformers
 from llmtune.arguments import TextClassificationArguments
 from llmtune.errors import InputError
 from llmtune.models.from_scratch import train_tokenizer
+from llmtune.tasks import text_classification
 from llmtune.tasks.text_classification import TextClassification
 
 TASK = TextClassification(("ham", "spam"), "spam", 8)
@@ -21,7 +22,9 @@ def tokenizer():
     return train_tokenizer("bert", TEXTS, 200, 64)
 
 
-def test_rows_keep_their_order_and_the_cut_ones_are_counted(tokenizer):
+@pytest.mark.parametrize("at_once", [1, 2, 1_000])
+def test_rows_keep_their_order_and_the_cut_ones_are_counted(tokenizer, at_once, monkeypatch):
+    monkeypatch.setattr(text_classification, "AT_ONCE", at_once)
     rows = datasets.Dataset.from_dict({"text": TEXTS, "label": ["spam", "ham", "ham"]})
 
     tokens, truncated = TASK.tokenize(rows, tokenizer)

@@ -6,6 +6,7 @@ from transformers import ByT5Tokenizer
 
 from llmtune.errors import InputError
 from llmtune.models.from_scratch import train_tokenizer
+from llmtune.tasks import windows as windows_module
 from llmtune.tasks.windows import IGNORED, choose_windows, describe_windows, make_windows, window_bounds
 
 TEXTS = ["Peter Blackburn lives in New-York .", "EU rejects German call to boycott British lamb"] * 3
@@ -24,7 +25,8 @@ def random_rows(n, seed=0):
     ]
 
 
-def test_the_first_token_of_each_word_is_labelled_once_whatever_the_windows(tokenizer):
+def test_the_first_token_of_each_word_is_labelled_once_whatever_the_windows(tokenizer, monkeypatch):
+    monkeypatch.setattr(windows_module, "AT_ONCE", 7)
     rows = random_rows(30)
     labels = [list(range(len(row))) for row in rows]
 
