@@ -1,4 +1,4 @@
-"""Debian's Chromium, driven through ChromeDriver's own HTTP protocol: no further package."""
+"""Debian's Chromium, driven through ChromeDriver's own HTTP protocol; axe-core looks at what it shows."""
 
 import base64
 import json
@@ -8,6 +8,8 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
+from functools import cache
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,19 @@ import pytest
 
 FLAGS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
 FLAGS += ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars"]
+
+
+# What axe-core finds against its rules, as "rule: what is wrong: the element", one line each.
+AXE = """
+const done = arguments[0];
+axe.run(document).then((found) => done(found.violations.flatMap((one) =>
+  one.nodes.map((node) => `${one.id}: ${node.failureSummary}: ${node.html.slice(0, 200)}`))));
+"""
+
+
+@cache
+def _axe() -> str:
+    return (files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8")
 
 
 def require_browser() -> None:
@@ -79,6 +94,12 @@ class Browser:
     def run(self, script: str, *arguments: Any) -> Any:
         """What a function body returns in the page."""
         return self._command("execute/sync", {"script": script, "args": list(arguments)})
+
+    def violations(self) -> list[str]:
+        """What axe-core, all rules, has against the page."""
+        self.run(_axe())
+        found: list[str] = self._command("execute/async", {"script": AXE, "args": []})
+        return found
 
     def log(self, kind: str) -> list[dict[str, Any]]:
         """What was logged since the last call; `browser` is the console."""

@@ -7,7 +7,17 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
-import pytest  # noqa: E402 - the environment comes first
+import runpy  # noqa: E402 - the environment comes first
+import sys  # noqa: E402
+from collections.abc import Callable  # noqa: E402
+from functools import cache  # noqa: E402
+from pathlib import Path  # noqa: E402
+
+import pytest  # noqa: E402
+
+RECIPES = Path(__file__).parent.parent / "recipes"
+# Four evaluations: curves, and an overfitting check that has something to look at.
+DEMO = ["--max_steps", "32", "--eval_strategy", "steps", "--eval_steps", "8", "--save_steps", "8", "--cpu_threads", "1"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -20,3 +30,21 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if item.get_closest_marker("slow"):
             item.add_marker(pytest.mark.skip(reason="slow: run with --slow"))
+
+
+@pytest.fixture(scope="session")
+def demo_run(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The run folder of a recipe's embedded demo, cut short and trained once a session, with TensorBoard's files."""
+
+    @cache
+    def made(recipe: str) -> Path:
+        folder = tmp_path_factory.mktemp(recipe) / f"{recipe}-1"
+        flags = [*DEMO, "--report_to", "tensorboard", "--output_dir", str(folder)]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sys, "argv", [f"{recipe}.py", *flags])
+            with pytest.raises(SystemExit) as ended:
+                runpy.run_path(str(RECIPES / f"{recipe}.py"), run_name="__main__")
+        assert ended.value.code == 0
+        return folder
+
+    return made

@@ -9,7 +9,7 @@ import numpy as np
 from llmtune.predictions import Predictions
 
 MOST, LONGEST = 15, 500  # rows of a table, characters of a cell
-WIDE = 24  # characters from which a cell needs room to break in lines
+WIDE = 40  # characters from which a cell needs room to break in lines
 INPUTS = ("text", "source", "question")
 
 

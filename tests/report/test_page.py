@@ -17,7 +17,6 @@ from llmtune.report.plots import Axes, Series, line_plot
 from llmtune.report.public import hub_id, public
 from llmtune.report.slices import slices_of
 from llmtune.report.terminal import with_interval
-from tests.browser import Browser, require_browser
 
 HOSTILE = "<script>alert('x')</script> & \"quoted\" </script>"
 THRESHOLD = 0.37
@@ -226,13 +225,6 @@ def test_a_plot_of_one_point_has_room():
 
     assert "nan" not in drawn
     assert drawn.count("<circle") == 1
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    require_browser()
-    with Browser(tmp_path_factory.mktemp("profile")) as opened:
-        yield opened
 
 
 AT = """

@@ -115,7 +115,9 @@ def test_runs_of_other_rows_are_not_compared():
 
 
 def test_running_text_has_room_and_short_cells_have_not():
-    table = Examples("t", ("id", "text"), [("1", "a text that goes on for a while"), ("2", "short")])
+    table = Examples(
+        "t", ("id", "text"), [("1", "a text that goes on for a while and then for a while more"), ("2", "short")]
+    )
 
     assert not table.is_wide(0)
     assert table.is_wide(1)

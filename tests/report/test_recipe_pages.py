@@ -1,0 +1,93 @@
+"""The pages of real runs in a browser: one of each recipe, and two runs side by side."""
+
+import json
+
+import numpy as np
+import pytest
+from sklearn.metrics import f1_score, precision_score, recall_score
+
+from llmtune import cli
+from llmtune.metrics import score_predictions
+from llmtune.predictions import read_predictions
+from llmtune.report.content import slider_of
+from llmtune.report.terminal import with_interval
+from tests.report.test_page import AT
+
+RECIPES = ("spam", "sentiment", "ner", "pii")
+LOOKS = [(390, False), (390, True), (1280, False), (1280, True)]
+
+
+@pytest.fixture(scope="module")
+def compared(demo_run, tmp_path_factory):
+    """compare.html of the spam demo's run and of the same run a second time, with other answers."""
+    first, second = demo_run("spam"), tmp_path_factory.mktemp("compared") / "spam-2"
+    (second / "predictions").mkdir(parents=True)
+    (second / "run.json").write_bytes((first / "run.json").read_bytes())
+    baseline = first / "predictions" / "baselines" / "tf_idf_logistic_regression.parquet"
+    (second / "predictions" / "test.parquet").write_bytes(baseline.read_bytes())
+    folder = second.parent / "both"
+    cli.run(["report", str(first), str(second), "--output_dir", str(folder)])
+    return folder / "compare.html"
+
+
+@pytest.fixture(params=[*RECIPES, "compare"], scope="module")
+def page(request, demo_run):
+    if request.param == "compare":
+        return request.getfixturevalue("compared")
+    return demo_run(request.param) / "report.html"
+
+
+@pytest.mark.parametrize(("width", "dark"), LOOKS)
+def test_axe_has_nothing_against_the_page_which_is_quiet_and_asks_for_nothing(browser, page, width, dark):
+    browser.requests()  # those of the page before
+    browser.log("browser")
+
+    browser.open(page, width=width, dark=dark)
+
+    assert browser.log("browser") == []
+    assert [url for url in browser.requests() if not url.startswith(("chrome:", "data:"))] == [page.resolve().as_uri()]
+    assert browser.run("return document.documentElement.scrollWidth <= innerWidth")
+    assert browser.violations() == []
+    assert page.stat().st_size < 1_000_000
+
+
+def test_axe_does_look(browser, page):
+    browser.open(page)
+    browser.run("document.documentElement.removeAttribute('lang')")
+    browser.run("document.querySelector('.verdict').style.color = '#ccc'")
+
+    assert {line.partition(":")[0] for line in browser.violations()} == {"html-has-lang", "color-contrast"}
+
+
+@pytest.mark.parametrize("recipe", ["spam", "sentiment"])
+def test_the_slider_moves_the_numbers_to_sklearns(browser, demo_run, recipe):
+    table = read_predictions(demo_run(recipe) / "predictions" / "test.parquet")
+    slider = slider_of(table)
+    truth = np.array(table.column("reference")) == table.label_names[table.positive_id]
+    browser.open(demo_run(recipe) / "report.html")
+
+    for place in (0, len(slider.thresholds) // 3, slider.chosen, len(slider.thresholds) - 1):
+        called = table.probabilities()[:, table.positive_id] >= slider.thresholds[place]
+        found = browser.run(AT, place)
+        for name, score in (("precision", precision_score), ("recall", recall_score), ("f1", f1_score)):
+            assert found[name] == f"{score(truth, called, zero_division=0):.3f}"
+        assert found["missed"].replace(",", "") == str(int((truth & ~called).sum()))
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_page_card_and_json_hold_the_same_numbers(browser, demo_run, recipe):
+    folder = demo_run(recipe)
+    scores = score_predictions(read_predictions(folder / "predictions" / "test.parquet"), seed=42)
+    written = json.loads((folder / "metrics.json").read_text())["test"]
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    browser.open(folder / "report.html")
+    cells = browser.run(
+        "return Object.fromEntries([...document.querySelectorAll('[data-metric]')]"
+        ".map((cell) => [cell.dataset.metric, cell.textContent]))"
+    )
+
+    assert cells
+    for name, cell in cells.items():
+        assert cell == with_interval(scores[name])
+        assert written[name] == scores[name].to_json()
+        assert f"| {cell} |" in card
