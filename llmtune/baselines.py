@@ -188,17 +188,28 @@ def mean_value(test: Predictions, train_values: Sequence[float] | None = None) -
 def made_of_table(test: Predictions) -> dict[str, Predictions]:
     """The baselines that need no more than the table itself, by the name that a person reads.
 
-    Texts much longer than their references are shortened by lead-3, others copied. Rows with a reference that is no
-    finite number have no mean: then there is none.
+    Sources much longer than their references are shortened by lead-3, others copied. A table with rows that lack an
+    answer or have no finite reference has none.
     """
+    if any(test.table.column(name).null_count for name in ("reference", "prediction", "time") if test.has(name)):
+        return {}
     if test.kind == "text-generation" and test.has("source"):
-        return {f"lead-{LEAD}": lead_sentences(test)} if _shortens(test) else {"copy-source": copy_source(test)}
+        return {f"lead-{LEAD}": lead_sentences(test)} if shortens(test) else {"copy-source": copy_source(test)}
     if test.kind == "question-answering" and test.has("question") and test.has("context"):
         return {"best-overlap sentence": best_overlap_sentence(test)}
     if test.kind == "regression" and _all_finite(test.column("reference")):
         series = {"persistence": persistence(test)} if test.has("time") and len(test) > 1 else {}
         return {"mean": mean_value(test), **series}
     return {}
+
+
+def shortens(test: Predictions) -> bool:
+    """Whether a text-generation table summarises: its sources are known, and far longer than its references."""
+    if not test.has("source"):
+        return False
+    sources = [len((text or "").split()) for text in test.column("source")]
+    references = [len(str(_first(of) if of else "").split()) for of in test.column("reference")]
+    return float(np.median(sources)) > LONG_SOURCE * max(1.0, float(np.median(references)))
 
 
 def sentences_of(text: str) -> list[str]:
@@ -249,12 +260,6 @@ def _first(value: Any) -> Any:
 
 def _filled(like: Any, value: Any) -> Any:
     return [value] * len(like) if isinstance(like, list) else value
-
-
-def _shortens(test: Predictions) -> bool:
-    sources = [len((text or "").split()) for text in test.column("source")]
-    references = [len(str(_first(of) if of else "").split()) for of in test.column("reference")]
-    return float(np.median(sources)) > LONG_SOURCE * max(1.0, float(np.median(references)))
 
 
 def _all_finite(references: Sequence[Any]) -> bool:

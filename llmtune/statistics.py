@@ -16,6 +16,7 @@ from llmtune.progress import progress
 Statistic = Callable[[np.ndarray], np.ndarray]
 
 CHUNK = 2**21  # numbers held at once by a bootstrap (16 MiB of float64): memory stays flat however many resamples
+ALIKE = "every resample"
 
 
 class Interval(NamedTuple):
@@ -24,6 +25,11 @@ class Interval(NamedTuple):
     low: float | None
     high: float | None
     reason: str | None = None
+
+    @property
+    def is_alike(self) -> bool:
+        """Whether there is none because no resample differs from another: the value itself is all there is."""
+        return self.reason is not None and self.reason.startswith(ALIKE)
 
 
 # ---- proportions ----
@@ -266,7 +272,7 @@ def _bca(samples: np.ndarray, value: float, without_one: np.ndarray, weights: np
         return Interval(None, None, f"the score is undefined in {undefined} of {len(samples)} resamples")
     tolerance = 1e-12 * max(1.0, abs(value))
     if float(np.ptp(samples)) <= tolerance:
-        return Interval(None, None, f"every resample scores {value:g}: the rows tell no spread")
+        return Interval(None, None, f"{ALIKE} scores {value:g}: the rows tell no spread")
     below = float((samples < value - tolerance).mean() + 0.5 * (np.abs(samples - value) <= tolerance).mean())
     bias = float(special.ndtri(min(max(below, 0.5 / len(samples)), 1 - 0.5 / len(samples))))
     deviation = np.average(without_one, weights=weights) - without_one

@@ -7,7 +7,7 @@ from typing import Any
 from llmtune.commands.runs import report_runs
 from llmtune.commands.scores import notes_of, score_table
 from llmtune.commands.tables import find_tables, open_table, run_settings
-from llmtune.commands.verdicts import VerdictOptions, verdict_of
+from llmtune.commands.verdicts import VerdictOptions, read_beside, verdict_of
 from llmtune.diagnosis.target_list import read_targets
 from llmtune.diagnosis.verdict import Verdict
 from llmtune.errors import InputError
@@ -15,7 +15,7 @@ from llmtune.metrics import Score
 from llmtune.predictions import Predictions
 from llmtune.report.content import Report
 from llmtune.report.reports import write_reports
-from llmtune.report.run_folder import write_metrics
+from llmtune.report.run_folder import baseline_splits, write_metrics
 from llmtune.report.tables import show_scores
 from llmtune.report.terminal import Terminal
 from llmtune.report.verdict import show_verdict, write_verdict
@@ -69,12 +69,13 @@ def report(
         of_table = score_source(table, source, metrics=metrics, seed=seed)
         if len(tables) > 1:
             terminal.block(str(path), [])
-        beside = score_baselines(source, table)
+        known = read_beside(source, table, options)
+        beside = {name: score_table(of, metrics=(), seed=42) for name, of in known.baselines.items()}
         show_scores(terminal, table, of_table, beside, notes_of(of_table))
         if target is not None:
-            scores.setdefault(target, {})[table.split] = of_table
+            scores.setdefault(target, {}).update({table.split: of_table, **baseline_splits(table.split, beside)})
         if table.split != "validation":
-            verdict = verdict_of(source, table, of_table, options, seed=42 if seed is None else seed)
+            verdict = verdict_of(source, table, of_table, options, known, seed=42 if seed is None else seed)
             show_verdict(terminal, verdict)
             if target is not None:
                 verdicts[target] = verdict
@@ -109,16 +110,6 @@ def score_source(table: Predictions, source: str, *, metrics: Sequence[str], see
     asked = kept.get("task", {}).get("metrics") or kept.get("evaluate", {}).get("metrics") or []
     named = [*asked, *(name for name in metrics if name not in asked)]
     return score_table(table, metrics=named, seed=settings.get("seed", 42) if seed is None else seed)
-
-
-def score_baselines(source: str, table: Predictions) -> dict[str, dict[str, Score]]:
-    """The scores of what a run's folder keeps to be compared with, on the same split."""
-    found = {}
-    for path in sorted((Path(source) / "predictions" / "baselines").glob("*.parquet")):
-        baseline = open_table(path, kind=None, labels=None, positive_label=table.positive_label)
-        if baseline.split == table.split:
-            found[str(baseline.settings.get("name", path.stem))] = score_table(baseline, metrics=(), seed=42)
-    return found
 
 
 def check_targets(

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from llmtune.baselines import majority, tfidf_logistic_regression
+from llmtune.baselines import made_of_table, majority, tfidf_logistic_regression
 from llmtune.commands.tables import find_tables, open_table, run_settings
 from llmtune.data.files import read_rows
 from llmtune.diagnosis.case import Case, TrainingLog, diagnose
@@ -59,8 +59,38 @@ class VerdictOptions:
         )
 
 
+@dataclass(frozen=True)
+class Beside:
+    """What a table is judged beside.
+
+    Args:
+        baselines: simple models on the same rows, by name: made of the table, kept by its run, trained on --train_file.
+        examples: by split, the rows as the check leakage reads them; empty without --train_file.
+    """
+
+    baselines: Mapping[str, Predictions]
+    examples: Mapping[str, Examples]
+
+
+def read_beside(source: str, table: Predictions, options: VerdictOptions) -> Beside:
+    """Makes, reads and trains the simple models of a table.
+
+    Raises:
+        InputError: a file or column that does not fit the table.
+    """
+    options = options.with_run(run_settings(source).get("arguments", {}))
+    examples, trained = _training_rows(table, options)
+    return Beside({**made_of_table(table), **kept_baselines(source, table), **trained}, examples)
+
+
 def verdict_of(
-    source: str, table: Predictions, scores: Mapping[str, Score], options: VerdictOptions, *, seed: int = 42
+    source: str,
+    table: Predictions,
+    scores: Mapping[str, Score],
+    options: VerdictOptions,
+    beside: Beside,
+    *,
+    seed: int = 42,
 ) -> Verdict:
     """Every check that the table, the run around it and the options allow.
 
@@ -69,7 +99,6 @@ def verdict_of(
     """
     settings = run_settings(source)
     options = options.with_run(settings.get("arguments", {}))
-    examples, baselines = _training_rows(table, options)
     threshold = settings.get("threshold") or {}
     return diagnose(
         Case(
@@ -77,10 +106,10 @@ def verdict_of(
             _validation(source, table),
             scores,
             demands=read_targets(options.targets),
-            baselines={**kept_baselines(source, table), **baselines},
+            baselines=beside.baselines,
             base=None if options.base is None else _base(options.base, table),
             training=TrainingLog.from_run(settings.get("training", {})),
-            examples=examples,
+            examples=beside.examples,
             earlier_leakage=earlier_leakage(source),
             truncated={split: n for split, n in settings.get("truncated", {}).items() if isinstance(n, int)},
             group_columns=options.group_columns,

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from llmtune.diagnosis.check import FAIL, NOT_ENOUGH_DATA, PASS, Check, not_applicable
+from llmtune.diagnosis.check import FAIL, FEWEST, NOT_ENOUGH_DATA, PASS, Check, not_applicable
 from llmtune.diagnosis.paired import Paired, compare_pair
 from llmtune.predictions import Predictions
 
@@ -18,8 +18,11 @@ def baseline(predictions: Predictions, baselines: Mapping[str, Predictions], *, 
     pairs = {name: compare_pair(predictions, other, name, seed=seed) for name, other in baselines.items()}
     found = {name: pair for name, pair in pairs.items() if pair is not None}
     if not found:
-        return not_applicable(NAME, "no baseline was predicted: --train_file lets a simple model be trained beside it")
+        return not_applicable(NAME, _lacking(predictions))
     numbers = {name: pair.to_json() for name, pair in found.items()}
+    if len(predictions) < FEWEST:
+        finding = f"{len(predictions)} rows can't tell it from a far simpler model"
+        return Check(NAME, NOT_ENOUGH_DATA, finding, numbers, "label more test rows")
     worse = {name: pair for name, pair in found.items() if pair.worse}
     if worse:
         name, pair = max(worse.items(), key=lambda item: -item[1].difference)
@@ -33,6 +36,15 @@ def baseline(predictions: Predictions, baselines: Mapping[str, Predictions], *, 
         return Check(NAME, NOT_ENOUGH_DATA, finding, numbers, f"label more test rows, or use {name}, which is cheaper")
     name, pair = min(found.items(), key=lambda item: item[1].difference)
     return Check(NAME, PASS, f"It surely beats the simpler models, the best of them: {_beside(name, pair)}", numbers)
+
+
+def _lacking(predictions: Predictions) -> str:
+    if predictions.kind == "classification":
+        return "no baseline was predicted: --train_file lets a simple model be trained beside it"
+    columns = {"text-generation": "'source'", "question-answering": "'question' and 'context'"}
+    if predictions.kind in columns:
+        return f"no baseline was predicted: the table's {columns[predictions.kind]} would let one be made"
+    return "no baseline was predicted"
 
 
 def _beside(name: str, pair: Paired) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from llmtune.baselines import made_of_table
 from llmtune.diagnosis.accuracy_paradox import accuracy_paradox
 from llmtune.diagnosis.baseline import baseline
 from llmtune.diagnosis.calibration import calibration
@@ -64,7 +65,7 @@ class Case:
         validation: of the same model, for the temperature.
         scores: of `test`, where they are computed already.
         demands: from --targets.
-        baselines: simple models on the same rows, by name.
+        baselines: simple models on the same rows, by name; those that `made_of_table` makes stand beside in any case.
         base: the base model or an earlier run on the same rows.
         training: what training left.
         examples: by split, the rows as `leakage` reads them; at least those of train.
@@ -97,14 +98,16 @@ class Case:
 def checks_of(case: Case) -> tuple[Check, ...]:
     """Every check once, in the order in which a person should read them."""
     test, seed = case.test, case.seed
+    simple = baseline(test, {**made_of_table(test), **case.baselines}, seed=seed)
+    before = worse_than_base(test, case.base, seed=seed)
     return (
         numerics(test, case.training.losses, case.truncated),
         evidence(test, case.demands),
         accuracy_paradox(test),
-        targets(test, case.demands, case.scores, seed=seed),
+        targets(test, case.demands, case.scores, beside=(simple, before), seed=seed),
         leakage_of(case),
-        baseline(test, case.baselines, seed=seed),
-        worse_than_base(test, case.base, seed=seed),
+        simple,
+        before,
         overfitting(case.training.evaluations, case.training.kept_step, chosen=case.training.chosen),
         length(test),
         fairness(test, case.group_columns, case.slice_columns),

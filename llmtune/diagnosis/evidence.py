@@ -1,4 +1,6 @@
-"""Whether there are enough rows to say anything: 30 of them, and 30 examples of each class that is asked about."""
+"""Whether there are enough rows to say anything: 30, and 30 examples of each class asked about, or scored tokens."""
+
+import numpy as np
 
 from llmtune.diagnosis.check import ENOUGH, NOT_ENOUGH_DATA, PASS, Check, listed
 from llmtune.diagnosis.rates import KINDS, outcomes
@@ -16,6 +18,9 @@ def evidence(predictions: Predictions, demands: tuple[Target, ...] = ()) -> Chec
         named = {target.label for target in demands if target.label is not None}
         needed = [label for label in seen.labels if label in named or not demands]
         counts |= {f"of {label!r}": seen.support(label) for label in needed}
+    if predictions.kind == "language-modeling":
+        scored = [tokens or 0 for tokens in predictions.column("tokens")]
+        counts["scored tokens"] = int(np.nansum(scored))
     lacking = {name: ENOUGH - n for name, n in counts.items() if n < ENOUGH}
     numbers = {"needed": ENOUGH, "counts": counts}
     if lacking:
@@ -24,5 +29,5 @@ def evidence(predictions: Predictions, demands: tuple[Target, ...] = ()) -> Chec
         remedy = "label " + listed([f"{n} more {name}" for name, n in lacking.items()]) + " at least"
         return Check(NAME, NOT_ENOUGH_DATA, finding, numbers, remedy)
     fewest = min(counts, key=lambda name: counts[name])
-    what = f"{counts[fewest]:,} rows" if fewest == "rows" else f"{counts[fewest]:,} {fewest}, the fewest"
+    what = f"{counts[fewest]:,} {fewest}" + (", the fewest" if fewest.startswith("of ") else "")
     return Check(NAME, PASS, f"Enough to judge: {what}", numbers)

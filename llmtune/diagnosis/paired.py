@@ -6,13 +6,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from llmtune.baselines import shortens
 from llmtune.diagnosis.check import ENOUGH, SIGNIFICANT, SURE_LEVEL
 from llmtune.errors import InputError
 from llmtune.metrics import Metric, available_metrics
 from llmtune.metrics.hub.rows import read_rows
 from llmtune.metrics.parts.confusion import ConfusionCounts
 from llmtune.predictions import COLUMNS, Predictions
-from llmtune.statistics import mcnemar_exact, paired_cluster_bootstrap, paired_multinomial_interval
+from llmtune.statistics import Interval, mcnemar_exact, paired_cluster_bootstrap, paired_multinomial_interval
 
 MOST_CLASSES = 12  # beyond, the bootstrap of (c, c, c) cells costs seconds, and McNemar's test decides
 CLEAR = 0.01  # of the range 0 to 1; of a metric on another scale this share of the other model's value
@@ -107,12 +108,13 @@ def _by_classes(ours: Predictions, other: Predictions, seed: int) -> Paired:
 
 
 def _by_metric(ours: Predictions, other: Predictions, seed: int) -> Paired | None:
-    """The first metric of the kind, whose statistics of each row are resampled in pairs."""
+    """The metric that the kind is known by, whose statistics of each row are resampled in pairs."""
     needed = [name for part in COLUMNS[ours.kind] for name in part]
     kept = [name for name in needed if ours.has(name) and other.has(name)]
     both = pa.concat_tables([of.table.select(kept) for of in (other, ours)], promote_options="permissive")
     joined = Predictions(ours.kind, both.combine_chunks(), settings=ours.settings)
-    metric = next(iter(available_metrics(joined).values()), None)
+    found = available_metrics(joined)
+    metric = found.get(_known_by(ours), next(iter(found.values()), None))
     _, columns, flaws = read_rows(joined)
     if metric is None or isinstance(metric.statistics, ConfusionCounts) or set(flaws) & set(metric.needs):
         return None
@@ -126,11 +128,20 @@ def _by_metric(ours: Predictions, other: Predictions, seed: int) -> Paired | Non
 
     flat = statistics.reshape(2, n, -1)
     difference, interval = paired_cluster_bootstrap(flat[0], flat[1], score, seed=seed, level=SURE_LEVEL)
+    if interval.is_alike and n >= ENOUGH:  # one right on every row, the other on none: the value speaks
+        interval = Interval(difference, difference)
     b, a = (float(metric.score(half.sum(axis=0).reshape(1, *shape))[0]) for half in flat)
     better = interval.low is not None and interval.low > 0
     clear = CLEAR if metric.range == (0.0, 1.0) else CLEAR * abs(b)
     worse = interval.high is not None and interval.high < 0 and difference <= -clear
     return Paired(metric.name, a, b, difference, interval.low, interval.high, None, better, worse)
+
+
+def _known_by(predictions: Predictions) -> str:
+    """The metric that a reader asks for first, where it is not the first of its kind."""
+    if predictions.kind == "question-answering":
+        return "f1"
+    return "rougeL" if predictions.kind == "text-generation" and shortens(predictions) else ""
 
 
 def row_statistics(metric: Metric, columns: Any, rows: int) -> np.ndarray:

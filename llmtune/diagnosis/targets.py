@@ -1,7 +1,7 @@
 """The demands on the model: surely missed, surely met, or not decided by these rows.
 
 A demand fails when the upper end of the 95 % interval (Wilson's for proportions) is below it, and passes when the lower
-end reaches it. Without --targets the demand is that no class has a recall or precision that is surely below one half.
+end reaches it. Without --targets the least demand of the kind holds.
 """
 
 import math
@@ -15,21 +15,18 @@ from llmtune.diagnosis.check import (
     FEWEST,
     NOT_ENOUGH_DATA,
     PASS,
-    SIGNIFICANT,
     Check,
-    not_applicable,
     percent,
 )
+from llmtune.diagnosis.least_demand import least_demand
 from llmtune.diagnosis.rates import KINDS, Outcomes, Rate, outcomes, rows_to_decide
 from llmtune.diagnosis.target_list import Target
+from llmtune.diagnosis.wording import remedy_for, rules_of_thumb, said_of
 from llmtune.errors import InputError
 from llmtune.metrics import Score, available_metrics, score_predictions
 from llmtune.predictions import Predictions
 
 NAME = "targets"
-FLOOR = 0.5  # of recall and precision of every class, where nothing else is demanded
-# The field's rules of thumb, beside the verdict: (metric, good from, poor from).
-THUMB = (("recall", 0.8, None), ("precision", 0.8, None), ("accuracy", 0.85, 0.6), ("perplexity", 20.0, 50.0))
 
 
 @dataclass(frozen=True)
@@ -61,7 +58,12 @@ class Judged:
 
 
 def targets(
-    predictions: Predictions, demands: tuple[Target, ...], scores: Mapping[str, Score] | None = None, *, seed: int = 0
+    predictions: Predictions,
+    demands: tuple[Target, ...],
+    scores: Mapping[str, Score] | None = None,
+    *,
+    beside: Sequence[Check] = (),
+    seed: int = 0,
 ) -> Check:
     """Judges the demands, or the least demand where there is none.
 
@@ -69,13 +71,14 @@ def targets(
         predictions: the table.
         demands: from --targets.
         scores: of the table where they are computed already.
+        beside: how the table compares with other models: for the least demand of kinds without classes.
         seed: of the intervals where they are not.
 
     Raises:
         InputError: a target that the table has no metric for.
     """
     if not demands:
-        return _least_demand(predictions, scores)
+        return least_demand(NAME, predictions, scores, beside)
     scores = score_predictions(predictions, seed=seed) if scores is None else scores
     seen = outcomes(predictions) if predictions.kind in KINDS else None
     check_demands(demands, predictions, scores)
@@ -160,47 +163,6 @@ def _examples(target: Target, predictions: Predictions, seen: Outcomes | None) -
     return len(predictions), "rows"
 
 
-def _least_demand(predictions: Predictions, scores: Mapping[str, Score] | None) -> Check:
-    if predictions.kind not in KINDS:
-        return not_applicable(NAME, "nothing was demanded; say what is needed, e.g. --targets " + _example(predictions))
-    seen = outcomes(predictions)
-    tested: dict[tuple[str, str], Rate] = {}
-    for label in seen.labels:
-        if seen.support(label) >= FEWEST:
-            tested[label, "recall"] = seen.recall[label].rate
-            if seen.precision[label].rate.n >= FEWEST:
-                tested[label, "precision"] = seen.precision[label].rate
-    numbers: dict[str, Any] = {
-        "floor": FLOOR,
-        "rates": {f"{metric}[{label}]": rate.to_json() for (label, metric), rate in tested.items()},
-        "rules_of_thumb": rules_of_thumb(scores or {}),
-    }
-    below = {key: rate for key, rate in tested.items() if rate.surely_below(FLOOR, p=SIGNIFICANT / len(tested))}
-    if below:
-        (label, metric), rate = min(below.items(), key=lambda item: item[1].value)
-        more = f"; so are {len(below) - 1} other rates" if len(below) > 1 else ""
-        finding = f"{said_of(metric, label, rate)}: surely less than half{more}"
-        return Check(NAME, FAIL, finding, numbers, remedy_for(metric, label, FLOOR, predictions))
-    few = [label for label in seen.labels if seen.support(label) < ENOUGH]
-    if few or not seen.labels:
-        finding = f"{len(few)} of {len(seen.labels)} classes have fewer than {ENOUGH} examples: nothing is sure of them"
-        return Check(NAME, NOT_ENOUGH_DATA, finding, numbers, "label more rows of " + ", ".join(map(repr, few[:5])))
-    (label, metric), rate = min(tested.items(), key=lambda item: item[1].value)
-    finding = f"No class is surely below one half; least: {said_of(metric, label, rate)}"
-    return Check(NAME, PASS, finding, numbers, f"say what is needed, e.g. --targets {_example(predictions)}")
-
-
-def said_of(metric: str, label: str, rate: Rate) -> str:
-    """A rate in words: `it finds 12 % of 'spam' (3 of 25)`.
-
-    >>> said_of("precision", "spam", Rate(9, 10))
-    "of what it calls 'spam' 90 % is right (9 of 10)"
-    """
-    if metric == "recall":
-        return f"it finds {percent(rate.value)} of {label!r} ({rate.hits} of {rate.n})"
-    return f"of what it calls {label!r} {percent(rate.value)} is right ({rate.hits} of {rate.n})"
-
-
 def _sentence(one: Judged, predictions: Predictions) -> str:
     """A judged target in words, with its interval."""
     target = one.target
@@ -231,48 +193,3 @@ def _remedy(one: Judged, predictions: Predictions) -> str:
             return f"label more test rows until the interval of {one.target.name} leaves {one.target.value:g} out"
         return f"about {more - one.n:,} more rows would decide {one.target.name}, if it stays {one.value:.3f}"
     return remedy_for(one.target.metric, one.target.label, one.target.value, predictions)
-
-
-def remedy_for(metric: str, label: str | None, value: float, predictions: Predictions) -> str:
-    """What raises a metric."""
-    of_two = predictions.kind == "classification" and len(predictions.label_names) == 2
-    positive = f"--positive_label {label} " if label is not None else ""
-    if metric == "recall" and of_two:
-        return (
-            f"--class_weights balanced, or {positive}--threshold_objective 'recall>={value:g}' at the cost of precision"
-        )
-    if metric == "precision" and of_two:
-        return f"{positive}--threshold_objective 'precision>={value:g}' at the cost of recall"
-    if metric.endswith("recall"):
-        of_label = f", more training examples of {label!r}" if label is not None else ""
-        return f"--class_weights balanced{of_label}, or a larger model"
-    return f"more or cleaner training rows, a larger model, or a lower demand on {metric}"
-
-
-def rules_of_thumb(scores: Mapping[str, Score]) -> dict[str, str]:
-    """What the field calls good and poor, as information."""
-    said = {}
-    for name, good, poor in THUMB:
-        value = scores[name].value if name in scores else None
-        if value is None:
-            continue
-        turned = -1 if name == "perplexity" else 1
-        word = "good" if turned * value >= turned * good else "middling"
-        if poor is not None and turned * value < turned * poor:
-            word = "poor"
-        said[name] = f"{value:.3g}: {word}"
-    return said
-
-
-def _example(predictions: Predictions) -> str:
-    examples = {
-        "classification": "'accuracy>=0.85'",
-        "token-classification": "'entity_f1>=0.8'",
-        "text-generation": "'bleu>=25'",
-        "question-answering": "'f1>=80'",
-        "language-modeling": "'perplexity<=20'",
-        "regression": "'mae<=1'",
-    }
-    if len(predictions.label_names) == 2:
-        return f"'recall[{predictions.label_names[predictions.positive_id]}]>=0.8'"
-    return examples[predictions.kind]

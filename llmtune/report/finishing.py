@@ -58,7 +58,7 @@ def write_results(
     Args:
         folder: of the run.
         tables: by split.
-        scores: by split.
+        scores: by split, with those of the baselines as `baseline_splits` names them.
         baselines: by the name that a person reads, their tables of the test split.
         arguments: as parsed.
         facts: what else run.json holds.

@@ -41,8 +41,13 @@ def write_text(path: Path, content: str) -> None:
 
 
 def write_metrics(folder: str | os.PathLike[str], scores: Mapping[str, Mapping[str, Score]]) -> None:
-    """metrics.json: {split: {metric: {value, low, high, n, signature}}}."""
+    """metrics.json: {split: {metric: {value, low, high, n, signature}}}; a baseline is the split `test/majority`."""
     write_json(Path(folder) / "metrics.json", {split: metrics_to_json(dict(of)) for split, of in scores.items()})
+
+
+def baseline_splits(split: str, baselines: Mapping[str, dict[str, Score]]) -> dict[str, dict[str, Score]]:
+    """The scores of the simple models on a split's rows, as metrics.json names them."""
+    return {f"{split}/{name}": scores for name, scores in baselines.items()}
 
 
 def describe_run(arguments: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, Any]:

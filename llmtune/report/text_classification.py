@@ -18,6 +18,7 @@ from llmtune.metrics import Score, score_predictions
 from llmtune.models.runs import save_weights
 from llmtune.predictions import Predictions
 from llmtune.report.finishing import leave_report, training_facts, write_results
+from llmtune.report.run_folder import baseline_splits
 from llmtune.report.terminal import Terminal, with_interval
 from llmtune.tasks.text_classification import TextClassification
 from llmtune.threshold import ThresholdChoice, choose_threshold
@@ -95,7 +96,7 @@ def leave(
     write_results(
         folder,
         tables,
-        scores,
+        {**scores, **baseline_splits("test", beside)},
         baselines=baselines,
         arguments=arguments,
         facts={

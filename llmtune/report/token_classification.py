@@ -22,6 +22,7 @@ from llmtune.report.beforehand import check_tagging_targets
 from llmtune.report.content import ENTITY_HEADLINES
 from llmtune.report.entities import compare_entities, show_entities
 from llmtune.report.finishing import leave_report, training_facts, write_results
+from llmtune.report.run_folder import baseline_splits
 from llmtune.report.terminal import Terminal, plain_table, with_interval
 from llmtune.tasks.tag_schemes import count_types
 from llmtune.tasks.tagged_words import TaggedSplits
@@ -174,7 +175,7 @@ def leave(
     write_results(
         folder,
         tables,
-        scores,
+        {**scores, **baseline_splits("test", beside)},
         baselines=baselines,
         arguments=arguments,
         facts={

@@ -92,3 +92,32 @@ def test_what_does_not_fit_is_named(flags, message, messages):
 
     with pytest.raises(InputError, match=message):
         report(messages, *(paths.get(flag, flag) for flag in flags))
+
+
+SIMPLE = {
+    "text-generation": ({"source": ["a b c d"], "reference": ["w x y z"], "prediction": ["w x y z"]}, "copy-source"),
+    "question-answering": (
+        {"question": ["who?"], "context": ["It was Ann. So be it."], "reference": ["Ann"], "prediction": ["Ann"]},
+        "best-overlap sentence",
+    ),
+    "regression": ({"time": [1], "reference": [1.0], "prediction": [1.0]}, "persistence"),
+}
+
+
+@pytest.mark.parametrize("kind", SIMPLE)
+def test_simple_models_are_made_of_the_table_and_stand_beside_it_everywhere(kind, tmp_path, capsys):
+    row, name = SIMPLE[kind]
+    rows = [{key: value + i if kind == "regression" else value for key, (value,) in row.items()} for i in range(40)]
+    (tmp_path / "out.jsonl").write_text("\n".join(map(json.dumps, rows)))
+
+    cli.run(["report", str(tmp_path / "out.jsonl"), "--kind", kind, "--output_dir", str(tmp_path / "r")])
+
+    metrics = json.loads((tmp_path / "r" / "metrics.json").read_text())
+    assert set(metrics) >= {"test", f"test/{name}"}
+    assert set(metrics["test"]) == set(metrics[f"test/{name}"])
+    assert metrics["test"] != metrics[f"test/{name}"]
+    assert name in capsys.readouterr().out
+    assert f">{name}<" in (tmp_path / "r" / "report.html").read_text()
+    checks = {check["check"]: check for check in json.loads((tmp_path / "r" / "verdict.json").read_text())["checks"]}
+    assert checks["baseline"]["status"] == "pass"
+    assert name in checks["baseline"]["numbers"]
