@@ -1,6 +1,7 @@
 """`llmtune report`: every metric of a kind, with intervals, from predictions tables made anywhere."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -69,12 +70,13 @@ def report(
         of_table = score_source(table, source, metrics=metrics, seed=seed)
         if len(tables) > 1:
             terminal.block(str(path), [])
-        known = read_beside(source, table, options)
+        judged = table.split != "validation"
+        known = read_beside(source, table, options if judged else replace(options, train_file=None))
         beside = {name: score_table(of, metrics=(), seed=42) for name, of in known.baselines.items()}
         show_scores(terminal, table, of_table, beside, notes_of(of_table))
         if target is not None:
             scores.setdefault(target, {}).update({table.split: of_table, **baseline_splits(table.split, beside)})
-        if table.split != "validation":
+        if judged:
             verdict = verdict_of(source, table, of_table, options, known, seed=42 if seed is None else seed)
             show_verdict(terminal, verdict)
             if target is not None:

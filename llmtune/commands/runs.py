@@ -5,14 +5,14 @@ from pathlib import Path
 
 from llmtune.commands.scores import notes_of, score_table
 from llmtune.commands.tables import find_tables, open_table, run_settings
-from llmtune.commands.verdicts import VerdictOptions, earlier_leakage, kept_baselines, verdict_of
+from llmtune.commands.verdicts import VerdictOptions, earlier_leakage, read_beside, verdict_of
 from llmtune.diagnosis.case import Case, diagnose
 from llmtune.diagnosis.check import FAIL
 from llmtune.diagnosis.target_list import read_targets
 from llmtune.errors import InputError
 from llmtune.report.content import Report
 from llmtune.report.merging import Tested, merge, run_table
-from llmtune.report.run_folder import write_metrics
+from llmtune.report.run_folder import baseline_splits, write_metrics
 from llmtune.report.side_by_side import contenders, write_side_by_side
 from llmtune.report.tables import show_scores
 from llmtune.report.terminal import Terminal
@@ -45,14 +45,15 @@ def report_runs(
         table = open_table(find_tables(source, "test")[0], kind=None, labels=None, positive_label=positive_label)
         fold = run_settings(source).get("arguments", {}).get("data", {}).get("fold")
         of_run = score_table(table, metrics=metrics, seed=seed)
-        runs.append(Tested(source, fold, table, of_run, kept_baselines(source, table)))
+        runs.append(Tested(source, fold, table, of_run, read_beside(source, table, options).baselines))
     table, baselines, lines = merge(runs)
     scores = score_table(table, metrics=metrics, seed=seed)
     asked, options = options, options.with_run(run_settings(sources[0]).get("arguments", {}))
     terminal = Terminal()
     terminal.block(f"{len(runs)} runs", lines)
     terminal.table(run_table(runs))
-    show_scores(terminal, table, scores, notes=notes_of(scores))
+    beside = {name: score_table(of, metrics=(), seed=seed) for name, of in baselines.items()}
+    show_scores(terminal, table, scores, beside, notes_of(scores))
     leaks = [check for check in map(earlier_leakage, sources) if check is not None]
     verdict = diagnose(
         Case(
@@ -72,12 +73,14 @@ def report_runs(
         return
     folder = Path(output_dir)
     folder.mkdir(parents=True, exist_ok=True)
-    write_metrics(folder, {table.split: scores})
+    write_metrics(folder, {table.split: scores, **baseline_splits(table.split, beside)})
     write_verdict(folder, verdict)
     reports = [
         Report.of_run(
             Path(run.name), run.table, run.scores,
-            verdict=verdict_of(run.name, run.table, run.scores, asked, seed=seed),
+            verdict=verdict_of(
+                run.name, run.table, run.scores, asked, read_beside(run.name, run.table, asked), seed=seed
+            ),
         )
         for run in runs
     ]  # fmt: skip
