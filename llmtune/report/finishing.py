@@ -20,9 +20,12 @@ from llmtune.training.trainer import Trainer
 
 
 def training_facts(trainer: Trainer) -> dict[str, Any]:
-    """What training took, for run.json and the terminal. Call it on every process."""
+    """What training took, for run.json and the terminal: of the whole run, also where it was resumed.
+
+    Call it on every process.
+    """
     state, args = trainer.state, trainer.args
-    seconds = sum(log["train_runtime"] for log in state.log_history if "train_runtime" in log)
+    seconds = trainer.train_seconds
     tokens = trainer.tokens_trained()
     best = None
     if state.best_metric is not None:

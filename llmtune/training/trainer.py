@@ -17,6 +17,8 @@ from llmtune.training.curves import Curves, train_sample
 from llmtune.training.loss import IGNORED
 from llmtune.training.tensorboard import show_confusions
 
+SO_FAR = "llmtune"  # where a checkpoint's trainer_state.json keeps what the run took
+
 
 class Trainer(transformers.Trainer):
     """transformers.Trainer, changed in five places that its own hooks allow.
@@ -34,6 +36,8 @@ class Trainer(transformers.Trainer):
         self.real_tokens = torch.zeros((), dtype=torch.long, device=self.args.device)
         self.padded_tokens = 0
         self.evaluation_seconds = 0.0
+        self.earlier = {"real_tokens": 0, "padded_tokens": 0, "train_seconds": 0.0}
+        self._started = time.perf_counter()
         for stock in (transformers.ProgressCallback, transformers.PrinterCallback):
             self.remove_callback(stock)
         self.evaluation_lines = evaluation_lines or EvaluationLines()
@@ -61,9 +65,38 @@ class Trainer(transformers.Trainer):
         return super().training_step(model, inputs, num_items_in_batch)
 
     def tokens_trained(self) -> dict[str, int]:
-        """Real and padded tokens that training has computed, over all processes. Call it on every process."""
+        """Real and padded tokens that training has computed, over all processes. Call it on every process.
+
+        Those before the checkpoint that training was resumed from are counted too.
+        """
         counts = {"real_tokens": self.real_tokens, "padded_tokens": torch.tensor(self.padded_tokens)}
-        return {name: int(self.accelerator.reduce(count.to(self.args.device))) for name, count in counts.items()}
+        return {
+            name: int(self.earlier[name]) + int(self.accelerator.reduce(count.to(self.args.device)))
+            for name, count in counts.items()
+        }
+
+    @property
+    def train_seconds(self) -> float:
+        """What training took, with its evaluations and checkpoints, and with the parts before it was resumed."""
+        here = sum(log["train_runtime"] for log in self.state.log_history if "train_runtime" in log)
+        return self.earlier["train_seconds"] + float(here)
+
+    def train(self, *args: Any, **kwargs: Any) -> Any:
+        """The stock training; its start is kept for the seconds that a checkpoint tells."""
+        self._started = time.perf_counter()
+        return super().train(*args, **kwargs)
+
+    def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
+        """The stock saving; what the run took so far is kept with the Trainer's state, for a run that resumes there."""
+        least = self.curves.least
+        self.state.stateful_callbacks[SO_FAR] = {
+            **self.tokens_trained(),
+            "train_seconds": self.earlier["train_seconds"] + time.perf_counter() - self._started,
+            "evaluation_seconds": self.evaluation_seconds,
+            "evaluations": self.evaluation_lines.history,
+            "least_validation_losses": None if least is None else least.tolist(),
+        }
+        super()._save_checkpoint(*args, **kwargs)
 
     def get_train_dataloader(self) -> DataLoader:
         """The stock loader, over the rows and, where the sampler asks for it, the filler row."""
@@ -129,8 +162,16 @@ class Trainer(transformers.Trainer):
         return metrics
 
     def _load_callback_state(self) -> None:
-        """The stock restoring, which is off by default; and early stopping counts on where the checkpoint left off."""
+        """The stock restoring, which is off by default; early stopping and what the run took go on where they were."""
+        so_far = self.state.stateful_callbacks.pop(SO_FAR, None)
         super()._load_callback_state()
+        if so_far:
+            self.earlier = {name: so_far[name] for name in self.earlier}
+            self.evaluation_seconds = so_far["evaluation_seconds"]
+            if self.is_world_process_zero():
+                self.evaluation_lines.history[:] = so_far["evaluations"]
+            if so_far["least_validation_losses"] is not None:
+                self.curves.least = np.array(so_far["least_validation_losses"])
         saved = self.state.stateful_callbacks.get("EarlyStoppingCallback")
         for callback in self.callback_handler.callbacks:
             if saved and isinstance(callback, transformers.EarlyStoppingCallback):

@@ -201,7 +201,12 @@ def resumed(processes: int, folder: Path) -> Iterator[dict[str, Any]]:
         )
         trainer.train(resume_from_checkpoint=checkpoint and str(folder / "resumed" / checkpoint))
         weights = torch.cat([parameter.detach().flatten() for parameter in trainer.model.parameters()])
-        yield {"from": checkpoint, "steps": trainer.state.global_step, "weights": weights.tolist()}
+        yield {
+            "from": checkpoint,
+            "steps": trainer.state.global_step,
+            "tokens": trainer.tokens_trained(),
+            "weights": weights.tolist(),
+        }
 
 
 def main(out: Path, folder: Path) -> None:

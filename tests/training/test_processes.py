@@ -92,4 +92,5 @@ def test_training_resumed_in_the_middle_of_an_epoch_ends_with_the_same_weights(s
     uninterrupted, resumed = seen[processes]["resumed"]
 
     assert uninterrupted["steps"] == resumed["steps"] == 6
+    assert uninterrupted["tokens"] == resumed["tokens"]
     np.testing.assert_allclose(resumed["weights"], uninterrupted["weights"], atol=1e-7)

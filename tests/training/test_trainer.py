@@ -1,5 +1,6 @@
 """The Trainer on one process: what precision trains and evaluates in, NaN outputs, stopping, and what is printed."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from tokenizers.models import WordLevel
 from llmtune.arguments import TrainingArguments
 from llmtune.inference import inference_trainer, predict_rows, tabulate
 from llmtune.metrics import compute_metrics, score_predictions
+from llmtune.report.finishing import training_facts
 from llmtune.tasks.text_classification import TextClassification
 from llmtune.training.callbacks import EvaluationLines
 from llmtune.training.hardware import use_cpu_well
@@ -56,6 +58,17 @@ def trainer(folder: Path, n: int = 40, **options: Any) -> Trainer:
         preprocess_logits_for_metrics=hub.preprocess_logits_for_metrics,
         evaluation_lines=lines or EvaluationLines(("f1",), lambda: hub.confusion_matrix, TASK.label_names),
     )
+
+
+class StopsAt(transformers.TrainerCallback):
+    """Ends training after an update, as a kill would, without a checkpoint there."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        control.should_training_stop = state.global_step == self.step
+        control.should_save = False
 
 
 def plain_logits(model: Any, data: datasets.Dataset) -> np.ndarray:
@@ -177,6 +190,31 @@ def test_early_stopping_remembers_its_patience_on_resume(tmp_path):
 
     assert through.state.epoch < 10
     assert resumed.state.epoch == through.state.epoch
+
+
+def test_a_resumed_run_tells_what_the_whole_run_took(tmp_path):
+    options = {"num_train_epochs": 4, "precision": "fp32", "save_total_limit": 4, "learning_rate": 1e-2}
+    through = trainer(tmp_path / "through", **options)
+    through.train()
+    stopped = trainer(tmp_path / "cut", **options)
+    stopped.add_callback(StopsAt(12))  # two updates after the second epoch's checkpoint: they are done again
+    stopped.train()
+    seconds_before = json.loads((tmp_path / "cut" / "checkpoint-10" / "trainer_state.json").read_text())[
+        "stateful_callbacks"
+    ]["llmtune"]["train_seconds"]
+
+    resumed = trainer(tmp_path / "cut", **options)
+    resumed.train(resume_from_checkpoint=str(tmp_path / "cut" / "checkpoint-10"))
+
+    assert resumed.tokens_trained() == through.tokens_trained()
+    facts, expected = training_facts(resumed), training_facts(through)
+    assert facts["train_seconds"] > seconds_before > 0
+    assert resumed.evaluation_seconds > stopped.evaluation_seconds / 2
+    assert facts["tokens_per_second"] == pytest.approx(facts["real_tokens"] / facts["train_seconds"], rel=0.01)
+    assert [one["step"] for one in facts["evaluations"]] == [5, 10, 15, 20]
+    for one, other in zip(facts["evaluations"], expected["evaluations"], strict=True):
+        assert one["confusion_matrix"] == other["confusion_matrix"]
+        assert one["curves"]["validation"] == pytest.approx(other["curves"]["validation"], rel=1e-4)
 
 
 @pytest.mark.parametrize(("asked", "cores"), [(1, 1), (2, 2)])
