@@ -6,7 +6,7 @@ from pathlib import Path
 from llmtune.commands.scores import notes_of, score_table
 from llmtune.commands.tables import find_tables, open_table, run_settings
 from llmtune.commands.verdicts import VerdictOptions, earlier_leakage, read_beside, verdict_of
-from llmtune.diagnosis.case import Case, diagnose
+from llmtune.diagnosis.case import Case, TrainingLog, diagnose
 from llmtune.diagnosis.check import FAIL
 from llmtune.diagnosis.target_list import read_targets
 from llmtune.errors import InputError
@@ -61,6 +61,9 @@ def report_runs(
             scores=scores,
             demands=read_targets(options.targets),
             baselines=baselines,
+            runs={
+                Path(source).name: TrainingLog.from_run(run_settings(source).get("training", {})) for source in sources
+            },
             earlier_leakage=next((check for check in leaks if check.status == FAIL), leaks[0] if leaks else None),
             group_columns=options.group_columns,
             slice_columns=options.slice_columns,

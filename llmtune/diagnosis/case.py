@@ -16,7 +16,7 @@ from llmtune.diagnosis.label_noise import label_noise
 from llmtune.diagnosis.leakage import Examples, leakage
 from llmtune.diagnosis.length import length
 from llmtune.diagnosis.numerics import numerics
-from llmtune.diagnosis.overfitting import overfitting
+from llmtune.diagnosis.overfitting import Curve, overfitting, overfitting_of_runs
 from llmtune.diagnosis.perplexity_alone import perplexity_alone
 from llmtune.diagnosis.target_list import Target
 from llmtune.diagnosis.targets import targets
@@ -55,6 +55,11 @@ class TrainingLog:
             losses=[one["loss"] for one in training.get("losses", [])],
         )
 
+    @property
+    def curve(self) -> Curve:
+        """What the check overfitting reads."""
+        return Curve(self.evaluations, self.kept_step, self.chosen)
+
 
 @dataclass(frozen=True)
 class Case:
@@ -68,6 +73,7 @@ class Case:
         baselines: simple models on the same rows, by name; those that `made_of_table` makes stand beside in any case.
         base: the base model or an earlier run on the same rows.
         training: what training left.
+        runs: of several runs put together what training left of each, by name.
         examples: by split, the rows as `leakage` reads them; at least those of train.
         earlier_leakage: what the check found when the run was made, where its rows are not here now.
         truncated: by split, rows cut at max_length.
@@ -85,6 +91,7 @@ class Case:
     baselines: Mapping[str, Predictions] = field(default_factory=dict)
     base: Predictions | None = None
     training: TrainingLog = TrainingLog()
+    runs: Mapping[str, TrainingLog] = field(default_factory=dict)
     examples: Mapping[str, Examples] = field(default_factory=dict)
     earlier_leakage: Check | None = None
     truncated: Mapping[str, int] = field(default_factory=dict)
@@ -100,15 +107,16 @@ def checks_of(case: Case) -> tuple[Check, ...]:
     test, seed = case.test, case.seed
     simple = baseline(test, {**made_of_table(test), **case.baselines}, seed=seed)
     before = worse_than_base(test, case.base, seed=seed)
+    losses = [loss for log in (case.training, *case.runs.values()) for loss in log.losses]
     return (
-        numerics(test, case.training.losses, case.truncated),
+        numerics(test, losses, case.truncated),
         evidence(test, case.demands),
         accuracy_paradox(test),
         targets(test, case.demands, case.scores, beside=(simple, before), seed=seed),
         leakage_of(case),
         simple,
         before,
-        overfitting(case.training.evaluations, case.training.kept_step, chosen=case.training.chosen),
+        overfitting_of_case(case),
         length(test),
         fairness(test, case.group_columns, case.slice_columns),
         degenerate_output(test),
@@ -117,6 +125,14 @@ def checks_of(case: Case) -> tuple[Check, ...]:
         threshold(test, case.objective, seed=seed),
         label_noise(test),
     )
+
+
+def overfitting_of_case(case: Case) -> Check:
+    """The check `overfitting` of one run, or of each of several."""
+    if case.runs:
+        return overfitting_of_runs({name: log.curve for name, log in case.runs.items()})
+    curve = case.training.curve
+    return overfitting(curve.evaluations, curve.kept_step, chosen=curve.chosen)
 
 
 def leakage_of(case: Case) -> Check:

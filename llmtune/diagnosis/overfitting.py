@@ -12,9 +12,20 @@ than on train: then it is merely too sure, which the check calibration tells.
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean, stdev
 from typing import Any
 
-from llmtune.diagnosis.check import FAIL, NOT_ENOUGH_DATA, PASS, SIGNIFICANT, Check, not_applicable, percent
+from llmtune.diagnosis.check import (
+    FAIL,
+    NOT_APPLICABLE,
+    NOT_ENOUGH_DATA,
+    PASS,
+    SIGNIFICANT,
+    Check,
+    not_applicable,
+    percent,
+)
 from llmtune.diagnosis.rates import Rate, newcombe_difference
 
 NAME = "overfitting"
@@ -48,7 +59,7 @@ def overfitting(evaluations: Sequence[Entry], kept_step: int | None = None, *, c
     gap = _gap(kept)
     if _has_risen(log, least, kept) and kept["train"]["loss"] < least["train"]["loss"]:
         excused = chosen and not _is_less_right(least, kept) and (gap is None or gap[1] <= LARGE_GAP)
-        rise = kept["validation"]["loss"] / least["validation"]["loss"] - 1
+        rise = _relative_rise(least, kept)
         if not excused:
             finding = (
                 f"It learned the training rows by heart: {began}, and is {percent(rise)} higher in the kept weights"
@@ -63,6 +74,55 @@ def overfitting(evaluations: Sequence[Entry], kept_step: int | None = None, *, c
         finding = f"{began}; it rose later, and those weights are not kept (step {kept['step']} is)"
         return Check(NAME, PASS, finding, numbers, f"--num_train_epochs {_epochs(least)} would save the rest")
     return Check(NAME, PASS, f"Validation did not get surely worse while train got better; {began}", numbers)
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The log of one run.
+
+    Args:
+        evaluations: in the order of steps.
+        kept_step: of the checkpoint that was kept, None for the last.
+        chosen: whether validation chose it.
+    """
+
+    evaluations: Sequence[Entry] = ()
+    kept_step: int | None = None
+    chosen: bool = False
+
+
+def overfitting_of_runs(curves: Mapping[str, Curve]) -> Check:
+    """Judges each run of several (folds, seeds) by its own curves; fails where half of them or more fail.
+
+    Args:
+        curves: by the name of the run.
+    """
+    checks = {name: overfitting(of.evaluations, of.kept_step, chosen=of.chosen) for name, of in curves.items()}
+    judged = {name: check for name, check in checks.items() if check.status != NOT_APPLICABLE}
+    if not judged:
+        return not_applicable(NAME, "no training log in any of these runs")
+    rises = [check.numbers["relative_rise"] for check in judged.values()]
+    epochs = [check.numbers["least_at_epoch"] for check in judged.values() if check.numbers["least_at_epoch"]]
+    numbers = {
+        "rise": {"mean": fmean(rises), "deviation": stdev(rises) if len(rises) > 1 else None}
+        | {"least": min(rises), "greatest": max(rises)},
+        "least_at_epoch": {"least": min(epochs), "greatest": max(epochs)} if epochs else None,
+        "runs": {name: {"status": check.status, "finding": check.finding} for name, check in judged.items()},
+    }
+    spread = (
+        f"in the kept weights validation loss is {percent(fmean(rises))} above its least in the mean of {len(judged)} "
+        f"runs ({percent(min(rises))} to {percent(max(rises))})"
+    )
+    failed = [name for name, check in judged.items() if check.status == FAIL]
+    if 2 * len(failed) >= len(judged):
+        finding = f"{len(failed)} of {len(judged)} runs learned their training rows by heart: {spread}"
+        return Check(NAME, FAIL, finding, numbers, judged[failed[0]].remedy)
+    unsure = [check for check in judged.values() if check.status == NOT_ENOUGH_DATA]
+    if 2 * len(unsure) >= len(judged):
+        finding = f"{len(unsure)} of {len(judged)} runs have too few evaluations to draw a curve; {spread}"
+        return Check(NAME, NOT_ENOUGH_DATA, finding, numbers, unsure[0].remedy)
+    said = f"{len(failed)} of {len(judged)} runs ({', '.join(failed)}) learned" if failed else "No run learned"
+    return Check(NAME, PASS, f"{said} its training rows by heart; {spread}", numbers)
 
 
 def _loss(entry: Entry, side: str) -> float | None:
@@ -83,6 +143,12 @@ def _has_risen(log: Sequence[Entry], least: Entry, at: Entry) -> bool:
         return bool(rise > Z_SURE * error)
     before = [one for one in log if least["step"] < one["step"] < at["step"]]
     return bool(before) and before[-1]["validation"]["loss"] - least["validation"]["loss"] >= bound
+
+
+def _relative_rise(least: Entry, kept: Entry) -> float:
+    """0 where both are nothing."""
+    before, now = least["validation"]["loss"], kept["validation"]["loss"]
+    return float(now / before - 1) if before > 0 else 0.0
 
 
 def _right(side: Mapping[str, Any]) -> Rate | None:
@@ -131,9 +197,11 @@ def _numbers(log: Sequence[Entry], least: Entry, kept: Entry) -> dict[str, Any]:
     gap = _gap(kept)
     return {
         "least_validation_loss_at": least["step"],
+        "least_at_epoch": least.get("epoch"),
         "kept": kept["step"],
         "last": log[-1]["step"],
         "rise": kept["validation"]["loss"] - least["validation"]["loss"],
+        "relative_rise": _relative_rise(least, kept),
         "rise_of_last": log[-1]["validation"]["loss"] - least["validation"]["loss"],
         "accuracy_gap": None if gap is None else dict(zip(("value", "low", "high"), gap, strict=True)),
         "curve": curve,

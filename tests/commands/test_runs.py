@@ -10,7 +10,7 @@ from llmtune.errors import InputError
 from llmtune.predictions import make_predictions, write_predictions
 
 
-def make_run(folder, accuracy, *, fold=None, rows=60, seed=0, names=("ham", "spam"), baseline=None):
+def make_run(folder, accuracy, *, fold=None, rows=60, seed=0, names=("ham", "spam"), baseline=None, losses=()):
     """A run's test table; the rows follow from the fold, the answers from the seed."""
     reference = np.random.default_rng(int(fold[0]) if fold else 99).integers(0, 2, rows)
     right = np.random.default_rng(seed).permutation(rows) < round(accuracy * rows)
@@ -24,7 +24,12 @@ def make_run(folder, accuracy, *, fold=None, rows=60, seed=0, names=("ham", "spa
     if baseline is not None:
         poor = np.random.default_rng(5).permutation(rows) < round(baseline * rows)
         write_predictions(table(poor), folder / "predictions" / "baselines" / "tfidf.parquet")
-    (folder / "run.json").write_text(json.dumps({"arguments": {"data": {"fold": fold}, "task": {}}}))
+    evaluations = [
+        {"step": step, "curves": {"step": step, "train": {"loss": 1 / (step + 1)}, "validation": {"loss": loss}}}
+        for step, loss in enumerate(losses)
+    ]
+    said = {"arguments": {"data": {"fold": fold}, "task": {}}, "training": {"evaluations": evaluations}}
+    (folder / "run.json").write_text(json.dumps(said))
     return str(folder)
 
 
@@ -87,3 +92,20 @@ def test_runs_that_do_not_fit_are_refused(tmp_path):
     for other, flags, message in pairs:
         with pytest.raises(InputError, match=message):
             cli.run(["report", one, other, *flags])
+
+
+def test_each_fold_is_judged_by_its_own_curves(tmp_path):
+    losses = {1: [0.5, 0.3, 0.4, 0.6], 2: [0.5, 0.3, 0.5, 0.6], 3: [0.5, 0.3, 0.3, 0.3]}
+    runs = [make_run(tmp_path / f"r{i}", 0.9, fold=f"{i}/3", seed=i, losses=losses[i]) for i in losses]
+
+    cli.run(["report", *runs, "--output_dir", str(tmp_path / "all")])
+
+    checks = json.loads((tmp_path / "all" / "verdict.json").read_text())["checks"]
+    found = next(check for check in checks if check["check"] == "overfitting")
+    assert found["status"] == "fail"
+    assert "2 of 3 runs learned their training rows by heart" in found["finding"]
+    assert {name: of["status"] for name, of in found["numbers"]["runs"].items()} == {
+        "r1": "fail",
+        "r2": "fail",
+        "r3": "pass",
+    }

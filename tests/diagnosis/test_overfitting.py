@@ -4,7 +4,7 @@ import pytest
 
 from llmtune.diagnosis.case import TrainingLog
 from llmtune.diagnosis.check import FAIL, NOT_APPLICABLE, NOT_ENOUGH_DATA, PASS
-from llmtune.diagnosis.overfitting import overfitting
+from llmtune.diagnosis.overfitting import Curve, overfitting, overfitting_of_runs
 
 
 def curves(validation, train, hits=None, error=0.01):
@@ -73,3 +73,34 @@ def test_the_log_is_read_from_run_json():
 
     assert (len(log.evaluations), log.kept_step, log.chosen, log.losses) == (1, 2, True, [0.3])
     assert TrainingLog.from_run({}) == TrainingLog(evaluations=[], losses=[])
+
+
+STEADY = ([0.5, 0.3, 0.3, 0.31], [0.5, 0.25, 0.2, 0.2])
+
+
+@pytest.mark.parametrize(
+    ("rising", "status", "said"),
+    [
+        (0, PASS, "No run learned its training rows by heart; in the kept weights validation loss is 3.3 % above"),
+        (1, PASS, "1 of 4 runs (fold0) learned its training rows by heart; "),
+        (2, FAIL, "2 of 4 runs learned their training rows by heart: "),
+        (4, FAIL, "67 % above its least in the mean of 4 runs (67 % to 67 %)"),
+    ],
+)
+def test_folds_are_judged_each_by_its_own_curves(rising, status, said):
+    hits = [400, 440, 430, 425]
+    folds = {f"fold{i}": Curve(curves(*(RISING if i < rising else STEADY), hits=hits)) for i in range(4)}
+
+    check = overfitting_of_runs(folds)
+
+    assert check.status == status
+    assert said in check.finding
+    assert check.numbers["rise"]["greatest"] == pytest.approx(2 / 3 if rising else 1 / 30)
+    assert len(check.numbers["runs"]) == 4
+    assert check.numbers["least_at_epoch"] == {"least": 2.0, "greatest": 2.0}
+
+
+def test_folds_without_curves_are_not_judged():
+    assert overfitting_of_runs({"a": Curve(), "b": Curve()}).status == NOT_APPLICABLE
+    short = Curve(curves([0.5, 0.3], [0.5, 0.2]))
+    assert overfitting_of_runs({"a": short, "b": Curve()}).status == NOT_ENOUGH_DATA
