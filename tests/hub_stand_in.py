@@ -1,8 +1,8 @@
 """A stand-in for the Hub on the loopback interface: serves folders as repositories, and takes commits.
 
 Point `HF_ENDPOINT` at `Hub(...).url`. It answers what huggingface_hub asks for when it downloads: repository info, the
-tree, paths-info, and the files; and when it publishes: validation, creation, preupload and commit. Nothing else, so
-that a request that a library newly makes shows up as a 404 in a test.
+tree, paths-info, and the files; and when it publishes: validation, creation, preupload, weights by LFS (batch, upload,
+verify) and commit. Nothing else, so that a request that a library newly makes shows up as a 404 in a test.
 """
 
 import base64
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+LARGE = (".safetensors", ".parquet")  # what the .gitattributes of a repository send to LFS
 COMMIT = hashlib.sha1(b"stand-in").hexdigest()
 
 
@@ -26,7 +27,10 @@ class Hub:
         # Of each repository that was written to, its commits as {path: content}, and whether it was made private.
         self.commits: dict[str, list[dict[str, bytes]]] = {}
         self.private: dict[str, bool] = {}
+        self.objects: dict[str, bytes] = {}  # of LFS, by sha256
+        self.verified: set[str] = set()
         self.fail: list[int] = []  # statuses that the next commits are answered with
+        self.fail_uploads: list[int] = []  # likewise of LFS uploads
         hub = self
 
         class Handler(_Handler):
@@ -62,6 +66,17 @@ class _Handler(BaseHTTPRequestHandler):
         length = int(self.headers.get("Content-Length", 0))
         self._answer(self.rfile.read(length))
 
+    def do_PUT(self) -> None:
+        content = self.rfile.read(int(self.headers["Content-Length"]))
+        hub, oid = self.serves, self.path.rpartition("/")[2]
+        if hub.fail_uploads:
+            self._send(hub.fail_uploads.pop(0), {"error": "not now"})
+        elif hashlib.sha256(content).hexdigest() != oid:
+            self._send(400, {"error": "these bytes have another sha256"})
+        else:
+            hub.objects[oid] = content
+            self._send(200, {})
+
     def _answer(self, body: bytes = b"") -> None:
         parts = unquote(urlsplit(self.path).path).strip("/").split("/")
         if self.command == "POST" and self._written(parts, body):
@@ -91,8 +106,20 @@ class _Handler(BaseHTTPRequestHandler):
             hub.private.setdefault(name, said.get("private", said.get("visibility") == "private"))
             self._send(200, {"url": f"{hub.url}/{name}", "id": name})
         elif asked[3:4] == ["preupload"]:
-            files = json.loads(body)["files"]
-            self._send(200, {"files": [{**file, "uploadMode": "regular", "shouldIgnore": False} for file in files]})
+            modes = [
+                {**file, "uploadMode": "lfs" if file["path"].endswith(LARGE) else "regular", "shouldIgnore": False}
+                for file in json.loads(body)["files"]
+            ]
+            self._send(200, {"files": modes})
+        elif parts[2:] == ["info", "lfs", "objects", "batch"]:
+            self._send(
+                200, {"transfer": "basic", "objects": [self._wanted(one) for one in json.loads(body)["objects"]]}
+            )
+        elif parts[:1] == ["lfs-verify"]:
+            said = json.loads(body)
+            has = len(hub.objects.get(said["oid"], b"")) == said["size"]
+            hub.verified |= {said["oid"]} if has else set()
+            self._send(200 if has else 404, {})
         elif asked[3:4] == ["commit"]:
             if hub.fail:
                 self._send(hub.fail.pop(0), {"error": "not now"})
@@ -100,11 +127,24 @@ class _Handler(BaseHTTPRequestHandler):
             name = "/".join(asked[1:3])
             lines = [json.loads(line) for line in body.splitlines()]
             files = [line["value"] for line in lines if line["key"] == "file"]
-            hub.commits.setdefault(name, []).append({one["path"]: base64.b64decode(one["content"]) for one in files})
+            content = {one["path"]: base64.b64decode(one["content"]) for one in files}
+            for one in (line["value"] for line in lines if line["key"] == "lfsFile"):
+                if one["oid"] not in hub.verified:
+                    self._send(400, {"error": f"{one['path']} was not uploaded"})
+                    return True
+                content[one["path"]] = hub.objects[one["oid"]]
+            hub.commits.setdefault(name, []).append(content)
             self._send(200, {"commitUrl": f"{hub.url}/{name}/commit/{COMMIT}", "commitOid": COMMIT, "hookOutput": ""})
         else:
             return False
         return True
+
+    def _wanted(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """What LFS answers of an object: where to send it, or nothing where it has it."""
+        if asked["oid"] in self.serves.verified:
+            return asked
+        urls = {"upload": f"{self.serves.url}/lfs/{asked['oid']}", "verify": f"{self.serves.url}/lfs-verify"}
+        return {**asked, "actions": {name: {"href": url} for name, url in urls.items()}}
 
     def _api(self, kind: str, name: str, folder: Path, rest: list[str], body: bytes) -> None:
         files = sorted(path for path in folder.rglob("*") if path.is_file())

@@ -64,23 +64,28 @@ def _card_there(api: HfApi, repo_id: str) -> str:
 
 
 def _tried(ask: Callable[[], T], repo_id: str) -> T:
-    """The answer of the Hub, asked again where it failed for a while."""
+    """The answer of the Hub, asked again where it failed for a while.
+
+    A weights file that can't be sent is a RuntimeError of huggingface_hub with the Hub's answer as its cause, or an
+    OSError of hf_xet.
+    """
     for pause in (*PAUSES, None):
         try:
             return ask()
-        except HfHubHTTPError as error:
-            status = error.response.status_code
+        except (HfHubHTTPError, httpx2.TransportError, RuntimeError, OSError) as error:
+            cause = error.__cause__ if isinstance(error, RuntimeError) and error.__cause__ else error
+            status = cause.response.status_code if isinstance(cause, HfHubHTTPError) else None
             if status in (401, 403):
                 raise InputError(
                     f"--repo_id {repo_id}: the Hub refuses (HTTP {status}); log in with `hf auth login` or set "
                     "HF_TOKEN to a token that may write there"
                 ) from error
-            if (status < 500 and status != 429) or pause is None:
-                raise InputError(f"--repo_id {repo_id}: the Hub answers HTTP {status}: {error}") from error
-        except httpx2.TransportError as error:
+            if status is not None and (pause is None or (status < 500 and status != 429)):
+                raise InputError(f"--repo_id {repo_id}: the Hub answers HTTP {status}: {cause}") from error
             if pause is None:
                 raise InputError(
-                    f"--repo_id {repo_id}: the Hub does not answer ({error}); llmtune push sends it later"
+                    f"--repo_id {repo_id}: the Hub does not answer ({cause}); llmtune push sends it later, without "
+                    "what has arrived"
                 ) from error
         time.sleep(pause)
     raise AssertionError("the last try returns or raises")

@@ -13,6 +13,7 @@ from llmtune.metrics import score_predictions
 from llmtune.predictions import write_predictions
 from llmtune.report.content import Report
 from llmtune.report.publication import contents
+from llmtune.report.push import _tried
 from llmtune.report.reports import write_reports
 from llmtune.report.run_folder import write_json, write_metrics
 from tests.hub_stand_in import Hub
@@ -86,6 +87,54 @@ def test_a_failed_commit_is_tried_again_and_leaves_nothing_before(run, tmp_path)
 
     assert done.returncode == 0, done.stderr
     assert len(hub.commits["ada/filter"]) == 1
+
+
+def uploads(hub):
+    return [request for request in hub.requests if request.startswith("PUT ")]
+
+
+def test_weights_go_by_lfs_and_what_has_arrived_is_not_sent_again(run, tmp_path):
+    (run / "model-2.safetensors").write_bytes(b"more weights")
+    with Hub({}) as hub:
+        hub.fail_uploads = [503]
+        hub.fail = [409]
+        broken_off = push(hub, run, "--repo_id", "ada/filter", home=tmp_path / "home")
+        assert hub.commits == {}  # the weights are there, and nothing is published
+        assert len(uploads(hub)) == 3  # one of the two a second time
+        done = push(hub, run, "--repo_id", "ada/filter", home=tmp_path / "home")
+        assert len(uploads(hub)) == 3
+
+    assert broken_off.returncode == 2
+    assert "--repo_id ada/filter: the Hub answers HTTP 409" in broken_off.stderr
+    assert done.returncode == 0, done.stderr
+    (files,) = hub.commits["ada/filter"]
+    assert files["model.safetensors"] == b"weights"
+    assert files["model-2.safetensors"] == b"more weights"
+    assert "%|" not in done.stderr  # no progress bar drawn into a file
+
+
+def test_a_refused_upload_publishes_nothing_and_is_one_message(run, tmp_path):
+    with Hub({}) as hub:
+        hub.fail_uploads = [403]
+        done = push(hub, run, "--repo_id", "ada/filter", home=tmp_path / "home")
+
+    assert done.returncode == 2
+    assert "set HF_TOKEN to a token that may write there" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert hub.commits == {}
+
+
+def test_a_hub_that_does_not_answer_is_one_message(run, monkeypatch):
+    monkeypatch.setattr("llmtune.report.push.PAUSES", (0.0,))
+    tries = []
+
+    def ask():
+        tries.append(1)
+        raise OSError("connection lost in the middle")
+
+    with pytest.raises(InputError, match=r"does not answer \(connection lost .* without what has arrived"):
+        _tried(ask, "ada/filter")
+    assert len(tries) == 2
 
 
 def test_a_refusal_says_what_to_do(run, tmp_path):
