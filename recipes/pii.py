@@ -50,7 +50,7 @@ def main() -> None:
     task = replace(task, max_length=loaded.max_length, left_context_only=loaded.facts["left context only"])
     windows = tokenize_splits(task, splits.splits, loaded.tokenizer)
     show_data(terminal, splits, windows, task, targets=options.targets)
-    terminal.model(loaded.facts, training.precision, threads)
+    terminal.model(loaded.facts, training.arithmetic(loaded.facts["weights"]), threads)
 
     # Training. Validation picks the checkpoint, scored by whole sentences; the test split stays unread until the end.
     training.start_run(prefer="entity_f2")

@@ -48,7 +48,7 @@ def main() -> None:
     task = replace(task, max_length=loaded.max_length)
     tokens, truncated = tokenize_splits(task, splits, loaded.tokenizer)
     terminal.data(splits.describe(), truncated, task.max_length)
-    terminal.model(loaded.facts, training.precision, threads)
+    terminal.model(loaded.facts, training.arithmetic(loaded.facts["weights"]), threads)
 
     # Training. Validation picks the checkpoint; the test split stays unread until the end.
     loss = classification_loss(options, training, tokens["train"]["labels"], task.label_names)

@@ -23,6 +23,8 @@ AT_LEAST_ONE = (
 )
 SAMPLING_STRATEGIES = ("batch_rebalance", "random", "sequential", "group_by_length")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+# What weights of a dtype are computed in where nothing autocasts.
+COMPUTED_IN = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16", "4-bit": "bf16"}
 RUN_MARKER = ".llmtune-run"  # tells a run folder, which --overwrite may replace, from any other
 
 
@@ -157,6 +159,14 @@ class TrainingArguments(transformers.TrainingArguments):
     def cpu_autocast(self) -> bool:
         """Whether training on this CPU computes in bfloat16."""
         return self.precision == "bf16" and not self.bf16
+
+    def arithmetic(self, weights: str) -> str:
+        """What training and evaluation compute in, in words, for weights of a dtype ("float32" …, "4-bit")."""
+        plain = COMPUTED_IN[weights]
+        training = plain if self.precision == "fp32" else self.precision
+        evaluation = plain if self.precision == "fp32" or self.cpu_autocast else self.precision
+        stored = "" if weights == "float32" else f", the weights in {weights}"
+        return f"training in {training}, evaluation in {evaluation}{stored}"
 
     def claim_output_dir(self, recipe: str) -> None:
         """Settles `output_dir`, the same on every process.

@@ -78,6 +78,8 @@ def load_model(arguments: ModelArguments, task: Task, *, train_texts: Callable[[
     """
     if arguments.dtype not in DTYPES:
         raise InputError(f"--dtype {arguments.dtype!r} is not one of {', '.join(DTYPES)}")
+    if arguments.model_type and arguments.dtype not in ("float32", "auto"):
+        raise InputError(f"--dtype {arguments.dtype}: the weights of a model from scratch are float32; leave it out")
     if arguments.model_type:
         tokenizer, model, limit = _from_scratch(arguments, task, train_texts)
         new = ["every weight"]
@@ -91,6 +93,7 @@ def load_model(arguments: ModelArguments, task: Task, *, train_texts: Callable[[
         "left context only": family is decoder,
         "new weights": new,
         "pad token": tokenizer.pad_token,
+        "weights": "4-bit" if arguments.load_in_4bit else str(model.dtype).removeprefix("torch."),
     }
     if arguments.use_peft or arguments.load_in_4bit:
         model = _with_adapter(arguments, model, family, new)

@@ -75,7 +75,7 @@ class Terminal:
         lines.append(f"texts cut at {max_length} tokens: {cut or 'none'}")
         self.block("Data", lines)
 
-    def model(self, facts: Mapping[str, Any], precision: str, threads: int) -> None:
+    def model(self, facts: Mapping[str, Any], arithmetic: str, threads: int) -> None:
         """Which model, how much of it is trained, in which arithmetic."""
         new = facts["new weights"]
         lines = [
@@ -86,7 +86,7 @@ class Terminal:
         ]
         if "lora" in facts:
             lines.append("LoRA " + ", ".join(f"{key} {value}" for key, value in facts["lora"].items()))
-        lines.append(f"training in {precision}, evaluation in fp32 on a CPU; {threads} CPU threads")
+        lines.append(f"{arithmetic}; {threads} CPU threads")
         self.block("Model", lines)
 
     def training(self, facts: Mapping[str, Any]) -> None:

@@ -35,6 +35,20 @@ def test_on_a_cpu_bf16_is_for_training_only_and_auto_follows_the_hardware(tmp_pa
 
 
 @pytest.mark.parametrize(
+    ("precision", "weights", "said"),
+    [
+        ("fp32", "float32", "training in fp32, evaluation in fp32"),
+        ("bf16", "float32", "training in bf16, evaluation in fp32"),  # autocast is for training only
+        ("fp32", "bfloat16", "training in bf16, evaluation in bf16, the weights in bfloat16"),
+        ("bf16", "float16", "training in bf16, evaluation in fp16, the weights in float16"),
+        ("fp32", "4-bit", "training in bf16, evaluation in bf16, the weights in 4-bit"),
+    ],
+)
+def test_the_arithmetic_is_said_as_it_is_on_a_cpu(tmp_path, precision, weights, said):
+    assert training(tmp_path, precision=precision).arithmetic(weights) == said
+
+
+@pytest.mark.parametrize(
     ("given", "save_strategy", "save_steps", "load_best"),
     [
         ({}, "epoch", 500, True),

@@ -234,6 +234,10 @@ def test_a_head_for_as_many_classes_is_kept(tmp_path):
             "model_type 'gpt2' is not served for this task; served are encoder: bert",
         ),
         ({"model_type": "bert", "dtype": "int8"}, "--dtype 'int8' is not one of float32, bfloat16, float16, auto"),
+        (
+            {"model_type": "bert", "dtype": "bfloat16"},
+            "--dtype bfloat16: the weights of a model from scratch are float",
+        ),
         ({"model_type": "bert", "use_peft": True, "lora_r": 0}, "--lora_r 0: the rank must be 1 or more"),
         (
             {"model_type": "bert", "use_peft": True, "lora_target_modules": ["q_proj"]},
