@@ -140,26 +140,6 @@ def test_a_run_ends_with_a_page_and_a_card_of_the_same_numbers(bert_run):
     assert str(folder.parent) not in page + card
 
 
-def test_tensorboards_own_reader_finds_matrix_curves_and_final_metrics(bert_run):
-    folder, _ = bert_run
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    found = [EventAccumulator(str(path)).Reload() for path in folder.rglob("events.out.tfevents.*")]
-    f1 = json.loads((folder / "metrics.json").read_text())["test"]["f1"]["value"]
-
-    images = [image for one in found if "eval/confusion_matrix" in one.Tags()["images"]
-              for image in one.Images("eval/confusion_matrix")]  # fmt: skip
-    assert len(images) == len(json.loads((folder / "run.json").read_text())["training"]["evaluations"])
-    scalars = {tag: one.Scalars(tag)[-1].value for one in found for tag in one.Tags()["scalars"]}
-    assert scalars["test/f1"] == pytest.approx(f1)
-    assert scalars["hparam/test_f1"] == pytest.approx(f1)
-    assert {"train/loss", "eval/f1"} <= set(scalars)
-    texts = {tag for one in found for tag in one.Tags()["tensors"]}
-    assert "verdict/text_summary" in texts
-    assert any(tag.startswith("examples/") for tag in texts)
-    assert any("_hparams_/session_start_info" in one.summary_metadata for one in found)
-
-
 def test_two_processes_print_one_report_and_train_and_predict_alike(bert_run, messages):
     one, _ = bert_run
     # SGD: Adam turns the last digit of a gradient near 0 into a whole step.

@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 
 from llmtune.predictions import Predictions
+from llmtune.report.entities import EntityComparison
 
 MOST, LONGEST = 15, 500  # rows of a table, characters of a cell
 WIDE = 40  # characters from which a cell needs room to break in lines
+MOST_ERRORS = 20
 INPUTS = ("text", "source", "question")
 
 
@@ -32,8 +34,10 @@ class Examples:
         return any(len(row[column]) > WIDE for row in self.rows)
 
 
-def examples_of(test: Predictions) -> list[Examples]:
-    """What the kind of table allows; entities have theirs from the comparison."""
+def examples_of(test: Predictions, comparison: EntityComparison | None = None) -> list[Examples]:
+    """What the kind of table allows; of entities the most frequent errors of their comparison."""
+    if comparison is not None:
+        return _of_entities(comparison)
     if test.kind == "classification":
         return _of_classes(test)
     if test.kind in ("text-generation", "question-answering"):
@@ -74,6 +78,18 @@ def _of_classes(test: Predictions) -> list[Examples]:
             _table(test, near, np.argsort(margin, kind="stable")[:MOST], beside),
         ]
     )
+
+
+def _of_entities(comparison: EntityComparison) -> list[Examples]:
+    rows: list[tuple[str, ...]] = [
+        (
+            f"{error.count:,}", error.kind, error.reference, error.predicted, shortened(error.words),
+            shortened(error.predicted_words), f"row {error.sentences[0][0]}: {shortened(error.sentences[0][1])}",
+        )
+        for error in comparison.errors[:MOST_ERRORS]
+    ]  # fmt: skip
+    columns = ("times", "error", "reference", "predicted", "words", "predicted words", "in")
+    return _kept([Examples("Most frequent errors", columns, rows)])
 
 
 def _of_texts(test: Predictions) -> list[Examples]:

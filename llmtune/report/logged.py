@@ -2,12 +2,16 @@
 
 from html import escape
 from pathlib import Path
+from typing import Any
 
-from llmtune.report.content import Report
+import numpy as np
+
+from llmtune.report.content import Report, calibration_bins, entities_in, matrix_of, slider_of
+from llmtune.report.entities import EntityComparison
 from llmtune.report.examples import examples_of
 from llmtune.report.public import public
 from llmtune.report.push import push_run
-from llmtune.training.tensorboard import writer_in
+from llmtune.training.tensorboard import confusion_figure, curve_figure, writer_in
 from llmtune.training.trainer import Trainer
 
 
@@ -31,11 +35,29 @@ def log_final(trainer: Trainer, report: Report, *, no_examples: bool) -> None:
     writer.add_hparams(arguments, headlines, run_name=".", global_step=step)
     if report.verdict is not None:
         writer.add_text("verdict", escape(public(report.verdict.sentence)), step)
-    for table in [] if no_examples else examples_of(report.test):
+    comparison = entities_in(report.test)
+    show_final(writer, report, comparison, step)
+    for table in [] if no_examples else examples_of(report.test, comparison):
         lines = [" | ".join(table.columns), " | ".join("---" for _ in table.columns)]
         lines += [" | ".join(escape(cell).replace("|", "\\|").replace("\n", " ") for cell in row) for row in table.rows]
         writer.add_text(f"examples/{table.title}", "\n".join(lines), step)
     writer.close()
+
+
+def show_final(writer: Any, report: Report, comparison: EntityComparison | None, step: int) -> None:
+    """The judged split's confusion matrix and curves as figures, as the page shows them."""
+    test, split = report.test, report.test.split
+    matrix, slider, bins = matrix_of(test, comparison), slider_of(test), calibration_bins(test)
+    if matrix is not None and matrix.is_small:
+        figure = confusion_figure(matrix.counts, matrix.columns, rows=matrix.rows)
+        writer.add_figure(f"{split}/confusion_matrix", figure, step)
+    if slider is not None:
+        lines = {test.label_names[test.positive_id]: slider.curve}
+        writer.add_figure(f"{split}/precision_recall", curve_figure(lines, "recall", "precision"), step)
+    if bins:
+        line = {"model": (np.array([given for given, _, _ in bins]), np.array([came for _, came, _ in bins]))}
+        figure = curve_figure(line, "probability given", "share that came true", diagonal=True)
+        writer.add_figure(f"{split}/calibration", figure, step)
 
 
 def push_if_asked(trainer: Trainer) -> str | None:

@@ -23,8 +23,7 @@ from llmtune.report.content import (
     parts_of,
     slider_of,
 )
-from llmtune.report.entities import EntityComparison
-from llmtune.report.examples import Examples, examples_of, shortened
+from llmtune.report.examples import examples_of
 from llmtune.report.plots import Axes, Series, line_plot
 from llmtune.report.public import public
 from llmtune.report.run_folder import write_text
@@ -33,7 +32,6 @@ from llmtune.report.terminal import with_interval
 from llmtune.statistics import wilson_interval
 
 STATUS = {PASS: "passed", FAIL: "failed", NOT_ENOUGH_DATA: "too little data", NOT_APPLICABLE: "not checked"}
-MOST_ERRORS = 20
 MOST_DOTS = 2_000  # of a scatter plot: more are a blot
 NOT_ARGUMENTS = ("output_dir", "overwrite", "resume_from_checkpoint")
 
@@ -75,7 +73,7 @@ def render_page(report: Report, *, no_examples: bool = False) -> str:
         slices=slices_of(test, groups),
         plots=_plots(report),
         **slider,
-        examples=[] if no_examples else [*_entity_errors(comparison), *examples_of(test)],
+        examples=[] if no_examples else examples_of(test, comparison),
         facts=_facts(report),
         config=_config(report),
         with_interval=with_interval,
@@ -246,20 +244,6 @@ def _curves(report: Report) -> list[tuple[str, str, Markup, list[str]]]:
         at = (kept["step"], chosen[key]) if chosen is not None and key in chosen else None
         found.append((f"{name} on validation", said, Markup(line_plot(axes, [line], marked=at)), []))
     return found
-
-
-def _entity_errors(comparison: EntityComparison | None) -> list[Examples]:
-    if comparison is None or not comparison.errors:
-        return []
-    rows: list[tuple[str, ...]] = [
-        (
-            f"{error.count:,}", error.kind, error.reference, error.predicted, shortened(error.words),
-            shortened(error.predicted_words), f"row {error.sentences[0][0]}: {shortened(error.sentences[0][1])}",
-        )
-        for error in comparison.errors[:MOST_ERRORS]
-    ]  # fmt: skip
-    columns = ("times", "error", "reference", "predicted", "words", "predicted words", "in")
-    return [Examples("Most frequent errors", columns, rows)]
 
 
 def _facts(report: Report) -> list[tuple[str, list[tuple[str, str]]]]:

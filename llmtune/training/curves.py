@@ -19,14 +19,22 @@ def train_sample(train: datasets.Dataset, validation_rows: int) -> datasets.Data
     return train.select(np.linspace(0, len(train) - 1, n).round().astype(int).tolist())
 
 
-def row_scores(output: EvalLoopOutput) -> tuple[np.ndarray, np.ndarray] | None:
-    """Log loss in nats and hit of each row, both (n,), of logits (n, c) and one label a row; None for other outputs."""
+def logits_of(output: EvalLoopOutput) -> tuple[np.ndarray, np.ndarray] | None:
+    """Logits (n, c), float64, and one label a row, (n,); None for other outputs."""
     logits, labels = output.predictions, output.label_ids
     if not isinstance(logits, np.ndarray) or not isinstance(labels, np.ndarray):
         return None
     if logits.ndim != 2 or labels.shape != logits.shape[:1] or labels.dtype.kind != "i":
         return None
-    logits = logits.astype(np.float64)
+    return logits.astype(np.float64), labels
+
+
+def row_scores(output: EvalLoopOutput) -> tuple[np.ndarray, np.ndarray] | None:
+    """Log loss in nats and hit of each row, both (n,), of logits (n, c) and one label a row; None for other outputs."""
+    found = logits_of(output)
+    if found is None:
+        return None
+    logits, labels = found
     top = logits.max(axis=1, keepdims=True)
     losses = np.log(np.exp(logits - top).sum(axis=1)) + top[:, 0] - logits[np.arange(len(labels)), labels]
     return losses, logits.argmax(axis=1) == labels

@@ -1,13 +1,21 @@
-"""What TensorBoard shows beyond the stock scalars: the confusion matrix at every evaluation, as a figure."""
+"""What TensorBoard shows beyond the stock scalars, as figures: at every evaluation the confusion matrix and the curves.
 
-from collections.abc import Sequence
+Letters: n rows, c classes.
+"""
+
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from transformers import TrainerCallback
 from transformers.integrations import TensorBoardCallback
+from transformers.trainer_utils import EvalLoopOutput
+
+from llmtune.training.curves import logits_of
 
 MOST_CELLS = 30  # classes of a matrix whose names can be read
+MOST_LINES = 10  # classes whose curves are told apart by colour
+BINS = 10  # of calibration, as far as they hold rows
 
 
 def writer_in(callbacks: Sequence[TrainerCallback]) -> Any:
@@ -16,8 +24,11 @@ def writer_in(callbacks: Sequence[TrainerCallback]) -> Any:
     return next(found, None)
 
 
-def confusion_figure(matrix: np.ndarray, names: Sequence[str]) -> Any:
-    """A matplotlib figure of (c, c) counts, coloured by the share of their row; rows are the reference."""
+def confusion_figure(matrix: np.ndarray, names: Sequence[str], *, rows: Sequence[str] | None = None) -> Any:
+    """A matplotlib figure of (c, c) counts, coloured by the share of their row; rows are the reference.
+
+    `rows` are the names of the rows where they are not those of the columns: of entities the last is the spurious ones.
+    """
     from matplotlib.figure import Figure
 
     c = len(matrix)
@@ -26,7 +37,7 @@ def confusion_figure(matrix: np.ndarray, names: Sequence[str]) -> Any:
     axes = figure.add_subplot()
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     axes.set_xticks(range(c), names, rotation=45, ha="right")
-    axes.set_yticks(range(c), names)
+    axes.set_yticks(range(c), names if rows is None else rows)
     axes.set_xlabel("prediction")
     axes.set_ylabel("reference")
     for row, column in np.ndindex(c, c):
@@ -35,9 +46,70 @@ def confusion_figure(matrix: np.ndarray, names: Sequence[str]) -> Any:
     return figure
 
 
-def show_confusions(callbacks: Sequence[TrainerCallback], matrix: Any, names: Sequence[str], step: int) -> None:
-    """Writes the matrix of an evaluation, where there is a writer and it can be read."""
+def curve_figure(
+    lines: Mapping[str, tuple[np.ndarray, np.ndarray]], x_name: str, y_name: str, *, diagonal: bool = False
+) -> Any:
+    """A matplotlib figure of named lines (xs, ys) between 0 and 1."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5, 4.2), layout="constrained")
+    axes = figure.add_subplot(xlim=(0, 1.02), ylim=(0, 1.02), xlabel=x_name, ylabel=y_name)
+    if diagonal:
+        axes.plot((0, 1), (0, 1), color="0.6", linewidth=1, linestyle=":")
+    for name, (xs, ys) in lines.items():
+        axes.plot(xs, ys, marker="o" if diagonal else None, label=name)
+    axes.grid(color="0.9")
+    axes.legend()
+    return figure
+
+
+def precision_recall_lines(
+    probabilities: np.ndarray, labels: np.ndarray, names: Sequence[str]
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Recall and precision of each class against the rest, by its (n, c) probability; of classes that have rows."""
+    from sklearn.metrics import precision_recall_curve
+
+    found = {}
+    for place, name in enumerate(names[:MOST_LINES]):
+        if (labels == place).any():
+            precision, recall, _ = precision_recall_curve(labels == place, probabilities[:, place])
+            found[name] = (recall, precision)
+    return found
+
+
+def calibration_line(probabilities: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean probability of the predicted class and the share that is right, of each bin that holds rows."""
+    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
+    where = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    held = [where == place for place in range(BINS) if (where == place).any()]
+    return np.array([confidence[rows].mean() for rows in held]), np.array([right[rows].mean() for rows in held])
+
+
+def show_evaluation(
+    callbacks: Sequence[TrainerCallback], matrix: Any, output: EvalLoopOutput, names: Sequence[str], step: int
+) -> None:
+    """Writes matrix and curves of an evaluation, where there is a writer and they can be read.
+
+    Args:
+        callbacks: of the Trainer.
+        matrix: (c, c) counts, None where the task has none.
+        output: of the evaluation; curves are drawn of logits (n, c) with one label a row.
+        names: of the classes.
+        step: updates so far.
+    """
     writer = writer_in(callbacks)
-    if writer is None or matrix is None or len(matrix) > MOST_CELLS:
+    if writer is None:
         return
-    writer.add_figure("eval/confusion_matrix", confusion_figure(np.asarray(matrix), names), step)
+    if matrix is not None and len(matrix) <= MOST_CELLS:
+        writer.add_figure("eval/confusion_matrix", confusion_figure(np.asarray(matrix), names), step)
+    found = logits_of(output)
+    if found is None or not len(found[1]) or not np.isfinite(found[0]).all():
+        return
+    logits, labels = found
+    shares = np.exp(logits - logits.max(axis=1, keepdims=True))
+    probabilities = shares / shares.sum(axis=1, keepdims=True)
+    lines = precision_recall_lines(probabilities, labels, names)
+    writer.add_figure("eval/precision_recall", curve_figure(lines, "recall", "precision"), step)
+    told = {"predicted class": calibration_line(probabilities, labels)}
+    figure = curve_figure(told, "probability given", "share that came true", diagonal=True)
+    writer.add_figure("eval/calibration", figure, step)

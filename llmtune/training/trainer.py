@@ -15,7 +15,7 @@ from llmtune.training.batching import EffectiveBatchSampler, LongestFirstSampler
 from llmtune.training.callbacks import EvaluationLines
 from llmtune.training.curves import Curves, train_sample
 from llmtune.training.loss import IGNORED
-from llmtune.training.tensorboard import show_confusions
+from llmtune.training.tensorboard import show_evaluation
 
 SO_FAR = "llmtune"  # where a checkpoint's trainer_state.json keeps what the run took
 
@@ -156,7 +156,7 @@ class Trainer(transformers.Trainer):
         if self.evaluation_lines.history:
             matrix = self.evaluation_lines.history[-1].get("confusion_matrix")
             names = self.evaluation_lines.label_names
-            show_confusions(self.callback_handler.callbacks, matrix, names, self.state.global_step)
+            show_evaluation(self.callback_handler.callbacks, matrix, validation, names, self.state.global_step)
             step = {"step": self.state.global_step, "epoch": self.state.epoch}
             self.evaluation_lines.history[-1]["curves"] = {**step, **entry}
         return metrics
