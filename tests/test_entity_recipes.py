@@ -14,6 +14,7 @@ import transformers
 from llmtune import cli
 from llmtune.predictions import read_predictions
 from llmtune.tasks.tag_schemes import count_types, repair_iob2
+from tests.commands.test_card_code import entities_by_card, entities_by_predictions
 
 RECIPES = Path(__file__).parent.parent / "recipes"
 # Not `accelerate launch --cpu --num_processes 2`: accelerate 1.15 then starts one process, without a word.
@@ -142,7 +143,9 @@ def test_two_processes_give_the_same_tags_in_the_same_order(ner_run, tagged, tmp
         assert a == pytest.approx(b, abs=1e-6)
 
 
-def test_a_llama_under_lora_is_trained_by_arguments_alone_and_the_report_says_left_context(tagged, tmp_path, capsys):
+def test_a_llama_under_lora_is_trained_by_arguments_alone_and_the_report_says_left_context(
+    tagged, tmp_path, capsys, monkeypatch
+):
     train(tagged, tmp_path / "run", "llama", "--use_peft", "--lora_r", "8")
 
     printed = capsys.readouterr().out
@@ -154,6 +157,10 @@ def test_a_llama_under_lora_is_trained_by_arguments_alone_and_the_report_says_le
     )
     left, again = (read_predictions(tmp_path / name / "predictions" / "test.parquet") for name in ("run", "eval"))
     assert left.column("prediction") == again.column("prediction")
+    monkeypatch.chdir(tmp_path / "run")
+    rows, told = entities_by_predictions(tmp_path / "run")
+    assert sum(map(len, told)) > 5
+    assert entities_by_card(tmp_path / "run", rows) == told
 
 
 def test_personal_data_is_learnt_from_spans_and_f2_picks_the_checkpoint(tmp_path, capsys):

@@ -17,6 +17,7 @@ from llmtune.report.content import TITLES, Matrix, Report, entities_in, matrix_o
 from llmtune.report.public import hub_id, public
 from llmtune.report.run_folder import write_text
 from llmtune.report.terminal import with_interval
+from llmtune.tasks.spans import WORDS
 
 PIPELINES = {
     "classification": "text-classification",
@@ -29,10 +30,36 @@ AUTO_MODELS = {
     "classification": "AutoModelForSequenceClassification",
     "token-classification": "AutoModelForTokenClassification",
 }
+LONGER = {
+    "classification": "`llmtune predict` cuts it likewise, and answers a whole file",
+    "token-classification": "`llmtune predict` reads longer ones in windows, and answers a whole file",
+}
 MOST_CHECKS = 4
 # A card is made again on every report. What stands between or after these marks is ours; the rest is its writer's.
 HERE = 'name = "."  # the folder of this card, or its id on the Hub'
 HERE_WITH_BASE = 'name = "."  # the folder of this card'
+# Words joined by a space, as the run's tokenizer read them; an I after another type begins an entity.
+ENTITIES = """\
+words = re.findall(r"(?i){pattern}", "Ada Lovelace lived in London.")
+text = " ".join(words)
+inputs = tokenizer(text, truncation=True, max_length={max_length}, return_offsets_mapping=True, return_tensors="pt", \
+return_token_type_ids=False)
+offsets = inputs.pop("offset_mapping")[0].tolist()
+with torch.no_grad():
+    tags = [model.config.id2label[i] for i in model(**inputs).logits[0].argmax(-1).tolist()]
+entities, seen, before = [], -1, "O"
+for (begin, end), tag in zip(offsets, tags):
+    word = text[: max(0, end - 1)].count(" ")
+    if not text[begin:end].strip() or word == seen:
+        continue  # the first token of a word carries its tag
+    if tag[0] == "I" and before[2:] == tag[2:]:
+        entities[-1][1].append(words[word])
+    elif tag != "O":
+        entities.append((tag[2:], [words[word]]))
+    seen, before = word, tag
+for kind, found in entities:
+    print(kind, " ".join(found))
+"""
 BEGIN, END = "<!-- llmtune: begin -->", "<!-- llmtune: end -->"
 
 
@@ -102,6 +129,7 @@ def render_card(report: Report, settings: dict[str, Any]) -> str:
         ]
     if test.kind in AUTO_MODELS and report.run:
         parts += ["## How to use", f"```python\n{code_of(report, settings)}```"]
+        parts += [f"A text is cut at {settings['max_length']} tokens here; {LONGER[test.kind]}."]
     parts += ["## Training", _training(report)]
     body = "\n\n".join(part for part in [*parts, END] if part)
     return _card(front_matter(report), f"\n{body}\n")
@@ -166,17 +194,9 @@ def _metric(name: str, score: Score, split: str) -> dict[str, Any] | None:
 def code_of(report: Report, settings: dict[str, Any]) -> str:
     """Lines that load the weights beside the card and answer as the report's numbers were made."""
     auto, length = AUTO_MODELS[report.test.kind], settings["max_length"]
-    code = _loading(report, auto)
+    code = _loading(report, auto, uses_words=report.test.kind == "token-classification")
     if report.test.kind == "token-classification":
-        return code + (
-            'words = "Ada Lovelace lived in London .".split()\n'
-            f"inputs = tokenizer([words], is_split_into_words=True, truncation=True, max_length={length}, "
-            'return_tensors="pt", return_token_type_ids=False)\n'
-            "with torch.no_grad():\n    tags = model(**inputs).logits[0].argmax(-1).tolist()\n"
-            "seen = set()\nfor word, tag in zip(inputs.word_ids(0), tags):\n"
-            "    if word is not None and word not in seen:  # the first token of a word carries its tag\n"
-            "        seen.add(word)\n        print(words[word], model.config.id2label[tag])\n"
-        )
+        return code + ENTITIES.format(pattern=WORDS[settings["input_format"]].pattern, max_length=length)
     names = report.test.label_names
     if len(names) == 2:
         yes = report.test.positive_id
@@ -192,15 +212,16 @@ def code_of(report: Report, settings: dict[str, Any]) -> str:
     )
 
 
-def _loading(report: Report, auto: str) -> str:
+def _loading(report: Report, auto: str, *, uses_words: bool) -> str:
     """Imports, tokenizer and model; of a LoRA run the adapter on its base."""
-    imports = ["import torch", f"from transformers import {auto}, AutoTokenizer"]
+    begin = ["import re", "", "import torch"] if uses_words else ["import torch"]
+    imports = [*begin, f"from transformers import {auto}, AutoTokenizer"]
     named, lines = HERE, ["tokenizer = AutoTokenizer.from_pretrained(name)"]
     if not report.adapter:
         lines.append(f"model = {auto}.from_pretrained(name).eval()")
         return "\n".join([*imports, "", named, *lines, ""])
     imports = [
-        "import torch",
+        *begin,
         "from peft import PeftModel",
         f"from transformers import AutoConfig, {auto}, AutoTokenizer",
     ]

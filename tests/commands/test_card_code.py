@@ -12,12 +12,50 @@ from llmtune.metrics import score_predictions
 from llmtune.predictions import read_predictions
 from llmtune.report.card import render_card
 from llmtune.report.content import Report
+from llmtune.tasks.spans import WORDS
+from llmtune.tasks.tag_schemes import entities_of
 
 
 def made_by(model, rows_file, folder):
     """An evaluation of the model, its predictions beside its weights, as a run has them."""
     cli.run(["evaluate", f"--model={model}", f"--test_file={rows_file}", f"--output_dir={folder}"])
     return read_predictions(folder / "predictions" / "test.parquet")
+
+
+def entities_by_card(run, rows):
+    """What the code of a run's card prints of each row of words, as lines."""
+    code = re.search(r"```python\n(.*?)```", (run / "README.md").read_text(encoding="utf-8"), re.DOTALL)[1]
+    found = []
+    for words in rows:
+        with contextlib.redirect_stdout(io.StringIO()) as out:
+            exec(
+                compile(code.replace('"Ada Lovelace lived in London."', repr(" ".join(words))), "README.md", "exec"), {}
+            )
+        found.append(out.getvalue().splitlines())
+    return found
+
+
+def entities_by_predictions(run, most=12):
+    """Rows of words that are cut as their file cuts them, and the entities that the run predicted there."""
+    table = read_predictions(run / "predictions" / "test.parquet")
+    cut = WORDS[json.loads((run / "config.json").read_text())["llmtune"]["input_format"]]
+    rows = [
+        (words, tags)
+        for words, tags in zip(table.column("tokens"), table.column("prediction"), strict=True)
+        if cut.findall(" ".join(words)) == words and len(words) < 20
+    ][:most]
+    told = [[f"{one.type} {' '.join(words[one.first : one.end])}" for one in entities_of(tags)] for words, tags in rows]
+    return [words for words, _ in rows], told
+
+
+@pytest.mark.parametrize("recipe", ["ner", "pii"])
+def test_the_code_block_finds_the_entities_that_the_predictions_hold(recipe, demo_run, monkeypatch):
+    run = demo_run(recipe)
+    rows, told = entities_by_predictions(run)
+    monkeypatch.chdir(run)
+
+    assert sum(map(len, told)) > 5
+    assert entities_by_card(run, rows) == told
 
 
 @pytest.mark.parametrize("which", ["spam_model", "lora_run"])
