@@ -18,6 +18,7 @@ from llmtune.arguments import TokenClassificationArguments
 from llmtune.command_line import parse_arguments
 from llmtune.errors import run_command
 from llmtune.models.loading import load_model
+from llmtune.report.beforehand import loss_and_directions
 from llmtune.report.terminal import Terminal
 from llmtune.report.token_classification import SentenceScores, judge, leave, show_data
 from llmtune.tasks.tagged_words import load_tagged_splits
@@ -25,7 +26,6 @@ from llmtune.tasks.token_classification import TokenClassification, tokenize_spl
 from llmtune.tasks.windows import describe_windows
 from llmtune.training.callbacks import EvaluationLines
 from llmtune.training.hardware import use_cpu_well
-from llmtune.training.loss import classification_loss
 from llmtune.training.trainer import Trainer
 
 DEMO = Path(__file__).parent / "demo" / "ner" / "demo.yaml"
@@ -42,16 +42,18 @@ def main() -> None:
     # Data. Whatever the scheme, tags are IOB2 from here on, and as many entities as the files hold.
     splits = load_tagged_splits(data, options, seed=training.seed)
 
-    # Model. A decoder sees only the words to the left; a row longer than the model reads is cut into windows.
+    # Model. First what judges it: a slip in --metrics or --targets costs seconds here, an hour later.
     task = TokenClassification.from_arguments(options, splits.types)
+    loss, directions = loss_and_directions(task, options, training, splits.splits.train)
+    # A decoder sees only the words to the left; a row longer than the model reads is cut into windows.
     loaded = load_model(model_arguments, task, train_texts=splits.train_texts)
     task = replace(task, max_length=loaded.max_length, left_context_only=loaded.facts["left context only"])
     windows = tokenize_splits(task, splits.splits, loaded.tokenizer)
-    show_data(terminal, splits, windows, task, targets=options.targets)
+    show_data(terminal, splits, windows, task)
     terminal.model(loaded.facts, training.arithmetic(loaded.facts["weights"]), threads)
 
     # Training. Validation picks the checkpoint, scored by whole sentences; the test split stays unread until the end.
-    training.start_run(prefer="entity_f1")
+    training.start_run(prefer="entity_f1", directions=directions)
     scores = SentenceScores(task, windows["validation"], splits.splits.validation["tags"])
     trainer = Trainer(
         model=loaded.model,
@@ -60,7 +62,7 @@ def main() -> None:
         eval_dataset=windows["validation"].inputs,
         processing_class=loaded.tokenizer,
         data_collator=task.collator(loaded.tokenizer),
-        compute_loss_func=classification_loss(options, training, windows["train"].label_ids(), task.tag_names),
+        compute_loss_func=loss,
         compute_metrics=scores,
         preprocess_logits_for_metrics=task.reduce,
         evaluation_lines=EvaluationLines(("entity_f1", "entity_f2"), lambda: scores.confusion_matrix, scores.names),

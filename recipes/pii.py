@@ -11,7 +11,6 @@ entity F2, in which recall counts twice: a missed card number costs more than a 
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from transformers import set_seed
 
@@ -19,6 +18,7 @@ from llmtune.arguments import TokenClassificationArguments
 from llmtune.command_line import parse_arguments
 from llmtune.errors import run_command
 from llmtune.models.loading import load_model
+from llmtune.report.beforehand import loss_and_directions
 from llmtune.report.terminal import Terminal
 from llmtune.report.token_classification import SentenceScores, judge, leave, show_data
 from llmtune.tasks.tagged_words import load_tagged_splits
@@ -26,7 +26,6 @@ from llmtune.tasks.token_classification import TokenClassification, tokenize_spl
 from llmtune.tasks.windows import describe_windows
 from llmtune.training.callbacks import EvaluationLines
 from llmtune.training.hardware import use_cpu_well
-from llmtune.training.loss import classification_loss
 from llmtune.training.trainer import Trainer
 
 DEMO = Path(__file__).parent / "demo" / "pii" / "demo.yaml"
@@ -34,8 +33,10 @@ DEMO = Path(__file__).parent / "demo" / "pii" / "demo.yaml"
 
 def main() -> None:
     """Arguments, data, model, training, judgement."""
-    of: dict[str, Any] = {"demo": DEMO, "description": __doc__, "recipe_defaults": {"input_format": "spans"}}
-    arguments = parse_arguments("pii", TokenClassificationArguments, **of)
+    own = {"input_format": "spans"}
+    arguments = parse_arguments(
+        "pii", TokenClassificationArguments, demo=DEMO, description=__doc__, recipe_defaults=own
+    )
     data, options, model_arguments, training = arguments
     terminal = Terminal(training.process_index == 0)
     threads = use_cpu_well(training.cpu_threads)
@@ -44,16 +45,17 @@ def main() -> None:
     # Data. Spans become tags of words; a span that ends inside a word is widened to it, and counted.
     splits = load_tagged_splits(data, options, seed=training.seed)
 
-    # Model. A decoder sees only the words to the left; a row longer than the model reads is cut into windows.
+    # Model. First what judges it: a slip in --metrics or --targets costs seconds here, an hour later.
     task = TokenClassification.from_arguments(options, splits.types)
+    loss, directions = loss_and_directions(task, options, training, splits.splits.train)
     loaded = load_model(model_arguments, task, train_texts=splits.train_texts)
     task = replace(task, max_length=loaded.max_length, left_context_only=loaded.facts["left context only"])
     windows = tokenize_splits(task, splits.splits, loaded.tokenizer)
-    show_data(terminal, splits, windows, task, targets=options.targets)
+    show_data(terminal, splits, windows, task)
     terminal.model(loaded.facts, training.arithmetic(loaded.facts["weights"]), threads)
 
     # Training. Validation picks the checkpoint, scored by whole sentences; the test split stays unread until the end.
-    training.start_run(prefer="entity_f2")
+    training.start_run(prefer="entity_f2", directions=directions)
     scores = SentenceScores(task, windows["validation"], splits.splits.validation["tags"])
     trainer = Trainer(
         model=loaded.model,
@@ -62,7 +64,7 @@ def main() -> None:
         eval_dataset=windows["validation"].inputs,
         processing_class=loaded.tokenizer,
         data_collator=task.collator(loaded.tokenizer),
-        compute_loss_func=classification_loss(options, training, windows["train"].label_ids(), task.tag_names),
+        compute_loss_func=loss,
         compute_metrics=scores,
         preprocess_logits_for_metrics=task.reduce,
         evaluation_lines=EvaluationLines(("entity_f2", "entity_recall"), lambda: scores.confusion_matrix, scores.names),

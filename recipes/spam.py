@@ -42,8 +42,10 @@ def main() -> None:
     columns = {"text": options.text_column, "label": options.label_column}
     splits = load_splits(data, columns=columns, label_column="label", text_columns=["text"], seed=training.seed)
 
-    # Model. The family follows from the checkpoint: BERT and Llama take the same road from here on.
+    # Model. What judges it comes first: a slip in --targets costs seconds here. The family follows from the checkpoint.
     task = TextClassification.from_arguments(options, splits.label_names)
+    loss = classification_loss(options, training, task.label_ids(splits.train), task.label_names)
+    hub, directions = metrics_of(task, options)
     loaded = load_model(model_arguments, task, train_texts=lambda: splits.train["text"])
     task = replace(task, max_length=loaded.max_length)
     tokens, truncated = tokenize_splits(task, splits, loaded.tokenizer)
@@ -51,8 +53,6 @@ def main() -> None:
     terminal.model(loaded.facts, training.arithmetic(loaded.facts["weights"]), threads)
 
     # Training. Validation picks the checkpoint; the test split stays unread until the end.
-    loss = classification_loss(options, training, tokens["train"]["labels"], task.label_names)
-    hub, directions = metrics_of(task, options)
     lines = EvaluationLines((task.best_metric, "log_loss"), lambda: hub.confusion_matrix, task.label_names)
     training.start_run(prefer=task.best_metric, directions=directions)
     trainer = Trainer(

@@ -197,3 +197,21 @@ def test_personal_data_is_learnt_from_spans_and_f2_picks_the_checkpoint(tmp_path
 @pytest.mark.parametrize("recipe", ["ner", "pii"])
 def test_the_recipe_is_a_story_of_at_most_80_lines(recipe):
     assert len((RECIPES / f"{recipe}.py").read_text().splitlines()) <= 80
+
+
+@pytest.mark.parametrize(
+    ("flag", "value"),
+    [
+        ("--class_weights", "1,2,3"),
+        ("--targets", "entity_recall[ORG]>=0.8"),
+        ("--metrics", "bleu"),
+        ("--focal_gamma", "-1"),
+    ],
+)
+def test_what_judges_is_refused_before_the_model_is_loaded(tagged, tmp_path, capsys, flag, value):
+    files = ["--train_file", str(tagged / "train.jsonl"), "--model_name_or_path", str(tmp_path / "nothing")]
+
+    code = run_recipe("ner.py", *files, flag, value, "--output_dir", str(tmp_path / "run"))
+
+    assert code == 2
+    assert f"error: {flag} " in capsys.readouterr().err

@@ -105,7 +105,7 @@ def test_a_run_leaves_predictions_metrics_and_its_story(bert_run, messages):
     metrics = json.loads((folder / "metrics.json").read_text(), parse_constant=lambda name: pytest.fail(name))
     run = json.loads((folder / "run.json").read_text(), parse_constant=lambda name: pytest.fail(name))
 
-    assert set(metrics) == {"validation", "test"}
+    assert set(metrics) == {"validation", "test", "test/majority", "test/TF-IDF + logistic regression"}
     assert set(metrics["test"]["f1"]) == {"value", "low", "high", "n", "signature"}
     for split in ("validation", "test"):
         table = read_predictions(folder / "predictions" / f"{split}.parquet")
@@ -226,6 +226,25 @@ def test_bad_input_is_one_message_before_training_and_leaves_no_run(
     assert said.err.count("error:") == 1
     assert "epoch" not in said.out
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("flag", "value"),
+    [
+        ("--class_weights", "1,2,3"),
+        ("--targets", "recall[spma]>=0.8"),
+        ("--metrics", "bleu"),
+        ("--threshold_objective", "f3"),
+        ("--loss", "hinge"),
+    ],
+)
+def test_what_judges_is_refused_before_the_model_is_loaded(messages, tmp_path, monkeypatch, capsys, flag, value):
+    there_is_no_model = ["--model_name_or_path", str(tmp_path / "nothing"), "--output_dir", str(tmp_path / "run")]
+
+    code = in_process(monkeypatch, *data_flags(messages), *there_is_no_model, flag, value)
+
+    assert code == 2
+    assert f"error: {flag} " in capsys.readouterr().err
 
 
 def test_bad_input_exits_2_without_a_traceback(tmp_path):

@@ -3,17 +3,19 @@
 from typing import Any
 
 import numpy as np
+from datasets import Dataset
 
-from llmtune.arguments import TextClassificationArguments
+from llmtune.arguments import TextClassificationArguments, TokenClassificationArguments, TrainingArguments
 from llmtune.diagnosis.target_list import read_targets
 from llmtune.diagnosis.targets import check_demands
 from llmtune.errors import InputError
 from llmtune.metrics import MetricHub, available_metrics, compute_metrics, score_predictions
-from llmtune.predictions import make_predictions
+from llmtune.predictions import Predictions, make_predictions
 from llmtune.tasks.text_classification import KIND, TextClassification
 from llmtune.tasks.token_classification import KIND as TOKEN_KIND
 from llmtune.tasks.token_classification import TokenClassification
 from llmtune.threshold import read_objective
+from llmtune.training.loss import ClassificationLoss, classification_loss
 
 
 def metrics_of(task: TextClassification, options: TextClassificationArguments) -> tuple[MetricHub, dict[str, bool]]:
@@ -28,18 +30,37 @@ def metrics_of(task: TextClassification, options: TextClassificationArguments) -
     likely = np.eye(len(task.label_names))
     rows = {"reference": task.label_names, "prediction": task.label_names, "probabilities": likely}
     table = make_predictions(KIND, rows, **names)
-    try:
-        scores = score_predictions(table, metrics=options.metrics)
-    except ValueError as error:
-        raise InputError(f"--metrics {' '.join(options.metrics)}: {error}") from error
-    check_demands(read_targets(options.targets), table, scores)
+    _check(table, options)
     ours = available_metrics(table, metrics=options.metrics)
     hub = compute_metrics(KIND, **names, metrics=options.metrics)
     return hub, {name: metric.higher_is_better for name, metric in ours.items()}
 
 
-def check_tagging_targets(task: TokenClassification, targets: str | None) -> None:
-    """Raises InputError for a target that a tagger of these types can't have."""
+def loss_and_directions(
+    task: TokenClassification, options: TokenClassificationArguments, training: TrainingArguments, rows: Dataset
+) -> tuple[ClassificationLoss, dict[str, bool]]:
+    """A tagger's loss, and the metrics of its evaluations in training, of each whether higher is better.
+
+    Args:
+        task: what it tags.
+        options: what was asked for.
+        training: likewise.
+        rows: of train, for --class_weights balanced.
+
+    Raises:
+        InputError: an unknown metric, a target that a tagger of these types can't have, a loss that does not exist.
+    """
+    loss = classification_loss(options, training, task.label_ids(rows), task.tag_names)
     tags = [[tag] for tag in task.tag_names if not tag.startswith("I-")]
     table = make_predictions(TOKEN_KIND, {"reference": tags, "prediction": tags})
-    check_demands(read_targets(targets), table, score_predictions(table))
+    _check(table, options)
+    ours = {name: metric.higher_is_better for name, metric in available_metrics(table).items()}
+    return loss, {**ours, "repairs": False, "nonfinite_words": False}
+
+
+def _check(table: Predictions, options: TextClassificationArguments | TokenClassificationArguments) -> None:
+    try:
+        scores = score_predictions(table, metrics=options.metrics)
+    except ValueError as error:
+        raise InputError(f"--metrics {' '.join(options.metrics)}: {error}") from error
+    check_demands(read_targets(options.targets), table, scores)

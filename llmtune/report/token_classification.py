@@ -18,7 +18,6 @@ from llmtune.inference import predict_rows, tabulate_words
 from llmtune.metrics import Score, compute_metrics, score_predictions
 from llmtune.models.runs import save_weights
 from llmtune.predictions import Predictions
-from llmtune.report.beforehand import check_tagging_targets
 from llmtune.report.content import ENTITY_HEADLINES
 from llmtune.report.entities import compare_entities, show_entities
 from llmtune.report.finishing import leave_report, training_facts, write_results
@@ -80,19 +79,9 @@ class SentenceScores:
 
 
 def show_data(
-    terminal: Terminal,
-    splits: TaggedSplits,
-    windows: Mapping[str, Windows],
-    task: TokenClassification,
-    *,
-    targets: str | None = None,
+    terminal: Terminal, splits: TaggedSplits, windows: Mapping[str, Windows], task: TokenClassification
 ) -> None:
-    """What was read: rows, words, entities by type; the scheme, the windows, and what no model could find.
-
-    Raises:
-        InputError: a target that no model of these types can have; said here, before hours of training.
-    """
-    check_tagging_targets(task, targets)
+    """What was read: rows, words, entities by type; the scheme, the windows, and what no model could find."""
     lines = []
     for split, said in splits.describe().items():
         entities = ", ".join(f"{kind} {n:,}" for kind, n in sorted(said["entities"].items(), key=lambda item: -item[1]))

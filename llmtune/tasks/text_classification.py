@@ -103,9 +103,13 @@ class TextClassification:
                 column += encoded[name]
             truncated += sum(bool(encoding.overflowing) for encoding in encoded.encodings)
         if "label" in rows.column_names:
-            ids = {name: i for i, name in enumerate(self.label_names)}
-            columns["labels"] = [ids[label] for label in rows["label"]]
+            columns["labels"] = self.label_ids(rows)
         return datasets.Dataset.from_dict(columns), truncated
+
+    def label_ids(self, rows: datasets.Dataset) -> list[int]:
+        """The class of each row, as its place among the logits."""
+        ids = {name: i for i, name in enumerate(self.label_names)}
+        return [ids[label] for label in rows["label"]]
 
     def collator(self, tokenizer: PreTrainedTokenizerBase) -> DataCollatorWithPadding:
         """Pads each micro-batch to its longest row."""

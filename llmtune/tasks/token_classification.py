@@ -16,7 +16,7 @@ from llmtune.arguments import TokenClassificationArguments
 from llmtune.errors import InputError
 from llmtune.tasks.spans import Bounds, spans_of_tags, words_of
 from llmtune.tasks.tag_schemes import check_tag_names, repair_iob2, tag_names_of
-from llmtune.tasks.windows import Windows, make_windows
+from llmtune.tasks.windows import IGNORED, Windows, make_windows
 
 KIND = "token-classification"
 
@@ -114,8 +114,7 @@ class TokenClassification:
         """
         labels = None
         if "tags" in rows.column_names:
-            ids = {name: i for i, name in enumerate(self.tag_names)}
-            labels = [[ids.get(tag, -100) for tag in tags] for tags in rows["tags"]]
+            labels = self._label_ids(rows)
         return make_windows(
             list(rows["tokens"]),
             tokenizer,
@@ -124,6 +123,14 @@ class TokenClassification:
             left_context_only=self.left_context_only,
             labels=labels,
         )
+
+    def label_ids(self, rows: datasets.Dataset) -> list[int]:
+        """The tag of each word of all rows, as its place among the logits."""
+        return [label for labels in self._label_ids(rows) for label in labels]
+
+    def _label_ids(self, rows: datasets.Dataset) -> list[list[int]]:
+        ids = {name: i for i, name in enumerate(self.tag_names)}
+        return [[ids.get(tag, IGNORED) for tag in tags] for tags in rows["tags"]]
 
     def collator(self, tokenizer: PreTrainedTokenizerBase) -> DataCollatorForTokenClassification:
         """Pads each micro-batch to its longest window, labels with -100."""

@@ -44,11 +44,6 @@ class Windows:
         """Words that the tokenizer turns into nothing: they are tagged O."""
         return int(self.words.sum()) - len(self.word)
 
-    def label_ids(self) -> np.ndarray:
-        """The labels that count in the loss, one a word."""
-        labels = self.inputs["labels"]
-        return np.array([label for window in labels for label in window if label != IGNORED], dtype=np.int64)
-
     def by_word(self, at_tokens: np.ndarray, empty: Any) -> np.ndarray:
         """Values at tokens, (m, t or more), as values of words, (w,); a word without token gets `empty`."""
         values = np.full(int(self.words.sum()), empty, dtype=at_tokens.dtype)

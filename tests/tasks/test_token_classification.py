@@ -107,7 +107,10 @@ def test_a_tag_that_train_never_shows_is_ignored_by_the_loss():
     task = make_task()
     rows = datasets.Dataset.from_dict({"tokens": [["a", "b"]], "tags": [["B-IP", "O"]]})
 
-    assert task.tokenize(rows, load("bert", task).tokenizer).label_ids().tolist() == [0]
+    assert task.tokenize(rows, load("bert", task).tokenizer).inputs["labels"] == [
+        [-100, -100, 0, -100]
+    ]  # [CLS] a b [SEP]
+    assert task.label_ids(rows) == [-100, 0]
 
 
 def test_settings_survive_the_models_config():

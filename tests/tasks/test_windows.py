@@ -37,7 +37,6 @@ def test_the_first_token_of_each_word_is_labelled_once_whatever_the_windows(toke
     # Each word that has a token stands in exactly one window, with its own label.
     counted = sorted(label for of in windows.inputs["labels"] for label in of if label != IGNORED)
     assert len(counted) == len(windows.word) == len(set(windows.word))
-    assert windows.label_ids().tolist() == [label for of in windows.inputs["labels"] for label in of if label >= 0]
     width = max(map(len, windows.inputs["labels"]))
     at_tokens = np.array([of + [IGNORED] * (width - len(of)) for of in windows.inputs["labels"]])
     back = windows.to_rows(windows.by_word(at_tokens, -1))

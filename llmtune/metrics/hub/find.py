@@ -3,6 +3,7 @@
 import importlib
 import pkgutil
 from collections.abc import Sequence
+from typing import Any
 
 import llmtune.metrics
 from llmtune.metrics.parts.base import Metric, Setting
@@ -38,7 +39,7 @@ def module_names() -> list[str]:
 
 def metrics_of(module_name: str, setting: Setting) -> list[Metric]:
     """What a metric module offers for this setting; nothing where it is made for another kind."""
-    module = importlib.import_module(f"llmtune.metrics.{module_name}")
+    module = _module(module_name)
     offered: list[Metric] = module.metrics(setting) if setting.kind in module.KINDS else []
     return offered
 
@@ -51,14 +52,27 @@ def reported_metrics(setting: Setting) -> list[Metric]:
 
 
 def named_metrics(name: str, setting: Setting) -> list[Metric]:
-    """All metrics of the module `name`, or the one metric of that name; nothing where we have none."""
+    """All metrics of the module `name`, or the one metric of that name; nothing where we have none.
+
+    Raises:
+        ValueError: ours, but made for tables of another kind.
+    """
     modules = module_names()
-    if name in modules:
-        return metrics_of(name, setting)
-    return [metric for module in modules for metric in metrics_of(module, setting) if metric.name == name][:1]
+    found = metrics_of(name, setting) if name in modules else []
+    found = found or [metric for module in modules for metric in metrics_of(module, setting) if metric.name == name][:1]
+    if not found and name in modules and setting.kind not in _module(name).KINDS:
+        fitting = ", ".join(module for module in modules if setting.kind in _module(module).KINDS)
+        raise ValueError(
+            f"{name} is a metric of {', '.join(_module(name).KINDS)}, and this is {setting.kind}; fitting are {fitting}"
+        )
+    return found
 
 
 def with_named(metrics: Sequence[Metric], named: Sequence[Metric]) -> list[Metric]:
     """Both, each name once."""
     known = {metric.name for metric in metrics}
     return [*metrics, *(metric for metric in named if metric.name not in known)]
+
+
+def _module(name: str) -> Any:
+    return importlib.import_module(f"llmtune.metrics.{name}")
