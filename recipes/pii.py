@@ -33,11 +33,9 @@ DEMO = Path(__file__).parent / "demo" / "pii" / "demo.yaml"
 
 def main() -> None:
     """Arguments, data, model, training, judgement."""
-    own = {"input_format": "spans"}
-    arguments = parse_arguments(
-        "pii", TokenClassificationArguments, demo=DEMO, description=__doc__, recipe_defaults=own
+    data, options, model_arguments, training = arguments = parse_arguments(
+        "pii", TokenClassificationArguments, demo=DEMO, description=__doc__, recipe_defaults={"input_format": "spans"}
     )
-    data, options, model_arguments, training = arguments
     terminal = Terminal(training.process_index == 0)
     threads = use_cpu_well(training.cpu_threads)
     set_seed(training.seed)
