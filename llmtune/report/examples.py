@@ -1,11 +1,12 @@
 """The rows to look at: surely wrong, uncertain, and samples beside their references."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from llmtune.metrics.token_f1 import overlap_f1
 from llmtune.predictions import Predictions
 from llmtune.report.entities import EntityComparison
 
@@ -48,8 +49,15 @@ def examples_of(test: Predictions, comparison: EntityComparison | None = None) -
 
 
 def shortened(value: Any) -> str:
-    """A cell that is not longer than a person reads."""
-    text = " | ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+    """A cell that is not longer than a person reads.
+
+    >>> shortened(["a dog", "the dog"]), shortened([1 / 3, 2.0])
+    ('a dog | the dog', '0.333333 | 2')
+    """
+    if isinstance(value, (list, tuple)):
+        text = " | ".join(map(shortened, value))
+    else:
+        text = f"{value:g}" if isinstance(value, float) else str(value)
     return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
 
 
@@ -93,19 +101,30 @@ def _of_entities(comparison: EntityComparison) -> list[Examples]:
 
 
 def _of_texts(test: Predictions) -> list[Examples]:
-    from sacrebleu.metrics.chrf import CHRF
-
-    chrf = CHRF()
+    name, score = ("F1", _answer_score) if test.kind == "question-answering" else ("chrF", _text_score())
     references = [one if isinstance(one, list) else [one] for one in test.column("reference")]
     pairs = zip(test.column("prediction"), references, strict=True)
-    scores = np.array([chrf.sentence_score(prediction, own).score if own else 0.0 for prediction, own in pairs])
+    scores = np.array([score(prediction, own) for prediction, own in pairs])
     order = np.argsort(scores, kind="stable")
     spread = order[np.unique(np.linspace(0, len(order) - 1, MOST).round().astype(int))]
-    beside = [("chrF", scores)]
+    beside = [(name, scores)]
     return [
         _table(test, "Least like their references", order[:MOST], beside),
         _table(test, "From the least to the most alike", spread, beside),
     ]
+
+
+def _text_score() -> Callable[[str, list[str]], float]:
+    """A text against its references by chrF, 0 to 100."""
+    from sacrebleu.metrics.chrf import CHRF
+
+    chrf = CHRF()
+    return lambda prediction, own: chrf.sentence_score(prediction, own).score if own else 0.0
+
+
+def _answer_score(prediction: str, own: list[str]) -> float:
+    """SQuAD's F1 of an answer against the best of its references, 0 to 100; no reference is the empty answer."""
+    return 100 * max(overlap_f1(prediction, reference) for reference in own or [""])
 
 
 def _of_numbers(test: Predictions) -> list[Examples]:
@@ -116,10 +135,10 @@ def _of_numbers(test: Predictions) -> list[Examples]:
 
 def _table(test: Predictions, title: str, rows: np.ndarray, beside: Sequence[tuple[str, np.ndarray]]) -> Examples:
     inputs = [name for name in INPUTS if test.has(name)]
-    names = ["id", *inputs, "reference", "prediction"]
+    names = ["id", *(["time"] if test.has("time") else []), *inputs, "reference", "prediction"]
     columns = [test.table.column(name).take(rows).to_pylist() for name in names]
     columns += [[f"{value:.3f}" for value in values[rows]] for _, values in beside]
-    cells = [tuple(shortened(value) for value in row) for row in zip(*columns, strict=True)]
+    cells = [tuple(shortened(value) or "(empty)" for value in row) for row in zip(*columns, strict=True)]
     return Examples(title, (*names, *(name for name, _ in beside)), cells)
 
 

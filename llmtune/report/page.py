@@ -14,6 +14,7 @@ from markupsafe import Markup
 
 from llmtune.diagnosis.check import FAIL, NOT_APPLICABLE, NOT_ENOUGH_DATA, PASS
 from llmtune.diagnosis.verdict import INFORMING
+from llmtune.predictions import Predictions
 from llmtune.report.content import (
     TITLES,
     Report,
@@ -32,6 +33,7 @@ from llmtune.report.terminal import with_interval
 from llmtune.statistics import wilson_interval
 
 STATUS = {PASS: "passed", FAIL: "failed", NOT_ENOUGH_DATA: "too little data", NOT_APPLICABLE: "not checked"}
+MOST_STEPS = 400  # of a line over time: the last ones
 MOST_DOTS = 2_000  # of a scatter plot: more are a blot
 NOT_ARGUMENTS = ("output_dir", "overwrite", "resume_from_checkpoint")
 
@@ -189,20 +191,36 @@ def _plots(report: Report) -> list[tuple[str, str, Markup, list[str]]]:
         found.append(("Calibration", said, Markup(line_plot(axes, [line], diagonal=True)), []))
     found += _curves(report)
     if report.test.kind == "regression":
-        pairs = [
-            (a, b)
-            for row in zip(report.test.column("reference"), report.test.column("prediction"), strict=True)
-            for a, b in (zip(*row, strict=True) if isinstance(row[0], list) else [row])
-        ]
-        pairs = pairs[:: max(1, -(-len(pairs) // MOST_DOTS))]
-        ends = (min(map(min, pairs)), max(map(max, pairs)))
-        ends = ends if ends[0] < ends[1] else (ends[0] - 1, ends[1] + 1)
-        axes = Axes("Predicted over actual values", "actual", "predicted", ends, ends)
-        dots = Series("rows", [a for a, _ in pairs], [b for _, b in pairs], "points")
-        found.append(
-            ("Actual and predicted", "On the thin line the prediction is exact.",
-             Markup(line_plot(axes, [dots], diagonal=True)), [])
-        )  # fmt: skip
+        found += _numbers_plots(report.test)
+    return found
+
+
+def _numbers_plots(test: Predictions) -> list[tuple[str, str, Markup, list[str]]]:
+    """Predicted over actual values, and both over time where the table has it."""
+    rows = list(zip(test.column("reference"), test.column("prediction"), strict=True))
+    pairs = [
+        pair for row in rows for pair in (zip(*row, strict=True) if isinstance(row[0], list) else [row])
+    ]  # of a horizon every step
+    pairs = pairs[:: max(1, -(-len(pairs) // MOST_DOTS))]
+    ends = (min(map(min, pairs)), max(map(max, pairs)))
+    ends = ends if ends[0] < ends[1] else (ends[0] - 1, ends[1] + 1)
+    axes = Axes("Predicted over actual values", "actual", "predicted", ends, ends)
+    dots = Series("rows", [a for a, _ in pairs], [b for _, b in pairs], "points")
+    found: list[tuple[str, str, Markup, list[str]]] = [
+        ("Actual and predicted", "On the thin line the prediction is exact.",
+         Markup(line_plot(axes, [dots], diagonal=True)), [])
+    ]  # fmt: skip
+    if not test.has("time") or len(rows) < 2:
+        return found
+    times = test.column("time")
+    order = sorted(range(len(rows)), key=times.__getitem__)[-MOST_STEPS:]
+    first = [rows[i] if not isinstance(rows[i][0], list) else (rows[i][0][0], rows[i][1][0]) for i in order]
+    places = [float(place) for place in range(len(order))]
+    lines = [Series(name, places, [row[side] for row in first]) for side, name in enumerate(("actual", "predicted"))]
+    said = f"The {len(order):,} rows from {times[order[0]]} to {times[order[-1]]}"
+    said += "; of each the first step of its horizon." if isinstance(rows[0][0], list) else "."
+    over = Axes("Actual and predicted values over time", "row, by time", "value")
+    found.append(("Over time", said, Markup(line_plot(over, lines)), [line.name for line in lines]))
     return found
 
 

@@ -211,6 +211,29 @@ def test_texts_stand_beside_their_references_and_numbers_in_a_plot():
     assert "Largest errors" in plotted
 
 
+def test_answers_have_squads_f1_and_an_empty_one_is_said():
+    rows = {"question": ["who?", "when?"], "reference": [["Ada Lovelace"], ["1843"]], "prediction": ["Ada", ""]}
+    table = make_predictions("question-answering", rows)
+    text = render_page(Report("qa", table, score_predictions(table)))
+
+    assert re.findall(r'data-name="F1">([^<]*)<', text)[:2] == ["0.000", "66.667"]  # 2 · 1 · ½ / (1 + ½)
+    assert '<td role="cell" data-name="prediction">(empty)</td>' in text
+
+
+def test_a_forecast_is_drawn_over_its_time_with_numbers_that_are_read():
+    rows = {"reference": [[3.0, 1 / 3], [1.0, 4.0], [2.0, 5.0]], "prediction": [[3.5, 4.0], [1.0, 4.0], [2.5, 5.0]]}
+    table = make_predictions("regression", {**rows, "time": ["2026-03", "2026-01", "2026-02"]})
+    text = render_page(Report("f", table, score_predictions(table)))
+
+    assert "The 3 rows from 2026-01 to 2026-03; of each the first step of its horizon." in text
+    over_time = text[text.index("<h3>Over time") :]
+    actual, predicted = re.findall(r'<polyline class="s\d" points="([^"]*)"', over_time)[:2]
+    heights = [[float(point.split(",")[1]) for point in line.split()] for line in (actual, predicted)]
+    assert heights[0][0] > heights[0][1] > heights[0][2]  # 1, 2, 3 in the order of time; heights count downwards
+    assert heights[0][0] == heights[1][0]
+    assert "3 | 0.333333" in text
+
+
 def test_many_classes_become_a_list_of_the_largest_confusions():
     names = [f"c{i:02}" for i in range(30)]
     rows = {"reference": names * 2, "prediction": [*names, *names[1:], names[0]]}

@@ -1,4 +1,4 @@
-"""The pages of real runs in a browser: one of each recipe, and two runs side by side."""
+"""Pages in a browser: of a real run of each recipe, of two runs side by side, and of tables made anywhere."""
 
 import json
 
@@ -14,6 +14,7 @@ from llmtune.report.terminal import with_interval
 from tests.report.test_page import AT
 
 RECIPES = ("spam", "sentiment", "ner", "pii")
+KINDS = ("text-generation", "question-answering", "regression")
 LOOKS = [(390, False), (390, True), (1280, False), (1280, True)]
 
 
@@ -30,11 +31,35 @@ def compared(demo_run, tmp_path_factory):
     return folder / "compare.html"
 
 
-@pytest.fixture(params=[*RECIPES, "compare"], scope="module")
-def page(request, demo_run):
+def table_of(kind, n=30):
+    """Rows of a table of a kind that has no recipe yet."""
+    long = "Ein Satz, der auf einem Telefon über viele Zeilen geht. " * 4
+    rows = {
+        "text-generation": lambda i: {
+            "source": f"{long}{i}",
+            "reference": f"a house {i}",
+            "prediction": f"a horse {i}",
+        },
+        "question-answering": lambda i: {
+            "question": long,
+            "reference": ["1843", "in 1843"],
+            "prediction": "184" * (i % 2),
+        },
+        "regression": lambda i: {"time": f"2026-01-{1 + i:02}", "reference": float(i % 7), "prediction": i % 7 + 0.5},
+    }
+    return "\n".join(json.dumps(rows[kind](i)) for i in range(n))
+
+
+@pytest.fixture(params=[*RECIPES, "compare", *KINDS], scope="module")
+def page(request, demo_run, tmp_path_factory):
     if request.param == "compare":
         return request.getfixturevalue("compared")
-    return demo_run(request.param) / "report.html"
+    if request.param in RECIPES:
+        return demo_run(request.param) / "report.html"
+    folder = tmp_path_factory.mktemp(request.param)
+    (folder / "table.jsonl").write_text(table_of(request.param))
+    cli.run(["report", str(folder / "table.jsonl"), "--kind", request.param, "--output_dir", str(folder)])
+    return folder / "report.html"
 
 
 @pytest.mark.parametrize(("width", "dark"), LOOKS)
