@@ -215,7 +215,9 @@ class _Parser(HfArgumentParser):
     def read_yaml(self, path: Path) -> dict[str, Any]:
         """The values of a flat YAML file, each converted as argparse converts what is typed."""
         try:
-            values = yaml.safe_load(path.read_text(encoding="utf-8"))
+            text = path.read_text(encoding="utf-8")
+            _refuse_repeated_keys(path, yaml.compose(text, Loader=yaml.SafeLoader))
+            values = yaml.safe_load(text)
         except FileNotFoundError:
             raise InputError(f"--config {path}: no such file") from None
         except OSError as error:
@@ -236,6 +238,18 @@ class _Parser(HfArgumentParser):
             if isinstance(value, dict) and key not in transformers.TrainingArguments._VALID_DICT_FIELDS:
                 raise InputError(f"{path}: {key}: found {value}, expected a value without keys of its own")
         return {key: _converted(actions[key], value, f"{path}: {key}") for key, value in values.items()}
+
+
+def _refuse_repeated_keys(path: Path, node: yaml.Node | None) -> None:
+    """YAML forbids a key twice, but PyYAML takes the last: the first would be left out in silence."""
+    lines: dict[Any, int] = {}
+    for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
+        line = key.start_mark.line + 1
+        if key.value in lines:
+            raise InputError(
+                f"{path}: {key.value} stands on line {lines[key.value]} and on line {line}; keep one of them"
+            )
+        lines[key.value] = line
 
 
 def _converted(action: argparse.Action, value: Any, where: str) -> Any:

@@ -11,7 +11,10 @@ class InputError(ValueError):
 
 
 def run_command(main: Callable[[], int | None]) -> None:
-    """Runs an entry point: an `InputError` becomes one message on stderr, said once a machine, and exit code 2."""
+    """Runs an entry point, and ends the process with its exit code.
+
+    An `InputError` becomes one message on stderr, said once a machine, and exit code 2; Ctrl-C one line and 130.
+    """
     try:
         code = main()
     except InputError as error:
@@ -20,4 +23,8 @@ def run_command(main: Callable[[], int | None]) -> None:
         else:
             time.sleep(5)  # launchers end all processes when the first one ends: let it be the one that says why
         code = 2
+    except KeyboardInterrupt as interrupt:
+        if os.environ.get("LOCAL_RANK", "0") == "0":
+            print(": ".join(["interrupted", *map(str, interrupt.args)]), file=sys.stderr)
+        code = 130  # as a shell tells that the interrupt signal ended a command: 128 + 2
     sys.exit(code or 0)

@@ -117,6 +117,7 @@ def test_the_successor_of_an_old_name_is_a_flag(name):
         ("lr_scheduler_type: wavy\n", "values.yaml: lr_scheduler_type: 'wavy' is not one of linear, cosine"),
         ("use_peft: maybe\n", "values.yaml: use_peft: 'maybe' does not fit"),
         ("- a\n- b\n", "values.yaml: expected `key: value` lines, found list"),
+        ("seed: 1\nmax_length: 9\nseed: 2\n", "values.yaml: seed stands on line 1 and on line 3; keep one of them"),
         ("a: [\n", "values.yaml: not readable as YAML"),
         ("learning_rate:\n", "values.yaml: learning_rate: found no value, expected one; leave the key out"),
         ("group_columns: null\n", "values.yaml: group_columns: found no value, expected one"),

@@ -1,9 +1,11 @@
 """Arguments of training: HF's TrainingArguments with other defaults, what it lacks, and the folder of the run."""
 
 import math
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import torch
 import transformers
 from accelerate.utils import broadcast_object_list, wait_for_everyone
 from transformers.integrations import get_available_reporting_integrations
+from transformers.training_args import OptimizerNames
 
 from llmtune.errors import InputError
 
@@ -25,6 +28,20 @@ SAMPLING_STRATEGIES = ("batch_rebalance", "random", "sequential", "group_by_leng
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 # What weights of a dtype are computed in where nothing autocasts.
 COMPUTED_IN = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16", "4-bit": "bf16"}
+# What --optim needs beside torch: (names that match, module, what pip calls it); transformers says it after the data.
+OPTIMIZER_PACKAGES = (
+    (r"adamw_torch_[48]bit", "torchao", "torchao"),
+    (r"galore_.*", "galore_torch", "galore-torch"),
+    (r"apollo_.*", "apollo_torch", "apollo-torch"),
+    (r"(ada)?lomo", "lomo_optim", "lomo-optim"),
+    (r"grokadamw", "grokadamw", "grokadamw"),
+    (r"schedule_free_.*", "schedulefree", "schedulefree"),
+    (r"stable_adamw", "optimi", "torch-optimi"),
+    (r"adamw_anyprecision", "torchdistx", "torchdistx"),
+    (r"adamw_torch_xla", "torch_xla", "torch-xla"),
+    (r"adamw_torch_npu_fused", "torch_npu", "torch-npu"),
+    (r"paged_.*|lion_.*|ademamix.*|.*bnb.*|adamw_8bit", "bitsandbytes", "'llmtune[quantization]'"),
+)
 RUN_MARKER = ".llmtune-run"  # tells a run folder, which --overwrite may replace, from any other
 
 
@@ -127,6 +144,7 @@ class TrainingArguments(transformers.TrainingArguments):
                 "--save_strategy no and --load_best_model_at_end False"
             )
         self._refuse_what_spoils_evaluation()
+        self._refuse_what_is_not_there()
         if not 0 <= self.seed < 2**32:
             raise InputError(f"--seed {self.seed}: expected 0 to {2**32 - 1}")
         if not 0 <= self.learning_rate < math.inf:
@@ -137,6 +155,17 @@ class TrainingArguments(transformers.TrainingArguments):
                 raise InputError(
                     f"--report_to {name}: unknown or not installed; installed are {', '.join(sorted(installed))}"
                 )
+
+    def _refuse_what_is_not_there(self) -> None:
+        given: Any = self
+        optim = OptimizerNames(given.optim).value
+        needed = next((needs for names, *needs in OPTIMIZER_PACKAGES if re.fullmatch(names, optim)), None)
+        if needed and find_spec(needed[0]) is None:
+            raise InputError(f"--optim {optim}: needs {needed[0]}, not installed here: pip install {needed[1]}")
+        if given.dataloader_persistent_workers and not given.dataloader_num_workers:
+            raise InputError(
+                "--dataloader_persistent_workers: there are no workers; add --dataloader_num_workers 1, or leave it out"
+            )
 
     def _refuse_what_spoils_evaluation(self) -> None:
         given: Any = self

@@ -19,6 +19,7 @@ from llmtune.errors import InputError
 from llmtune.models import decoder
 from llmtune.models.families import family_of, head_modules
 
+FEWEST_TOKENS = 50  # of a vocabulary from scratch
 DTYPES = ("float32", "bfloat16", "float16", "auto")
 
 # What transformers and torch raise for a config whose values don't fit (sizes, names of functions, kernels).
@@ -80,6 +81,11 @@ def load_model(arguments: ModelArguments, task: Task, *, train_texts: Callable[[
         raise InputError(f"--dtype {arguments.dtype!r} is not one of {', '.join(DTYPES)}")
     if arguments.model_type and arguments.dtype not in ("float32", "auto"):
         raise InputError(f"--dtype {arguments.dtype}: the weights of a model from scratch are float32; leave it out")
+    if arguments.model_type and arguments.tokenizer_vocab_size < FEWEST_TOKENS:
+        raise InputError(
+            f"--tokenizer_vocab_size {arguments.tokenizer_vocab_size}: expected {FEWEST_TOKENS} or more: letters, "
+            "special tokens and some words must find room"
+        )
     if arguments.model_type:
         tokenizer, model, limit = _from_scratch(arguments, task, train_texts)
         new = ["every weight"]

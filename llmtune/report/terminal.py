@@ -1,6 +1,7 @@
 """One block a stage (data, model, training, test) at the terminal, in any width; printed by the first process only."""
 
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,11 +13,12 @@ from rich.table import Table
 from rich.text import Text
 from transformers.utils import logging as hf_logging
 
+from llmtune.diagnosis.data_checks.labels import find_slips
 from llmtune.metrics import Score, confusion_matrix
 from llmtune.predictions import Predictions
 
 # Beyond these a table is no longer read: the rest is in metrics.json.
-MOST_CLASSES, MOST_MATRIX = 20, 12
+MOST_CLASSES, MOST_MATRIX, MOST_SLIPS = 20, 12, 4
 HEADLINES: tuple[str, ...] = (
     "accuracy",
     "balanced_accuracy",
@@ -73,7 +75,7 @@ class Terminal:
         )
         cut = ", ".join(f"{split} {n:,}" for split, n in truncated.items() if n)
         lines.append(f"texts cut at {max_length} tokens: {cut or 'none'}")
-        self.block("Data", lines)
+        self.block("Data", lines + slip_lines([said["classes"] for said in splits.values()]))
 
     def model(self, facts: Mapping[str, Any], arithmetic: str, threads: int) -> None:
         """Which model, how much of it is trained, in which arithmetic."""
@@ -117,6 +119,25 @@ class Terminal:
             self.table(_matrix(predictions))
         for note in notes:
             self.console.print(Padding(Text(note), (0, 0, 0, 2), expand=False), width=self.width)
+
+
+def slip_lines(classes: Sequence[Mapping[str, int]], unit: str = "rows") -> list[str]:
+    """Classes that are probably another one, misspelt or in other case, each a line with counts and remedy.
+
+    Args:
+        classes: of each split, label → rows.
+        unit: what is counted.
+    """
+    counts = sum((Counter(of) for of in classes), Counter[str]())
+    slips = find_slips(counts)
+    lines = [
+        f"{slip.label!r} ({counts[slip.label]:,} {unit}) is a class of its own here, but is probably {slip.meant!r} "
+        f"({counts[slip.meant]:,} {unit}): write {slip.meant!r} in the file, if so"
+        for slip in slips[:MOST_SLIPS]
+    ]
+    if len(slips) > MOST_SLIPS:
+        lines.append(f"and {len(slips) - MOST_SLIPS} classes more that are probably others: llmtune check lists them")
+    return lines
 
 
 def plain_table(*columns: str) -> Table:

@@ -22,7 +22,7 @@ from llmtune.report.content import ENTITY_HEADLINES
 from llmtune.report.entities import compare_entities, show_entities
 from llmtune.report.finishing import leave_report, training_facts, write_results
 from llmtune.report.run_folder import baseline_splits
-from llmtune.report.terminal import Terminal, plain_table, with_interval
+from llmtune.report.terminal import Terminal, plain_table, slip_lines, with_interval
 from llmtune.tasks.tag_schemes import count_types
 from llmtune.tasks.tagged_words import TaggedSplits
 from llmtune.tasks.token_classification import TokenClassification
@@ -96,6 +96,7 @@ def show_data(
     for split, types in splits.unseen().items():
         named = ", ".join(f"{kind} {n}" for kind, n in types.items())
         lines.append(f"never in train, so all missed: {named} entities of {split}")
+    lines += slip_lines([said["entities"] for said in splits.describe().values()], "entities")
     terminal.block("Data", lines)
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import time
+from pathlib import Path
 from typing import Any
 
 import datasets
@@ -9,7 +10,7 @@ import numpy as np
 import torch
 import transformers
 from torch.utils.data import DataLoader
-from transformers.trainer_utils import EvalLoopOutput, PredictionOutput
+from transformers.trainer_utils import EvalLoopOutput, PredictionOutput, get_last_checkpoint
 
 from llmtune.training.batching import EffectiveBatchSampler, LongestFirstSampler, input_lengths, with_filler
 from llmtune.training.callbacks import EvaluationLines
@@ -82,9 +83,27 @@ class Trainer(transformers.Trainer):
         return self.earlier["train_seconds"] + float(here)
 
     def train(self, *args: Any, **kwargs: Any) -> Any:
-        """The stock training; its start is kept for the seconds that a checkpoint tells."""
+        """The stock training; its start is kept for the seconds that a checkpoint tells.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C; it says what is kept and how to go on.
+        """
         self._started = time.perf_counter()
-        return super().train(*args, **kwargs)
+        try:
+            return super().train(*args, **kwargs)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(self._what_is_kept()) from None
+
+    def _what_is_kept(self) -> str:
+        folder = self.args.output_dir
+        done = f"training stopped after {self.state.global_step} of {self.state.max_steps} updates"
+        last = get_last_checkpoint(folder) if Path(folder).is_dir() else None
+        if last is None:
+            return f"{done}, before the first checkpoint; start again with --output_dir {folder} --overwrite"
+        return (
+            f"{done}; {folder} keeps its checkpoints; the same command with --output_dir {folder} "
+            f"--resume_from_checkpoint {last} goes on from there"
+        )
 
     def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
         """The stock saving; what the run took so far is kept with the Trainer's state, for a run that resumes there."""

@@ -107,6 +107,52 @@ def test_the_arguments_are_json_by_group(tmp_path):
     json.dumps(described)
 
 
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (
+            {"optim": "paged_adamw_8bit"},
+            "--optim paged_adamw_8bit: needs bitsandbytes, not installed here",
+        ),
+        ({"optim": "rmsprop_bnb"}, "--optim rmsprop_bnb: needs bitsandbytes"),
+        (
+            {"optim": "galore_adamw_8bit"},
+            "needs galore_torch, not installed here: pip install galore-torch",
+        ),
+        ({"optim": "adamw_torch_8bit"}, "--optim adamw_torch_8bit: needs torchao"),
+        (
+            {"dataloader_persistent_workers": True},
+            "--dataloader_persistent_workers: there are no workers",
+        ),
+    ],
+)
+def test_what_is_not_there_is_refused_at_once(tmp_path, given, message, monkeypatch):
+    monkeypatch.setattr("llmtune.arguments.training.find_spec", lambda name: None)
+
+    with pytest.raises(InputError) as refused:
+        training(tmp_path, **given)
+
+    assert message in str(refused.value)
+
+
+@pytest.mark.parametrize("optim", ["adamw_torch", "adamw_torch_fused", "adafactor", "sgd", "rmsprop", "adagrad"])
+def test_torchs_own_optimizers_need_nothing(tmp_path, optim, monkeypatch):
+    monkeypatch.setattr("llmtune.arguments.training.find_spec", lambda name: None)
+
+    assert training(tmp_path, optim=optim).optim == optim
+
+
+def test_an_interrupt_says_what_it_knows_and_exits_130(capsys):
+    def main():
+        raise KeyboardInterrupt("nothing was saved yet")
+
+    with pytest.raises(SystemExit) as ended:
+        run_command(main)
+
+    assert ended.value.code == 130
+    assert capsys.readouterr().err == "interrupted: nothing was saved yet\n"
+
+
 @pytest.mark.parametrize(("rank", "said", "waits"), [("0", "error: no such file\n", []), ("1", "", [5])])
 def test_an_input_error_is_said_once_a_machine_and_exits_2(rank, said, waits, monkeypatch, capsys):
     waited: list[float] = []

@@ -238,6 +238,7 @@ def test_a_head_for_as_many_classes_is_kept(tmp_path):
             {"model_type": "bert", "dtype": "bfloat16"},
             "--dtype bfloat16: the weights of a model from scratch are float",
         ),
+        ({"model_type": "bert", "tokenizer_vocab_size": 0}, "--tokenizer_vocab_size 0: expected 50 or more"),
         ({"model_type": "bert", "use_peft": True, "lora_r": 0}, "--lora_r 0: the rank must be 1 or more"),
         (
             {"model_type": "bert", "use_peft": True, "lora_target_modules": ["q_proj"]},

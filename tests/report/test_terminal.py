@@ -9,7 +9,7 @@ from rich.console import Console
 from llmtune.baselines import majority
 from llmtune.metrics import Score, score_predictions
 from llmtune.predictions import make_predictions
-from llmtune.report.terminal import Terminal, with_interval
+from llmtune.report.terminal import Terminal, slip_lines, with_interval
 
 SPLIT = {
     "rows": 200,
@@ -55,6 +55,24 @@ def test_the_data_block_tells_sizes_balance_repeats_and_cuts():
     assert "train           200 rows: ham 150 (75.0%), spam 50 (25.0%); as given" in said
     assert "repeated texts: train 3\n" in said
     assert "texts cut at 256 tokens: train 4\n" in said
+
+
+def test_a_class_that_is_another_misspelt_is_said_with_counts_and_remedy():
+    classes = {"ham": 3000, "spam": 400, "Ham": 9, " spam ": 3, "spma": 2}
+    split = {**SPLIT, "rows": 3414, "classes": classes}
+
+    said = " ".join(shown(lambda terminal: terminal.data({"train": split}, {}, 256)).split())
+
+    assert (
+        "'Ham' (9 rows) is a class of its own here, but is probably 'ham' (3,000 rows): write 'ham' in the file" in said
+    )
+    assert "' spam ' (3 rows) is a class of its own here, but is probably 'spam' (400 rows)" in said
+    assert "'spma' (2 rows)" in said
+    assert "probably" not in shown(lambda terminal: terminal.data({"train": SPLIT}, {}, 256))
+    assert slip_lines([{f"name{i}": 900, f"Name{i}": 1} for i in range(1)] * 2, "entities") == [
+        "'Name0' (2 entities) is a class of its own here, but is probably 'name0' (1,800 entities): "
+        "write 'name0' in the file, if so"
+    ]
 
 
 def test_the_test_block_shows_numbers_baselines_classes_and_matrix():

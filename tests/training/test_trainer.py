@@ -217,6 +217,32 @@ def test_a_resumed_run_tells_what_the_whole_run_took(tmp_path):
         assert one["curves"]["validation"] == pytest.approx(other["curves"]["validation"], rel=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("step", "said"),
+    [
+        (3, "2 of 10 updates, before the first checkpoint; start again with --output_dir {folder} --overwrite"),
+        (
+            7,
+            "6 of 10 updates; {folder} keeps its checkpoints; the same command with --output_dir {folder} "
+            "--resume_from_checkpoint {folder}/checkpoint-5 goes on from there",
+        ),
+    ],
+)
+def test_ctrl_c_says_what_is_kept_and_how_to_go_on(tmp_path, step, said):
+    class Interrupts(transformers.TrainerCallback):
+        def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            if state.global_step == step - 1:
+                raise KeyboardInterrupt
+
+    made = trainer(tmp_path)
+    made.add_callback(Interrupts())
+
+    with pytest.raises(KeyboardInterrupt) as interrupted:
+        made.train()
+
+    assert str(interrupted.value) == "training stopped after " + said.format(folder=tmp_path)
+
+
 @pytest.mark.parametrize(("asked", "cores"), [(1, 1), (2, 2)])
 def test_threads_are_as_asked(asked, cores):
     before = torch.get_num_threads()
