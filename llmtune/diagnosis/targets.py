@@ -141,9 +141,7 @@ def _rate(target: Target, predictions: Predictions, seen: Outcomes | None) -> Ra
     """The proportion that a target is about, None where the metric is none."""
     if seen is None or predictions.kind != "classification":
         return None
-    label = target.label
-    if label is None and len(predictions.label_names) == 2:
-        label = predictions.label_names[predictions.positive_id]
+    label = _label(target, predictions)
     if target.name == "accuracy":
         return seen.accuracy
     if target.metric == "recall" and label in seen.labels:
@@ -163,12 +161,24 @@ def _examples(target: Target, predictions: Predictions, seen: Outcomes | None) -
     return len(predictions), "rows"
 
 
+def _label(target: Target, predictions: Predictions) -> str | None:
+    """That a metric is about: of two classes the positive one, where none is named."""
+    if target.label is None and len(predictions.label_names) == 2:
+        return predictions.label_names[predictions.positive_id]
+    return target.label
+
+
+def _counted(one: Judged, predictions: Predictions) -> str:
+    """What one more trial is: recall counts the rows of its class, precision those that are called so."""
+    label = _label(one.target, predictions)
+    if one.of != "rows" or label is None or one.target.metric not in ("recall", "precision"):
+        return one.of
+    return f"rows of {label!r}" if one.target.metric == "recall" else f"rows that it calls {label!r}"
+
+
 def _sentence(one: Judged, predictions: Predictions) -> str:
     """A judged target in words, with its interval."""
-    target = one.target
-    label = target.label
-    if label is None and len(predictions.label_names) == 2:
-        label = predictions.label_names[predictions.positive_id]
+    target, label = one.target, _label(one.target, predictions)
     wanted = f"{target.value:g} {'or more' if target.at_least else 'or less'} is demanded"
     if one.value is None:
         return f"{target.name} is undefined; {wanted}"
@@ -186,10 +196,11 @@ def _sentence(one: Judged, predictions: Predictions) -> str:
 
 def _remedy(one: Judged, predictions: Predictions) -> str:
     if one.status == NOT_ENOUGH_DATA:
+        what = _counted(one, predictions)
         if one.n < ENOUGH:
-            return f"label {ENOUGH - one.n} more {one.of} for {one.target.name} at least"
+            return f"label {ENOUGH - one.n} more {what} for {one.target.name} at least"
         more = rows_to_decide(one.value, one.target.value) if one.value is not None and one.of == "rows" else None
         if more is None or more <= one.n:
             return f"label more test rows until the interval of {one.target.name} leaves {one.target.value:g} out"
-        return f"about {more - one.n:,} more rows would decide {one.target.name}, if it stays {one.value:.3f}"
+        return f"about {more - one.n:,} more {what} would decide {one.target.name}, if it stays {one.value:.3f}"
     return remedy_for(one.target.metric, one.target.label, one.target.value, predictions)

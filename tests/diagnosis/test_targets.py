@@ -47,7 +47,20 @@ def test_an_open_target_says_how_many_rows_would_decide():
     check = targets(binary(85, 15, 0, 500), read_targets("recall[spam]>=0.8"))
 
     # 1.96² · 0.8 · 0.2 / 0.05² = 245.9
-    assert check.remedy == "about 146 more rows would decide recall[spam], if it stays 0.850"
+    assert check.remedy == "about 146 more rows of 'spam' would decide recall[spam], if it stays 0.850"
+
+
+@pytest.mark.parametrize(
+    ("demand", "remedy"),
+    [
+        ("recall>=0.8", "label 10 more rows of 'spam' for recall at least"),
+        ("precision[spam]>=0.8", "label 11 more rows that it calls 'spam' for precision[spam] at least"),
+        # 1.96² · 0.99 · 0.01 / 0.015² = 169.02
+        ("accuracy>=0.99", "about 50 more rows would decide accuracy, if it stays 0.975"),
+    ],
+)
+def test_what_is_lacking_is_counted_in_what_the_metric_counts(demand, remedy):
+    assert targets(binary(18, 2, 1, 99), read_targets(demand)).remedy == remedy
 
 
 def test_a_ceiling_and_an_interval_of_another_metric():
@@ -129,5 +142,12 @@ def test_evidence_counts_what_the_targets_name():
     assert lacking.status == NOT_ENOUGH_DATA
     assert lacking.finding == "Too few test rows: 20 of 'spam'; below 30 chance decides"
     assert lacking.remedy == "label 10 more of 'spam' at least"
+    # 10 rows: 28 of 'spam' and 22 of 'ham' are 50 rows more, none beyond them.
+    few = evidence(binary(1, 1, 4, 4))
+    assert few.finding == "Too few test rows: 10 rows, 8 of 'ham', 2 of 'spam'; below 30 chance decides"
+    assert few.remedy == "label 22 more of 'ham', 28 more of 'spam' at least"
+    # Spam alone is asked about: 28 of them leave no row lacking.
+    assert evidence(binary(1, 1, 4, 4), read_targets("recall[spam]>=0.8")).remedy == "label 28 more of 'spam' at least"
+    assert evidence(binary(20, 6, 0, 0), read_targets("recall[spam]>=0.8")).remedy == "label 4 more of 'spam' at least"
     assert evidence(table, read_targets("recall[ham]>=0.8")).status == PASS
     assert evidence(table, read_targets("accuracy>=0.8")).status == PASS
