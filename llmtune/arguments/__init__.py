@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from llmtune.arguments.data import DataArguments
 from llmtune.arguments.model import ModelArguments
 from llmtune.arguments.text_classification import TextClassificationArguments
 from llmtune.arguments.token_classification import TokenClassificationArguments
-from llmtune.arguments.training import RUN_MARKER, TrainingArguments
+
+if TYPE_CHECKING:
+    from llmtune.arguments.training import RUN_MARKER, TrainingArguments
 
 __all__ = [
     "RUN_MARKER",
@@ -21,8 +23,19 @@ __all__ = [
 ]
 
 
+def __getattr__(name: str) -> Any:
+    """What has the Trainer behind it: three seconds of imports that `llmtune check` does without."""
+    if name in ("RUN_MARKER", "TrainingArguments"):
+        from llmtune.arguments import training
+
+        return getattr(training, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
 def describe_arguments(arguments: Sequence[Any]) -> dict[str, dict[str, Any]]:
     """The arguments by group, for run.json."""
+    from llmtune.arguments.training import TrainingArguments
+
     groups = {}
     for group in arguments:
         name = group._argument_group_name
