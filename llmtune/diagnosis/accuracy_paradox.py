@@ -1,7 +1,8 @@
 """High accuracy that hides a class: 98 % of all messages right, and 12 % of the spam found.
 
 Fails where a class's recall is surely below one half though accuracy is far higher, or where the Matthews correlation
-is surely near that of guessing. What passes is better than always naming the majority.
+is surely near that of guessing. Where the recall may be on either side of one half, the rows can't tell: to be sure,
+nine times in ten, that 0.46 is below takes 2,600 examples. What passes is better than always naming the majority.
 """
 
 from llmtune.diagnosis.check import (
@@ -16,7 +17,7 @@ from llmtune.diagnosis.check import (
     not_applicable,
     percent,
 )
-from llmtune.diagnosis.rates import KINDS, Outcomes, outcomes
+from llmtune.diagnosis.rates import KINDS, Outcomes, outcomes, rows_to_decide
 from llmtune.metrics import confusion_matrix
 from llmtune.metrics.mcc import score as mcc_of
 from llmtune.predictions import Predictions
@@ -79,6 +80,17 @@ def accuracy_paradox(predictions: Predictions) -> Check:
             NAME, NOT_ENOUGH_DATA, finding, numbers, "label more test rows, four times as many halve the interval"
         )
     least = min(seen.labels, key=lambda label: seen.recall[label].rate.value)
+    rate = seen.recall[least].rate
+    if rate.interval()[0] < HALF and seen.accuracy.value - rate.value >= HIDDEN:
+        finding = (
+            f"Whether it finds half of {least!r} these rows can't tell ({rate.hits} of {rate.n} found), though "
+            f"{percent(seen.accuracy.value)} of all answers are right"
+        )
+        more = rows_to_decide(rate.value, HALF, 0.95 if rate.value > HALF else 1 - 2 * SIGNIFICANT / len(tested))
+        remedy = "label more rows" if more is None else f"label about {max(1, more - rate.n):,} more rows"
+        return Check(
+            NAME, NOT_ENOUGH_DATA, finding, numbers, f"{remedy} of {least!r}; or {_remedy(predictions, least)}"
+        )
     finding = (
         f"Accuracy {percent(seen.accuracy.value)} hides no class: of {least!r}, the least found, it finds "
         f"{percent(seen.recall[least].rate.value)}"

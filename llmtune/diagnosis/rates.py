@@ -129,15 +129,15 @@ def _of_entities(predictions: Predictions) -> Outcomes:
     )
 
 
-def rows_to_decide(value: float, target: float) -> int | None:
-    """Examples from which on Wilson's 95 % interval about `value` leaves out `target`; None where they are equal.
+def rows_to_decide(value: float, target: float, level: float = 0.95) -> int | None:
+    """Examples from which on Wilson's interval about `value` leaves out `target`; None where they are equal.
 
     >>> rows_to_decide(0.9, 0.8)
     62
     """
     if abs(value - target) < 1e-9:
         return None
-    z = float(special.ndtri(0.975))
+    z = float(special.ndtri(0.5 + level / 2))
     return math.ceil(z * z * target * (1 - target) / (value - target) ** 2)
 
 

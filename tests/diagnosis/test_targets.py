@@ -2,6 +2,7 @@
 
 import pytest
 
+from llmtune.diagnosis.accuracy_paradox import accuracy_paradox
 from llmtune.diagnosis.check import FAIL, NOT_ENOUGH_DATA, PASS
 from llmtune.diagnosis.evidence import evidence
 from llmtune.diagnosis.target_list import read_targets
@@ -61,6 +62,42 @@ def test_an_open_target_says_how_many_rows_would_decide():
 )
 def test_what_is_lacking_is_counted_in_what_the_metric_counts(demand, remedy):
     assert targets(binary(18, 2, 1, 99), read_targets(demand)).remedy == remedy
+
+
+PARADOX = [  # found of n spam, ham left alone
+    (12, 100, FAIL, "It finds only 12 % of 'spam' (12 of 100), though 95.7 % of all answers are right"),
+    (
+        46,
+        100,
+        NOT_ENOUGH_DATA,
+        "Whether it finds half of 'spam' these rows can't tell (46 of 100 found), though 97.4 %",
+    ),
+    (
+        58,
+        100,
+        NOT_ENOUGH_DATA,
+        "Whether it finds half of 'spam' these rows can't tell (58 of 100 found), though 98.0 %",
+    ),
+    (65, 100, PASS, "of 'spam', the least found, it finds 65 %"),
+    (460, 1000, NOT_ENOUGH_DATA, "these rows can't tell (460 of 1000 found), though 82 %"),
+    (430, 1000, FAIL, "It finds only 43 % of 'spam' (430 of 1000), though 81 %"),
+]
+
+
+@pytest.mark.parametrize(("hits", "n", "status", "said"), PARADOX)
+def test_accuracy_hides_a_class_of_which_surely_less_than_half_is_found(hits, n, status, said):
+    check = accuracy_paradox(binary(hits, n - hits, 0, 1_957))
+
+    assert check.status == status
+    assert said in check.finding
+
+
+def test_a_class_that_may_be_half_found_says_how_many_rows_would_tell():
+    # 2.807² · 0.25 / 0.04² = 1,231.2 for one that is below; 1.96² · 0.25 / 0.08² = 150.06 for one that is above.
+    below, above = (accuracy_paradox(binary(hits, 100 - hits, 0, 1_957)) for hits in (46, 58))
+
+    assert below.remedy.startswith("label about 1,132 more rows of 'spam'; or train with --class_weights balanced")
+    assert above.remedy.startswith("label about 51 more rows of 'spam'; or train with --class_weights balanced")
 
 
 def test_a_ceiling_and_an_interval_of_another_metric():
