@@ -18,6 +18,7 @@ from llmtune.models.from_scratch import train_tokenizer
 from tests.hub_stand_in import Hub
 
 ROOT = Path(__file__).resolve().parent.parent
+TOKEN = "hf_standInToken"
 CARD = """---
 configs:
 - config_name: plain_text
@@ -62,7 +63,7 @@ def repositories(tmp_path_factory):
 def on_hub(hub, home, *command, **more):
     """A Python program with its own memory of the Hub, which is the stand-in."""
     away = {"HF_ENDPOINT": hub.url, "HF_HOME": str(home), "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1"}
-    away["HF_TOKEN"] = "hf_standInToken"
+    away["HF_TOKEN"] = TOKEN
     arguments = [sys.executable, *map(str, command)]
     return subprocess.run(arguments, env={**os.environ, **away}, capture_output=True, text=True, timeout=300, **more)
 
@@ -70,7 +71,8 @@ def on_hub(hub, home, *command, **more):
 def train_and_push(hub, folder, name, *flags):
     command = [ROOT / "recipes/spam.py", "--dataset_name=user/sms", "--text_column=sms"]
     command += ["--model_name_or_path=user/bert", "--max_steps=2", f"--output_dir={folder / 'run'}"]
-    return on_hub(hub, folder / "home", *command, "--push_to_hub", f"--hub_model_id={name}", *flags)
+    command += ["--push_to_hub", f"--hub_model_id={name}", f"--hub_token={TOKEN}", "--report_to=tensorboard"]
+    return on_hub(hub, folder / "home", *command, *flags)
 
 
 def test_a_recipe_takes_data_and_checkpoint_from_the_hub(repositories, tmp_path):
@@ -82,6 +84,10 @@ def test_a_recipe_takes_data_and_checkpoint_from_the_hub(repositories, tmp_path)
     assert any("/user/bert/resolve/" in request and "model.safetensors" in request for request in hub.requests)
     (pushed,) = hub.commits["user/made"]
     assert {"README.md", "report.html", "metrics.json", "config.json", "model.safetensors"} <= set(pushed)
+    left = [path for path in (tmp_path / "run").rglob("*") if path.is_file()]
+    assert {"run.json", "optimizer.pt", "config.json"} <= {path.name for path in left}
+    assert [path.name for path in left if TOKEN.encode() in path.read_bytes()] == []
+    assert TOKEN not in done.stdout + done.stderr
     card = pushed["README.md"].decode()
     assert "datasets:\n- user/sms" in card
     assert "base_model: user/bert" in card

@@ -37,8 +37,6 @@ def save_weights(trainer: Any, *, keep_base: bool) -> None:
     trainer.save_model(str(folder))
     if not trainer.is_world_process_zero():
         return
-    # A pickle of the arguments: run.json says the same, and opening it runs no code.
-    (folder / "training_args.bin").unlink(missing_ok=True)
     if is_adapter(model):
         model.get_base_model().config.save_pretrained(folder)
 

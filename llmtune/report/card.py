@@ -230,6 +230,8 @@ def _loading(report: Report, auto: str, *, uses_words: bool) -> str:
         # Not subfolder=: transformers then looks for the adapter of `name` in that folder too.
         base = 'f"{name}/base_model"'
         named = HERE_WITH_BASE
+    elif hub_id(report.arguments("model").get("model_name_or_path")) is None:
+        lines.append("# The base lay in a folder of this adapter's maker; llmtune merge makes weights that need none.")
     lines.append("config = AutoConfig.from_pretrained(name)")
     if report.arguments("model").get("load_in_4bit"):
         lines.append("del config.quantization_config  # trained on a base in 4 bits; here it is loaded in full")

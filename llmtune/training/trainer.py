@@ -10,6 +10,7 @@ import numpy as np
 import torch
 import transformers
 from torch.utils.data import DataLoader
+from transformers.trainer import TRAINING_ARGS_NAME
 from transformers.trainer_utils import EvalLoopOutput, PredictionOutput, get_last_checkpoint
 
 from llmtune.training.batching import EffectiveBatchSampler, LongestFirstSampler, input_lengths, with_filler
@@ -56,6 +57,11 @@ class Trainer(transformers.Trainer):
 
     def _push_from_checkpoint(self, checkpoint_folder: str) -> None:
         """Nothing, likewise, at a checkpoint."""
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        """The stock saving, without its pickle of the arguments: it holds --hub_token, and run.json says the rest."""
+        super()._save(output_dir, state_dict)
+        (Path(output_dir or str(self.args.output_dir)) / TRAINING_ARGS_NAME).unlink(missing_ok=True)
 
     def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
         """The stock step; counts real and padded tokens on the way."""

@@ -96,6 +96,15 @@ def test_label_names_cannot_break_the_tables():
     assert "a\\|b" in body
 
 
+def test_an_adapter_on_a_folder_says_that_its_base_is_not_at_hand():
+    for base, said in (("/home/ada/bert", True), ("google-bert/bert-base-uncased", False)):
+        report = replace(spam_report(arguments={"model": {"model_name_or_path": base}}), adapter=True)
+        card = render_card(report, SETTINGS)
+
+        assert ("llmtune merge makes weights that need none" in card) == said
+        assert f"from_pretrained('{base.removeprefix('/home/ada/')}', config=config" in card
+
+
 def test_what_a_person_wrote_around_the_card_stays(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps({"llmtune": SETTINGS}))
     path = write_card(tmp_path, spam_report())

@@ -309,6 +309,22 @@ def test_the_page_is_quiet_fits_and_asks_for_nothing(browser, page, width, dark)
     assert browser.run("return document.documentElement.scrollWidth <= innerWidth")
 
 
+def test_on_paper_it_is_light_and_nothing_is_folded_away(browser, page):
+    browser.open(page, dark=True)
+    heights = "return [...document.querySelectorAll('details:not([open])')].map((one) => one.clientHeight)"
+    folded = browser.run(heights)
+    scheme = {"name": "prefers-color-scheme", "value": "dark"}
+    browser.developer("Emulation.setEmulatedMedia", media="print", features=[scheme])
+
+    on_paper = browser.run(heights)
+    paper = browser.run("return getComputedStyle(document.body).backgroundColor")
+    browser.developer("Emulation.setEmulatedMedia", media="")
+
+    assert folded
+    assert all(after > before for before, after in zip(folded, on_paper, strict=True))
+    assert paper == "rgb(255, 255, 255)"
+
+
 def test_hostile_text_runs_no_script_and_everything_is_reached_by_keyboard(browser, page):
     browser.open(page)
 
