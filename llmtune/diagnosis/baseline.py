@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from llmtune.diagnosis.check import FAIL, FEWEST, NOT_ENOUGH_DATA, PASS, Check, not_applicable
 from llmtune.diagnosis.paired import Paired, compare_pair
+from llmtune.diagnosis.rates import rows_to_narrow
 from llmtune.predictions import Predictions
 
 NAME = "baseline"
@@ -33,9 +34,19 @@ def baseline(predictions: Predictions, baselines: Mapping[str, Predictions], *, 
     if tied:
         name, pair = min(tied.items(), key=lambda item: item[1].difference)
         finding = f"These rows can't tell it from a far simpler model: {_beside(name, pair)}"
-        return Check(NAME, NOT_ENOUGH_DATA, finding, numbers, f"label more test rows, or use {name}, which is cheaper")
+        return Check(
+            NAME, NOT_ENOUGH_DATA, finding, numbers, f"{_more(pair, len(predictions))}, or use {name}, which is cheaper"
+        )
     name, pair = min(found.items(), key=lambda item: item[1].difference)
     return Check(NAME, PASS, f"It surely beats the simpler models, the best of them: {_beside(name, pair)}", numbers)
+
+
+def _more(pair: Paired, n: int) -> str:
+    """How many rows would tell, if the difference stays."""
+    needed = None
+    if pair.low is not None and pair.high is not None:
+        needed = rows_to_narrow(n, pair.difference, pair.low, pair.high, 0.0)
+    return "label more test rows" if needed is None or needed <= n else f"label about {needed - n:,} more test rows"
 
 
 def _lacking(predictions: Predictions) -> str:

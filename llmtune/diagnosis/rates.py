@@ -17,6 +17,8 @@ from llmtune.metrics.token_accuracy import tag_statistics
 from llmtune.predictions import Predictions
 from llmtune.statistics import wilson_interval
 
+MOST_MORE = 100  # times the rows there are: beyond, no one labels them
+
 
 @dataclass(frozen=True)
 class Rate:
@@ -139,6 +141,19 @@ def rows_to_decide(value: float, target: float, level: float = 0.95) -> int | No
         return None
     z = float(special.ndtri(0.5 + level / 2))
     return math.ceil(z * z * target * (1 - target) / (value - target) ** 2)
+
+
+def rows_to_narrow(n: int, value: float, low: float, high: float, bound: float) -> int | None:
+    """Rows from which on the interval leaves out `bound`, if it narrows with the root of n; None for far too many.
+
+    >>> rows_to_narrow(100, 0.8, 0.6, 0.9, 0.7), rows_to_narrow(100, 0.8, 0.6, 0.9, 0.8)
+    (400, None)
+    """
+    half = value - low if bound < value else high - value
+    distance = abs(value - bound)
+    if distance * math.sqrt(MOST_MORE) <= half:
+        return None
+    return math.ceil(n * (half / distance) ** 2 - 1e-9)
 
 
 def newcombe_difference(a: Rate, b: Rate, level: float = 0.95) -> tuple[float, float, float]:

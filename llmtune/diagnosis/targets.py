@@ -19,7 +19,7 @@ from llmtune.diagnosis.check import (
     percent,
 )
 from llmtune.diagnosis.least_demand import least_demand
-from llmtune.diagnosis.rates import KINDS, Outcomes, Rate, outcomes, rows_to_decide
+from llmtune.diagnosis.rates import KINDS, Outcomes, Rate, outcomes, rows_to_decide, rows_to_narrow
 from llmtune.diagnosis.target_list import Target
 from llmtune.diagnosis.wording import remedy_for, rules_of_thumb, said_of
 from llmtune.errors import InputError
@@ -161,6 +161,14 @@ def _examples(target: Target, predictions: Predictions, seen: Outcomes | None) -
     return len(predictions), "rows"
 
 
+def _rows_needed(one: Judged, predictions: Predictions) -> int | None:
+    if one.value is None or one.low is None or one.high is None:
+        return None
+    if predictions.kind == "classification" and one.of == "rows":
+        return rows_to_decide(one.value, one.target.value)
+    return rows_to_narrow(one.n, one.value, one.low, one.high, one.target.value)
+
+
 def _label(target: Target, predictions: Predictions) -> str | None:
     """That a metric is about: of two classes the positive one, where none is named."""
     if target.label is None and len(predictions.label_names) == 2:
@@ -199,7 +207,7 @@ def _remedy(one: Judged, predictions: Predictions) -> str:
         what = _counted(one, predictions)
         if one.n < ENOUGH:
             return f"label {ENOUGH - one.n} more {what} for {one.target.name} at least"
-        more = rows_to_decide(one.value, one.target.value) if one.value is not None and one.of == "rows" else None
+        more = _rows_needed(one, predictions)
         if more is None or more <= one.n:
             return f"label more test rows until the interval of {one.target.name} leaves {one.target.value:g} out"
         return f"about {more - one.n:,} more {what} would decide {one.target.name}, if it stays {one.value:.3f}"

@@ -1,5 +1,7 @@
 """Ours beside another model on the same rows, and outputs that are no answer."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -37,6 +39,15 @@ def test_a_model_that_beats_the_simple_one_is_told_from_one_that_loses(names):
     tied = baseline(model(0.9, 1_500, 3, names), {"TF-IDF": model(0.9, 1_500, 4, names)})
     assert tied.status == NOT_ENOUGH_DATA
     assert "can't tell it from a far simpler model" in tied.finding
+    assert tied.remedy.endswith("more test rows, or use TF-IDF, which is cheaper")
+
+
+def test_a_tie_says_how_many_rows_would_tell():
+    tied = baseline(model(0.9, 400, 1), {"TF-IDF": model(0.88, 400, 2)})
+
+    pair = tied.numbers["TF-IDF"]
+    needed = math.ceil(400 * ((pair["difference"] - pair["low"]) / pair["difference"]) ** 2)
+    assert tied.remedy == f"label about {needed - 400} more test rows, or use TF-IDF, which is cheaper"
 
 
 def test_always_naming_the_positive_label_beats_nothing():

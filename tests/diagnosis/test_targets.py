@@ -1,5 +1,7 @@
 """Demands: read, judged by Wilson's bounds, refused where they name nothing."""
 
+import math
+
 import pytest
 
 from llmtune.diagnosis.accuracy_paradox import accuracy_paradox
@@ -90,6 +92,18 @@ def test_accuracy_hides_a_class_of_which_surely_less_than_half_is_found(hits, n,
 
     assert check.status == status
     assert said in check.finding
+
+
+def test_of_other_metrics_the_rows_follow_from_their_interval():
+    table = binary(90, 10, 10, 890)
+
+    check = targets(table, read_targets("f1>=0.88"))
+
+    (judged,) = check.numbers["targets"]
+    needed = math.ceil(100 * ((judged["value"] - judged["low"]) / 0.02) ** 2)  # the interval narrows with the root
+    assert check.remedy == f"about {needed - 100} more rows of 'spam' would decide f1, if it stays 0.900"
+    undecided = targets(table, read_targets("f1>=0.9")).remedy
+    assert undecided == "label more test rows until the interval of f1 leaves 0.9 out"
 
 
 def test_a_class_that_may_be_half_found_says_how_many_rows_would_tell():
