@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from html import escape
 
 WIDTH, HEIGHT = 460, 300
-LEFT, RIGHT, TOP, BOTTOM = 52, 12, 12, 44
+RIGHT, TOP, BOTTOM = 12, 12, 44
+NAME, DIGIT = 30, 7.3  # left of the data: room for the axis' name, and for each character of its numbers
 
 
 @dataclass(frozen=True)
@@ -73,9 +74,10 @@ def line_plot(
     """
     x_low, x_high = axes.x_range or _ends([x for one in series for x in one.xs])
     y_low, y_high = axes.y_range or _ends([y for one in series for y in one.ys])
+    left = round(NAME + DIGIT * max(len(f"{tick:g}") for tick in ticks(y_low, y_high)))
 
     def x_at(x: float) -> float:
-        return LEFT + (x - x_low) / (x_high - x_low) * (WIDTH - LEFT - RIGHT)
+        return left + (x - x_low) / (x_high - x_low) * (WIDTH - left - RIGHT)
 
     def y_at(y: float) -> float:
         return HEIGHT - BOTTOM - (y - y_low) / (y_high - y_low) * (HEIGHT - TOP - BOTTOM)
@@ -83,14 +85,14 @@ def line_plot(
     right, floor = WIDTH - RIGHT, HEIGHT - BOTTOM
     drawn = []
     for tick in ticks(y_low, y_high):
-        drawn.append(f'<line class="grid" x1="{LEFT}" x2="{right}" y1="{y_at(tick):.1f}" y2="{y_at(tick):.1f}"/>')
-        drawn.append(f'<text x="{LEFT - 6}" y="{y_at(tick) + 4:.1f}" text-anchor="end">{tick:g}</text>')
+        drawn.append(f'<line class="grid" x1="{left}" x2="{right}" y1="{y_at(tick):.1f}" y2="{y_at(tick):.1f}"/>')
+        drawn.append(f'<text x="{left - 6}" y="{y_at(tick) + 4:.1f}" text-anchor="end">{tick:g}</text>')
     for tick in ticks(x_low, x_high):
         drawn.append(f'<line class="grid" y1="{TOP}" y2="{floor}" x1="{x_at(tick):.1f}" x2="{x_at(tick):.1f}"/>')
         drawn.append(f'<text x="{x_at(tick):.1f}" y="{floor + 17}" text-anchor="middle">{tick:g}</text>')
     middle = (TOP + floor) / 2
     drawn.append(
-        f'<text x="{(LEFT + right) / 2:.0f}" y="{HEIGHT - 6}" text-anchor="middle">{escape(axes.x_name)}</text>'
+        f'<text x="{(left + right) / 2:.0f}" y="{HEIGHT - 6}" text-anchor="middle">{escape(axes.x_name)}</text>'
     )
     drawn.append(
         f'<text transform="translate(13 {middle:.0f}) rotate(-90)" text-anchor="middle">{escape(axes.y_name)}</text>'
@@ -111,7 +113,7 @@ def line_plot(
             drawn += [f'<circle class="s{place}" cx="{x:.1f}" cy="{y:.1f}" r="3"/>' for x, y in dots]
     if marked is not None:
         drawn.append(f'<circle class="chosen" cx="{x_at(marked[0]):.1f}" cy="{y_at(marked[1]):.1f}" r="6"/>')
-    scale = f"{LEFT},{right - LEFT},{floor},{floor - TOP}"
+    scale = f"{left},{right - left},{floor},{floor - TOP}"
     return (
         f'<svg role="img" aria-label="{escape(axes.title)}" viewBox="0 0 {WIDTH} {HEIGHT}" data-scale="{scale}">'
         f"{''.join(drawn)}</svg>"

@@ -297,6 +297,21 @@ def test_the_cheapest_threshold_and_the_way_back(browser, page):
     assert browser.run('return document.getElementById("threshold_value").textContent') == str(THRESHOLD)
 
 
+@pytest.mark.parametrize("ends", [(0.0, 1.0), (0.80012, 0.80834), (-1.5e6, 2.5e6)])
+def test_the_name_of_an_axis_stands_clear_of_its_numbers(browser, tmp_path, ends):
+    drawn = line_plot(Axes("a", "x", "f1 (validation)", y_range=ends), [Series("a", [0.0, 1.0], list(ends))])
+    (tmp_path / "plot.html").write_text(f"<style>svg {{ font: 13px system-ui, sans-serif }}</style>{drawn}")
+    browser.open(tmp_path / "plot.html")
+
+    name, *numbers = browser.run("""
+      const boxes = [...document.querySelectorAll("svg text")].map((one) => [one, one.getBoundingClientRect()]);
+      return [boxes.find(([one]) => one.hasAttribute("transform"))[1].right,
+              ...boxes.filter(([one]) => one.getAttribute("text-anchor") === "end").map(([, box]) => box.left)];""")
+
+    assert len(numbers) > 1
+    assert min(numbers) >= name
+
+
 @pytest.mark.parametrize(("width", "dark"), [(390, False), (390, True), (1280, False), (1280, True)])
 def test_the_page_is_quiet_fits_and_asks_for_nothing(browser, page, width, dark):
     browser.requests()  # those of the page before
