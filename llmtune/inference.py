@@ -7,14 +7,18 @@ from transformers import PreTrainedTokenizerBase
 
 from llmtune.arguments import TrainingArguments
 from llmtune.predictions import Predictions, make_predictions
+from llmtune.tasks.question_answering import KIND as ANSWER_KIND
+from llmtune.tasks.question_answering import QuestionAnswering
+from llmtune.tasks.span_windows import SpanWindows
 from llmtune.tasks.text_classification import KIND, TextClassification
 from llmtune.tasks.token_classification import KIND as TOKEN_KIND
 from llmtune.tasks.token_classification import TokenClassification
 from llmtune.tasks.windows import Windows
 from llmtune.training.batching import input_lengths
+from llmtune.training.span_loss import SpanLoss
 from llmtune.training.trainer import Trainer
 
-Task = TextClassification | TokenClassification
+Task = TextClassification | TokenClassification | QuestionAnswering
 
 
 def inference_trainer(
@@ -34,12 +38,16 @@ def inference_trainer(
         args=arguments,
         processing_class=tokenizer,
         data_collator=task.collator(tokenizer),
-        preprocess_logits_for_metrics=task.reduce if isinstance(task, TokenClassification) else None,
+        preprocess_logits_for_metrics=None if isinstance(task, TextClassification) else task.reduce,
+        # Without it the labels of spans, which also say where the context stands, would reach the model.
+        compute_loss_func=SpanLoss() if isinstance(task, QuestionAnswering) else None,
     )
 
 
-def predict_rows(trainer: Trainer, inputs: datasets.Dataset | Windows) -> Any:
+def predict_rows(trainer: Trainer, inputs: datasets.Dataset | Windows | SpanWindows) -> Any:
     """Logits of shape (n, c), or what the task keeps of them, in the order of the rows, on every process."""
+    if isinstance(inputs, SpanWindows):
+        return trainer.predict(inputs.inputs).predictions
     tokens = inputs.inputs if isinstance(inputs, Windows) else inputs
     # Labels would only buy a loss that the metrics compute exactly from the table.
     return trainer.predict(tokens.remove_columns([c for c in ("labels",) if c in tokens.column_names])).predictions
@@ -74,3 +82,28 @@ def tabulate_words(
     carried |= {"raw_prediction": tagged.raw, "probability": tagged.probabilities, "length": windows.words.tolist()}
     settings = {"scheme": "IOB2", "repairs": tagged.repairs, "nonfinite_words": tagged.nonfinite}
     return make_predictions(TOKEN_KIND, columns, carried=carried, split=split, settings=settings)
+
+
+def tabulate_answers(
+    task: QuestionAnswering, outputs: Any, rows: datasets.Dataset, windows: SpanWindows, split: str
+) -> Predictions:
+    """The predictions table of a split whose answers are known; every other column of the rows is carried.
+
+    Besides: `score` (probability of what is given), `start` and `end` (its characters in `context`; null without one) and,
+    where questions may go unanswered, `null_difference` (logits of no answer minus the best span's) and `best_span`.
+    """
+    answers = task.decode(outputs, windows, list(rows["context"]))
+    columns: dict[str, list[Any]] = {
+        "question": list(rows["question"]),
+        "reference": [list(one["text"]) for one in rows["answers"]],
+        "prediction": answers.text,
+    }
+    carried: dict[str, Any] = {
+        name: list(rows[name]) for name in rows.column_names if name not in ("question", "answers")
+    }
+    carried |= {"score": answers.score, "start": answers.start, "end": answers.end}
+    settings: dict[str, Any] = {"nonfinite_rows": answers.nonfinite}
+    if task.null_threshold is not None:
+        settings["null_threshold"] = task.null_threshold
+        carried |= {"null_difference": answers.null_difference, "best_span": answers.best}
+    return make_predictions(ANSWER_KIND, columns, carried=carried, split=split, settings=settings)

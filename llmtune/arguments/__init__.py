@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from llmtune.arguments.data import DataArguments
 from llmtune.arguments.model import ModelArguments
+from llmtune.arguments.question_answering import QuestionAnsweringArguments
 from llmtune.arguments.text_classification import TextClassificationArguments
 from llmtune.arguments.token_classification import TokenClassificationArguments
 
@@ -16,6 +17,7 @@ __all__ = [
     "RUN_MARKER",
     "DataArguments",
     "ModelArguments",
+    "QuestionAnsweringArguments",
     "TextClassificationArguments",
     "TokenClassificationArguments",
     "TrainingArguments",

@@ -21,6 +21,7 @@ import pyarrow.parquet
 
 from llmtune.data.conll import read_sentences
 from llmtune.data.rows import Problems, Rows, shown, to_arrow
+from llmtune.data.squad import flatten_articles, is_nested
 from llmtune.errors import InputError
 from llmtune.progress import progress
 
@@ -243,6 +244,8 @@ def _read_json(source: str, content: bytes) -> Rows:
             finding = f"found {shown(record)}, expected an object"
             problems.add(row, f"row {row + 1}", finding, remedy='write each row as an object, as {"text": "…"}')
     problems.stop()
+    if is_nested(records):
+        return flatten_articles(source, records)
     return Rows(source, _columns(records))
 
 

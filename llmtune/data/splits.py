@@ -110,6 +110,7 @@ class _Reader:
     label_column: str | None
     text_columns: Sequence[str]
     convert: Convert | None = None
+    together: Sequence[str] = ()
 
     def read(self, rows: Rows) -> _Part:
         cells = pick_columns(rows, columns=self.columns, data=self.data)
@@ -157,6 +158,7 @@ def load_splits(
     text_columns: Sequence[str],
     seed: int,
     convert: Convert | None = None,
+    together: Sequence[str] = (),
 ) -> Splits:
     """Reads what `data` names and holds out of train what is missing; validation and test never stand in for another.
 
@@ -167,11 +169,12 @@ def load_splits(
         text_columns: canonical columns that must hold text, and that together tell duplicates.
         seed: of the hold-out.
         convert: what the task makes of the cells of a source.
+        together: canonical columns of which equal texts stay on one side, as the paragraph of several questions.
 
     Raises:
         InputError: anything in the data that would make a result wrong, by file, row and column.
     """
-    reader = _Reader(data, columns, label_column, text_columns, convert)
+    reader = _Reader(data, columns, label_column, text_columns, convert, together)
     sources = _open(data)
     if TRAIN not in sources:
         raise InputError(f"no train split: found {sorted(sources)}; give --train_file or a data set that has one")
@@ -270,7 +273,7 @@ def _hold_out(
     rows = hold_out(groups, labels, texts, fractions=fractions, seed=seed)
     empty = [split for split, numbers in rows.items() if not numbers]
     if empty:
-        together = f"share a text or a {by!r}" if by else "share a text"
+        together = " or ".join(["share a text", *(f"a {name!r}" for name in (*reader.together, by) if name)])
         counted = f"{len(groups):,} group{'s' if len(groups) > 1 else ''} (rows that {together})"
         raise InputError(
             f"{train.rows.source}: {len(train):,} rows in {counted} are too few to "
@@ -278,7 +281,10 @@ def _hold_out(
             f"Add rows or give {' and '.join(f'--{split}_file' for split in missing)}"
         )
     stratified = f"stratified by {reader.columns[reader.label_column]!r}, " if reader.label_column else ""
-    kept = "equal texts" + (f" and equal {by!r}" if by else "") + " kept together"
+    kept = (
+        " and ".join(["equal texts", *(f"equal {name!r}" for name in (*reader.together, by) if name)])
+        + " kept together"
+    )
     made = {TRAIN: f"what is left of train without {' and '.join(missing)}"}
     for split in missing:
         why = ", for its labels are not public" if split in unlabelled else ""
@@ -290,7 +296,8 @@ def _grouped(reader: _Reader, train: _Part) -> tuple[list[list[int]], list[str],
     """Rows that belong together, and of each row its class and its text."""
     texts = reader.keys(train)
     by = reader.data.split_group_column
-    groups = find_groups([texts, train.cells[by]] if by else [texts])
+    same = [[normalise(text) for text in train.cells[name]] for name in reader.together]
+    groups = find_groups([texts, *same, *([train.cells[by]] if by else [])])
     return groups, train.cells[reader.label_column] if reader.label_column else [""] * len(train), texts
 
 

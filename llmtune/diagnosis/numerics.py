@@ -31,8 +31,8 @@ def numerics(
         faults |= _broken_probabilities(predictions)
     elif predictions.kind in ("regression", "language-modeling"):
         faults |= _broken_columns(predictions)
-    repaired = predictions.settings.get("nonfinite_words", 0)
-    faults["words without a finite output"] = int(repaired)
+    for unit in ("words", "rows"):
+        faults[f"{unit} without a finite output"] = int(predictions.settings.get(f"nonfinite_{unit}", 0))
     faults["training losses that are no number"] = sum(loss is None or not np.isfinite(loss) for loss in losses)
     found = {what: n for what, n in faults.items() if n}
     cut = {split: int(n) for split, n in (truncated or {}).items() if n}

@@ -35,6 +35,7 @@ class Trainer(transformers.Trainer):
 
     def __init__(self, *args: Any, evaluation_lines: EvaluationLines | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.label_names = ["labels"]  # for question answering transformers would look for start_positions
         self.real_tokens = torch.zeros((), dtype=torch.long, device=self.args.device)
         self.padded_tokens = 0
         self.evaluation_seconds = 0.0

@@ -1,0 +1,41 @@
+"""What a model that answers questions reads, how it is trained and how it is judged."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass
+class QuestionAnsweringArguments:
+    """What a model that answers questions on a text reads and how it is trained."""
+
+    _argument_group_name = "task"
+
+    question_column: str = field(default="question", metadata={"help": "the question"})
+    context_column: str = field(default="context", metadata={"help": "the text that holds the answer"})
+    answers_column: str = field(
+        default="answers",
+        metadata={
+            "help": "{text: […], answer_start: […]} as in SQuAD, characters from 0; both empty: no answer. Where train "
+            "has such questions the model learns to leave them unanswered"
+        },
+    )
+    max_length: int = field(
+        default=384,
+        metadata={"help": "tokens of a window of question and context; a longer context is cut into several"},
+    )
+    doc_stride: int = field(default=128, metadata={"help": "tokens of the context that neighbouring windows share"})
+    n_best_size: int = field(default=20, metadata={"help": "answers of a window that are compared over all windows"})
+    max_answer_length: int = field(default=30, metadata={"help": "tokens of an answer at most"})
+    null_score_diff_threshold: float | None = field(
+        default=None,
+        metadata={
+            "help": "no answer is given where its score is above the best answer's by more than this; default chosen "
+            "on validation where train has questions without an answer"
+        },
+    )
+    metrics: list[str] = field(
+        default_factory=list,
+        metadata={"help": "more metrics: names of llmtune's, or an evaluate module by name or path"},
+    )
+    targets: str | None = field(
+        default=None, metadata={"help": "what the verdict demands, by commas: 'f1>=80,exact_match>=70' (quote it)"}
+    )
