@@ -47,7 +47,11 @@ def inference_trainer(
 def predict_rows(trainer: Trainer, inputs: datasets.Dataset | Windows | SpanWindows) -> Any:
     """Logits of shape (n, c), or what the task keeps of them, in the order of the rows, on every process."""
     if isinstance(inputs, SpanWindows):
-        return trainer.predict(inputs.inputs).predictions
+        # Their labels stay: they tell where the context stands. The Trainer's metrics know the rows of validation.
+        metrics, trainer.compute_metrics = trainer.compute_metrics, None
+        predictions = trainer.predict(inputs.inputs).predictions
+        trainer.compute_metrics = metrics
+        return predictions
     tokens = inputs.inputs if isinstance(inputs, Windows) else inputs
     # Labels would only buy a loss that the metrics compute exactly from the table.
     return trainer.predict(tokens.remove_columns([c for c in ("labels",) if c in tokens.column_names])).predictions
@@ -89,8 +93,8 @@ def tabulate_answers(
 ) -> Predictions:
     """The predictions table of a split whose answers are known; every other column of the rows is carried.
 
-    Besides: `score` (probability of what is given), `start` and `end` (its characters in `context`; null without one) and,
-    where questions may go unanswered, `null_difference` (logits of no answer minus the best span's) and `best_span`.
+    Besides: `score` (probability of what is given), `start` and `end` (its characters in `context`, null without one)
+    and, where questions may go unanswered, `null_difference` (logits, no answer minus best span) and `best_span`.
     """
     answers = task.decode(outputs, windows, list(rows["context"]))
     columns: dict[str, list[Any]] = {

@@ -18,7 +18,8 @@ from llmtune.arguments import QuestionAnsweringArguments
 from llmtune.command_line import parse_arguments
 from llmtune.errors import run_command
 from llmtune.models.loading import load_model
-from llmtune.report.question_answering import AnswerScores, check_options, judge, leave, show_data
+from llmtune.report.beforehand import answer_directions
+from llmtune.report.question_answering import AnswerScores, judge, leave, show_data
 from llmtune.report.terminal import Terminal
 from llmtune.tasks.answers import load_answered_splits
 from llmtune.tasks.question_answering import QuestionAnswering, tokenize_splits
@@ -38,21 +39,22 @@ def main() -> None:
     terminal = Terminal(training.process_index == 0)
     threads = use_cpu_well(training.cpu_threads)
     set_seed(training.seed)
-    check_options(options)
 
     # Data. Questions on one context stay on one side of a split.
     splits = load_answered_splits(data, options, seed=training.seed)
 
-    # Model. A context longer than the model reads is cut into windows, each with the question before it.
+    # Model. First what judges it: a slip in --metrics or --targets costs seconds here, an hour later.
+    directions = answer_directions(options, training)
+    # A context longer than the model reads is cut into windows, each with the question before it.
     task = QuestionAnswering.from_arguments(options, may_abstain=splits.unanswerable()["train"] > 0)
     loaded = load_model(model_arguments, task, train_texts=splits.train_texts)
     task = replace(task, max_length=loaded.max_length, left_context_only=loaded.facts["left context only"])
     windows = tokenize_splits(task, splits.splits, loaded.tokenizer)
     show_data(terminal, splits, windows, task)
-    terminal.model(loaded.facts, training.precision, threads)
+    terminal.model(loaded.facts, training.arithmetic(loaded.facts["weights"]), threads)
 
     # Training. Validation picks the checkpoint, scored by whole questions; the test split stays unread until the end.
-    training.start_run(prefer="f1")
+    training.start_run(prefer="f1", directions=directions)
     trainer = Trainer(
         model=loaded.model,
         args=training,

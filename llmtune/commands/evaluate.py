@@ -33,6 +33,9 @@ def evaluate(
     tokens_column: str = "tokens",
     tags_column: str = "tags",
     spans_column: str = "spans",
+    question_column: str = "question",
+    context_column: str = "context",
+    answers_column: str = "answers",
     group_columns: Sequence[str] = (),
     slice_columns: Sequence[str] = (),
     max_eval_samples: int | None = None,
@@ -59,6 +62,7 @@ def evaluate(
     # The rows before the weights: a bad row costs seconds here.
     columns = {"text": text_column, "label": label_column}
     columns |= {"tokens": tokens_column, "tags": tags_column, "spans": spans_column}
+    columns |= {"question": question_column, "context": context_column, "answers": answers_column}
     rows, fingerprint = served.read(data, columns, labelled=True)
     terminal = Terminal()
     outputs = run_model(model, served, rows, batch_size=per_device_eval_batch_size, cpu_threads=cpu_threads)

@@ -10,6 +10,7 @@ import datasets
 from transformers import PreTrainedTokenizerBase
 
 from llmtune.arguments import DataArguments
+from llmtune.commands.question_answering import ServedQuestionAnswering
 from llmtune.commands.text_classification import ServedTextClassification
 from llmtune.commands.token_classification import ServedTokenClassification
 from llmtune.data import Fingerprint
@@ -45,12 +46,14 @@ class Served(Protocol):
 TASKS: dict[str, Any] = {
     "text-classification": ServedTextClassification,
     "token-classification": ServedTokenClassification,
+    "question-answering": ServedQuestionAnswering,
 }
 
 # Checkpoints made elsewhere don't name their task; the end of their architecture's name does.
 ARCHITECTURES = {
     "ForSequenceClassification": "text-classification",
     "ForTokenClassification": "token-classification",
+    "ForQuestionAnswering": "question-answering",
 }
 
 

@@ -24,6 +24,8 @@ def predict(
     input_file: str,
     output_file: str,
     text_column: str = "text",
+    question_column: str = "question",
+    context_column: str = "context",
     per_device_eval_batch_size: int = 32,
     cpu_threads: int | None = None,
     overwrite: bool = False,
@@ -32,7 +34,8 @@ def predict(
     output = Path(output_file)
     check_output(output, Path(input_file), overwrite=overwrite)
     served = open_task(model)
-    rows, _ = served.read(DataArguments(test_file=input_file), {"text": text_column}, labelled=False)
+    columns = {"text": text_column, "question": question_column, "context": context_column, "answers": "answers"}
+    rows, _ = served.read(DataArguments(test_file=input_file), columns, labelled=False)
     terminal = Terminal()
     outputs = run_model(model, served, rows, batch_size=per_device_eval_batch_size, cpu_threads=cpu_threads)
     if not outputs.main_process:

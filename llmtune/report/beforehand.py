@@ -5,12 +5,18 @@ from typing import Any
 import numpy as np
 from datasets import Dataset
 
-from llmtune.arguments import TextClassificationArguments, TokenClassificationArguments, TrainingArguments
+from llmtune.arguments import (
+    QuestionAnsweringArguments,
+    TextClassificationArguments,
+    TokenClassificationArguments,
+    TrainingArguments,
+)
 from llmtune.diagnosis.target_list import read_targets
 from llmtune.diagnosis.targets import check_demands
 from llmtune.errors import InputError
 from llmtune.metrics import MetricHub, available_metrics, compute_metrics, score_predictions
 from llmtune.predictions import Predictions, make_predictions
+from llmtune.tasks.question_answering import KIND as ANSWER_KIND
 from llmtune.tasks.text_classification import KIND, TextClassification
 from llmtune.tasks.token_classification import KIND as TOKEN_KIND
 from llmtune.tasks.token_classification import TokenClassification
@@ -58,7 +64,23 @@ def loss_and_directions(
     return loss, {**ours, "repairs": False, "nonfinite_words": False}
 
 
-def _check(table: Predictions, options: TextClassificationArguments | TokenClassificationArguments) -> None:
+def answer_directions(options: QuestionAnsweringArguments, training: TrainingArguments) -> dict[str, bool]:
+    """The metrics of the evaluations in training of a model that answers, and of each whether higher is better.
+
+    Raises:
+        InputError: an unknown metric, a target that answers can't have, label smoothing.
+    """
+    if training.label_smoothing_factor:
+        raise InputError("--label_smoothing_factor: the loss of answers has none; leave it out")
+    table = make_predictions(ANSWER_KIND, {"question": ["?"], "reference": [["yes"]], "prediction": ["yes"]})
+    _check(table, options)
+    ours = {name: metric.higher_is_better for name, metric in available_metrics(table).items()}
+    return {**ours, "nonfinite_rows": False}
+
+
+def _check(
+    table: Predictions, options: TextClassificationArguments | TokenClassificationArguments | QuestionAnsweringArguments
+) -> None:
     try:
         scores = score_predictions(table, metrics=options.metrics)
     except ValueError as error:

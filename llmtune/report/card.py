@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from llmtune.metrics import Score
+from llmtune.report.answering_code import answering_code
 from llmtune.report.content import TITLES, Matrix, Report, entities_in, matrix_of, parts_of
 from llmtune.report.public import hub_id, public
 from llmtune.report.run_folder import write_text
@@ -29,10 +30,12 @@ PIPELINES = {
 AUTO_MODELS = {
     "classification": "AutoModelForSequenceClassification",
     "token-classification": "AutoModelForTokenClassification",
+    "question-answering": "AutoModelForQuestionAnswering",
 }
 LONGER = {
     "classification": "`llmtune predict` cuts it likewise, and answers a whole file",
     "token-classification": "`llmtune predict` reads longer ones in windows, and answers a whole file",
+    "question-answering": "`llmtune predict` reads longer ones in windows, and answers a whole file",
 }
 MOST_CHECKS = 4
 # A card is made again on every report. What stands between or after these marks is ours; the rest is its writer's.
@@ -129,7 +132,8 @@ def render_card(report: Report, settings: dict[str, Any]) -> str:
         ]
     if test.kind in AUTO_MODELS and report.run:
         parts += ["## How to use", f"```python\n{code_of(report, settings)}```"]
-        parts += [f"A text is cut at {settings['max_length']} tokens here; {LONGER[test.kind]}."]
+        cuts = test.kind != "question-answering" or settings["left_context_only"]
+        parts += [f"A text is cut at {settings['max_length']} tokens here; {LONGER[test.kind]}."] if cuts else []
     parts += ["## Training", _training(report)]
     body = "\n\n".join(part for part in [*parts, END] if part)
     return _card(front_matter(report), f"\n{body}\n")
@@ -197,6 +201,8 @@ def code_of(report: Report, settings: dict[str, Any]) -> str:
     code = _loading(report, auto, uses_words=report.test.kind == "token-classification")
     if report.test.kind == "token-classification":
         return code + ENTITIES.format(pattern=WORDS[settings["input_format"]].pattern, max_length=length)
+    if report.test.kind == "question-answering":
+        return code + answering_code(settings, str(report.run.get("model", {}).get("model_type")))
     names = report.test.label_names
     if len(names) == 2:
         yes = report.test.positive_id

@@ -47,10 +47,10 @@ def choose_null_threshold(validation: Predictions, *, seed: int) -> NullThreshol
     order = np.argsort(difference, kind="stable")
     totals = np.append(0.0, np.cumsum((given - withheld)[order])) + withheld.sum()
     edges = np.concatenate([[difference[order[0]] - 1], difference[order]])  # answered are those at or below
-    last_of_equals = np.append(np.diff(edges) > 0, True)
-    places = np.flatnonzero(last_of_equals)
-    best = places[np.flatnonzero(totals[places] >= totals[places].max() - 1e-9)]
-    chosen = float(edges[best[np.abs(edges[best]).argmin()]])
+    places = np.flatnonzero(np.append(np.diff(edges) > 0, True))  # equal differences are not parted
+    between = np.append((edges[places[:-1]] + edges[places[1:]]) / 2, edges[-1])
+    best = between[totals[places] >= totals[places].max() - 1e-9]
+    chosen = float(best[np.abs(best).argmin()])
     rows = np.where(difference > chosen, withheld, given)
     gain, interval = paired_cluster_bootstrap(_columns(standard), _columns(rows), token_f1.score, seed=seed)
     if interval.low is None or interval.low <= 0:

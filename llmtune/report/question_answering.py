@@ -9,24 +9,22 @@ import datasets
 import numpy as np
 from transformers import EvalPrediction
 
-from llmtune.arguments import QuestionAnsweringArguments
 from llmtune.baselines import made_of_table
 from llmtune.diagnosis.case import Case, TrainingLog, diagnose
 from llmtune.diagnosis.leakage import Examples
 from llmtune.diagnosis.target_list import read_targets
-from llmtune.diagnosis.targets import check_demands
 from llmtune.diagnosis.verdict import Verdict
-from llmtune.errors import InputError
 from llmtune.inference import predict_rows, tabulate_answers
 from llmtune.metrics import Score, exact_match, score_predictions, token_f1
 from llmtune.models.runs import save_weights
-from llmtune.predictions import Predictions, make_predictions
+from llmtune.predictions import Predictions
 from llmtune.report.finishing import leave_report, training_facts, write_results
 from llmtune.report.null_threshold import NullThreshold, choose_null_threshold
+from llmtune.report.run_folder import baseline_splits
 from llmtune.report.tables import metric_table
 from llmtune.report.terminal import Terminal
 from llmtune.tasks.answers import SPLITS, AnsweredSplits
-from llmtune.tasks.question_answering import KIND, QuestionAnswering
+from llmtune.tasks.question_answering import QuestionAnswering
 from llmtune.tasks.span_windows import SpanWindows
 from llmtune.training.batching import LongestFirstSampler
 from llmtune.training.trainer import Trainer
@@ -58,16 +56,6 @@ class AnswerScores:
         return {**{name: float(value) for name, value in scores.items()}, "nonfinite_rows": float(answers.nonfinite)}
 
 
-def check_options(options: QuestionAnsweringArguments) -> None:
-    """Raises InputError for a metric or a target that answers can't have; said before hours of training."""
-    table = make_predictions(KIND, {"question": ["?"], "reference": [["a"]], "prediction": ["a"]})
-    try:
-        scores = score_predictions(table, metrics=options.metrics)
-    except ValueError as error:
-        raise InputError(f"--metrics {' '.join(options.metrics)}: {error}") from error
-    check_demands(read_targets(options.targets), table, scores)
-
-
 def show_data(
     terminal: Terminal, splits: AnsweredSplits, windows: Mapping[str, SpanWindows], task: QuestionAnswering
 ) -> None:
@@ -75,8 +63,8 @@ def show_data(
     lines, described = [], splits.describe()
     for split, said in described.items():
         lines.append(
-            f"{split:<11}{said['rows']:>8,} questions on {said['contexts']:,} contexts, {said['unanswerable']:,} without "
-            f"an answer; {said['made']}"
+            f"{split:<11}{said['rows']:>8,} questions on {said['contexts']:,} contexts, "
+            f"{said['unanswerable']:,} without an answer; {said['made']}"
         )
     repeats = {pair: n for said in described.values() for pair, n in said["duplicates"].items() if n}
     lines.append("repeated questions: " + (", ".join(f"{pair} {n:,}" for pair, n in repeats.items()) or "none"))
@@ -170,7 +158,7 @@ def leave(
     write_results(
         folder,
         tables,
-        scores,
+        {**scores, **baseline_splits("test", beside)},
         baselines=baselines,
         arguments=arguments,
         facts={
@@ -256,7 +244,7 @@ def notes(
         answered, empty = by_part["with"], by_part["without"]
         said.append(
             f"{answered['questions']:,} questions with an answer: exact match {answered['exact_match']:.1f}, "
-            f"F1 {answered['f1']:.1f}; {empty['questions']:,} without: {empty['exact_match']:.1f} % of them left unanswered"
+            f"F1 {answered['f1']:.1f}; {empty['questions']:,} without: {empty['exact_match']:.1f} % left unanswered"
         )
     if task.left_context_only:
         said.append("the model reads the question before the context, but of the context only what stands to the left")

@@ -22,8 +22,8 @@ TEXTS = ("question", "context")
 CARRIED = {"title": "title", "id": "question_id"}
 OWN_COLUMNS = ("score", "start", "end", "question_id")
 LAYOUT = (
-    "write {'text': ['…'], 'answer_start': [0]} as in SQuAD, characters of the context counted from 0; no answer is two "
-    "empty lists"
+    "write {'text': ['…'], 'answer_start': [0]} as in SQuAD, characters of the context counted from 0; no answer is "
+    "two empty lists"
 )
 
 
@@ -192,8 +192,7 @@ def misplaced(context: str, answers: Mapping[str, Sequence[Any]]) -> str:
             continue
         at = context.find(text)
         hint = f"it begins at {at}" if at >= 0 else "it is nowhere in the context"
-        where = (
-            "has no answer_start" if start < 0 else f"does not stand at answer_start {start} (there: {shown(there)})"
-        )
-        return f"the answer {shown(text)} {where}; {hint}:"
+        if start < 0:
+            return f"the answer {shown(text)} has no answer_start ({hint})"
+        return f"the answer {shown(text)} does not stand at answer_start {start} (there: {shown(there)}; {hint})"
     return ""

@@ -102,8 +102,8 @@ class PairLayout:
         last = ids[len(of) - of[::-1].index(1) :]
         if len(last) != 1 or not first:
             raise InputError(
-                f"the tokenizer {type(tokenizer).__name__} sets {len(first)} tokens before and {len(last)} after a pair "
-                "of texts, expected one each as BERT's [CLS] and [SEP]; choose another checkpoint"
+                f"the tokenizer {type(tokenizer).__name__} sets {len(first)} tokens before and {len(last)} after two "
+                "texts, expected one each as BERT's [CLS] and [SEP]; choose another checkpoint"
             )
         types = pair["token_type_ids"]
         return cls(first, ids[last_of_question + 1 : of.index(1)], last[0], (types[0], types[-1]))

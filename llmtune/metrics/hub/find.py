@@ -26,7 +26,7 @@ REPORTED: dict[str, tuple[str, ...]] = {
     ),
     "token-classification": ("entity_f1", "token_accuracy"),
     "text-generation": ("bleu", "chrf", "ter", "rouge", "length_ratio"),
-    "question-answering": ("exact_match", "token_f1"),
+    "question-answering": ("token_f1", "exact_match"),  # the first decides between two models
     "language-modeling": ("perplexity", "bits_per_byte", "word_perplexity", "token_accuracy"),
     "regression": ("mse", "rmse", "mae", "smape", "mase", "r2"),
 }
