@@ -21,6 +21,7 @@ from transformers import DataCollatorWithPadding, PreTrainedTokenizerFast, set_s
 
 from llmtune.arguments import TrainingArguments
 from llmtune.training.loss import ClassificationLoss
+from llmtune.training.span_loss import SpanLoss
 from llmtune.training.trainer import Trainer
 
 EFFECTIVE_BATCH = 8
@@ -53,7 +54,9 @@ def rows(n: int) -> datasets.Dataset:
     )
 
 
-def tiny_model(model_type: str, *, lora: bool) -> Any:
+def tiny_model(
+    model_type: str, *, lora: bool, auto_model: Any = transformers.AutoModelForSequenceClassification
+) -> Any:
     """32 wide, two layers, float32, no dropout, the same weights in every process."""
     set_seed(0)
     config = transformers.AutoConfig.for_model(
@@ -67,7 +70,7 @@ def tiny_model(model_type: str, *, lora: bool) -> Any:
         pad_token_id=0,
         **NO_DROPOUT[model_type],
     )
-    model = transformers.AutoModelForSequenceClassification.from_config(config)
+    model = auto_model.from_config(config)
     if not lora:
         return model
     import peft
@@ -127,6 +130,29 @@ def exact(processes: int, folder: Path) -> Iterator[dict[str, Any]]:
                 "split": f"{processes} x {micro} x {accumulation}",
                 "updates": logged_updates(trainer),
                 "tokens": trainer.tokens_trained(),
+            }
+
+
+def spans(processes: int, folder: Path) -> Iterator[dict[str, Any]]:
+    """As `exact`, of heads that mark where an answer begins and ends."""
+    random = np.random.default_rng(1)
+    for model_type, n in (("bert", 21), ("bert", 17), ("llama", 21)):
+        windows = rows(n).remove_columns("labels")
+        lengths = [len(ids) for ids in windows["input_ids"]]
+        answers = [sorted(random.integers(1, length, 2).tolist()) for length in lengths]
+        labels = [[*answer, 1, length] for answer, length in zip(answers, lengths, strict=True)]
+        for micro, accumulation in SPLITS[processes]:
+            trainer = Trainer(
+                model=tiny_model(model_type, lora=False, auto_model=transformers.AutoModelForQuestionAnswering),
+                args=arguments(folder, per_device_train_batch_size=micro, gradient_accumulation_steps=accumulation),
+                train_dataset=windows.add_column("labels", labels),
+                data_collator=DataCollatorWithPadding(tiny_tokenizer()),
+                compute_loss_func=SpanLoss(),
+            )
+            yield {
+                "case": f"{model_type}, {n} rows",
+                "split": f"{processes} x {micro} x {accumulation}",
+                "updates": logged_updates(trainer),
             }
 
 
@@ -214,7 +240,7 @@ def main(out: Path, folder: Path) -> None:
     torch.set_num_threads(1)
     transformers.logging.set_verbosity_error()
     processes = arguments(folder).world_size
-    sections = {section.__name__: section for section in (exact, stock, predicted, resumed)}
+    sections = {section.__name__: section for section in (exact, spans, stock, predicted, resumed)}
     seen: dict[str, Any] = {name: list(section(processes, folder)) for name, section in sections.items()}
     if os.environ.get("RANK", "0") == "0":
         out.write_text(json.dumps({"processes": processes, **seen}), encoding="utf-8")

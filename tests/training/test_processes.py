@@ -43,16 +43,27 @@ def _by_case(seen: dict[int, dict[str, Any]], section: str) -> dict[str, dict[st
     return cases
 
 
-def test_loss_and_gradient_norm_do_not_depend_on_the_cut_of_the_effective_batch(seen):
-    cases = _by_case(seen, "exact")
-
-    assert len(cases) == 12
+def _check_cuts(cases: dict[str, dict[str, np.ndarray]]) -> None:
     for case, splits in cases.items():
         assert set(splits) == {"1 x 8 x 1", "1 x 4 x 2", "1 x 2 x 4", "2 x 4 x 1", "2 x 2 x 2", "2 x 1 x 4"}
         whole = splits["1 x 8 x 1"]
         assert whole.shape == (3, 2), "21 and 17 rows: two whole effective batches and a tail"
         for split, updates in splits.items():
             np.testing.assert_allclose(updates, whole, rtol=1e-5, err_msg=f"{case}, processes x batch x steps {split}")
+
+
+def test_loss_and_gradient_norm_do_not_depend_on_the_cut_of_the_effective_batch(seen):
+    cases = _by_case(seen, "exact")
+
+    assert len(cases) == 12
+    _check_cuts(cases)
+
+
+def test_nor_do_those_of_answers_as_spans(seen):
+    cases = _by_case(seen, "spans")
+
+    assert set(cases) == {"bert, 21 rows", "bert, 17 rows", "llama, 21 rows"}
+    _check_cuts(cases)
 
 
 def test_the_stock_trainer_inflates_both_by_accumulation_and_processes(seen):
