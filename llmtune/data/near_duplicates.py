@@ -11,6 +11,7 @@ Letters: n different texts of the corpus, w words of a text, k changed words.
 
 import math
 import re
+from array import array
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -31,7 +32,6 @@ CHUNK = 2**17  # words of queries looked up at once: memory stays flat
 
 # Scripts written without spaces: each character is a word.
 _UNSPACED = re.compile(r"([\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff])")
-_BORDER = np.zeros(1, dtype=np.int32)
 
 Changes = list[tuple[int, int, int, int]]  # (begin, end) in one sequence and (begin, end) in the other
 
@@ -111,23 +111,24 @@ class NearDuplicates:
 
     def _encode(self, texts: Iterable[Any], first_rows: Mapping[int, int] | None = None) -> "_Words":
         """The different texts by number of their words; by hash, a text of `first_rows` is only noted as equal."""
-        flat, first, equal = [_BORDER], dict[int, int](), dict[int, int]()
+        flat, first, equal = array("i", [0]), dict[int, int](), dict[int, int]()
         repeats: dict[int, list[int]] = {}
         number = self._numbers.__getitem__
         for row, text in enumerate(texts):
             words = words_of(text)
-            numbers = np.fromiter(map(number, words), np.int32, len(words))
+            numbers = array("i", map(number, words))  # of a few words, sooner made than numpy's
             key = hash(numbers.tobytes())
             if not words:
                 continue  # rows without text copy nothing
             if first_rows and key in first_rows:
                 equal[row] = first_rows[key]
             elif first.setdefault(key, row) == row:
-                flat += [numbers, _BORDER]
+                flat.extend(numbers)
+                flat.append(0)
             else:
                 repeats.setdefault(first[key], []).append(row)
         rows = np.fromiter(first.values(), np.int64, len(first))
-        return _Words(np.concatenate(flat), rows, hashes=list(first), equal=equal, repeats=repeats)
+        return _Words(np.frombuffer(flat, dtype=np.int32), rows, hashes=list(first), equal=equal, repeats=repeats)
 
     def _candidates(self, queries: "_Words", *, within: bool = False) -> np.ndarray:
         """Pairs (query, text of the corpus) that share enough word pairs, shape (p, 2), by query, the likest first."""
