@@ -5,10 +5,16 @@ import struct
 
 import numpy as np
 import pytest
+import transformers
 from sklearn.metrics import precision_score, recall_score
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from llmtune.metrics import score_predictions
+from llmtune.report.content import Report
+from llmtune.report.logged import log_final
 from llmtune.training.tensorboard import calibration_line, precision_recall_lines
+from tests.report.test_page import spam_table
+from tests.training.test_trainer import trainer
 
 CLASSES = {"confusion_matrix", "precision_recall", "calibration"}
 
@@ -67,6 +73,39 @@ def test_scalars_texts_and_hyperparameters_with_final_metrics(demo_run, recipe, 
     (started,) = board.hyperparameters()
     assert b"learning_rate" in started.plugin_data.content
     assert str(folder.parent).encode() not in started.plugin_data.content
+
+
+class Seen(transformers.TrainerCallback):
+    """A logger like those of --report_to: it hears what the Trainer logs."""
+
+    def __init__(self):
+        self.logs = {}
+
+    def on_log(self, args, state, control, logs=None, **kwargs):
+        self.logs |= logs
+
+
+@pytest.mark.parametrize("no_examples", [False, True])
+def test_every_logger_hears_the_final_metrics_and_private_texts_stay_out(tmp_path, no_examples):
+    made, seen, table = trainer(tmp_path, report_to="tensorboard", max_steps=1), Seen(), spam_table()
+    made.train()
+    made.add_callback(seen)
+    scores = score_predictions(table)
+
+    log_final(made, Report("spam-1", table, scores), no_examples=no_examples)
+
+    assert {f"test_{name}": score.value for name, score in scores.items()}.items() <= seen.logs.items()
+    texts = [tag for tag in Board(tmp_path).texts() if tag.startswith("examples/")]
+    assert bool(texts) != no_examples
+
+
+def test_without_report_to_nothing_is_logged(tmp_path):
+    made, seen, table = trainer(tmp_path, report_to="none"), Seen(), spam_table()
+    made.add_callback(seen)
+
+    log_final(made, Report("spam-1", table, score_predictions(table)), no_examples=False)
+
+    assert seen.logs == {}
 
 
 def test_the_lines_are_sklearns_and_a_hand_count():
