@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from llmtune.baselines import made_of_table, majority, tfidf_logistic_regression
+from llmtune.baselines import known_entities, made_of_table, majority, tfidf_logistic_regression
 from llmtune.commands.tables import find_tables, open_table, run_settings
 from llmtune.data.files import read_rows
+from llmtune.data.rows import Rows, shown
 from llmtune.diagnosis.case import Case, TrainingLog, diagnose
 from llmtune.diagnosis.check import Check
 from llmtune.diagnosis.leakage import Examples
@@ -17,11 +18,12 @@ from llmtune.diagnosis.verdict import Verdict
 from llmtune.errors import InputError
 from llmtune.metrics import Score
 from llmtune.predictions import Predictions
+from llmtune.tasks.tag_schemes import parse_tag, recognise_scheme, to_iob2
 
 # What train and table call the input of each kind, and what train calls the answer.
 INPUTS = {"classification": "text", "token-classification": "tokens", "text-generation": "source"}
 INPUTS |= {"question-answering": "question", "language-modeling": "text", "regression": "text"}
-ANSWERS = {"classification": "label"}
+ANSWERS = {"classification": "label", "token-classification": "tags"}
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class VerdictOptions:
         targets: what is demanded.
         train_file: the rows that the model was trained on.
         text_column: its input; default text, tokens, source or question by kind.
-        label_column: its class; default label.
+        label_column: its class or tags; default label or tags.
         group_columns: of the table, people.
         slice_columns: of the table, parts of the data.
         base: predictions of the base model or an earlier run, on the same rows.
@@ -121,7 +123,7 @@ def verdict_of(
 
 
 def _training_rows(table: Predictions, options: VerdictOptions) -> tuple[dict[str, Examples], dict[str, Predictions]]:
-    """What `leakage` reads, and for classes the simple models trained on these rows."""
+    """What `leakage` reads, and for classes and entities the simple models trained on these rows."""
     if options.train_file is None:
         return {}, {}
     rows = read_rows(options.train_file)
@@ -138,13 +140,16 @@ def _training_rows(table: Predictions, options: VerdictOptions) -> tuple[dict[st
             f"--train_file {options.train_file}: no column {answer!r}; found {', '.join(rows.columns)}; name the class "
             "by --label_column"
         )
-    labels = None if answer is None or answer not in rows.columns else [str(label) for label in rows.cells(answer)]
+    answers = None if answer is None or answer not in rows.columns else rows.cells(answer)
+    labels = None if answers is None or table.kind != "classification" else [str(label) for label in answers]
     examples = {"train": Examples(texts, labels)}
     carried = next((name for name in (INPUTS[table.kind], column) if table.has(name)), None)
     if carried is not None:
         of_test = table.column("reference") if table.kind == "classification" else None
         examples["test"] = Examples(table.column(carried), of_test)
-    if table.kind != "classification" or labels is None:
+    if table.kind == "token-classification" and answers is not None and table.has("tokens"):
+        return examples, {"names known from train": known_entities(texts, _iob2(rows, str(answer)), table)}
+    if labels is None:
         return examples, {}
     absent = [name for name in table.label_names if name not in labels]
     if absent:
@@ -157,6 +162,18 @@ def _training_rows(table: Predictions, options: VerdictOptions) -> tuple[dict[st
         texts_of_test = table.column(carried)
         simple["TF-IDF + logistic regression"] = tfidf_logistic_regression(texts, labels, texts_of_test, table)
     return examples, simple
+
+
+def _iob2(rows: Rows, column: str) -> list[list[str]]:
+    tags = rows.cells(column)
+    for row, of_row in enumerate(tags):
+        if not isinstance(of_row, list) or any(parse_tag(tag) is None for tag in of_row):
+            raise InputError(
+                f"--train_file {rows.source}: column {column!r}, {rows.place(row)}: {shown(of_row)} is no list "
+                "of tags; give one tag a word, as B-PER, I-PER, O, or name the column by --label_column"
+            )
+    scheme = recognise_scheme(rows, tags, column)
+    return [to_iob2(of_row, scheme) for of_row in tags]
 
 
 def _base(source: str, table: Predictions) -> Predictions:

@@ -121,3 +121,29 @@ def test_simple_models_are_made_of_the_table_and_stand_beside_it_everywhere(kind
     checks = {check["check"]: check for check in json.loads((tmp_path / "r" / "verdict.json").read_text())["checks"]}
     assert checks["baseline"]["status"] == "pass"
     assert name in checks["baseline"]["numbers"]
+
+
+def test_names_known_from_train_stand_beside_a_tagger(tmp_path):
+    names = [f"Name{row}" for row in range(60)]
+    train = [{"tokens": ["Say", name, "!"], "tags": ["O", "I-PER", "O"]} for name in names[:30]]  # IOB1
+    test = [
+        {"tokens": ["Ask", name], "reference": ["O", "B-PER"], "prediction": ["O", "B-PER" if row % 10 else "O"]}
+        for row, name in enumerate(names)
+    ]
+    for file, rows in (("train", train), ("out", test)):
+        (tmp_path / f"{file}.jsonl").write_text("\n".join(map(json.dumps, rows)))
+
+    files = [str(tmp_path / "out.jsonl"), "--train_file", str(tmp_path / "train.jsonl")]
+    cli.run(["report", *files, "--kind", "token-classification", "--output_dir", str(tmp_path / "r")])
+
+    metrics = json.loads((tmp_path / "r" / "metrics.json").read_text())
+    assert metrics["test/names known from train"]["entity_recall"]["value"] == pytest.approx(0.5)
+    assert metrics["test"]["entity_recall"]["value"] == pytest.approx(0.9)
+    checks = {one["check"]: one for one in json.loads((tmp_path / "r" / "verdict.json").read_text())["checks"]}
+    assert checks["baseline"]["status"] == "pass"
+
+    (tmp_path / "train.jsonl").write_text('{"tokens": ["Say"], "tags": ["PERSON"]}')
+    with pytest.raises(
+        InputError, match=r"column 'tags', line 1: \['PERSON'\] is no list of tags; give one tag a word"
+    ):
+        cli.run(["report", *files, "--kind", "token-classification"])
