@@ -37,6 +37,7 @@ RENAMED = {
     "per_gpu_train_batch_size": "--per_device_train_batch_size",
     "per_gpu_eval_batch_size": "--per_device_eval_batch_size",
     "max_seq_length": "--max_length",
+    "version_2_with_negative": "nothing: questions of train without an answer say so",
     "tokenizer_name": "nothing: the tokenizer is the checkpoint's own",
     "do_train": "nothing: a recipe trains, chooses on validation and reads the test split once",
     "do_eval": "nothing: see --eval_strategy",

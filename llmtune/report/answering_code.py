@@ -16,7 +16,8 @@ for i, pairs in enumerate(encoded["offset_mapping"]):
 """
 LEFT_TO_RIGHT = """\
 head = tokenizer(question + "\\n")["input_ids"]
-encoded = tokenizer(context, add_special_tokens=False, return_offsets_mapping=True)
+encoded = tokenizer(context, add_special_tokens=False, truncation=True, max_length={max_length} - len(head) - 1, \
+return_offsets_mapping=True)
 ids = head + encoded["input_ids"] + [tokenizer.eos_token_id]
 characters = {{len(head) + token: pair for token, pair in enumerate(encoded["offset_mapping"])}}
 windows = [({{"input_ids": torch.tensor([ids])}}, characters, len(ids) - 1)]

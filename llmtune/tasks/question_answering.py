@@ -66,6 +66,7 @@ class QuestionAnswering:
     left_context_only: bool = False
 
     auto_model = AutoModelForQuestionAnswering
+    families = ("encoder", "decoder")
 
     @classmethod
     def from_arguments(cls, arguments: QuestionAnsweringArguments, *, may_abstain: bool) -> "QuestionAnswering":
