@@ -147,6 +147,8 @@ class TrainingArguments(transformers.TrainingArguments):
         self._refuse_what_is_not_there()
         if not 0 <= self.seed < 2**32:
             raise InputError(f"--seed {self.seed}: expected 0 to {2**32 - 1}")
+        if not 0 <= self.num_train_epochs < math.inf:
+            raise InputError(f"--num_train_epochs {self.num_train_epochs}: expected 0 or more")
         if not 0 <= self.learning_rate < math.inf:
             raise InputError(f"--learning_rate {self.learning_rate}: expected 0 or more")
         installed = get_available_reporting_integrations()

@@ -124,9 +124,10 @@ def test_the_arguments_are_json_by_group(tmp_path):
             {"dataloader_persistent_workers": True},
             "--dataloader_persistent_workers: there are no workers",
         ),
+        ({"num_train_epochs": -1}, "--num_train_epochs -1: expected 0 or more"),
     ],
 )
-def test_what_is_not_there_is_refused_at_once(tmp_path, given, message, monkeypatch):
+def test_what_cannot_run_is_refused_at_once(tmp_path, given, message, monkeypatch):
     monkeypatch.setattr("llmtune.arguments.training.find_spec", lambda name: None)
 
     with pytest.raises(InputError) as refused:
