@@ -16,11 +16,13 @@ for i, pairs in enumerate(encoded["offset_mapping"]):
 """
 LEFT_TO_RIGHT = """\
 head = tokenizer(question + "\\n")["input_ids"]
-encoded = tokenizer(context, add_special_tokens=False, truncation=True, max_length={max_length} - len(head) - 1, \
-return_offsets_mapping=True)
-ids = head + encoded["input_ids"] + [tokenizer.eos_token_id]
-characters = {{len(head) + token: pair for token, pair in enumerate(encoded["offset_mapping"])}}
-windows = [({{"input_ids": torch.tensor([ids])}}, characters, len(ids) - 1)]
+encoded = tokenizer(context, add_special_tokens=False, return_offsets_mapping=True)
+tokens, pairs, room = encoded["input_ids"], encoded["offset_mapping"], {max_length} - len(head) - 1
+windows = []
+for begin in range(0, max(1, len(tokens) - {doc_stride}), room - {doc_stride}):
+    ids = head + tokens[begin : begin + room] + [tokenizer.eos_token_id]
+    characters = {{len(head) + place: pair for place, pair in enumerate(pairs[begin : begin + room])}}
+    windows.append(({{"input_ids": torch.tensor([ids])}}, characters, len(ids) - 1))
 """
 SEARCH = """\
 spans, nowhere = [], []
