@@ -33,10 +33,10 @@ AUTO_MODELS = {
     "question-answering": "AutoModelForQuestionAnswering",
 }
 LONGER = {
-    "classification": "`llmtune predict` cuts it likewise, and answers a whole file",
-    "token-classification": "`llmtune predict` reads longer ones in windows, and answers a whole file",
+    "classification": "`llmtune predict` cuts it likewise, and answers a whole file.",
+    "token-classification": "`llmtune predict` reads longer ones in windows, and answers a whole file.",
+    "question-answering": "`llmtune predict` answers a whole file.",
 }
-WHOLE_FILES = "`llmtune predict` answers a whole file."
 MOST_CHECKS = 4
 # A card is made again on every report. What stands between or after these marks is ours; the rest is its writer's.
 HERE = 'name = "."  # the folder of this card, or its id on the Hub'
@@ -132,8 +132,8 @@ def render_card(report: Report, settings: dict[str, Any]) -> str:
         ]
     if test.kind in AUTO_MODELS and report.run:
         parts += ["## How to use", f"```python\n{code_of(report, settings)}```"]
-        cuts = f"A text is cut at {settings['max_length']} tokens here; {LONGER[test.kind]}."
-        parts += [WHOLE_FILES if test.kind == "question-answering" else cuts]
+        limit = f"A text is cut at {settings['max_length']} tokens here; "
+        parts += [("" if test.kind == "question-answering" else limit) + LONGER[test.kind]]
     parts += ["## Training", _training(report)]
     body = "\n\n".join(part for part in [*parts, END] if part)
     return _card(front_matter(report), f"\n{body}\n")
