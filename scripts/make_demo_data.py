@@ -20,8 +20,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-SEED = 21
-
 MESSAGES = """
 [name] Anna | Ben | Carla | Dev | Ella | Farid | Grace | Hugo | Ines | Jonas | Kemi | Liam | Mira | Noor | Omar | Priya
 | Rosa | Sam | Tariq | Uma | Vera | Will | Yara | Zoe | mum | dad | grandma | the twins | my boss | your sister
@@ -78,6 +76,10 @@ MESSAGES = """
 | Important: | Great news! | Private! | Attention: | Hi, | Hello,
 
 [ham]
+{note} | {note} | {note} | {note} | {note} | {note} {note} | {note} Btw {note} | {note} Oh and {note}
+| {note} Also, {note} {note}
+
+[note]
 {hello} are you coming to {event} {time}? {bye}
 {hello} I'm at {place}, where are you? {bye}
 Running late, will be at {place} {time}. {bye}
@@ -216,6 +218,7 @@ class DemoSet:
         wrong_shares: of the class, whose label is then the other one.
         rows: by split.
         shorten: chance that a word is shortened.
+        seed: of the draw.
     """
 
     grammar: Mapping[str, Sequence[str]]
@@ -224,6 +227,7 @@ class DemoSet:
     wrong_shares: Mapping[str, float]
     rows: Mapping[str, int]
     shorten: float
+    seed: int
 
 
 def parse_grammar(text: str) -> dict[str, list[str]]:
@@ -239,7 +243,8 @@ def parse_grammar(text: str) -> dict[str, list[str]]:
 
 SETS = {
     # 13 % spam as in the SMS Spam Collection. F1 of spam on test: TF-IDF with logistic regression 0.88, a BERT of
-    # two layers from scratch 0.87.
+    # two layers from scratch 0.83. A third of the ham is two notes or three, as long as spam: were all ham short, the
+    # lookalikes would be the long ham, and length would seem to decide.
     "spam": DemoSet(
         grammar=parse_grammar(MESSAGES),
         class_shares={"ham": 0.866, "spam": 0.134},
@@ -247,6 +252,7 @@ SETS = {
         wrong_shares={"ham": 0.004, "spam": 0.026},
         rows={"train": 2400, "validation": 500, "test": 500},
         shorten=0.15,
+        seed=21,
     ),
     "sentiment": DemoSet(
         grammar=parse_grammar(REVIEWS),
@@ -255,13 +261,14 @@ SETS = {
         wrong_shares={"negative": 0.04, "positive": 0.04},
         rows={"train": 2000, "validation": 400, "test": 400},
         shorten=0.0,
+        seed=21,
     ),
 }
 
 
-def make_rows(demo: DemoSet, seed: int) -> dict[str, list[tuple[str, str]]]:
+def make_rows(demo: DemoSet) -> dict[str, list[tuple[str, str]]]:
     """(text, label) of every split, in random order; the same share of each class in each, up to wrong labels."""
-    rng = random.Random(seed)
+    rng = random.Random(demo.seed)
     seen: set[str] = set()
     splits: dict[str, list[tuple[str, str]]] = {}
     for split, rows in demo.rows.items():
@@ -306,7 +313,9 @@ def _roughen(text: str, shorten: float, rng: random.Random) -> str:
     text = " ".join(words)
     if rng.random() < 0.12:  # two neighbouring letters change places
         place = int(rng.random() * (len(text) - 1))
-        if text[place : place + 2].isalpha():
+        word = text[text.rfind(" ", 0, place) + 1 :].partition(" ")[0]
+        is_link = bool(re.search(r"\w[./]\w", word))  # misspelt, it might be somebody's
+        if text[place : place + 2].isalpha() and not is_link:
             text = text[:place] + text[place + 1] + text[place] + text[place + 2 :]
     text = text.lower() if rng.random() < 0.25 else text[0].upper() + text[1:]
     return text.rstrip(" .,") if rng.random() < 0.4 else text
@@ -318,7 +327,7 @@ def main() -> None:
     parser.add_argument("--output_dir", type=Path, default=Path(__file__).parents[1] / "recipes" / "demo")
     output_dir = parser.parse_args().output_dir
     for name, demo in SETS.items():
-        for split, rows in make_rows(demo, seed=SEED).items():
+        for split, rows in make_rows(demo).items():
             path = output_dir / name / f"{split}.csv"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(to_csv(rows))
