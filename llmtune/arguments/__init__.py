@@ -8,6 +8,7 @@ from llmtune.arguments.data import DataArguments
 from llmtune.arguments.model import ModelArguments
 from llmtune.arguments.question_answering import QuestionAnsweringArguments
 from llmtune.arguments.text_classification import TextClassificationArguments
+from llmtune.arguments.text_generation import GenerationArguments, SummarizationArguments, TranslationArguments
 from llmtune.arguments.token_classification import TokenClassificationArguments
 
 if TYPE_CHECKING:
@@ -16,11 +17,14 @@ if TYPE_CHECKING:
 __all__ = [
     "RUN_MARKER",
     "DataArguments",
+    "GenerationArguments",
     "ModelArguments",
     "QuestionAnsweringArguments",
+    "SummarizationArguments",
     "TextClassificationArguments",
     "TokenClassificationArguments",
     "TrainingArguments",
+    "TranslationArguments",
     "describe_arguments",
 ]
 

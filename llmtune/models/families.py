@@ -1,25 +1,36 @@
 """Which family file serves a `model_type`."""
 
+from collections.abc import Sequence
 from types import ModuleType
 
 from transformers import PreTrainedModel
 
 from llmtune.errors import InputError
-from llmtune.models import decoder, encoder
+from llmtune.models import decoder, encoder, encoder_decoder, encoder_pair
 
-FAMILIES = (encoder, decoder)
+FAMILIES = {
+    "encoder": encoder,
+    "decoder": decoder,
+    "encoder_decoder": encoder_decoder,
+    "encoder_pair": encoder_pair,
+}
 
 
-def family_of(model_type: str, where: str) -> ModuleType:
+def family_of(model_type: str, where: str, families: Sequence[str] = tuple(FAMILIES)) -> ModuleType:
     """The family module of a model_type.
 
+    Args:
+        model_type: as a config says it.
+        where: it was named, for the message.
+        families: that the task serves, best first: BERT alone is an encoder, and one of a pair where it shall write.
+
     Raises:
-        InputError: no family serves it; the message lists those served.
+        InputError: no such family serves it; the message lists those served.
     """
-    for family in FAMILIES:
-        if model_type in family.MODEL_TYPES:
-            return family
-    served = "; ".join(f"{family.__name__.rpartition('.')[2]}: {', '.join(family.MODEL_TYPES)}" for family in FAMILIES)
+    for name in families:
+        if model_type in FAMILIES[name].MODEL_TYPES:
+            return FAMILIES[name]
+    served = "; ".join(f"{name}: {', '.join(FAMILIES[name].MODEL_TYPES)}" for name in families)
     raise InputError(f"{where}: model_type {model_type!r} is not served for this task; served are {served}")
 
 

@@ -11,7 +11,13 @@ from transformers.models.qwen2.tokenization_qwen2 import PRETOKENIZE_REGEX
 
 WORDPIECE_TYPES = ("bert", "distilbert")  # the others read byte-level BPE, as their checkpoints do or nearly do
 # AutoTokenizer gives a folder of model_type qwen2 this split into words, whatever its tokenizer.json says.
+END_ONLY_TYPES = ("t5", "marian")  # a text ends with </s>, and nothing stands before it
 QWEN_TYPES = ("qwen2", "qwen3")
+
+
+def tokenizer_sort(model_type: str, *, writes: bool) -> str:
+    """The model_type whose sort of tokenizer is trained: a BERT that writes needs the letters' case, as RoBERTa has it."""
+    return "roberta" if writes and model_type in WORDPIECE_TYPES else model_type
 
 
 def train_tokenizer(model_type: str, texts: Iterable[str], vocab_size: int, max_length: int) -> PreTrainedTokenizerFast:
@@ -39,7 +45,7 @@ def train_tokenizer(model_type: str, texts: Iterable[str], vocab_size: int, max_
             tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
         tokenizer.decoder = decoders.ByteLevel()
         named = {"pad": "<pad>", "bos": "<s>", "eos": "</s>", "unk": "<unk>", "mask": "<mask>"}
-        if not is_decoder(model_type):
+        if not is_decoder(model_type) and model_type not in END_ONLY_TYPES:
             named |= {"cls": "<s>", "sep": "</s>"}
         tokenizer.train_from_iterator(
             texts,
@@ -51,9 +57,13 @@ def train_tokenizer(model_type: str, texts: Iterable[str], vocab_size: int, max_
             ),
         )
     first, last = named.get("cls", named.get("bos")), named.get("sep")
-    single, pair = (
-        (f"{first} $A {last}", f"{first} $A {last} $B:1 {last}:1") if last else (f"{first} $A", f"{first} $A $B")
-    )
+    if model_type in END_ONLY_TYPES:
+        first, last = None, named["eos"]
+        single, pair = f"$A {last}", f"$A {last} $B:1 {last}:1"
+    elif last:
+        single, pair = f"{first} $A {last}", f"{first} $A {last} $B:1 {last}:1"
+    else:
+        single, pair = f"{first} $A", f"{first} $A $B"
     tokenizer.post_processor = processors.TemplateProcessing(
         single=single,
         pair=pair,

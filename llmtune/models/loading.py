@@ -16,7 +16,7 @@ from transformers.utils import logging as hf_logging
 
 from llmtune.arguments import ModelArguments
 from llmtune.errors import InputError
-from llmtune.models import decoder
+from llmtune.models import decoder, encoder_decoder
 from llmtune.models.families import family_of, head_modules
 
 FEWEST_TOKENS = 50  # of a vocabulary from scratch
@@ -40,6 +40,9 @@ class Task(Protocol):
 
     auto_model: Any
     """The transformers Auto class, e.g. AutoModelForSequenceClassification."""
+
+    families: tuple[str, ...]
+    """Of models that it serves, as `llmtune.models.families` names them."""
 
     @property
     def max_length(self) -> int:
@@ -91,7 +94,7 @@ def load_model(arguments: ModelArguments, task: Task, *, train_texts: Callable[[
         new = ["every weight"]
     else:
         tokenizer, model, limit, new = _from_checkpoint(arguments, task)
-    family = family_of(model.config.model_type, arguments.model_name_or_path or "--model_type")
+    family = family_of(model.config.model_type, arguments.model_name_or_path or "--model_type", task.families)
     facts: dict[str, Any] = {
         "name": arguments.model_name_or_path or f"{arguments.model_type} from scratch",
         "model_type": model.config.model_type,
@@ -102,7 +105,7 @@ def load_model(arguments: ModelArguments, task: Task, *, train_texts: Callable[[
         "weights": "4-bit" if arguments.load_in_4bit else str(model.dtype).removeprefix("torch."),
     }
     if arguments.use_peft or arguments.load_in_4bit:
-        model = _with_adapter(arguments, model, family, new)
+        model = _with_adapter(arguments, model, family, task, new)
         facts["lora"] = {"r": arguments.lora_r, "alpha": arguments.lora_alpha, "dropout": arguments.lora_dropout}
     parameters = list(model.parameters())
     facts["parameters"] = sum(p.numel() for p in parameters)
@@ -112,8 +115,9 @@ def load_model(arguments: ModelArguments, task: Task, *, train_texts: Callable[[
 
 def positions(config: PretrainedConfig, family: ModuleType, tokenizer: PreTrainedTokenizerBase) -> int:
     """Tokens that the model reads at most."""
-    lost = getattr(family, "POSITIONS_LOST", {}).get(config.model_type, 0)
-    return int(min(config.max_position_embeddings - lost, tokenizer.model_max_length))
+    lost = getattr(family, "POSITIONS_LOST", {}).get(getattr(config, "encoder", config).model_type, 0)
+    read = family.positions(config) if hasattr(family, "positions") else config.max_position_embeddings
+    return int(tokenizer.model_max_length if read is None else min(read - lost, tokenizer.model_max_length))
 
 
 def read_overrides(text: str | None, config: PretrainedConfig) -> dict[str, Any]:
@@ -152,16 +156,24 @@ def read_overrides(text: str | None, config: PretrainedConfig) -> dict[str, Any]
 def _from_scratch(
     arguments: ModelArguments, task: Task, train_texts: Callable[[], Iterable[str]]
 ) -> tuple[PreTrainedTokenizerBase, PreTrainedModel, int]:
-    from llmtune.models.from_scratch import train_tokenizer
+    from llmtune.models.from_scratch import tokenizer_sort, train_tokenizer
 
     model_type = str(arguments.model_type)
-    family = family_of(model_type, "--model_type")
+    family = family_of(model_type, "--model_type", task.families)
+    if model_type not in family.SMALL:
+        raise InputError(
+            f"--model_type {model_type}: is not built from scratch, for its tokenizer is of many languages; take "
+            f"{', '.join(family.SMALL)}, or --model_name_or_path with a checkpoint"
+        )
     overrides = read_overrides(arguments.config_overrides, AutoConfig.for_model(model_type))
-    tokenizer = train_tokenizer(model_type, train_texts(), arguments.tokenizer_vocab_size, task.max_length)
+    sort = tokenizer_sort(model_type, writes=not task.head())
+    tokenizer = train_tokenizer(sort, train_texts(), arguments.tokenizer_vocab_size, task.max_length)
     sizes = {**family.SMALL[model_type], **overrides}
     special = {
         f"{name}_token_id": getattr(tokenizer, f"{name}_token_id") for name in ("pad", "bos", "eos", "cls", "sep")
     }
+    if family is encoder_decoder:
+        special |= encoder_decoder.start_of_answer(model_type, tokenizer)
     attention = arguments.attn_implementation
     try:
         config = AutoConfig.for_model(model_type, vocab_size=len(tokenizer), **special, **sizes, **task.head())
@@ -189,7 +201,7 @@ def _from_checkpoint(
     hub = {"revision": arguments.revision, "trust_remote_code": arguments.trust_remote_code}
     try:
         config = AutoConfig.from_pretrained(name, **hub)
-        family = family_of(config.model_type, name)
+        family = family_of(config.model_type, name, task.families)
         overrides = read_overrides(arguments.config_overrides, config)
         with without_loading_report():  # of the head's size, which is the data's
             config = AutoConfig.from_pretrained(name, **hub, **overrides, **task.head())
@@ -243,13 +255,21 @@ def four_bit() -> Any:
     return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.bfloat16)
 
 
-def _with_adapter(arguments: ModelArguments, model: PreTrainedModel, family: ModuleType, new: list[str]) -> Any:
-    """The model under a LoRA adapter (Hu et al. 2021); its head, and a pooler that is new, are trained whole."""
+def _with_adapter(
+    arguments: ModelArguments, model: PreTrainedModel, family: ModuleType, task: Task, new: list[str]
+) -> Any:
+    """The model under a LoRA adapter (Hu et al. 2021); a task's head, and a pooler that is new, are trained whole."""
     import peft
 
     if arguments.load_in_4bit:
         model = peft.prepare_model_for_kbit_training(model)
-    whole = head_modules(model) + (["pooler"] if any(".pooler." in key for key in new) else [])
+    if model.config.model_type not in family.LORA_TARGETS:
+        raise InputError(
+            f"--use_peft: of a pair of encoders the attention between them is new and must be trained whole; leave it out, "
+            f"or take a sequence-to-sequence checkpoint ({', '.join(encoder_decoder.MODEL_TYPES)}) or a decoder"
+        )
+    heads = head_modules(model) if task.head() else []  # what writes is the checkpoint's own
+    whole = heads + (["pooler"] if any(".pooler." in key for key in new) else [])
     targets: Any = arguments.lora_target_modules or family.LORA_TARGETS[model.config.model_type]
     if arguments.lora_r < 1:
         raise InputError(f"--lora_r {arguments.lora_r}: the rank must be 1 or more")

@@ -33,6 +33,7 @@ class TextClassification:
     threshold: float = 0.5
 
     auto_model = AutoModelForSequenceClassification
+    families = ("encoder", "decoder")
 
     @classmethod
     def from_arguments(cls, arguments: TextClassificationArguments, label_names: Sequence[str]) -> "TextClassification":

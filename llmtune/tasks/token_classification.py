@@ -59,6 +59,7 @@ class TokenClassification:
     left_context_only: bool = False
 
     auto_model = AutoModelForTokenClassification
+    families = ("encoder", "decoder")
 
     @classmethod
     def from_arguments(cls, arguments: TokenClassificationArguments, types: Sequence[str]) -> "TokenClassification":

@@ -29,8 +29,17 @@ def logits_of(output: EvalLoopOutput) -> tuple[np.ndarray, np.ndarray] | None:
     return logits.astype(np.float64), labels
 
 
-def row_scores(output: EvalLoopOutput) -> tuple[np.ndarray, np.ndarray] | None:
-    """Log loss in nats and hit of each row, both (n,), of logits (n, c) and one label a row; None for other outputs."""
+def row_scores(output: EvalLoopOutput) -> tuple[np.ndarray, np.ndarray | None] | None:
+    """Loss and hit of each row, both (n,); None for outputs that don't tell.
+
+    Of logits (n, c) and one label a row, the log loss in nats. Of rows that write, (ids, nats (n,)) and their counts of
+    tokens: nats over the mean count, so that the mean over rows is the loss a token; there are no hits.
+    """
+    outputs, counts = output.predictions, output.label_ids
+    if isinstance(outputs, tuple) and isinstance(counts, np.ndarray) and counts.ndim == 1:
+        if outputs[-1].shape == counts.shape:
+            return outputs[-1].astype(np.float64) / max(counts.mean(), 1e-9), None
+        return None
     found = logits_of(output)
     if found is None:
         return None
@@ -52,8 +61,9 @@ class Curves:
         if of_train is None or of_validation is None:
             sides = (("train", train), ("validation", validation))
             return {side: {"loss": _finite(_loss(output)), "rows": output.num_samples} for side, output in sides}
-        found = {
-            side: {"loss": _finite(losses.mean()), "hits": int(hits.sum()), "rows": len(hits)}
+        found: dict[str, dict[str, Any]] = {
+            side: {"loss": _finite(losses.mean()), "rows": len(losses)}
+            | ({} if hits is None else {"hits": int(hits.sum())})
             for side, (losses, hits) in (("train", of_train), ("validation", of_validation))
         }
         losses = of_validation[0]

@@ -75,6 +75,53 @@ class ClassificationLoss:
         return total / items
 
 
+@dataclass(frozen=True)
+class WritingLoss:
+    """Cross entropy of the tokens that a model shall write, for the Trainer's `compute_loss_func`.
+
+    Args:
+        next_token: of a decoder, whose output at a token is about the one after it; a sequence-to-sequence model is
+            given its labels one place to the right.
+        label_smoothing: share of the target spread over the vocabulary (Szegedy et al. 2016).
+    """
+
+    next_token: bool
+    label_smoothing: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.label_smoothing <= 1:
+            raise InputError(f"--label_smoothing_factor {self.label_smoothing} is not between 0 and 1")
+
+    def __call__(
+        self, outputs: Any, labels: torch.Tensor, num_items_in_batch: torch.Tensor | int | None = None
+    ) -> torch.Tensor:
+        """The loss in nats a token, a scalar.
+
+        Args:
+            outputs: with `logits` of shape (m, t, v).
+            labels: (m, t), -100 where nothing is learned (padding, the prompt).
+            num_items_in_batch: tokens to learn of the effective batch; None counts those of `labels`.
+        """
+        logits, wanted = self.learned(outputs, labels)
+        total = functional.cross_entropy(logits, wanted, reduction="sum", label_smoothing=self.label_smoothing)
+        return total / (len(wanted) if num_items_in_batch is None else num_items_in_batch)
+
+    def learned(self, outputs: Any, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The outputs (k, v) and ids (k,) of the k tokens to learn, row after row. Float32: bfloat16 sums lose digits."""
+        logits = outputs["logits"]
+        if self.next_token:
+            logits, labels = logits[:, :-1], labels[:, 1:]
+        kept = labels != IGNORED  # before float32: of a long prompt only the answer is needed
+        return logits[kept].float(), labels[kept]
+
+    def nats(self, outputs: Any, labels: torch.Tensor) -> torch.Tensor:
+        """Summed cross entropy of each row's tokens, unsmoothed, (m,)."""
+        logits, wanted = self.learned(outputs, labels)
+        each = functional.cross_entropy(logits, wanted, reduction="none")
+        rows = torch.nonzero((labels[:, 1:] if self.next_token else labels) != IGNORED)[:, 0]
+        return torch.zeros(len(labels), device=each.device).index_add_(0, rows, each)
+
+
 def read_class_weights(
     text: str, label_ids: Sequence[int] | np.ndarray, label_names: Sequence[str]
 ) -> tuple[float, ...] | None:
