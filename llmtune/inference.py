@@ -1,8 +1,10 @@
 """Rows → predictions table with a trained model: the same steps in a recipe, in `llmtune evaluate` and `predict`."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import datasets
+import numpy as np
 from transformers import PreTrainedTokenizerBase
 
 from llmtune.arguments import TrainingArguments
@@ -11,14 +13,17 @@ from llmtune.tasks.question_answering import KIND as ANSWER_KIND
 from llmtune.tasks.question_answering import QuestionAnswering
 from llmtune.tasks.span_windows import SpanWindows
 from llmtune.tasks.text_classification import KIND, TextClassification
+from llmtune.tasks.text_generation import KIND as TEXT_KIND
+from llmtune.tasks.text_generation import TextGeneration
 from llmtune.tasks.token_classification import KIND as TOKEN_KIND
 from llmtune.tasks.token_classification import TokenClassification
 from llmtune.tasks.windows import Windows
 from llmtune.training.batching import input_lengths
+from llmtune.training.generation import WritingTrainer
 from llmtune.training.span_loss import SpanLoss
 from llmtune.training.trainer import Trainer
 
-Task = TextClassification | TokenClassification | QuestionAnswering
+Task = TextClassification | TokenClassification | QuestionAnswering | TextGeneration
 
 
 def inference_trainer(
@@ -33,6 +38,14 @@ def inference_trainer(
         report_to="none",
         remove_unused_columns=True,
     )
+    if isinstance(task, TextGeneration):
+        return WritingTrainer(
+            model=model,
+            args=arguments,
+            processing_class=tokenizer,
+            data_collator=task.collator(tokenizer, model),
+            task=task,
+        )
     return Trainer(
         model=model,
         args=arguments,
@@ -45,13 +58,18 @@ def inference_trainer(
 
 
 def predict_rows(trainer: Trainer, inputs: datasets.Dataset | Windows | SpanWindows) -> Any:
-    """Logits of shape (n, c), or what the task keeps of them, in the order of the rows, on every process."""
+    """Logits of shape (n, c), or what the task keeps of them, in the order of the rows, on every process.
+
+    Of a task that writes, the answers and whether each came to its end.
+    """
     if isinstance(inputs, SpanWindows):
         # Their labels stay: they tell where the context stands. The Trainer's metrics know the rows of validation.
         metrics, trainer.compute_metrics = trainer.compute_metrics, None
         predictions = trainer.predict(inputs.inputs).predictions
         trainer.compute_metrics = metrics
         return predictions
+    if isinstance(trainer, WritingTrainer):
+        return trainer.answer(inputs)
     tokens = inputs.inputs if isinstance(inputs, Windows) else inputs
     # Labels would only buy a loss that the metrics compute exactly from the table.
     return trainer.predict(tokens.remove_columns([c for c in ("labels",) if c in tokens.column_names])).predictions
@@ -71,6 +89,23 @@ def tabulate(
         positive_label=task.positive_label,
         threshold=task.threshold,
     )
+
+
+def tabulate_texts(
+    task: TextGeneration, answers: Sequence[str], ended: np.ndarray, rows: datasets.Dataset, split: str
+) -> Predictions:
+    """The predictions table of a split whose targets are known; every column of the rows is carried.
+
+    Besides: `ended` (whether the answer came to its end within max_new_tokens) and `length` (words of the source).
+    """
+    sources = list(rows["source"])
+    columns = {"source": sources, "reference": list(rows["target"]), "prediction": list(answers)}
+    carried = {name: list(rows[name]) for name in rows.column_names if name not in ("source", "target")}
+    carried |= {"ended": ended.tolist(), "length": [len(source.split()) for source in sources]}
+    settings: dict[str, Any] = {"task": task.name, "unfinished": int((~ended).sum())}
+    if task.target_lang:
+        settings["language"] = task.target_lang
+    return make_predictions(TEXT_KIND, columns, carried=carried, split=split, settings=settings)
 
 
 def tabulate_words(

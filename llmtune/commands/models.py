@@ -12,6 +12,7 @@ from transformers import PreTrainedTokenizerBase
 from llmtune.arguments import DataArguments
 from llmtune.commands.question_answering import ServedQuestionAnswering
 from llmtune.commands.text_classification import ServedTextClassification
+from llmtune.commands.text_generation import ServedSummarization, ServedTranslation
 from llmtune.commands.token_classification import ServedTokenClassification
 from llmtune.data import Fingerprint
 from llmtune.errors import InputError
@@ -47,6 +48,8 @@ TASKS: dict[str, Any] = {
     "text-classification": ServedTextClassification,
     "token-classification": ServedTokenClassification,
     "question-answering": ServedQuestionAnswering,
+    "translation": ServedTranslation,
+    "summarization": ServedSummarization,
 }
 
 # Checkpoints made elsewhere don't name their task; the end of their architecture's name does.

@@ -38,7 +38,7 @@ def pick_columns(rows: Rows, *, columns: Mapping[str, str], data: DataArguments)
                 )
             wanted.setdefault(name, (name, flag))
     for user_name, flag in wanted.values():
-        if user_name not in rows.columns:
+        if not rows.has(user_name):
             raise InputError(_missing_column(rows, user_name, flag))
     return {name: rows.cells(user_name) for name, (user_name, _) in wanted.items()}
 

@@ -36,12 +36,22 @@ class Rows:
         """Where row number `row` (from 0) stands, in words."""
         return f"row {row + 1} (line {self.lines[row]})" if self.lines else f"{self.unit} {row + 1}"
 
+    def has(self, name: str) -> bool:
+        """Whether there is this column, or for `outer.inner` a column `outer` that may hold it."""
+        outer, point, _ = name.partition(".")
+        return name in self.columns or bool(point) and outer in self.columns
+
     def cells(self, name: str) -> list[Any]:
         """The column as Python values; class ids become names, and -1 (the Hub's "unlabelled") becomes None.
+
+        `translation.en` are the values under `en` of the column `translation`.
 
         Raises:
             InputError: an id that no name is given for.
         """
+        if name not in self.columns:
+            outer, _, inner = name.partition(".")
+            return [cell.get(inner) if isinstance(cell, dict) else None for cell in self.cells(outer)]
         column = self.columns[name]
         cells = column.to_pylist() if isinstance(column, pa.ChunkedArray) else list(column)
         if name not in self.class_names:

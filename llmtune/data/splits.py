@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,6 +68,12 @@ class Splits:
 
     def __getitem__(self, split: str) -> datasets.Dataset:
         return {TRAIN: self.train, "validation": self.validation, "test": self.test}[split]
+
+    def texts(self, split: str, *columns: str) -> Iterator[str]:
+        """All texts of some columns, row after row, those of lists one by one: for a tokenizer."""
+        for row in zip(*(self[split][column] for column in columns), strict=True):
+            for cell in row:
+                yield from [cell] if isinstance(cell, str) else cell
 
     def describe(self) -> dict[str, dict[str, Any]]:
         """By split: rows, classes (label → rows), duplicates, made, source, sha256. JSON values."""

@@ -1,7 +1,8 @@
 """Whether the kept weights know the training rows by heart: both curves in evaluation mode, on one scale.
 
 The log has one entry an evaluation: {"step", "epoch", "train": {"loss", "hits", "rows"}, "validation": {"loss", "hits",
-"rows", "rise", "rise_error"}}. `train` is a fixed sample scored without dropout; `rise` is the mean loss of the
+"rows", "rise", "rise_error"}}. Of rows that are no hit or miss (texts), validation has a "score" instead of hits, higher
+being better. `train` is a fixed sample scored without dropout; `rise` is the mean loss of the
 validation rows less that of the evaluation with the least so far, `rise_error` its standard error over the same rows.
 A log made elsewhere may hold the losses alone.
 
@@ -164,6 +165,9 @@ def _gap(entry: Entry) -> tuple[float, float, float] | None:
 
 
 def _is_less_right(least: Entry, kept: Entry) -> bool:
+    scores = [one["validation"].get("score") for one in (least, kept)]
+    if None not in scores:
+        return bool(scores[1] < scores[0])
     before, now = _right(least["validation"]), _right(kept["validation"])
     return before is None or now is None or now.value < before.value
 

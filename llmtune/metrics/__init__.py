@@ -4,7 +4,7 @@
 metric, in three parts that a reader can see: statistics of a batch (they add up), score from statistics, interval.
 """
 
-from llmtune.metrics.hub.table import available_metrics, metrics_to_json, score_predictions
+from llmtune.metrics.hub.table import available_metrics, metric_values, metrics_to_json, score_predictions
 from llmtune.metrics.hub.trainer import MetricHub, compute_metrics
 from llmtune.metrics.parts.base import Metric, Score, Setting
 from llmtune.metrics.parts.confusion import confusion_matrix
@@ -17,6 +17,7 @@ __all__ = [
     "available_metrics",
     "compute_metrics",
     "confusion_matrix",
+    "metric_values",
     "metrics_to_json",
     "score_predictions",
 ]

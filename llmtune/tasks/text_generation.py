@@ -5,10 +5,10 @@ on from there: in training prompt, answer and end token stand in one row and the
 answer, the prompts of a batch are padded on the left and stripped exactly. One argument switches from one to the other.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from string import Formatter
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import datasets
 import torch
@@ -38,10 +38,9 @@ class Cuts:
 
 @dataclass(frozen=True)
 class TextGeneration:
-    """What a task that writes does to rows, and to the ids that a model writes.
+    """What a task that writes does to rows, and to the ids that a model writes; its subclasses are the tasks.
 
     Args:
-        name: of the task: translation, summarization …
         max_source_length: tokens of source or prompt.
         max_target_length: tokens of a training target.
         max_new_tokens: of an answer.
@@ -55,7 +54,6 @@ class TextGeneration:
         decoder: whether the model is a decoder: known once it is loaded.
     """
 
-    name: str
     max_source_length: int
     max_target_length: int
     max_new_tokens: int
@@ -71,11 +69,20 @@ class TextGeneration:
     auto_model = AutoModelForWriting
     families = ("encoder_decoder", "decoder", "encoder_pair")
 
-    # Of a decoder that is given no template: the language or task is said by training, not by the prompt.
-    decoder_template = "{source}\n=>"
+    name: ClassVar[str]
+    """Of the task, as the model's config keeps it."""
+
+    decoder_template: ClassVar[str]
+    """Of a decoder that is given none: where it ends, the answer begins."""
+
+    best_metric: ClassVar[str]
+    """That picks the checkpoint, higher being better."""
+
+    scored: ClassVar[tuple[str, ...]]
+    """In an evaluation in training: enough to choose a checkpoint, and quick."""
 
     @classmethod
-    def from_arguments(cls, name: str, arguments: GenerationArguments) -> "TextGeneration":
+    def from_arguments(cls, arguments: GenerationArguments) -> Self:
         """The task of a recipe.
 
         Raises:
@@ -90,7 +97,6 @@ class TextGeneration:
                 raise InputError(f"--{flag} {value}: expected {least} or more")
         _check_template(arguments.prompt_template)
         return cls(
-            name,
             arguments.max_source_length,
             arguments.max_target_length,
             arguments.max_new_tokens or arguments.max_target_length,
@@ -104,7 +110,7 @@ class TextGeneration:
         )
 
     @classmethod
-    def from_config(cls, config: Any, name: str) -> "TextGeneration":
+    def from_config(cls, config: Any, name: str) -> Self:
         """The task that a trained model's config describes.
 
         Raises:
@@ -116,7 +122,7 @@ class TextGeneration:
                 f"{name}: its config does not say what the model was asked (llmtune), so its answers would not be those "
                 "of its training; give a run of a recipe"
             )
-        return cls(**{"name": kept.pop("task"), **kept})
+        return cls(**{key: value for key, value in kept.items() if key != "task"})
 
     @property
     def max_length(self) -> int:
@@ -134,10 +140,9 @@ class TextGeneration:
 
     def settings(self) -> dict[str, Any]:
         """What the model's config keeps, so that prediction asks what evaluation asked."""
-        kept = {key: value for key, value in vars(self).items() if key != "name"}
-        return {"task": self.name, **kept}
+        return {"task": self.name, **vars(self)}
 
-    def fitted(self, tokenizer: PreTrainedTokenizerBase, *, decoder: bool, limit: int) -> "TextGeneration":
+    def fitted(self, tokenizer: PreTrainedTokenizerBase, *, decoder: bool, limit: int) -> Self:
         """The task for a loaded model: its family, and lengths that the model can read.
 
         Args:
@@ -191,7 +196,9 @@ class TextGeneration:
         cut_targets = 0
         if "target" in rows.column_names:
             targets = [first_of(target) for target in rows["target"]]
-            answers = [self.answer_ids(source, target, tokenizer) for source, target in zip(sources, targets, strict=True)]
+            answers = [
+                self.answer_ids(source, target, tokenizer) for source, target in zip(sources, targets, strict=True)
+            ]
             most = self.max_target_length
             cut_targets = sum(len(answer) > most for answer in answers)
             # The end token stays: what is cut is the text.
@@ -207,7 +214,9 @@ class TextGeneration:
 
     def prompt_of(self, source: str) -> str:
         """The text that the model reads for a source."""
-        template = self.prompt_template or (self.decoder_template if self.decoder and not self.use_chat_template else "{source}")
+        template = self.prompt_template or (
+            self.decoder_template if self.decoder and not self.use_chat_template else "{source}"
+        )
         return template.format(source=source, source_lang=self.source_lang, target_lang=self.target_lang)
 
     def prompt_ids(self, source: str, tokenizer: PreTrainedTokenizerBase) -> list[int]:
@@ -285,7 +294,13 @@ class TextGeneration:
         known = model.generation_config.eos_token_id
         ids = {*(known if isinstance(known, list) else [known]), tokenizer.eos_token_id}
         if self.use_chat_template:
-            ids.add(next(token for token in reversed(self.answer_ids("a", "a", tokenizer)) if token in tokenizer.all_special_ids))
+            ids.add(
+                next(
+                    token
+                    for token in reversed(self.answer_ids("a", "a", tokenizer))
+                    if token in tokenizer.all_special_ids
+                )
+            )
         return sorted(token for token in ids if token is not None)
 
     def decode(self, ids: Sequence[Sequence[int]], tokenizer: PreTrainedTokenizerBase) -> list[str]:
@@ -364,7 +379,7 @@ def language_codes(tokenizer: PreTrainedTokenizerBase) -> dict[str, int]:
 
 
 def tokenize_splits(
-    task: TextGeneration, splits: Callable[[str], datasets.Dataset] | Mapping[str, datasets.Dataset] | Any, tokenizer: Any
+    task: TextGeneration, splits: Mapping[str, datasets.Dataset] | Any, tokenizer: Any
 ) -> tuple[dict[str, datasets.Dataset], dict[str, Cuts]]:
     """Train, validation and test as model inputs, and of each what was cut."""
     tokens, cuts = {}, {}
@@ -383,4 +398,6 @@ def _check_template(template: str | None) -> None:
     unknown = [name for name in fields if name not in FIELDS]
     if unknown or "source" not in fields:
         what = f"{{{unknown[0]}}} is unknown" if unknown else "{source} is missing"
-        raise InputError(f"--prompt_template {template!r}: {what}; it may hold {{source}}, {{source_lang}}, {{target_lang}}")
+        raise InputError(
+            f"--prompt_template {template!r}: {what}; it may hold {{source}}, {{source_lang}}, {{target_lang}}"
+        )

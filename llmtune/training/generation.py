@@ -85,7 +85,9 @@ class WritingTrainer(Trainer):
         metrics, self.compute_metrics = self.compute_metrics, None
         written = self.predict(rows).predictions[0]
         self.compute_metrics = metrics
-        ends = self.task.generation_config(self.accelerator.unwrap_model(self.model), self.processing_class).eos_token_id
+        ends = self.task.generation_config(
+            self.accelerator.unwrap_model(self.model), self.processing_class
+        ).eos_token_id
         ended = np.isin(written, ends).any(axis=1)
         return self.task.decode(written.tolist(), self.processing_class), ended
 

@@ -178,6 +178,9 @@ class Trainer(transformers.Trainer):
         train = self.evaluation_loop(self.get_eval_dataloader(sample), "Train sample", metric_key_prefix="train")
         self.compute_metrics = metrics_of_validation
         entry = self.curves.entry(train, validation)
+        best = f"eval_{str(self.args.metric_for_best_model).removeprefix('eval_')}"
+        if "hits" not in entry["validation"] and self.args.greater_is_better and best in metrics:
+            entry["validation"]["score"] = metrics[best]
         self._last_output = None
         if self.evaluation_lines.history:
             matrix = self.evaluation_lines.history[-1].get("confusion_matrix")

@@ -52,6 +52,19 @@ def score_predictions(predictions: Predictions, *, metrics: Sequence[str] = (), 
     return scores
 
 
+def metric_values(predictions: Predictions, names: Sequence[str]) -> dict[str, float]:
+    """The values of some metrics without their intervals, for an evaluation in training; 0 where one is undefined."""
+    _, columns, _ = read_rows(predictions)
+    found = available_metrics(predictions)
+    statistics = {found[name].statistics: found[name].statistics(columns) for name in names if name in found}
+    values = {}
+    for name in names:
+        if name in found:
+            value = found[name].value(found[name].gathered(statistics[found[name].statistics]))
+            values[name] = 0.0 if value is None else value
+    return values
+
+
 def _scores(found: Sequence[Metric], columns: Columns, flaws: dict[str, str], seed: int) -> dict[str, Score]:
     n = len(next(iter(columns.values())))
     shared: dict[Callable[[Columns], np.ndarray], Sample] = {}
