@@ -43,7 +43,8 @@ class ServedTextGeneration:
 
     def table(self, outputs: Any, rows: datasets.Dataset, inputs: datasets.Dataset) -> Predictions:
         """The predictions table of rows with targets."""
-        return tabulate_texts(self.task, *outputs, rows, "test")
+        answers, ended = outputs
+        return tabulate_texts(self.task, answers, ended, rows, "test")
 
     def answers(
         self, outputs: Any, rows: datasets.Dataset, inputs: datasets.Dataset

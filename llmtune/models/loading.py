@@ -41,8 +41,9 @@ class Task(Protocol):
     auto_model: Any
     """The transformers Auto class, e.g. AutoModelForSequenceClassification."""
 
-    families: tuple[str, ...]
-    """Of models that it serves, as `llmtune.models.families` names them."""
+    @property
+    def families(self) -> tuple[str, ...]:
+        """Of models that it serves, as `llmtune.models.families` names them."""
 
     @property
     def max_length(self) -> int:

@@ -159,15 +159,18 @@ def merge_run(run: str | os.PathLike[str], output_dir: str | os.PathLike[str], a
         raise InputError(f"--output_dir {output}: exists and is not empty; name a new folder")
     tokenizer, model = load_run(run, auto_model, quantized=False)
     probe = torch.randint(0, len(tokenizer), (4, 16), generator=torch.Generator().manual_seed(0))
+    inputs = {"input_ids": probe, "attention_mask": torch.ones_like(probe)}
+    if model.config.is_encoder_decoder:
+        inputs["decoder_input_ids"] = probe
     with torch.no_grad():
-        before = model(input_ids=probe, attention_mask=torch.ones_like(probe)).logits
+        before = model(**inputs)[0]
     partial = output.with_name(f".{output.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     model.merge_and_unload().save_pretrained(partial)
     tokenizer.save_pretrained(partial)
     merged = auto_model.from_pretrained(partial).eval()
     with torch.no_grad():
-        after = merged(input_ids=probe, attention_mask=torch.ones_like(probe)).logits
+        after = merged(**inputs)[0]
     drift = float((before - after).abs().max())
     # fp32 rounding of W + BA against Wx + BAx; a lost head or layer differs by orders more.
     if not drift <= 1e-3 * max(1.0, float(before.abs().max())):

@@ -9,6 +9,7 @@ import copy
 from typing import Any
 
 from transformers import (
+    AutoConfig,
     AutoModel,
     AutoModelForCausalLM,
     AutoModelForSeq2SeqLM,
@@ -42,9 +43,10 @@ class AutoModelForWriting:
 
         With `output_loading_info` (model, info), where info has `missing_keys` and `mismatched_keys`.
         """
-        if config is None or config.model_type not in PAIRED_TYPES:
-            auto = AutoModelForSeq2SeqLM if config is None else _auto(config)
-            return auto.from_pretrained(name, config=config, **settings)
+        if config is None:
+            config = AutoConfig.from_pretrained(name)
+        if config.model_type not in PAIRED_TYPES:
+            return _auto(config).from_pretrained(name, config=config, **settings)
         settings = {**settings, "output_loading_info": True}
         encoder, of_encoder = AutoModel.from_pretrained(name, config=config, **settings)
         decoder, of_decoder = AutoModelForCausalLM.from_pretrained(name, config=_as_decoder(config), **settings)
@@ -71,6 +73,8 @@ def _as_decoder(config: PretrainedConfig) -> PretrainedConfig:
 
 def _name_special_tokens(pair: EncoderDecoderModel, config: Any) -> None:
     """The pair starts an answer with the encoder's first token and ends it with its last: [CLS] and [SEP]."""
+    if pair.encoder.pooler is not None:  # answers don't read it: on several processes it would be waited for
+        pair.encoder.pooler.requires_grad_(False)
     joint: EncoderDecoderConfig = pair.config
     for holder in (joint, pair.generation_config):
         holder.pad_token_id = config.pad_token_id

@@ -33,7 +33,7 @@ class WritingTrainer(Trainer):
     def __init__(self, *args: Any, task: TextGeneration, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.task = task
-        self.loss = WritingLoss(next_token=task.decoder)
+        self.token_loss = WritingLoss(next_token=task.decoder)
         self.writes = True
 
     def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
@@ -63,7 +63,7 @@ class WritingTrainer(Trainer):
         counts = torch.zeros(len(ids), dtype=torch.long, device=ids.device)
         with torch.no_grad(), self.compute_loss_context_manager():
             if labels is not None:
-                nats = self.loss.nats(model(**inputs), labels)
+                nats = self.token_loss.nats(model(**inputs), labels)
                 counts = (labels != IGNORED).sum(dim=1)
             answers = self._write(ids, mask, labels) if self.writes else ids.new_full((len(ids), 1), IGNORED)
         return None, (answers, nats), counts
@@ -88,7 +88,7 @@ class WritingTrainer(Trainer):
         ends = self.task.generation_config(
             self.accelerator.unwrap_model(self.model), self.processing_class
         ).eos_token_id
-        ended = np.isin(written, ends).any(axis=1)
+        ended = np.asarray(np.isin(written, ends).any(axis=1))
         return self.task.decode(written.tolist(), self.processing_class), ended
 
 
@@ -96,7 +96,7 @@ class WritingScores:
     """`compute_metrics` of a WritingTrainer: exact loss, and the scores of the answers.
 
     Args:
-        trainer_task: of the model.
+        task: of the model.
         tokenizer: that reads the ids.
         inputs: of the validation rows; their order is the Trainer's longest first.
         score: (answers in row order) → values by metric.
