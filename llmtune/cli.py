@@ -135,6 +135,9 @@ def add_evaluate_flags(parser: Parser) -> None:
     parser.add_argument(
         "--answers_column", default="answers", metavar="NAME", help="answers: the references, as in SQuAD"
     )
+    for column, default in (("source", "source, of summaries document"), ("target", "target, of summaries summary")):
+        told = f"texts to write: the {column} (default: {default})"
+        parser.add_argument(f"--{column}_column", metavar="NAME", help=told)
     parser.add_argument("--group_columns", nargs="+", default=[], metavar="NAME", help="carried into the predictions")
     parser.add_argument("--slice_columns", nargs="+", default=[], metavar="NAME", help="likewise")
     parser.add_argument("--max_eval_samples", type=int, metavar="N", help="use only the first n rows")
@@ -162,6 +165,8 @@ def add_model_flags(parser: Parser) -> None:
     parser.add_argument("--text_column", default="text", metavar="NAME", help="the text (default: text)")
     for column in ("question", "context"):
         parser.add_argument(f"--{column}_column", default=column, metavar="NAME", help=f"answers: the {column}")
+    told = "texts to write: the source (default: source, of summaries document)"
+    parser.add_argument("--source_column", metavar="NAME", help=told)
     parser.add_argument("--per_device_eval_batch_size", type=int, default=32, metavar="N", help="(default: 32)")
     parser.add_argument("--cpu_threads", type=int, metavar="N", help="default: allowed cores / local processes")
 

@@ -1,7 +1,7 @@
-"""Summarization: fine-tune BART, T5, a pair of BERTs, or Llama … and judge it by ROUGE beside the first sentences.
+r"""Summarization: fine-tune BART, T5, a pair of BERTs, or Llama … and judge it by ROUGE beside the first sentences.
 
     accelerate launch recipes/summarization.py
-    accelerate launch recipes/summarization.py --model_name_or_path facebook/bart-base --train_file train.jsonl \\
+    accelerate launch recipes/summarization.py --model_name_or_path facebook/bart-base --train_file train.jsonl \
         --source_column document --target_column summary
     accelerate launch recipes/summarization.py --config recipes/configs/summarization/llama-3.2-1b-lora.yaml
 

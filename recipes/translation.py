@@ -1,7 +1,7 @@
-"""Translation: fine-tune Marian, mBART, NLLB, T5, a pair of BERTs, or Llama … and judge it by BLEU, chrF and TER.
+r"""Translation: fine-tune Marian, mBART, NLLB, T5, a pair of BERTs, or Llama … and judge it by BLEU, chrF and TER.
 
     accelerate launch recipes/translation.py
-    accelerate launch recipes/translation.py --model_type marian --train_file train.jsonl \\
+    accelerate launch recipes/translation.py --model_type marian --train_file train.jsonl \
         --source_column en --target_column fr --target_lang fr
     accelerate launch recipes/translation.py --config recipes/configs/translation/llama-3.2-1b-lora.yaml
 

@@ -36,6 +36,8 @@ def evaluate(
     question_column: str = "question",
     context_column: str = "context",
     answers_column: str = "answers",
+    source_column: str | None = None,
+    target_column: str | None = None,
     group_columns: Sequence[str] = (),
     slice_columns: Sequence[str] = (),
     max_eval_samples: int | None = None,
@@ -63,6 +65,7 @@ def evaluate(
     columns = {"text": text_column, "label": label_column}
     columns |= {"tokens": tokens_column, "tags": tags_column, "spans": spans_column}
     columns |= {"question": question_column, "context": context_column, "answers": answers_column}
+    columns |= {name: given for name, given in (("source", source_column), ("target", target_column)) if given}
     rows, fingerprint = served.read(data, columns, labelled=True)
     terminal = Terminal()
     outputs = run_model(model, served, rows, batch_size=per_device_eval_batch_size, cpu_threads=cpu_threads)

@@ -26,6 +26,7 @@ def predict(
     text_column: str = "text",
     question_column: str = "question",
     context_column: str = "context",
+    source_column: str | None = None,
     per_device_eval_batch_size: int = 32,
     cpu_threads: int | None = None,
     overwrite: bool = False,
@@ -35,6 +36,7 @@ def predict(
     check_output(output, Path(input_file), overwrite=overwrite)
     served = open_task(model)
     columns = {"text": text_column, "question": question_column, "context": context_column, "answers": "answers"}
+    columns |= {"source": source_column} if source_column else {}
     rows, _ = served.read(DataArguments(test_file=input_file), columns, labelled=False)
     terminal = Terminal()
     outputs = run_model(model, served, rows, batch_size=per_device_eval_batch_size, cpu_threads=cpu_threads)

@@ -23,6 +23,8 @@ class ServedTextGeneration:
 
     task: TextGeneration
     kind: ClassVar[type[TextGeneration]]
+    columns: ClassVar[dict[str, str]]
+    """Canonical name → the name where none is given."""
 
     @classmethod
     def from_config(cls, config: Any, model: str) -> "ServedTextGeneration":
@@ -33,7 +35,7 @@ class ServedTextGeneration:
         self, data: DataArguments, columns: Mapping[str, str], *, labelled: bool
     ) -> tuple[datasets.Dataset, Fingerprint]:
         """`source`, and where they are wanted the targets."""
-        return load_text_split(data, columns, labelled=labelled)
+        return load_text_split(data, {**self.columns, **columns}, labelled=labelled)
 
     def encode(self, rows: datasets.Dataset, tokenizer: PreTrainedTokenizerBase) -> tuple[datasets.Dataset, str]:
         """The model's inputs, and a line on what was cut."""
@@ -60,9 +62,11 @@ class ServedTranslation(ServedTextGeneration):
     """Of the task translation."""
 
     kind = Translation
+    columns = {"source": "source", "target": "target"}
 
 
 class ServedSummarization(ServedTextGeneration):
     """Of the task summarization."""
 
     kind = Summarization
+    columns = {"source": "document", "target": "summary"}

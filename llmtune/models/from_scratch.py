@@ -16,7 +16,7 @@ QWEN_TYPES = ("qwen2", "qwen3")
 
 
 def tokenizer_sort(model_type: str, *, writes: bool) -> str:
-    """The model_type whose sort of tokenizer is trained: a BERT that writes needs the letters' case, as RoBERTa has it."""
+    """The model_type whose sort of tokenizer is trained: a BERT that writes needs upper case, as RoBERTa has it."""
     return "roberta" if writes and model_type in WORDPIECE_TYPES else model_type
 
 

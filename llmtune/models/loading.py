@@ -266,8 +266,8 @@ def _with_adapter(
         model = peft.prepare_model_for_kbit_training(model)
     if model.config.model_type not in family.LORA_TARGETS:
         raise InputError(
-            f"--use_peft: of a pair of encoders the attention between them is new and must be trained whole; leave it out, "
-            f"or take a sequence-to-sequence checkpoint ({', '.join(encoder_decoder.MODEL_TYPES)}) or a decoder"
+            f"--use_peft: of a pair of encoders the attention between them is new and must be trained whole; leave it "
+            f"out, or take a sequence-to-sequence checkpoint ({', '.join(encoder_decoder.MODEL_TYPES)}) or a decoder"
         )
     heads = head_modules(model) if task.head() else []  # what writes is the checkpoint's own
     whole = heads + (["pooler"] if any(".pooler." in key for key in new) else [])

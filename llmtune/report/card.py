@@ -18,6 +18,7 @@ from llmtune.report.content import TITLES, Matrix, Report, entities_in, matrix_o
 from llmtune.report.public import hub_id, public
 from llmtune.report.run_folder import write_text
 from llmtune.report.terminal import with_interval
+from llmtune.report.writing_code import auto_of, writing_code
 from llmtune.tasks.spans import WORDS
 
 PIPELINES = {
@@ -36,6 +37,7 @@ LONGER = {
     "classification": "`llmtune predict` cuts it likewise, and answers a whole file.",
     "token-classification": "`llmtune predict` reads longer ones in windows, and answers a whole file.",
     "question-answering": "`llmtune predict` answers a whole file.",
+    "text-generation": "`llmtune predict` answers a whole file.",
 }
 MOST_CHECKS = 4
 # A card is made again on every report. What stands between or after these marks is ours; the rest is its writer's.
@@ -130,9 +132,9 @@ def render_card(report: Report, settings: dict[str, Any]) -> str:
             "## Threshold",
             f"A text is called `{positive}` from a probability of {test.threshold:g} on: {reason}.",
         ]
-    if test.kind in AUTO_MODELS and report.run:
+    if report.run and (test.kind in AUTO_MODELS or "max_source_length" in settings):
         parts += ["## How to use", f"```python\n{code_of(report, settings)}```"]
-        limit = f"A text is cut at {settings['max_length']} tokens here; "
+        limit = f"A text is cut at {settings.get('max_length', settings.get('max_source_length'))} tokens here; "
         parts += [("" if test.kind == "question-answering" else limit) + LONGER[test.kind]]
     parts += ["## Training", _training(report)]
     body = "\n\n".join(part for part in [*parts, END] if part)
@@ -160,10 +162,16 @@ def front_matter(report: Report) -> dict[str, Any]:
     if dataset:
         front["datasets"] = [dataset]
     if report.test.kind in PIPELINES:
-        front["pipeline_tag"] = PIPELINES[report.test.kind]
+        front["pipeline_tag"] = pipeline_of(report)
     front["tags"] = ["llmtune"]
     front["model-index"] = [{"name": report.name, "results": results(report, dataset)}]
     return front
+
+
+def pipeline_of(report: Report) -> str:
+    """The Hub's name of the task: of texts the one that the run was made for."""
+    task = report.test.settings.get("task")
+    return str(task) if task in ("translation", "summarization") else PIPELINES.get(report.test.kind, report.test.kind)
 
 
 def results(report: Report, dataset: str | None) -> list[dict[str, Any]]:
@@ -182,7 +190,7 @@ def results(report: Report, dataset: str | None) -> list[dict[str, Any]]:
     if "sha256" in said:
         about["args"] = {"sha256": said["sha256"]}
     metrics = [_metric(name, report.scores[name], split) for name in report.headlines]
-    task = {"type": PIPELINES.get(kind, kind), "name": TITLES[kind]}
+    task = {"type": pipeline_of(report), "name": TITLES[kind]}
     return [{"task": task, "dataset": about, "metrics": [metric for metric in metrics if metric]}]
 
 
@@ -197,6 +205,8 @@ def _metric(name: str, score: Score, split: str) -> dict[str, Any] | None:
 
 def code_of(report: Report, settings: dict[str, Any]) -> str:
     """Lines that load the weights beside the card and answer as the report's numbers were made."""
+    if "max_source_length" in settings:
+        return _loading(report, auto_of(settings), uses_words=False) + writing_code(settings)
     auto, length = AUTO_MODELS[report.test.kind], settings["max_length"]
     code = _loading(report, auto, uses_words=report.test.kind == "token-classification")
     if report.test.kind == "token-classification":

@@ -47,7 +47,7 @@ class TextGeneration:
         num_beams: of the search; 1 is greedy.
         length_penalty: of beams.
         no_repeat_ngram_size: an answer says no such n-gram twice; 0 allows it.
-        prompt_template: with {source}; None for the default of the family.
+        prompt_template: with {source}; None for the default of the family, known once the model is loaded.
         use_chat_template: of a chat decoder.
         source_lang: as the tokenizer names it.
         target_lang: likewise.
@@ -119,8 +119,8 @@ class TextGeneration:
         kept = dict(config.to_dict().get("llmtune", {}))
         if "max_new_tokens" not in kept:
             raise InputError(
-                f"{name}: its config does not say what the model was asked (llmtune), so its answers would not be those "
-                "of its training; give a run of a recipe"
+                f"{name}: its config does not say what the model was asked (llmtune), so its answers would not be "
+                "those of its training; give a run of a recipe"
             )
         return cls(**{key: value for key, value in kept.items() if key != "task"})
 
@@ -157,7 +157,8 @@ class TextGeneration:
             what = "its tokenizer has none" if decoder else "the model is no decoder"
             raise InputError(f"--use_chat_template: {what}; leave it out, or give --prompt_template")
         self.set_languages(tokenizer)
-        task = replace(self, decoder=decoder)
+        default = self.decoder_template if decoder and not self.use_chat_template else "{source}"
+        task = replace(self, decoder=decoder, prompt_template=self.prompt_template or default)
         answer = self.longest_answer
         room = limit - answer if decoder else limit
         least = len(task.prompt_ids("", tokenizer)) + 1
@@ -214,9 +215,7 @@ class TextGeneration:
 
     def prompt_of(self, source: str) -> str:
         """The text that the model reads for a source."""
-        template = self.prompt_template or (
-            self.decoder_template if self.decoder and not self.use_chat_template else "{source}"
-        )
+        template = self.prompt_template or "{source}"
         return template.format(source=source, source_lang=self.source_lang, target_lang=self.target_lang)
 
     def prompt_ids(self, source: str, tokenizer: PreTrainedTokenizerBase) -> list[int]:
@@ -239,8 +238,8 @@ class TextGeneration:
             prompt = self.prompt_ids(source, tokenizer)
             if whole[: len(prompt)] != prompt:
                 raise InputError(
-                    "--use_chat_template: with the answer the template gives another prompt than without, so no loss can "
-                    "be on the answer alone; give --prompt_template"
+                    "--use_chat_template: with the answer the template gives another prompt than without, so no loss "
+                    "can be on the answer alone; give --prompt_template"
                 )
             return whole[len(prompt) :]
         if self.decoder:
@@ -312,8 +311,8 @@ class TextGeneration:
 class WritingCollator:
     """Batches of rows; `decoder_input_ids` beside labels where the model is made of encoder and decoder.
 
-    The Trainer takes `labels` out of a batch before the model sees it (`compute_loss_func`), so that the model could not
-    make them.
+    The Trainer takes `labels` out of a batch before the model sees it (`compute_loss_func`), so that the model could
+    not make them.
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, model: Any) -> None:

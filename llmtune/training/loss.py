@@ -107,7 +107,7 @@ class WritingLoss:
         return total / (len(wanted) if num_items_in_batch is None else num_items_in_batch)
 
     def learned(self, outputs: Any, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """The outputs (k, v) and ids (k,) of the k tokens to learn, row after row. Float32: bfloat16 sums lose digits."""
+        """Float32 outputs (k, v) and ids (k,) of the k tokens to learn, row after row."""
         logits = outputs["logits"]
         if self.next_token:
             logits, labels = logits[:, :-1], labels[:, 1:]

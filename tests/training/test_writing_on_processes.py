@@ -45,7 +45,8 @@ def test_loss_and_gradient_norm_do_not_depend_on_the_cut_of_the_effective_batch(
     for case, splits in cases.items():
         assert set(splits) == {"1 x 8 x 1", "1 x 4 x 2", "1 x 2 x 4", "2 x 4 x 1", "2 x 2 x 2", "2 x 1 x 4"}
         whole = splits["1 x 8 x 1"]
-        assert whole.shape == (3, 2) and np.isfinite(whole).all()
+        assert whole.shape == (3, 2)
+        assert np.isfinite(whole).all()
         for split, updates in splits.items():
             np.testing.assert_allclose(updates, whole, rtol=1e-5, err_msg=f"{case}, processes x batch x steps {split}")
 

@@ -25,7 +25,7 @@ from llmtune.training.generation import WritingTrainer
 from llmtune.training.loss import WritingLoss
 from tests.training.run_on_processes import SPLITS, arguments, logged_updates
 
-WORDS = "ash birch cedar elm fir hazel larch maple oak pine rowan willow".split()
+WORDS = ["ash", "birch", "cedar", "elm", "fir", "hazel", "larch", "maple", "oak", "pine", "rowan", "willow"]
 BERT = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 48}
 BART = {
     "d_model": 32,
