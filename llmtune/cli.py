@@ -135,9 +135,8 @@ def add_evaluate_flags(parser: Parser) -> None:
     parser.add_argument(
         "--answers_column", default="answers", metavar="NAME", help="answers: the references, as in SQuAD"
     )
-    for column, default in (("source", "source, of summaries document"), ("target", "target, of summaries summary")):
-        told = f"texts to write: the {column} (default: {default})"
-        parser.add_argument(f"--{column}_column", metavar="NAME", help=told)
+    told = "texts to write: the target (default: target, of summaries summary)"
+    parser.add_argument("--target_column", metavar="NAME", help=told)
     parser.add_argument("--group_columns", nargs="+", default=[], metavar="NAME", help="carried into the predictions")
     parser.add_argument("--slice_columns", nargs="+", default=[], metavar="NAME", help="likewise")
     parser.add_argument("--max_eval_samples", type=int, metavar="N", help="use only the first n rows")

@@ -1,10 +1,10 @@
 """Whether the kept weights know the training rows by heart: both curves in evaluation mode, on one scale.
 
 The log has one entry an evaluation: {"step", "epoch", "train": {"loss", "hits", "rows"}, "validation": {"loss", "hits",
-"rows", "rise", "rise_error"}}. Rows that are no hit or miss (texts) have a "score" in validation instead of hits, higher
-being better. `train` is a fixed sample scored without dropout; `rise` is the mean loss of the validation rows less that
-of the evaluation with the least so far, `rise_error` its standard error over the same rows.
-A log made elsewhere may hold the losses alone.
+"rows", "rise", "rise_error"}}. Where rows are no hit or miss (texts), validation has a "score" instead, higher being
+better. `train` is a fixed sample scored without dropout; `rise` is the mean loss of the validation rows less that of
+the evaluation with the least so far, `rise_error` its standard error over the same rows. A log made elsewhere may hold
+the losses alone.
 
 Fails where at the kept step validation loss has surely and largely risen from its least while the train sample's fell;
 unless the kept checkpoint was chosen on validation, is right as often there as at the least loss, and not by far less
