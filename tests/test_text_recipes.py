@@ -81,6 +81,7 @@ def test_a_run_leaves_its_numbers_its_baseline_and_its_verdict(runs, model_type)
     checks = {check["check"]: check for check in json.loads((run / "verdict.json").read_text())["checks"]}
     assert "copy-source" in checks["baseline"]["numbers"]
     facts = json.loads((run / "run.json").read_text())
+    assert 0 < json.loads((run / "metrics.json").read_text())["test/copy-source"]["chrf"]["value"] < 60
     assert facts["truncated"] == facts["truncated_targets"] == {"train": 0, "validation": 0, "test": 0}
     assert len(facts["training"]["evaluations"]) == 3
     assert facts["training"]["evaluations"][0]["samples"][0]["reference"].split()[0] in NUMBERS.values()

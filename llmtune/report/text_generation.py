@@ -20,6 +20,7 @@ from llmtune.metrics import Score, metric_values, score_predictions
 from llmtune.models.runs import save_weights
 from llmtune.predictions import Predictions, make_predictions
 from llmtune.report.finishing import leave_report, training_facts, write_results
+from llmtune.report.run_folder import baseline_splits
 from llmtune.report.tables import metric_table
 from llmtune.report.terminal import Terminal
 from llmtune.tasks.text_generation import KIND, Cuts, TextGeneration, first_of
@@ -160,7 +161,7 @@ def leave(
     write_results(
         folder,
         tables,
-        scores,
+        {**scores, **baseline_splits("test", beside)},
         baselines=baselines,
         arguments=arguments,
         facts={
