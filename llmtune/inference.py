@@ -18,6 +18,7 @@ from llmtune.tasks.text_generation import TextGeneration
 from llmtune.tasks.token_classification import KIND as TOKEN_KIND
 from llmtune.tasks.token_classification import TokenClassification
 from llmtune.tasks.windows import Windows
+from llmtune.tasks.written_answers import WrittenAnswers
 from llmtune.training.batching import input_lengths
 from llmtune.training.generation import WritingTrainer
 from llmtune.training.span_loss import SpanLoss
@@ -145,4 +146,26 @@ def tabulate_answers(
     if task.null_threshold is not None:
         settings["null_threshold"] = task.null_threshold
         carried |= {"null_difference": answers.null_difference, "best_span": answers.best}
+    return make_predictions(ANSWER_KIND, columns, carried=carried, split=split, settings=settings)
+
+
+def tabulate_written_answers(
+    task: WrittenAnswers, outputs: tuple[Sequence[str], np.ndarray], rows: datasets.Dataset, split: str
+) -> Predictions:
+    """The predictions table of answers that a model wrote; every other column of the rows is carried.
+
+    Besides: `start` and `end` (where the answer first stands in `context`, null where it does not) and `ended` (whether
+    it came to its end within max_new_tokens).
+    """
+    answers, ended = outputs
+    columns: dict[str, list[Any]] = {
+        "question": list(rows["question"]),
+        "reference": [list(one["text"]) for one in rows["answers"]],
+        "prediction": list(answers),
+    }
+    carried: dict[str, Any] = {
+        name: list(rows[name]) for name in rows.column_names if name not in ("question", "answers")
+    }
+    carried |= {**task.places(answers, list(rows["context"])), "ended": ended.tolist()}
+    settings: dict[str, Any] = {"task": task.name, "unfinished": int((~ended).sum()), "nonfinite_rows": 0}
     return make_predictions(ANSWER_KIND, columns, carried=carried, split=split, settings=settings)

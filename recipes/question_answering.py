@@ -1,15 +1,14 @@
-"""Question answering: fine-tune BERT, ModernBERT … to find the answer in a text, or to say that it is not there.
+"""Question answering: BERT … find the answer in a text, Llama, Mistral, T5 … write it; or they say that there is none.
 
     accelerate launch recipes/question_answering.py
     accelerate launch recipes/question_answering.py --model_name_or_path google-bert/bert-base-cased --train_file t.json
-    accelerate launch recipes/question_answering.py --config recipes/configs/question_answering/modernbert.yaml
+    accelerate launch recipes/question_answering.py --config recipes/configs/question_answering/llama-3.2-1b-lora.yaml
 
 The first line trains the embedded demo: made-up questions, a small BERT from scratch. Data: columns question, context
 and answers as in SQuAD, its json files too; where some questions have no answer, the model learns to give none.
 Judged by SQuAD's F1 of words, beside exact match and the sentence that is most like the question.
 """
 
-from dataclasses import replace
 from pathlib import Path
 
 from transformers import set_seed
@@ -17,17 +16,16 @@ from transformers import set_seed
 from llmtune.arguments import QuestionAnsweringArguments
 from llmtune.command_line import parse_arguments
 from llmtune.errors import run_command
-from llmtune.models.loading import load_model
+from llmtune.models.loading import family_asked_for, load_model
 from llmtune.report.beforehand import answer_directions
-from llmtune.report.question_answering import AnswerScores, judge, leave, show_data
+from llmtune.report.question_answering import answer_scores, describe_inputs, encode_splits, judge, leave, show_data
 from llmtune.report.terminal import Terminal
 from llmtune.tasks.answers import load_answered_splits
-from llmtune.tasks.question_answering import QuestionAnswering, tokenize_splits
-from llmtune.tasks.span_windows import describe_span_windows
+from llmtune.tasks.question_answering import QuestionAnswering
+from llmtune.tasks.written_answers import FAMILIES, WrittenAnswers, writes_answers
+from llmtune.training.answering import answering_trainer
 from llmtune.training.callbacks import EvaluationLines
 from llmtune.training.hardware import use_cpu_well
-from llmtune.training.span_loss import SpanLoss
-from llmtune.training.trainer import Trainer
 
 DEMO = Path(__file__).parent / "demo" / "question_answering" / "demo.yaml"
 
@@ -40,38 +38,40 @@ def main() -> None:
     threads = use_cpu_well(training.cpu_threads)
     set_seed(training.seed)
 
+    # Encoders mark the answer in the context; decoders and sequence-to-sequence models write it.
+    writes = writes_answers(options.method, family_asked_for(model_arguments, FAMILIES))
+
     # Data. Questions on one context stay on one side of a split.
-    splits = load_answered_splits(data, options, seed=training.seed)
+    splits = load_answered_splits(data, options, seed=training.seed, located=not writes)
 
     # Model. First what judges it: a slip in --metrics or --targets costs seconds here, an hour later.
-    directions = answer_directions(options, training)
-    # A context longer than the model reads is cut into windows, each with the question before it.
-    task = QuestionAnswering.from_arguments(options, may_abstain=splits.unanswerable()["train"] > 0)
+    directions = answer_directions(options, training, writes=writes)
+    some_without = splits.unanswerable()["train"] > 0
+    task = WrittenAnswers.from_options(options) if writes else QuestionAnswering.from_arguments(options, some_without)
     loaded = load_model(model_arguments, task, train_texts=splits.train_texts)
-    task = replace(task, max_length=loaded.max_length, left_context_only=loaded.facts["left context only"])
-    windows = tokenize_splits(task, splits.splits, loaded.tokenizer)
-    show_data(terminal, splits, windows, task)
+    task = task.fitted(loaded.tokenizer, decoder=loaded.facts["left context only"], limit=loaded.max_length)
+    inputs = encode_splits(task, splits, loaded.tokenizer)
+    show_data(terminal, splits, inputs, task)
     terminal.model(loaded.facts, training.arithmetic(loaded.facts["weights"]), threads)
 
     # Training. Validation picks the checkpoint, scored by whole questions; the test split stays unread until the end.
     training.start_run(prefer="f1", directions=directions)
-    trainer = Trainer(
+    trainer = answering_trainer(
+        task,
         model=loaded.model,
         args=training,
-        train_dataset=windows["train"].inputs,
-        eval_dataset=windows["validation"].inputs,
+        train_dataset=inputs["train"].inputs,
+        eval_dataset=inputs["validation"].inputs,
         processing_class=loaded.tokenizer,
-        data_collator=task.collator(loaded.tokenizer),
-        compute_loss_func=SpanLoss(),
-        compute_metrics=AnswerScores(task, windows["validation"], splits.splits.validation),
-        preprocess_logits_for_metrics=task.reduce,
+        data_collator=task.collator(loaded.tokenizer, loaded.model),
+        compute_metrics=answer_scores(task, loaded.tokenizer, inputs["validation"], splits.splits.validation),
         evaluation_lines=EvaluationLines(("exact_match", "f1")),
     )
     trainer.train(resume_from_checkpoint=training.resume_from_checkpoint)
 
     # Judgement. When to give no answer is chosen on validation; then the test split is read, once.
-    task, choice, tables = judge(trainer, task, splits, windows, threshold=options.null_score_diff_threshold)
-    facts = {"data": splits.describe(), "windows": describe_span_windows(windows), "model": loaded.facts}
+    task, choice, tables = judge(trainer, task, splits, inputs, options)
+    facts = {"data": splits.describe(), **describe_inputs(inputs), "model": loaded.facts}
     leave(trainer, task, choice, tables, splits, arguments=arguments, facts=facts, metrics=options.metrics)
 
 

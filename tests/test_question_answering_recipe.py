@@ -26,6 +26,7 @@ SIZES = {
     "bert": "hidden_size=32,num_attention_heads=2,intermediate_size=64,num_hidden_layers=1",
     "llama": "hidden_size=32,num_hidden_layers=1,num_attention_heads=2,num_key_value_heads=1,head_dim=16,"
     "intermediate_size=64",
+    "t5": "d_model=32,d_kv=16,d_ff=64,num_layers=1,num_decoder_layers=1,num_heads=2",
 }
 PLAIN = ["apples", "the", "ship", "sailed", "at", "dawn", "came", "back", "with", "salt", "from", "a", "far", "coast"]
 NAMES = ("Anna", "Peter", "Priya", "Omar")
@@ -223,7 +224,7 @@ def test_the_code_of_the_card_answers_as_the_predictions_do(run, monkeypatch):
     assert "" in found
 
 
-def test_a_llama_that_always_answers_reads_the_question_first(asked, tmp_path, monkeypatch, capsys):
+def test_a_llama_that_marks_its_answers_reads_the_question_first(asked, tmp_path, monkeypatch, capsys):
     answerable = tmp_path / "answerable"
     answerable.mkdir()
     for split in ("train", "validation", "test"):
@@ -231,7 +232,7 @@ def test_a_llama_that_always_answers_reads_the_question_first(asked, tmp_path, m
         kept = [row for place, row in enumerate(rows) if row["answers"]["text"] and (split, place) != ("test", 8)]
         (answerable / f"{split}.jsonl").write_text("\n".join(map(json.dumps, kept)), encoding="utf-8")
 
-    train(answerable, tmp_path / "run", "llama", "--use_peft", "--lora_r", "8")
+    train(answerable, tmp_path / "run", "llama", "--method", "extractive", "--use_peft", "--lora_r", "8")
 
     assert "the model reads the question before the context" in " ".join(capsys.readouterr().out.split())
     table = read_predictions(tmp_path / "run" / "predictions" / "test.parquet")
@@ -243,13 +244,45 @@ def test_a_llama_that_always_answers_reads_the_question_first(asked, tmp_path, m
     assert answers_by_card(tmp_path / "run", rows) == table.column("prediction")[:6]
 
 
+@pytest.mark.parametrize("model_type", ["llama", "t5"])
+def test_a_decoder_and_a_sequence_to_sequence_model_write_their_answers(asked, tmp_path, capsys, model_type):
+    train(asked, tmp_path / "run", model_type, "--max_length", "64", "--max_answer_length", "8")
+
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "and writes at most 8 tokens" in printed
+    assert "answers do not stand in their context word for word" in printed
+    table = read_predictions(tmp_path / "run" / "predictions" / "test.parquet")
+    about = json.loads((tmp_path / "run" / "run.json").read_text())
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())["test"]
+    assert table.kind == "question-answering"
+    assert about["cuts"]["test"]["sources"] >= 1, "the context of 300 words"
+    assert about["training"]["best_checkpoint"]["metric"] == "f1"
+    assert {"f1", "exact_match"} == set(metrics)
+    for context, start, end, text in zip(
+        *(table.column(name) for name in ("context", "start", "end", "prediction")), strict=True
+    ):
+        assert start is None or context[start:end] == text
+    again = evaluated(tmp_path / "run", asked, tmp_path / "again", 8)
+    for column in ("question", "reference", "prediction", "start", "end", "ended"):
+        assert again.column(column) == table.column(column)
+    # By chance one of four names: SQuAD's words of a wrong name share nothing with the right one.
+    assert metrics["f1"]["value"] > 35
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
+        (("--method", "abstractive"), "--method 'abstractive' is not one of extractive, generative"),
+        (("--model_type", "t5", "--method", "extractive"), "sequence-to-sequence models write; leave it out"),
+        (
+            ("--method", "generative", "--null_score_diff_threshold", "1"),
+            "gives no answer by writing none; leave it out",
+        ),
+        (("--method", "generative", "--max_answer_length", "1"), "--max_answer_length 1: expected 2 or more"),
         (("--null_score_diff_threshold", "1"), "every question of train has an answer"),
         (("--metric_for_best_model", "bleu"), "--metric_for_best_model bleu is not one of exact_match, f1, loss"),
         (("--targets", "accuracy>=0.8"), "there is no 'accuracy' here; there are f1, exact_match"),
-        (("--label_smoothing_factor", "0.1"), "the loss of answers has none; leave it out"),
+        (("--label_smoothing_factor", "0.1"), "the loss of extractive answers has none; leave it out"),
         (("--max_length", "64"), "--doc_stride 128: windows of --max_length 64"),
     ],
 )
@@ -263,8 +296,6 @@ def test_what_cannot_work_is_said_before_training(tmp_path, capsys, flags, messa
         *files,
         "--model_type",
         "bert",
-        "--config_overrides",
-        SIZES["bert"],
         "--output_dir",
         str(tmp_path / "run"),
         *flags,

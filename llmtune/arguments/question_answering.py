@@ -22,6 +22,13 @@ class QuestionAnsweringArguments:
         default=384,
         metadata={"help": "tokens of a window of question and context; a longer context is cut into several"},
     )
+    method: str | None = field(
+        default=None,
+        metadata={
+            "help": "extractive marks the answer in the context, generative writes it; default: encoders mark, "
+            "decoders and sequence-to-sequence models write"
+        },
+    )
     doc_stride: int = field(default=128, metadata={"help": "tokens of the context that neighbouring windows share"})
     n_best_size: int = field(default=20, metadata={"help": "answers of a window that are compared over all windows"})
     max_answer_length: int = field(default=30, metadata={"help": "tokens of an answer at most"})
@@ -31,6 +38,13 @@ class QuestionAnsweringArguments:
             "help": "no answer is given where its score is above the best answer's by more than this; default chosen "
             "on validation where train has questions without an answer"
         },
+    )
+    num_beams: int = field(default=1, metadata={"help": "generative: beams of the search for an answer; 1 is greedy"})
+    prompt_template: str | None = field(
+        default=None, metadata={"help": "generative: what the model reads, with {source}: question and context"}
+    )
+    use_chat_template: bool = field(
+        default=False, metadata={"help": "generative: the prompt is a user's turn in the tokenizer's chat template"}
     )
     metrics: list[str] = field(
         default_factory=list,

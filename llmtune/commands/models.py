@@ -10,7 +10,7 @@ import datasets
 from transformers import PreTrainedTokenizerBase
 
 from llmtune.arguments import DataArguments
-from llmtune.commands.question_answering import ServedQuestionAnswering
+from llmtune.commands.question_answering import ServedQuestionAnswering, ServedWrittenAnswers
 from llmtune.commands.text_classification import ServedTextClassification
 from llmtune.commands.text_generation import ServedSummarization, ServedTranslation
 from llmtune.commands.token_classification import ServedTokenClassification
@@ -48,6 +48,7 @@ TASKS: dict[str, Any] = {
     "text-classification": ServedTextClassification,
     "token-classification": ServedTokenClassification,
     "question-answering": ServedQuestionAnswering,
+    "generative-question-answering": ServedWrittenAnswers,
     "translation": ServedTranslation,
     "summarization": ServedSummarization,
 }

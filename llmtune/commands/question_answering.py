@@ -1,4 +1,4 @@
-"""Extractive question answering as `llmtune evaluate` and `llmtune predict` serve it: question and context → answer."""
+"""Question answering as `llmtune evaluate` and `llmtune predict` serve it: question and context → answer."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,11 +9,12 @@ from transformers import PreTrainedTokenizerBase
 
 from llmtune.arguments import DataArguments, QuestionAnsweringArguments
 from llmtune.data import Fingerprint
-from llmtune.inference import tabulate_answers
+from llmtune.inference import tabulate_answers, tabulate_written_answers
 from llmtune.predictions import Predictions
 from llmtune.tasks.answers import load_answered_split
 from llmtune.tasks.question_answering import QuestionAnswering
 from llmtune.tasks.span_windows import SpanWindows
+from llmtune.tasks.written_answers import WrittenAnswers
 
 
 @dataclass(frozen=True)
@@ -31,14 +32,11 @@ class ServedQuestionAnswering:
         self, data: DataArguments, columns: Mapping[str, str], *, labelled: bool
     ) -> tuple[datasets.Dataset, Fingerprint]:
         """`question` and `context`, and `answers` where they are wanted."""
-        options = QuestionAnsweringArguments(
-            question_column=columns["question"], context_column=columns["context"], answers_column=columns["answers"]
-        )
-        return load_answered_split(data, "test", options, labelled=labelled)
+        return read_questions(data, columns, labelled=labelled, located=True)
 
     def encode(self, rows: datasets.Dataset, tokenizer: PreTrainedTokenizerBase) -> tuple[SpanWindows, str]:
         """The model's inputs, and a line on what was cut."""
-        windows = self.task.tokenize(rows, tokenizer)
+        windows = self.task.encode(rows, tokenizer)
         cut = f"contexts cut into windows of {self.task.max_length} tokens: {windows.cut_rows or 'none'}"
         if windows.cut_questions:
             cut += f"; questions cut at half a window: {windows.cut_questions}"
@@ -65,3 +63,55 @@ class ServedQuestionAnswering:
         if found.nonfinite:
             lines.append(f"{found.nonfinite:,} questions have NaN or infinite outputs: do not use this model")
         return columns, lines
+
+
+@dataclass(frozen=True)
+class ServedWrittenAnswers:
+    """Answers that a model writes, asked and searched for as in training."""
+
+    task: WrittenAnswers
+
+    @classmethod
+    def from_config(cls, config: Any, model: str) -> "ServedWrittenAnswers":
+        """As the model's config says."""
+        return cls(WrittenAnswers.from_config(config, model))
+
+    def read(
+        self, data: DataArguments, columns: Mapping[str, str], *, labelled: bool
+    ) -> tuple[datasets.Dataset, Fingerprint]:
+        """`question` and `context`, and `answers` where they are wanted."""
+        return read_questions(data, columns, labelled=labelled, located=False)
+
+    def encode(self, rows: datasets.Dataset, tokenizer: PreTrainedTokenizerBase) -> tuple[datasets.Dataset, str]:
+        """The model's inputs, and a line on what was cut."""
+        encoded = self.task.encode(rows, tokenizer)
+        cut = encoded.cuts.sources or "none"
+        return encoded.inputs, f"contexts cut at their end, to {self.task.max_source_length} tokens: {cut}"
+
+    def table(self, outputs: Any, rows: datasets.Dataset, inputs: datasets.Dataset) -> Predictions:
+        """The predictions table of labelled rows."""
+        return tabulate_written_answers(self.task, outputs, rows, "test")
+
+    def answers(
+        self, outputs: Any, rows: datasets.Dataset, inputs: datasets.Dataset
+    ) -> tuple[dict[str, list[Any]], list[str]]:
+        """`question`, `context`, `prediction`, `start`, `end` and `ended`, and lines on them."""
+        answers, ended = outputs
+        columns = {
+            **{name: list(rows[name]) for name in rows.column_names},
+            "prediction": list(answers),
+            **self.task.places(answers, list(rows["context"])),
+            "ended": ended.tolist(),
+        }
+        most = self.task.max_new_tokens
+        return columns, [f"answers that did not end within {most} tokens: {int((~ended).sum()) or 'none'}"]
+
+
+def read_questions(
+    data: DataArguments, columns: Mapping[str, str], *, labelled: bool, located: bool
+) -> tuple[datasets.Dataset, Fingerprint]:
+    """The test split; `columns`: canonical name → the user's name."""
+    options = QuestionAnsweringArguments(
+        question_column=columns["question"], context_column=columns["context"], answers_column=columns["answers"]
+    )
+    return load_answered_split(data, "test", options, labelled=labelled, located=located)

@@ -2,7 +2,7 @@
 
 import difflib
 import importlib.util
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -51,6 +51,25 @@ class Task(Protocol):
 
     def head(self) -> dict[str, Any]:
         """Config values of the task, e.g. num_labels, id2label, label2id."""
+
+
+def family_asked_for(arguments: ModelArguments, families: Sequence[str]) -> str:
+    """The name of the family of the model of a run, before it is loaded: the first of `families` that serves it.
+
+    Raises:
+        InputError: no such checkpoint, or none of the families serves it.
+    """
+    where = arguments.model_name_or_path or "--model_type"
+    if arguments.model_type:
+        found = family_of(arguments.model_type, where, families)
+    else:
+        hub = {"revision": arguments.revision, "trust_remote_code": arguments.trust_remote_code}
+        try:
+            config = AutoConfig.from_pretrained(where, **hub)
+        except (OSError, *UNFIT) as error:
+            raise InputError(f"--model_name_or_path {where}: has no readable config.json: {error}") from error
+        found = family_of(config.model_type, where, families)
+    return found.__name__.rpartition(".")[2]
 
 
 @dataclass(frozen=True)

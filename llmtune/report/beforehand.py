@@ -64,18 +64,20 @@ def loss_and_directions(
     return loss, {**ours, "repairs": False, "nonfinite_words": False}
 
 
-def answer_directions(options: QuestionAnsweringArguments, training: TrainingArguments) -> dict[str, bool]:
+def answer_directions(
+    options: QuestionAnsweringArguments, training: TrainingArguments, *, writes: bool
+) -> dict[str, bool]:
     """The metrics of the evaluations in training of a model that answers, and of each whether higher is better.
 
     Raises:
-        InputError: an unknown metric, a target that answers can't have, label smoothing.
+        InputError: an unknown metric, a target that answers can't have, label smoothing of answers that are marked.
     """
-    if training.label_smoothing_factor:
-        raise InputError("--label_smoothing_factor: the loss of answers has none; leave it out")
+    if training.label_smoothing_factor and not writes:
+        raise InputError("--label_smoothing_factor: the loss of extractive answers has none; leave it out")
     table = make_predictions(ANSWER_KIND, {"question": ["?"], "reference": [["yes"]], "prediction": ["yes"]})
     _check(table, options)
     ours = {name: metric.higher_is_better for name, metric in available_metrics(table).items()}
-    return {**ours, "nonfinite_rows": False}
+    return ours if writes else {**ours, "nonfinite_rows": False}
 
 
 def _check(

@@ -7,14 +7,14 @@ from typing import Any
 
 import datasets
 import numpy as np
-from transformers import EvalPrediction
+from transformers import EvalPrediction, PreTrainedTokenizerBase
 
 from llmtune.baselines import made_of_table
 from llmtune.diagnosis.case import Case, TrainingLog, diagnose
 from llmtune.diagnosis.leakage import Examples
 from llmtune.diagnosis.target_list import read_targets
 from llmtune.diagnosis.verdict import Verdict
-from llmtune.inference import predict_rows, tabulate_answers
+from llmtune.inference import predict_rows, tabulate_answers, tabulate_written_answers
 from llmtune.metrics import Score, exact_match, score_predictions, token_f1
 from llmtune.models.runs import save_weights
 from llmtune.predictions import Predictions
@@ -25,11 +25,44 @@ from llmtune.report.tables import metric_table
 from llmtune.report.terminal import Terminal
 from llmtune.tasks.answers import SPLITS, AnsweredSplits
 from llmtune.tasks.question_answering import QuestionAnswering
-from llmtune.tasks.span_windows import SpanWindows
+from llmtune.tasks.span_windows import SpanWindows, describe_span_windows
+from llmtune.tasks.written_answers import WrittenAnswers, WrittenInputs
+from llmtune.training.answering import Answering
 from llmtune.training.batching import LongestFirstSampler
+from llmtune.training.generation import WritingScores
 from llmtune.training.trainer import Trainer
 
 SCORES = (("exact_match", exact_match), ("f1", token_f1))
+Inputs = SpanWindows | WrittenInputs
+
+
+def encode_splits(task: Answering, splits: AnsweredSplits, tokenizer: PreTrainedTokenizerBase) -> dict[str, Inputs]:
+    """Train, validation and test as model inputs."""
+    return {split: task.encode(splits.splits[split], tokenizer) for split in SPLITS}
+
+
+def describe_inputs(inputs: Mapping[str, Inputs]) -> dict[str, Any]:
+    """What did not fit, by split; JSON values."""
+    windows = {split: of for split, of in inputs.items() if isinstance(of, SpanWindows)}
+    written = {split: asdict(of.cuts) for split, of in inputs.items() if isinstance(of, WrittenInputs)}
+    return {"windows": describe_span_windows(windows)} if windows else {"cuts": written}
+
+
+def answer_scores(
+    task: Answering, tokenizer: PreTrainedTokenizerBase, inputs: Inputs, rows: datasets.Dataset
+) -> "AnswerScores | WritingScores":
+    """`compute_metrics` of the evaluations in training."""
+    if isinstance(task, QuestionAnswering):
+        assert isinstance(inputs, SpanWindows)
+        return AnswerScores(task, inputs, rows)
+    references = [one["text"] for one in rows["answers"]]
+    return WritingScores(task, tokenizer, inputs.inputs, lambda answers: _values(answers, references))
+
+
+def _values(prediction: Sequence[str], reference: Sequence[Sequence[str]]) -> dict[str, float]:
+    columns = {"prediction": list(prediction), "reference": list(reference)}
+    sums = {name: metric.score(metric.statistics(columns).sum(axis=0)[None])[0] for name, metric in SCORES}
+    return {name: float(value) for name, value in sums.items()}
 
 
 class AnswerScores:
@@ -51,15 +84,11 @@ class AnswerScores:
         """Exact match and F1 in percent, and the questions without a finite output."""
         kept = [part[self.back] for part in outputs.predictions]
         answers = self.task.decode(kept, self.windows, self.contexts)
-        columns = {"prediction": answers.text, "reference": self.references}
-        scores = {name: metric.score(metric.statistics(columns).sum(axis=0)[None])[0] for name, metric in SCORES}
-        return {**{name: float(value) for name, value in scores.items()}, "nonfinite_rows": float(answers.nonfinite)}
+        return {**_values(answers.text, self.references), "nonfinite_rows": float(answers.nonfinite)}
 
 
-def show_data(
-    terminal: Terminal, splits: AnsweredSplits, windows: Mapping[str, SpanWindows], task: QuestionAnswering
-) -> None:
-    """What was read: questions, contexts, those without an answer; the windows, and what none of them holds."""
+def show_data(terminal: Terminal, splits: AnsweredSplits, inputs: Mapping[str, Inputs], task: Answering) -> None:
+    """What was read: questions, contexts, those without an answer; what did not fit."""
     lines, described = [], splits.describe()
     for split, said in described.items():
         lines.append(
@@ -68,27 +97,44 @@ def show_data(
         )
     repeats = {pair: n for said in described.values() for pair, n in said["duplicates"].items() if n}
     lines.append("repeated questions: " + (", ".join(f"{pair} {n:,}" for pair, n in repeats.items()) or "none"))
+    if isinstance(task, WrittenAnswers):
+        lines += written_lines(inputs, task)
+    else:
+        lines += window_lines({s: of for s, of in inputs.items() if isinstance(of, SpanWindows)}, task)
+    never = {split: said["unanswerable"] for split, said in described.items() if said["unanswerable"]}
+    if never and "train" not in never:
+        lines.append(f"never in train, so all answered wrongly: questions without an answer, {_counts(never)}")
+    terminal.block("Data", lines)
+
+
+def written_lines(inputs: Mapping[str, Inputs], task: WrittenAnswers) -> list[str]:
+    """What was cut, and what the model is asked."""
+    cuts = {split: of.cuts for split, of in inputs.items() if isinstance(of, WrittenInputs)}
+    contexts = _counts({split: of.sources for split, of in cuts.items()})
+    answers = _counts({split: of.targets for split, of in cuts.items()})
+    return [
+        f"contexts cut at their end, to {task.max_source_length} tokens with the question: {contexts}",
+        f"answers of training cut at {task.max_target_length} tokens: {answers}",
+        f"the model reads {task.prompt_of('question: … context: …')!r} and writes at most {task.max_new_tokens} tokens",
+    ]
+
+
+def window_lines(windows: Mapping[str, SpanWindows], task: QuestionAnswering) -> list[str]:
+    """The windows, and what none of them holds."""
     cut = _counts({split: of.cut_rows for split, of in windows.items()})
+    lines = []
     lines.append(f"contexts cut into windows of {task.max_length} tokens that share {task.doc_stride}: {cut}")
     if any(of.cut_questions for of in windows.values()):
         lines.append(f"questions cut at half a window: {_counts({s: of.cut_questions for s, of in windows.items()})}")
     if any(of.lost_answers for of in windows.values()):
         lost = _counts({split: of.lost_answers for split, of in windows.items()})
         lines.append(f"answers that no window holds whole (raise --doc_stride): {lost}")
-    never = {split: said["unanswerable"] for split, said in described.items() if said["unanswerable"]}
-    if never and task.null_threshold is None:
-        lines.append(f"never in train, so all answered wrongly: questions without an answer, {_counts(never)}")
-    terminal.block("Data", lines)
+    return lines
 
 
 def judge(
-    trainer: Trainer,
-    task: QuestionAnswering,
-    splits: AnsweredSplits,
-    windows: Mapping[str, SpanWindows],
-    *,
-    threshold: float | None = None,
-) -> tuple[QuestionAnswering, NullThreshold | None, dict[str, Predictions]]:
+    trainer: Trainer, task: Answering, splits: AnsweredSplits, inputs: Mapping[str, Inputs], options: Any
+) -> tuple[Answering, NullThreshold | None, dict[str, Predictions]]:
     """Predicts validation, chooses there when to give no answer, then reads the test split once.
 
     Call it on every process.
@@ -97,29 +143,31 @@ def judge(
         trainer: with the best weights.
         task: as trained.
         splits: the rows.
-        windows: of the rows.
-        threshold: --null_score_diff_threshold, which leaves no choice.
+        inputs: of the rows.
+        options: whose null_score_diff_threshold leaves no choice.
 
     Returns:
         the task with its threshold, the choice (None without one), and the tables of both splits.
     """
-    outputs = predict_rows(trainer, windows["validation"])
     choice = None
-    if task.null_threshold is not None and threshold is None:
-        at_standard = tabulate_answers(task, outputs, splits.splits.validation, windows["validation"], "validation")
-        choice = choose_null_threshold(at_standard, seed=trainer.args.seed)
-        task = replace(task, null_threshold=choice.threshold)
-    tables = {
-        "validation": tabulate_answers(task, outputs, splits.splits.validation, windows["validation"], "validation")
-    }
-    outputs = predict_rows(trainer, windows["test"])
-    tables["test"] = tabulate_answers(task, outputs, splits.splits.test, windows["test"], "test")
+    tables = {}
+    for split in ("validation", "test"):
+        rows, of = splits.splits[split], inputs[split]
+        if isinstance(task, WrittenAnswers):
+            tables[split] = tabulate_written_answers(task, predict_rows(trainer, of.inputs), rows, split)
+            continue
+        assert isinstance(of, SpanWindows)
+        outputs = predict_rows(trainer, of)
+        if split == "validation" and task.null_threshold is not None and options.null_score_diff_threshold is None:
+            choice = choose_null_threshold(tabulate_answers(task, outputs, rows, of, split), seed=trainer.args.seed)
+            task = replace(task, null_threshold=choice.threshold)
+        tables[split] = tabulate_answers(task, outputs, rows, of, split)
     return task, choice, tables
 
 
 def leave(
     trainer: Trainer,
-    task: QuestionAnswering,
+    task: Answering,
     choice: NullThreshold | None,
     tables: Mapping[str, Predictions],
     splits: AnsweredSplits,
@@ -144,8 +192,13 @@ def leave(
         the scores, by split.
     """
     folder = Path(str(trainer.args.output_dir))
-    trainer.model.config.llmtune = task.settings()
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    model.config.llmtune = task.settings()
+    if isinstance(task, WrittenAnswers):  # plain `generate` then answers as evaluation did
+        model.generation_config = task.generation_config(model, trainer.processing_class)
     save_weights(trainer, keep_base="from scratch" in facts["model"]["name"])
+    if isinstance(task, WrittenAnswers) and trainer.is_world_process_zero():
+        model.generation_config.save_pretrained(folder)  # an adapter is saved without it
     trained = training_facts(trainer)
     seed = trainer.args.seed
     scores = {split: score_predictions(table, metrics=metrics, seed=seed) for split, table in tables.items()}
@@ -226,18 +279,17 @@ def scores_by_answerability(test: Predictions) -> dict[str, dict[str, float]] | 
         rows = [row for row, of in enumerate(references) if bool(of) is wanted]
         if not rows:
             return None
-        columns = {"prediction": [texts[row] for row in rows], "reference": [references[row] for row in rows]}
-        sums = {key: metric.score(metric.statistics(columns).sum(axis=0)[None])[0] for key, metric in SCORES}
-        found[name] = {**{key: float(value) for key, value in sums.items()}, "questions": len(rows)}
+        values = _values([texts[row] for row in rows], [references[row] for row in rows])
+        found[name] = {**values, "questions": len(rows)}
     return found
 
 
 def notes(
-    task: QuestionAnswering, choice: NullThreshold | None, test: Predictions, by_part: Mapping[str, Any] | None
+    task: Answering, choice: NullThreshold | None, test: Predictions, by_part: Mapping[str, Any] | None
 ) -> list[str]:
     """What to know of the numbers: no answers and their threshold, what the model can't see."""
     said = []
-    if task.null_threshold is not None:
+    if isinstance(task, QuestionAnswering) and task.null_threshold is not None:
         given = f"{task.null_threshold:.2f}, as --null_score_diff_threshold says"
         said.append(f"threshold of no answer: {choice.reason if choice else given}")
     if by_part is not None:
@@ -246,6 +298,15 @@ def notes(
             f"{answered['questions']:,} questions with an answer: exact match {answered['exact_match']:.1f}, "
             f"F1 {answered['f1']:.1f}; {empty['questions']:,} without: {empty['exact_match']:.1f} % left unanswered"
         )
+    if isinstance(task, WrittenAnswers):
+        outside, unfinished = test.column("start").count(None), test.settings["unfinished"]
+        empty = sum(not text for text in test.column("prediction"))
+        said.append(f"{outside - empty:,} answers do not stand in their context word for word")
+        if unfinished:
+            said.append(
+                f"{unfinished:,} answers did not end in {task.max_new_tokens} tokens: raise --max_answer_length"
+            )
+        return said
     if task.left_context_only:
         said.append("the model reads the question before the context, but of the context only what stands to the left")
     if test.settings["nonfinite_rows"]:

@@ -4,8 +4,7 @@ Each window gives its best spans; a row's answer is the best of all its windows.
 b spans kept of a window.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import datasets
@@ -69,7 +68,7 @@ class QuestionAnswering:
     families = ("encoder", "decoder")
 
     @classmethod
-    def from_arguments(cls, arguments: QuestionAnsweringArguments, *, may_abstain: bool) -> "QuestionAnswering":
+    def from_arguments(cls, arguments: QuestionAnsweringArguments, may_abstain: bool) -> "QuestionAnswering":
         """The task of a recipe; `may_abstain`: train has questions without an answer.
 
         Raises:
@@ -121,7 +120,11 @@ class QuestionAnswering:
             "left_context_only": self.left_context_only,
         }
 
-    def tokenize(self, rows: datasets.Dataset, tokenizer: PreTrainedTokenizerBase) -> SpanWindows:
+    def fitted(self, tokenizer: PreTrainedTokenizerBase, *, decoder: bool, limit: int) -> "QuestionAnswering":
+        """The task for a loaded model that reads `limit` tokens at most."""
+        return replace(self, max_length=limit, left_context_only=decoder)
+
+    def encode(self, rows: datasets.Dataset, tokenizer: PreTrainedTokenizerBase) -> SpanWindows:
         """Rows with `question` and `context` (and `answers`) → windows of model inputs."""
         return make_span_windows(
             list(rows["question"]),
@@ -133,7 +136,7 @@ class QuestionAnswering:
             answers=list(rows["answers"]) if "answers" in rows.column_names else None,
         )
 
-    def collator(self, tokenizer: PreTrainedTokenizerBase) -> DataCollatorWithPadding:
+    def collator(self, tokenizer: PreTrainedTokenizerBase, model: Any = None) -> DataCollatorWithPadding:
         """Pads each micro-batch to its longest window."""
         return DataCollatorWithPadding(tokenizer)
 
@@ -219,10 +222,3 @@ def trimmed(context: str, begin: int, end: int) -> tuple[int, int]:
     """The span without space at its ends: in byte-level vocabularies a token holds the space before its word."""
     text = context[begin:end]
     return begin + len(text) - len(text.lstrip()), end - len(text) + len(text.rstrip())
-
-
-def tokenize_splits(
-    task: QuestionAnswering, splits: Mapping[str, datasets.Dataset] | Any, tokenizer: PreTrainedTokenizerBase
-) -> dict[str, SpanWindows]:
-    """Train, validation and test as windows of model inputs."""
-    return {split: task.tokenize(splits[split], tokenizer) for split in ("train", "validation", "test")}

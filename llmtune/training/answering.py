@@ -1,0 +1,27 @@
+"""The Trainer of question answering: of models that mark the answer in the context, and of models that write it."""
+
+from typing import Any
+
+from llmtune.arguments import TrainingArguments
+from llmtune.tasks.question_answering import QuestionAnswering
+from llmtune.tasks.written_answers import WrittenAnswers
+from llmtune.training.generation import WritingTrainer
+from llmtune.training.loss import WritingLoss
+from llmtune.training.span_loss import SpanLoss
+from llmtune.training.trainer import Trainer
+
+Answering = QuestionAnswering | WrittenAnswers
+
+
+def answering_trainer(task: Answering, *, args: TrainingArguments, **settings: Any) -> Trainer:
+    """A Trainer with the loss of the task, and what it keeps of an evaluation.
+
+    Args:
+        task: fitted to its model.
+        args: of the training.
+        settings: all else that a Trainer takes.
+    """
+    if isinstance(task, WrittenAnswers):
+        loss = WritingLoss(task.decoder, args.label_smoothing_factor)
+        return WritingTrainer(args=args, compute_loss_func=loss, task=task, **settings)
+    return Trainer(args=args, compute_loss_func=SpanLoss(), preprocess_logits_for_metrics=task.reduce, **settings)
