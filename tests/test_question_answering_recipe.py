@@ -200,9 +200,14 @@ def test_predict_needs_no_answers_and_names_its_columns(run, tmp_path):
     assert [one["question_id"] for one in found] == [7, 8]
 
 
+def code_of(run: Path) -> str:
+    """The code of a run's card."""
+    return re.search(r"```python\n(.*?)```", (run / "README.md").read_text(encoding="utf-8"), re.DOTALL)[1]
+
+
 def answers_by_card(run: Path, rows: list[tuple[str, str]]) -> list[str]:
     """What the code of a run's card prints of each question and context."""
-    code = re.search(r"```python\n(.*?)```", (run / "README.md").read_text(encoding="utf-8"), re.DOTALL)[1]
+    code = code_of(run)
     asked = '"Who wrote the letter?", "The letter was written by Ada Lovelace in 1843."'
     assert asked in code
     found = []
@@ -245,7 +250,9 @@ def test_a_llama_that_marks_its_answers_reads_the_question_first(asked, tmp_path
 
 
 @pytest.mark.parametrize("model_type", ["llama", "t5"])
-def test_a_decoder_and_a_sequence_to_sequence_model_write_their_answers(asked, tmp_path, capsys, model_type):
+def test_a_decoder_and_a_sequence_to_sequence_model_write_their_answers(
+    asked, tmp_path, capsys, monkeypatch, model_type
+):
     train(asked, tmp_path / "run", model_type, "--max_length", "64", "--max_answer_length", "8")
 
     printed = " ".join(capsys.readouterr().out.split())
@@ -265,6 +272,15 @@ def test_a_decoder_and_a_sequence_to_sequence_model_write_their_answers(asked, t
     again = evaluated(tmp_path / "run", asked, tmp_path / "again", 8)
     for column in ("question", "reference", "prediction", "start", "end", "ended"):
         assert again.column(column) == table.column(column)
+    asked_for = "question: Who wrote the letter? context: The letter was written by Ada Lovelace in 1843."
+    code = code_of(tmp_path / "run")
+    pairs = list(zip(table.column("question"), table.column("context"), table.column("prediction"), strict=True))[:6]
+    monkeypatch.chdir(tmp_path / "run")
+    assert asked_for in code
+    for question, context, prediction in pairs:
+        with contextlib.redirect_stdout(io.StringIO()) as out:
+            exec(compile(code.replace(asked_for, f"question: {question} context: {context}"), "README.md", "exec"), {})
+        assert out.getvalue().strip() == prediction
     # By chance one of four names: SQuAD's words of a wrong name share nothing with the right one.
     assert metrics["f1"]["value"] > 35
 

@@ -29,6 +29,7 @@ for turn in turns:
     print(tokenizer.decode(ids[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True).strip())
 """
 SOURCES = ("Write here what the model shall read.", "And a second text.")
+QUESTIONS = ("question: Who wrote the letter? context: The letter was written by Ada Lovelace in 1843.",)
 
 
 def auto_of(settings: dict[str, Any]) -> str:
@@ -43,7 +44,8 @@ def writing_code(settings: dict[str, Any]) -> str:
         settings: `llmtune` of the model's config.
     """
     languages = {name: settings[name] for name in ("source_lang", "target_lang")}
-    texts = [settings["prompt_template"].format(source=source, **languages) for source in SOURCES]
+    sources = QUESTIONS if settings["task"] == "generative-question-answering" else SOURCES
+    texts = [settings["prompt_template"].format(source=source, **languages) for source in sources]
     if settings["use_chat_template"]:
         return CHAT.format(texts=texts)
     if settings["decoder"]:
