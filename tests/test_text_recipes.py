@@ -143,6 +143,9 @@ def test_merged_weights_of_an_adapter_write_the_same(runs, numbers, tmp_path):
         ]
     )
 
+    for folder in (run, run / "base_model", tmp_path / "merged"):  # plain `generate` is asked what evaluation asked
+        search = json.loads((folder / "generation_config.json").read_text())
+        assert (search["num_beams"], search["max_new_tokens"]) == (2, 16)
     first, again = (read_predictions(folder / "predictions" / "test.parquet") for folder in (run, tmp_path / "again"))
     assert again.column("prediction") == first.column("prediction")
 

@@ -138,7 +138,7 @@ def columns_of(task: str | None, rows: Mapping[str, Rows], names: Mapping[str, s
         raise InputError(f"--task {task!r} is not one of {', '.join(TASKS)}; leave it out to let the columns tell")
     choices = [columns for name, of in TASKS.items() if task in (None, name) for columns in of]
     for columns in choices:
-        if any({names[name] for name in columns} <= set(of.columns) for of in rows.values()):
+        if any(all(of.has(names[name]) for name in columns) for of in rows.values()):
             return columns
     return choices[0] if task else ("text", "label")
 

@@ -252,14 +252,31 @@ def _from_checkpoint(
         model.resize_token_embeddings(len(tokenizer))
     model.config.pad_token_id = pad_token_id
     new = sorted({*report["missing_keys"], *(entry[0] for entry in report["mismatched_keys"])})
-    heads = head_modules(model)
-    body = [key for key in new if key.split(".")[0] not in heads and ".pooler." not in f".{key}"]
+    new = [key for key in new if not _is_computed(model, key)]
+    body = [key for key in new if not _may_be_new(model, key, task, config)]
     if body:
         raise InputError(
             f"--model_name_or_path {name}: {len(body)} weights of the body are missing or of another shape, first "
             f"{body[0]!r}; the checkpoint does not fit its config.json"
         )
     return tokenizer, model, positions(config, family, tokenizer), new
+
+
+def _is_computed(model: PreTrainedModel, key: str) -> bool:
+    """Whether a weight is made of sines, which the checkpoints of Pegasus leave out."""
+    return ".embed_positions." in key and "Sinusoidal" in type(model.get_submodule(key.rpartition(".")[0])).__name__
+
+
+def _may_be_new(model: PreTrainedModel, key: str, task: Task, config: PretrainedConfig) -> bool:
+    """Whether a task starts with this weight at random: its head; of a pair of encoders what makes a decoder of one."""
+    if ".pooler." in f".{key}":
+        return True
+    if task.head():
+        return key.split(".")[0] in head_modules(model)
+    if config.model_type == model.config.model_type:
+        return False  # what writes is the checkpoint's own
+    body = f"decoder.{model.decoder.base_model_prefix}."
+    return ".crossattention." in key or not key.startswith(("encoder.", body))
 
 
 def four_bit() -> Any:

@@ -8,7 +8,8 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from transformers import AutoConfig, AutoTokenizer, PretrainedConfig, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoTokenizer, GenerationConfig, PretrainedConfig, PreTrainedTokenizerBase
+from transformers.utils import GENERATION_CONFIG_NAME
 from transformers.utils.peft_utils import find_adapter_config_file
 
 from llmtune.errors import InputError
@@ -139,6 +140,8 @@ def _load_adapter(
     )
     if len(tokenizer) > base.get_input_embeddings().num_embeddings:
         base.resize_token_embeddings(len(tokenizer))
+    if (Path(name) / GENERATION_CONFIG_NAME).exists():  # how a model that writes was asked, also once it is merged
+        base.generation_config = GenerationConfig.from_pretrained(name)
     return peft.PeftModel.from_pretrained(base, name).eval()
 
 

@@ -206,7 +206,7 @@ def _metric(name: str, score: Score, split: str) -> dict[str, Any] | None:
 def code_of(report: Report, settings: dict[str, Any]) -> str:
     """Lines that load the weights beside the card and answer as the report's numbers were made."""
     if "max_source_length" in settings:
-        return _loading(report, auto_of(settings), uses_words=False) + writing_code(settings)
+        return _loading(report, auto_of(settings), uses_words=False, writes=True) + writing_code(settings)
     auto, length = AUTO_MODELS[report.test.kind], settings["max_length"]
     code = _loading(report, auto, uses_words=report.test.kind == "token-classification")
     if report.test.kind == "token-classification":
@@ -228,7 +228,7 @@ def code_of(report: Report, settings: dict[str, Any]) -> str:
     )
 
 
-def _loading(report: Report, auto: str, *, uses_words: bool) -> str:
+def _loading(report: Report, auto: str, *, uses_words: bool, writes: bool = False) -> str:
     """Imports, tokenizer and model; of a LoRA run the adapter on its base."""
     begin = ["import re", "", "import torch"] if uses_words else ["import torch"]
     imports = [*begin, f"from transformers import {auto}, AutoTokenizer"]
@@ -239,7 +239,7 @@ def _loading(report: Report, auto: str, *, uses_words: bool) -> str:
     imports = [
         *begin,
         "from peft import PeftModel",
-        f"from transformers import AutoConfig, {auto}, AutoTokenizer",
+        f"from transformers import AutoConfig, {auto}, AutoTokenizer{', GenerationConfig' if writes else ''}",
     ]
     base = repr(public(report.arguments("model").get("model_name_or_path")))
     if report.own_base:
@@ -255,6 +255,7 @@ def _loading(report: Report, auto: str, *, uses_words: bool) -> str:
         f"base = {auto}.from_pretrained({base}, config=config, ignore_mismatched_sizes=True)",
         "if len(tokenizer) > base.get_input_embeddings().num_embeddings:",
         "    base.resize_token_embeddings(len(tokenizer))",
+        *(["base.generation_config = GenerationConfig.from_pretrained(name)"] if writes else []),
         "model = PeftModel.from_pretrained(base, name).eval()",
     ]
     return "\n".join([*imports, "", named, *lines, ""])

@@ -11,7 +11,15 @@ from llmtune.report.public import public
 
 # Patterns of the model's own files; checkpoints, optimizers and event files stay here.
 WEIGHTS = ("*.safetensors", "*.safetensors.index.json", "generation_config.json", "base_model/*")
-TOKENIZER = ("tokenizer*", "special_tokens_map.json", "vocab.*", "merges.txt", "spiece.model", "chat_template.jinja")
+TOKENIZER = (
+    "tokenizer*",
+    "special_tokens_map.json",
+    "vocab.*",
+    "merges.txt",
+    "*.model",
+    "*.spm",
+    "chat_template.jinja",
+)
 NAMED = ("config.json", "adapter_config.json", "run.json", "verdict.json")  # these say where things lay
 REPORTS = ("README.md", "report.html", "metrics.json")
 
@@ -60,6 +68,9 @@ def _published(path: Path) -> Any:
     if path.name == "run.json" and "entities" in content:
         # The most frequent errors come with their sentences.
         content["entities"].pop("errors", None)
+    if path.name == "run.json":
+        for evaluation in content.get("training", {}).get("evaluations", []):
+            evaluation.pop("samples", None)  # of answers that were written, with their rows
     if path.name == "adapter_config.json" and (path.parent / "base_model").exists():
         content["base_model_name_or_path"] = "base_model"
     return content

@@ -194,11 +194,9 @@ def leave(
     folder = Path(str(trainer.args.output_dir))
     model = trainer.accelerator.unwrap_model(trainer.model)
     model.config.llmtune = task.settings()
-    if isinstance(task, WrittenAnswers):  # plain `generate` then answers as evaluation did
-        model.generation_config = task.generation_config(model, trainer.processing_class)
     save_weights(trainer, keep_base="from scratch" in facts["model"]["name"])
     if isinstance(task, WrittenAnswers) and trainer.is_world_process_zero():
-        model.generation_config.save_pretrained(folder)  # an adapter is saved without it
+        model.generation_config.save_pretrained(folder)  # plain `generate` asks it; an adapter is saved without it
     trained = training_facts(trainer)
     seed = trainer.args.seed
     scores = {split: score_predictions(table, metrics=metrics, seed=seed) for split, table in tables.items()}

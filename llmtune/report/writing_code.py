@@ -23,7 +23,8 @@ for answer in tokenizer.batch_decode(ids[:, inputs["input_ids"].shape[1] :], ski
 CHAT = """\
 turns = [{{"role": "user", "content": text}} for text in {texts}]
 for turn in turns:
-    inputs = tokenizer.apply_chat_template([turn], add_generation_prompt=True, return_dict=True, return_tensors="pt")
+    inputs = tokenizer.apply_chat_template([turn], add_generation_prompt=True, enable_thinking=False, \
+return_dict=True, return_tensors="pt")
     with torch.no_grad():
         ids = model.generate(**inputs)
     print(tokenizer.decode(ids[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True).strip())

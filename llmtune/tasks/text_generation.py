@@ -20,6 +20,16 @@ from llmtune.tasks.auto_writer import AutoModelForWriting
 
 KIND = "text-generation"
 IGNORED = -100
+# What a checkpoint's generation_config keeps of its own: the tokens it starts with, and those it never writes.
+OWN_TOKENS = (
+    "bos_token_id",
+    "decoder_start_token_id",
+    "forced_bos_token_id",
+    "bad_words_ids",
+    "suppress_tokens",
+    "begin_suppress_tokens",
+    "renormalize_logits",  # Marian's, beside its bad_words_ids
+)
 FIELDS = ("source", "source_lang", "target_lang")
 
 
@@ -202,8 +212,13 @@ class TextGeneration:
             ]
             most = self.max_target_length
             cut_targets = sum(len(answer) > most for answer in answers)
-            # The end token stays: what is cut is the text.
-            answers = [answer if len(answer) <= most else [*answer[: most - 1], answer[-1]] for answer in answers]
+            # The end stays, which in mBART is </s> and a language: what is cut is the text.
+            codes = set(language_codes(tokenizer).values())
+            ends = [2 if answer[-1] in codes else 1 for answer in answers]
+            answers = [
+                answer if len(answer) <= most else [*answer[: most - end], *answer[-end:]]
+                for answer, end in zip(answers, ends, strict=True)
+            ]
             columns["labels"] = answers
             if self.decoder:
                 columns["input_ids"] = [[*prompt, *answer] for prompt, answer in zip(prompts, answers, strict=True)]
@@ -221,7 +236,7 @@ class TextGeneration:
     def prompt_ids(self, source: str, tokenizer: PreTrainedTokenizerBase) -> list[int]:
         """The ids that the model reads for a source."""
         if self.use_chat_template:
-            ids = tokenizer.apply_chat_template(self._turn(source), add_generation_prompt=True, return_dict=False)
+            ids = self._chat_ids(self._turn(source), tokenizer, add_generation_prompt=True)
         else:
             ids = tokenizer(self.prompt_of(source))["input_ids"]
         return list(ids)
@@ -234,17 +249,22 @@ class TextGeneration:
         """
         if self.use_chat_template:
             turns = [*self._turn(source), {"role": "assistant", "content": target}]
-            whole = list(tokenizer.apply_chat_template(turns, return_dict=False))
+            whole = self._chat_ids(turns, tokenizer)
             prompt = self.prompt_ids(source, tokenizer)
             if whole[: len(prompt)] != prompt:
                 raise InputError(
                     "--use_chat_template: with the answer the template gives another prompt than without, so no loss "
                     "can be on the answer alone; give --prompt_template"
                 )
-            return whole[len(prompt) :]
+            return _until_end(whole[len(prompt) :], tokenizer)
         if self.decoder:
             return [*tokenizer(target, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]
         return list(tokenizer(text_target=target)["input_ids"])
+
+    def _chat_ids(self, turns: list[dict[str, str]], tokenizer: PreTrainedTokenizerBase, **options: Any) -> list[int]:
+        # Qwen3 would write an empty thought into each answer; other templates do not read this.
+        ids = tokenizer.apply_chat_template(turns, return_dict=False, enable_thinking=False, **options)
+        return list(ids)
 
     def _turn(self, source: str) -> list[dict[str, str]]:
         return [{"role": "user", "content": self.prompt_of(source)}]
@@ -268,24 +288,28 @@ class TextGeneration:
 
     def generation_config(self, model: Any, tokenizer: PreTrainedTokenizerBase) -> GenerationConfig:
         """How answers are made: the model's own tokens, our search. Nothing is drawn at random."""
-        config = GenerationConfig.from_dict(model.generation_config.to_dict())
-        config.update(
-            max_length=None,
+        self.set_languages(tokenizer)
+        own = model.generation_config.to_dict()
+        config = GenerationConfig(
+            **{name: own[name] for name in OWN_TOKENS if own.get(name) is not None},
             max_new_tokens=self.max_new_tokens,
             num_beams=self.num_beams,
             length_penalty=self.length_penalty,
             no_repeat_ngram_size=self.no_repeat_ngram_size,
             early_stopping=False,
             do_sample=False,
-            temperature=None,
-            top_p=None,
-            top_k=None,
             pad_token_id=tokenizer.pad_token_id,
             eos_token_id=self.end_ids(model, tokenizer),
         )
-        codes = language_codes(tokenizer)
-        if self.target_lang in codes:
-            config.forced_bos_token_id = codes[self.target_lang]
+        if self.decoder:
+            return config
+        # As in training: mBART-25 starts with the language, mBART-50 and NLLB write it first.
+        answer = torch.tensor([self.answer_ids("a", "a", tokenizer)])
+        start = int(decoder_inputs(model, answer)[0, 0])
+        config.decoder_start_token_id = start
+        code = language_codes(tokenizer).get(str(self.target_lang))
+        if code is not None:
+            config.forced_bos_token_id = None if code == start else code
         return config
 
     def end_ids(self, model: Any, tokenizer: PreTrainedTokenizerBase) -> list[int]:
@@ -293,13 +317,7 @@ class TextGeneration:
         known = model.generation_config.eos_token_id
         ids = {*(known if isinstance(known, list) else [known]), tokenizer.eos_token_id}
         if self.use_chat_template:
-            ids.add(
-                next(
-                    token
-                    for token in reversed(self.answer_ids("a", "a", tokenizer))
-                    if token in tokenizer.all_special_ids
-                )
-            )
+            ids.add(self.answer_ids("a", "a", tokenizer)[-1])
         return sorted(token for token in ids if token is not None)
 
     def decode(self, ids: Sequence[Sequence[int]], tokenizer: PreTrainedTokenizerBase) -> list[str]:
@@ -329,8 +347,20 @@ class WritingCollator:
             labels = batch["labels"].clone()
             # A filler row has no label; mBART looks for its last one.
             labels[(labels == IGNORED).all(dim=1), 0] = self.end or 0
-            batch["decoder_input_ids"] = self.model.prepare_decoder_input_ids_from_labels(labels=labels)
+            batch["decoder_input_ids"] = decoder_inputs(self.model, labels)
         return batch
+
+
+def decoder_inputs(model: Any, labels: torch.Tensor) -> torch.Tensor:
+    """What a decoder side reads to write the labels (m, t): these one place to the right, as the model does it."""
+    prepare = getattr(model, "prepare_decoder_input_ids_from_labels", None)
+    if prepare is not None:
+        shifted: torch.Tensor = prepare(labels=labels)
+        return shifted
+    # M2M100, and so NLLB, do it in their forward pass alone.
+    shifted = labels.roll(1, dims=1)
+    shifted[:, 0] = model.config.decoder_start_token_id
+    return shifted.masked_fill(shifted == IGNORED, model.config.pad_token_id)
 
 
 def prompts_of(
@@ -375,6 +405,18 @@ def language_codes(tokenizer: PreTrainedTokenizerBase) -> dict[str, int]:
             if len(token) in (5, 8) and token[2:3] == "_" or len(token) == 8 and token[3:4] == "_"
         }
     return codes
+
+
+def _until_end(answer: list[int], tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """A chat answer up to the token that ends it, without the line break that some templates write after it.
+
+    Where a template marks no end, the end token.
+    """
+    special = {*tokenizer.all_special_ids, *(i for i, t in tokenizer.added_tokens_decoder.items() if t.special)}
+    last = max((place for place, token in enumerate(answer) if token in special), default=-1)
+    if last < 0 or tokenizer.decode(answer[last + 1 :]).strip():
+        return [*answer, tokenizer.eos_token_id]
+    return answer[: last + 1]
 
 
 def tokenize_splits(

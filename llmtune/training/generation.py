@@ -13,6 +13,7 @@ import torch
 from transformers import EvalPrediction, GenerationConfig
 from transformers.trainer_utils import EvalLoopOutput
 
+from llmtune.models.runs import is_adapter
 from llmtune.tasks.text_generation import IGNORED, TextGeneration, prompts_of
 from llmtune.training.batching import LongestFirstSampler
 from llmtune.training.loss import WritingLoss
@@ -33,6 +34,9 @@ class WritingTrainer(Trainer):
     def __init__(self, *args: Any, task: TextGeneration, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.task = task
+        # The model's own too: what is None in one that is given, `generate` takes from there.
+        base = self.model.get_base_model() if is_adapter(self.model) else self.model
+        base.generation_config = task.generation_config(base, self.processing_class)
         self.token_loss = WritingLoss(next_token=task.decoder)
         self.writes = True
 
@@ -71,7 +75,7 @@ class WritingTrainer(Trainer):
     def _write(self, ids: torch.Tensor, mask: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
         """The ids that the model writes, (m, t): without the prompt, -100 after the end."""
         model, tokenizer = self.accelerator.unwrap_model(self.model), self.processing_class
-        config: GenerationConfig = self.task.generation_config(model, tokenizer)
+        config: GenerationConfig = model.generation_config
         if self.task.decoder:
             ids, mask = prompts_of(ids, mask, labels, tokenizer.pad_token_id)
         written = model.generate(input_ids=ids, attention_mask=mask, generation_config=config)
@@ -85,9 +89,7 @@ class WritingTrainer(Trainer):
         metrics, self.compute_metrics = self.compute_metrics, None
         written = self.predict(rows).predictions[0]
         self.compute_metrics = metrics
-        ends = self.task.generation_config(
-            self.accelerator.unwrap_model(self.model), self.processing_class
-        ).eos_token_id
+        ends = self.accelerator.unwrap_model(self.model).generation_config.eos_token_id
         ended = np.asarray(np.isin(written, ends).any(axis=1))
         return self.task.decode(written.tolist(), self.processing_class), ended
 

@@ -274,6 +274,15 @@ def test_pairs_of_texts_are_checked_by_their_source(write, check):
     assert "test line 1 = train line 8" in out
 
 
+def test_pairs_inside_a_column_are_found_without_naming_the_task(write, check):
+    rows = [{"translation": {"en": text, "fr": "un texte"}} for text in make_texts(50)]
+    rows[3]["translation"]["en"] = rows[2]["translation"]["en"]
+
+    _, out = check(*write(train=rows), "--source_column", "translation.en", "--target_column", "translation.fr")
+
+    assert "train line 4 = line 3" in out
+
+
 def test_a_column_that_one_file_lacks_spoils_and_the_rest_goes_on(write, check):
     test = [{"text": row["text"], "lable": row["label"]} for row in make_rows(40, 1)]
 

@@ -30,7 +30,10 @@ def run(tmp_path):
     (folder / "model.safetensors").write_bytes(b"weights")
     (folder / "tokenizer.json").write_text('{"/a/b": 1}')
     write_json(folder / "config.json", {"_name_or_path": "/home/ada/bert", "llmtune": {"max_length": 8}})
-    write_json(folder / "run.json", {**RUN, "entities": {"errors": ["a sentence of a row"]}})
+    samples = [{"source": "a sentence of a row"}]
+    evaluations = [{**one, "samples": samples} for one in RUN["training"]["evaluations"]]
+    training = {**RUN["training"], "evaluations": evaluations}
+    write_json(folder / "run.json", {**RUN, "training": training, "entities": {"errors": ["a sentence of a row"]}})
     (folder / "checkpoint-10").mkdir()
     (folder / "checkpoint-10" / "optimizer.pt").write_bytes(b"state")
     table = spam_table()
@@ -167,6 +170,14 @@ def test_a_report_without_weights_has_no_code_to_load_them(run):
     assert set(files) == {"README.md", "report.html", "metrics.json", "run.json"}
     assert b"from_pretrained" not in files["README.md"]
     assert b"## Training" in files["README.md"]
+
+
+def test_the_vocabularies_of_marian_and_nllb_go_with_their_models(run):
+    names = {"source.spm", "target.spm", "vocab.json", "sentencepiece.bpe.model"}
+    for name in names:
+        (run / name).write_text("{}")
+
+    assert names <= set(contents(run, "ada/filter"))
 
 
 def test_a_folder_that_was_not_reported_is_refused(tmp_path):

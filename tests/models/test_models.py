@@ -19,7 +19,9 @@ from llmtune.models.families import family_of
 from llmtune.models.from_scratch import train_tokenizer
 from llmtune.models.loading import load_model, read_overrides
 from llmtune.models.runs import load_run, save_weights
+from llmtune.tasks.auto_writer import AutoModelForWriting
 from llmtune.tasks.text_classification import TextClassification
+from llmtune.tasks.translation import Translation
 from llmtune.training.loss import ClassificationLoss
 from llmtune.training.trainer import Trainer
 
@@ -32,10 +34,11 @@ OVERRIDES = {
     "distilbert": DISTILBERT,
     **dict.fromkeys(decoder.MODEL_TYPES, f"{COMMON},num_key_value_heads=1"),
 }
+SIDE = {"layers": 1, "attention_heads": 2, "ffn_dim": 16}
 MODEL_TYPES = [*encoder.MODEL_TYPES, *decoder.MODEL_TYPES]
 
 
-def load(task: TextClassification = TASK, **arguments: Any) -> Any:
+def load(task: Any = TASK, **arguments: Any) -> Any:
     transformers.set_seed(0)
     if "model_type" in arguments:
         arguments = {"config_overrides": OVERRIDES.get(arguments["model_type"]), **arguments}
@@ -205,6 +208,47 @@ def test_a_checkpoint_whose_body_does_not_fit_is_refused(change, tmp_path):
         InputError, match=r"1 weights of the body are missing or of another shape, first 'bert\.encoder"
     ):
         load(model_name_or_path=str(checkpoint))
+
+
+WRITERS = {
+    "t5": {"d_model": 16, "d_kv": 8, "d_ff": 16, "num_layers": 1, "num_heads": 2},
+    "pegasus": {
+        "d_model": 16,
+        **{f"{side}_{size}": n for side in ("encoder", "decoder") for size, n in SIDE.items()},
+        "max_position_embeddings": 600,
+    },
+    "llama": {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16},
+}
+
+
+def load_writer(folder: Path, model_type: str, without: str) -> tuple[Any, Any]:
+    """A checkpoint that lacks the weights named so, loaded for translation; beside it the whole model."""
+    tokenizer = train_tokenizer(model_type, TEXTS, 300, 64)
+    tokens = {"pad_token_id": 0, "decoder_start_token_id": 0, "eos_token_id": tokenizer.eos_token_id}
+    config = transformers.AutoConfig.for_model(model_type, vocab_size=len(tokenizer), **tokens, **WRITERS[model_type])
+    model = AutoModelForWriting.from_config(config)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    weights = {k: v for k, v in load_file(folder / "model.safetensors").items() if without not in k}
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    return load(Translation(64, 32, 32), model_name_or_path=str(folder)), model
+
+
+@pytest.mark.parametrize(
+    ("model_type", "without"), [("t5", "encoder.block.0.layer.0.SelfAttention.q"), ("llama", "lm_head")]
+)
+def test_a_checkpoint_of_which_what_writes_is_missing_is_refused(model_type, without, tmp_path):
+    with pytest.raises(InputError, match=f"1 weights of the body are missing or of another shape, first '{without}"):
+        load_writer(tmp_path, model_type, without)
+
+
+def test_a_pegasus_without_its_sines_is_whole(tmp_path):
+    loaded, model = load_writer(tmp_path, "pegasus", "embed_positions")
+
+    assert loaded.facts["new weights"] == []
+    torch.testing.assert_close(
+        loaded.model.model.decoder.embed_positions.weight, model.model.decoder.embed_positions.weight
+    )
 
 
 def test_a_head_for_other_classes_is_replaced_and_said(tmp_path):

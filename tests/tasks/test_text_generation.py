@@ -3,21 +3,25 @@
 import datasets
 import pytest
 import torch
-from transformers import AutoConfig, MBart50Tokenizer, NllbTokenizer
+from transformers import AutoConfig, MBart50Tokenizer, MBartTokenizer, NllbTokenizer
 
-from llmtune.arguments import SummarizationArguments, TranslationArguments
+from llmtune.arguments import SummarizationArguments, TrainingArguments, TranslationArguments
 from llmtune.errors import InputError
 from llmtune.models.from_scratch import train_tokenizer
 from llmtune.tasks.auto_writer import AutoModelForWriting
 from llmtune.tasks.summarization import Summarization
 from llmtune.tasks.text_generation import prompts_of
 from llmtune.tasks.translation import Translation
+from llmtune.training.generation import WritingTrainer
 
 TEXTS = ["the red house", "a green tree is here", "le grand arbre", "la maison rouge"]
 CHAT = (
     "{% for m in messages %}<s>{{ m['role'] }}:\n{{ m['content'] }}</s>{% endfor %}"
     "{% if add_generation_prompt %}<s>assistant:\n{% endif %}"
 )
+
+
+SIDE = {"layers": 1, "attention_heads": 2, "ffn_dim": 16}
 
 
 def tokenizer_of(model_type):
@@ -121,6 +125,31 @@ def test_a_chat_template_marks_where_the_answer_begins_and_ends():
     assert tokenizer.eos_token_id in task.end_ids(model("llama", tokenizer), tokenizer)
 
 
+@pytest.mark.parametrize(("end", "learned"), [("</s>\n", "la maison rouge</s>"), ("\n\n", "la maison rouge\n\n</s>")])
+def test_a_chat_answer_ends_with_an_end_token_whatever_the_template_writes_after_it(end, learned):
+    tokenizer = tokenizer_of("llama")
+    tokenizer.chat_template = CHAT.replace("</s>", end)
+    task = task_of(use_chat_template=True, max_target_length=5, max_new_tokens=5)
+    task = task.fitted(tokenizer, decoder=True, limit=64)
+
+    answer = task.answer_ids("the red house", "la maison rouge", tokenizer)
+    tokens, cuts = task.tokenize(rows(["a"], ["rouge " * 20]), tokenizer)
+
+    assert tokenizer.decode(answer).strip() == learned
+    assert cuts.targets == 1
+    assert tokens["labels"][0][-1] == tokenizer.eos_token_id
+    assert task.end_ids(model("llama", tokenizer), tokenizer) == [tokenizer.eos_token_id]
+
+
+def test_a_chat_template_that_can_think_is_asked_not_to():
+    tokenizer = tokenizer_of("llama")
+    thought = "{% if enable_thinking is not defined %}<think></think>{% endif %}"
+    tokenizer.chat_template = CHAT.replace("{{ m['content'] }}", thought + "{{ m['content'] }}")
+    task = task_of(use_chat_template=True).fitted(tokenizer, decoder=True, limit=64)
+
+    assert tokenizer.decode(task.answer_ids("a", "la maison", tokenizer)).strip() == "la maison</s>"
+
+
 @pytest.mark.parametrize(("decoder", "said"), [(True, "its tokenizer has none"), (False, "the model is no decoder")])
 def test_a_chat_template_that_is_not_there_is_refused(decoder, said):
     with pytest.raises(InputError, match=f"--use_chat_template: {said}; leave it out, or give --prompt_template"):
@@ -154,12 +183,33 @@ def test_a_pair_of_berts_starts_and_ends_an_answer_with_its_own_tokens(tmp_path)
 
 def test_the_search_is_ours_and_nothing_is_drawn():
     tokenizer = tokenizer_of("llama")
-    asked = task_of(num_beams=3, no_repeat_ngram_size=2, length_penalty=0.5)
+    asked = task_of(num_beams=3, no_repeat_ngram_size=2, length_penalty=0.5, decoder=True)
 
     config = asked.generation_config(model("llama", tokenizer), tokenizer)
 
     assert (config.num_beams, config.no_repeat_ngram_size, config.length_penalty) == (3, 2, 0.5)
     assert (config.max_new_tokens, config.max_length, config.do_sample) == (8, None, False)
+
+
+def test_of_a_checkpoints_search_its_tokens_stay_and_nothing_else():
+    tokenizer = tokenizer_of("bart")
+    writer = sequence_to_sequence("bart", tokenizer)
+    own = {"min_length": 56, "forced_eos_token_id": 2, "repetition_penalty": 1.5, "temperature": 0.6, "num_beams": 4}
+    for name, value in {**own, "bad_words_ids": [[5]], "forced_bos_token_id": 1}.items():
+        setattr(writer.generation_config, name, value)
+    task = task_of().fitted(tokenizer, decoder=False, limit=64)
+
+    WritingTrainer(
+        model=writer,
+        args=TrainingArguments(output_dir="none", eval_strategy="no", use_cpu=True, report_to="none"),
+        processing_class=tokenizer,
+        task=task,
+    )
+
+    used, _ = writer._prepare_generation_config(writer.generation_config)
+    assert (used.bad_words_ids, used.forced_bos_token_id) == ([[5]], 1)
+    assert (used.min_length, used.forced_eos_token_id, used.repetition_penalty, used.num_beams) == (0, None, 1.0, 1)
+    assert used.temperature == 1.0
 
 
 def many_languages(kind):
@@ -170,20 +220,61 @@ def many_languages(kind):
     return kind(vocab=pieces)
 
 
-@pytest.mark.parametrize(
-    ("kind", "source", "target"), [(MBart50Tokenizer, "en_XX", "fr_XX"), (NllbTokenizer, "eng_Latn", "fra_Latn")]
+LANGUAGES = pytest.mark.parametrize(
+    ("kind", "model_type", "languages", "learned", "read", "begun"),
+    [
+        (MBartTokenizer, "mbart", ("en_XX", "fr_XX"), "▁b ▁a </s> fr_XX", "fr_XX ▁b ▁a </s>", ("fr_XX", None)),
+        (MBart50Tokenizer, "mbart", ("en_XX", "fr_XX"), "fr_XX ▁b ▁a </s>", "</s> fr_XX ▁b ▁a", ("</s>", "fr_XX")),
+        (
+            NllbTokenizer,
+            "m2m_100",
+            ("eng_Latn", "fra_Latn"),
+            "fra_Latn <unk> b <unk> a </s>",
+            "</s> fra_Latn <unk> b <unk> a",
+            ("</s>", "fra_Latn"),
+        ),
+    ],
 )
-def test_a_tokenizer_of_many_languages_is_told_both(kind, source, target):
+
+
+@LANGUAGES
+def test_a_model_of_many_languages_starts_an_answer_as_it_was_trained_to(
+    kind, model_type, languages, learned, read, begun
+):
     tokenizer = many_languages(kind)
-    task = task_of(source_lang=source, target_lang=target)
-    task.set_languages(tokenizer)
+    task = task_of(source_lang=languages[0], target_lang=languages[1]).fitted(tokenizer, decoder=False, limit=64)
+    translator = sequence_to_sequence(model_type, tokenizer)
 
-    read, learned = task.prompt_ids("a b", tokenizer), task.answer_ids("a b", "b a", tokenizer)
+    tokens, _ = task.tokenize(rows(["a b"], ["b a"]), tokenizer)
+    batch = task.collator(tokenizer, translator)(list(tokens))
+    search = task.generation_config(translator, tokenizer)
 
-    assert tokenizer.convert_ids_to_tokens([read[0], learned[0]]) == [source, target]
-    assert learned[-1] == tokenizer.eos_token_id
-    forced = task.generation_config(model("llama", tokenizer), tokenizer).forced_bos_token_id
-    assert tokenizer.convert_ids_to_tokens(forced) == target
+    assert languages[0] in tokenizer.convert_ids_to_tokens(tokens["input_ids"][0])
+    assert tokenizer.convert_ids_to_tokens(tokens["labels"][0]) == learned.split()
+    assert tokenizer.convert_ids_to_tokens(batch["decoder_input_ids"][0]) == read.split()
+    starts = (search.decoder_start_token_id, search.forced_bos_token_id)
+    assert tuple(token if token is None else tokenizer.convert_ids_to_tokens(token) for token in starts) == begun
+
+
+@LANGUAGES
+def test_a_cut_target_keeps_its_end_and_its_language(kind, model_type, languages, learned, read, begun):
+    tokenizer = many_languages(kind)
+    task = task_of(source_lang=languages[0], target_lang=languages[1], max_target_length=5)
+
+    tokens, cuts = task.fitted(tokenizer, decoder=False, limit=64).tokenize(rows(["a"], ["a b c d e f g h"]), tokenizer)
+
+    kept = tokenizer.convert_ids_to_tokens(tokens["labels"][0])
+    assert (cuts.targets, len(kept)) == (1, 5)
+    assert "</s>" in kept
+    assert languages[1] in kept
+
+
+def sequence_to_sequence(model_type, tokenizer, **settings):
+    sizes = {f"{side}_{size}": n for side in ("encoder", "decoder") for size, n in SIDE.items()}
+    tokens = {"pad_token_id": tokenizer.pad_token_id, "eos_token_id": tokenizer.eos_token_id}
+    start = {"decoder_start_token_id": tokenizer.eos_token_id, "d_model": 16}
+    config = AutoConfig.for_model(model_type, vocab_size=len(tokenizer), **sizes, **tokens, **start, **settings)
+    return AutoModelForWriting.from_config(config)
 
 
 def test_a_tokenizer_of_many_languages_that_is_told_none_names_them():
