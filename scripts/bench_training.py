@@ -214,8 +214,14 @@ def compare(results: dict[str, list[dict[str, Any]]], rates: dict[str, float]) -
         each = 2 * hits / np.maximum(positive + predicted, 1)
         return each[:, : len(ours)].mean(axis=1) - each[:, len(ours) :].mean(axis=1)
 
-    low, high, _ = cluster_bootstrap(units, difference, seed=0)
-    print(f"difference of mean F1 {means['llmtune'] - means['stock']:+.4f}, 95 % interval [{low:+.4f}, {high:+.4f}]")
+    found = cluster_bootstrap(units, difference, seed=0)
+    # None where every resample gives the same: both sides are right and wrong on the same rows.
+    interval = (
+        found.reason
+        if found.low is None or found.high is None
+        else f"95 % interval [{found.low:+.4f}, {found.high:+.4f}]"
+    )
+    print(f"difference of mean F1 {means['llmtune'] - means['stock']:+.4f}, {interval}")
 
 
 if __name__ == "__main__":
