@@ -13,7 +13,7 @@ from llmtune.report.content import slider_of
 from llmtune.report.terminal import with_interval
 from tests.report.test_page import AT
 
-RECIPES = ("spam", "sentiment", "ner", "pii", "question_answering")
+RECIPES = ("spam", "sentiment", "ner", "pii", "question_answering", "translation", "summarization")
 KINDS = ("text-generation", "question-answering", "regression")
 LOOKS = [(390, False), (1280, False), (1280, True)]  # what scrolls out of a phone's page has no colour to axe
 
