@@ -23,7 +23,10 @@ class GenerationArguments:
         default=1.0, metadata={"help": "of beams: above 0 longer answers are preferred (as transformers' generate)"}
     )
     no_repeat_ngram_size: int = field(
-        default=0, metadata={"help": "an answer says no n-gram of this size twice; 0 allows it"}
+        default=0,
+        metadata={
+            "help": "an answer says no n-gram of this size twice, a decoder none of its prompt either; 0 allows it"
+        },
     )
     prompt_template: str | None = field(
         default=None,

@@ -239,6 +239,8 @@ class TextGeneration:
             ids = self._chat_ids(self._turn(source), tokenizer, add_generation_prompt=True)
         else:
             ids = tokenizer(self.prompt_of(source))["input_ids"]
+            if self.decoder and ids and ids[-1] == tokenizer.eos_token_id:
+                ids = ids[:-1]  # some tokenizers end every text: here the answer is still to come
         return list(ids)
 
     def answer_ids(self, source: str, target: str, tokenizer: PreTrainedTokenizerBase) -> list[int]:
@@ -273,13 +275,18 @@ class TextGeneration:
         """The sources, those that are too long without their ends; and how many those are."""
         room = self.max_source_length - len(self.prompt_ids("", tokenizer))
         fitting, cut = [], 0
-        # What stands around the source in a template may join its first and last token: two tokens are kept free.
-        for source, ids in zip(sources, tokenizer(sources, add_special_tokens=False)["input_ids"], strict=True):
+        encoded = tokenizer(sources, add_special_tokens=False, return_offsets_mapping=tokenizer.is_fast)
+        for row, (source, ids) in enumerate(zip(sources, encoded["input_ids"], strict=True)):
             if len(ids) <= room or len(self.prompt_ids(source, tokenizer)) <= self.max_source_length:
                 fitting.append(source)
                 continue
             cut += 1
-            fitting.append(tokenizer.decode(ids[: max(1, room - 2)], skip_special_tokens=True))
+            # What stands around the source in a template may join its first and last token: two tokens are kept free.
+            kept = max(1, room - 2)
+            if tokenizer.is_fast:
+                fitting.append(source[: encoded["offset_mapping"][row][kept - 1][1]])
+            else:
+                fitting.append(tokenizer.decode(ids[:kept], skip_special_tokens=True))
         return fitting, cut
 
     def collator(self, tokenizer: PreTrainedTokenizerBase, model: Any = None) -> "WritingCollator":

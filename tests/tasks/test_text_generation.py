@@ -87,6 +87,25 @@ def test_a_decoders_prompt_keeps_its_end_where_the_source_is_cut():
     assert len([label for label in tokens["labels"][0] if label != -100]) == 8
 
 
+def test_a_source_is_cut_between_characters_and_keeps_what_the_tokenizer_does_not_know():
+    tokenizer = tokenizer_of("marian")
+    source = "é[UNK]œ — " * 20
+
+    (kept,), cut = task_of(max_source_length=15)._fit_sources([source], tokenizer)
+
+    assert cut == 1
+    assert source.startswith(kept)
+    assert len(kept) > 3
+
+
+def test_a_tokenizer_that_ends_every_text_does_not_end_the_prompt():
+    tokenizer = tokenizer_of("marian")
+    task = task_of().fitted(tokenizer, decoder=True, limit=64)
+
+    assert tokenizer("the")["input_ids"][-1] == tokenizer.eos_token_id
+    assert tokenizer.eos_token_id not in task.prompt_ids("the red house", tokenizer)
+
+
 def test_a_decoder_has_room_for_source_and_answer_or_says_so():
     tokenizer = tokenizer_of("llama")
 
