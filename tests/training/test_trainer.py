@@ -95,6 +95,20 @@ def test_training_in_bf16_on_a_cpu_evaluates_in_fp32(tmp_path):
     np.testing.assert_allclose(logits, expected, atol=1e-6)
 
 
+@pytest.mark.parametrize(("length", "is_fused"), [(20, False), (200, True)])
+def test_attention_of_short_rows_is_not_fused_in_bf16_on_a_cpu(tmp_path, length, is_fused):
+    one, seen = trainer(tmp_path, precision="bf16"), []
+    one.model.bert.encoder.layer[0].register_forward_pre_hook(
+        lambda *_: seen.append(torch.backends.cuda.flash_sdp_enabled())
+    )
+    batch = {"input_ids": torch.ones(2, length, dtype=torch.long), "labels": torch.tensor([0, 1])}
+
+    one.training_step(one.model.train(), {**batch, "attention_mask": torch.ones(2, length, dtype=torch.long)}, 2)
+
+    assert seen == [is_fused]
+    assert torch.backends.cuda.flash_sdp_enabled(), "what was set for the step is set back"
+
+
 def test_fp32_training_computes_in_fp32(tmp_path):
     seen = set()
     made = trainer(tmp_path, precision="fp32", max_steps=2)
