@@ -20,7 +20,10 @@ class QuestionAnsweringArguments:
     )
     max_length: int = field(
         default=384,
-        metadata={"help": "tokens of a window of question and context; a longer context is cut into several"},
+        metadata={
+            "help": "extractive: tokens of a window of question and context; a longer context is cut into several. "
+            "Generative: tokens of question and context; a longer context loses its end"
+        },
     )
     method: str | None = field(
         default=None,

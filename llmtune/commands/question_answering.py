@@ -40,6 +40,10 @@ class ServedQuestionAnswering:
         cut = f"contexts cut into windows of {self.task.max_length} tokens: {windows.cut_rows or 'none'}"
         if windows.cut_questions:
             cut += f"; questions cut at half a window: {windows.cut_questions}"
+        answers = rows["answers"] if self.task.null_threshold is None and "answers" in rows.column_names else []
+        unanswerable = sum(not of["text"] for of in answers)
+        if unanswerable:
+            cut += f"; every question gets an answer, so {unanswerable} without one count as wrong"
         return windows, cut
 
     def table(self, outputs: Any, rows: datasets.Dataset, inputs: SpanWindows) -> Predictions:
@@ -85,8 +89,10 @@ class ServedWrittenAnswers:
     def encode(self, rows: datasets.Dataset, tokenizer: PreTrainedTokenizerBase) -> tuple[datasets.Dataset, str]:
         """The model's inputs, and a line on what was cut."""
         encoded = self.task.encode(rows, tokenizer)
-        cut = encoded.cuts.sources or "none"
-        return encoded.inputs, f"contexts cut at their end, to {self.task.max_source_length} tokens: {cut}"
+        cut = f"contexts cut at their end, to {self.task.max_source_length} tokens: {encoded.cuts.sources or 'none'}"
+        if encoded.lost_answers:
+            cut += f"; questions whose answer was cut away with it: {encoded.lost_answers}"
+        return encoded.inputs, cut
 
     def table(self, outputs: Any, rows: datasets.Dataset, inputs: datasets.Dataset) -> Predictions:
         """The predictions table of labelled rows."""

@@ -34,7 +34,7 @@ for inputs, characters, place in windows:
     for first in characters:
         for last in range(first, min(first + {max_answer_length}, max(characters) + 1)):
             spans.append((start[first] + end[last], characters[first][0], characters[last][1]))
-best, begin, stop = max(spans)
+best, begin, stop = max(span for span in spans if context[span[1] : span[2]].strip())
 """
 ALWAYS = "print(context[begin:stop].strip())\n"
 OR_NONE = 'print("" if min(nowhere) - best > {threshold!r} else context[begin:stop].strip())\n'

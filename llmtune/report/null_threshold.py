@@ -43,8 +43,12 @@ def choose_null_threshold(validation: Predictions, *, seed: int) -> NullThreshol
     standard = np.where(difference > STANDARD, withheld, given)
     if not any(not of for of in references):
         return NullThreshold(STANDARD, "0: validation has no question without an answer", *_means(standard, standard))
-    # In the order of the difference, F1 of answering the first i questions and leaving out the rest.
+    # In the order of the difference, F1 of answering the first i questions and leaving out the rest. A question with
+    # broken outputs has no difference, and no answer at any threshold.
     order = np.argsort(difference, kind="stable")
+    order = order[np.isfinite(difference[order])]
+    if not len(order):
+        return NullThreshold(STANDARD, "0: no question of validation has a finite output", *_means(standard, standard))
     totals = np.append(0.0, np.cumsum((given - withheld)[order])) + withheld.sum()
     edges = np.concatenate([[difference[order[0]] - 1], difference[order]])  # answered are those at or below
     places = np.flatnonzero(np.append(np.diff(edges) > 0, True))  # equal differences are not parted

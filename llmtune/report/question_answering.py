@@ -44,7 +44,11 @@ def encode_splits(task: Answering, splits: AnsweredSplits, tokenizer: PreTrained
 def describe_inputs(inputs: Mapping[str, Inputs]) -> dict[str, Any]:
     """What did not fit, by split; JSON values."""
     windows = {split: of for split, of in inputs.items() if isinstance(of, SpanWindows)}
-    written = {split: asdict(of.cuts) for split, of in inputs.items() if isinstance(of, WrittenInputs)}
+    written = {
+        split: {**asdict(of.cuts), "lost_answers": of.lost_answers}
+        for split, of in inputs.items()
+        if isinstance(of, WrittenInputs)
+    }
     return {"windows": describe_span_windows(windows)} if windows else {"cuts": written}
 
 
@@ -109,11 +113,13 @@ def show_data(terminal: Terminal, splits: AnsweredSplits, inputs: Mapping[str, I
 
 def written_lines(inputs: Mapping[str, Inputs], task: WrittenAnswers) -> list[str]:
     """What was cut, and what the model is asked."""
-    cuts = {split: of.cuts for split, of in inputs.items() if isinstance(of, WrittenInputs)}
-    contexts = _counts({split: of.sources for split, of in cuts.items()})
-    answers = _counts({split: of.targets for split, of in cuts.items()})
+    written = {split: of for split, of in inputs.items() if isinstance(of, WrittenInputs)}
+    contexts = _counts({split: of.cuts.sources for split, of in written.items()})
+    lost = _counts({split: of.lost_answers for split, of in written.items()})
+    answers = _counts({split: of.cuts.targets for split, of in written.items()})
     return [
         f"contexts cut at their end, to {task.max_source_length} tokens with the question: {contexts}",
+        *([f"questions whose answer was cut away with it (raise --max_length): {lost}"] if lost != "none" else []),
         f"answers of training cut at {task.max_target_length} tokens: {answers}",
         f"the model reads {task.prompt_of('question: … context: …')!r} and writes at most {task.max_new_tokens} tokens",
     ]
@@ -129,6 +135,9 @@ def window_lines(windows: Mapping[str, SpanWindows], task: QuestionAnswering) ->
     if any(of.lost_answers for of in windows.values()):
         lost = _counts({split: of.lost_answers for split, of in windows.items()})
         lines.append(f"answers that no window holds whole (raise --doc_stride): {lost}")
+    long = _counts({split: of.answers_longer_than(task.max_answer_length) for split, of in windows.items()})
+    if long != "none":
+        lines.append(f"answers of more than --max_answer_length {task.max_answer_length} tokens, never found: {long}")
     return lines
 
 

@@ -22,8 +22,8 @@ TEXTS = ("question", "context")
 CARRIED = {"title": "title", "id": "question_id"}
 OWN_COLUMNS = ("score", "start", "end", "question_id")
 LAYOUT = (
-    "write {'text': ['…'], 'answer_start': [0]} as in SQuAD, characters of the context counted from 0; no answer is "
-    "two empty lists"
+    'write {"text": ["…"], "answer_start": [0]} as in SQuAD (in csv this JSON text), characters of the context counted '
+    "from 0; no answer is two empty lists"
 )
 
 
@@ -129,6 +129,7 @@ class AnswerReader:
             raise InputError(
                 f"{rows.source}: the predictions table has a column {taken!r} of its own; rename the column to carry it"
             )
+        self._check_texts(rows, cells)
         converted = dict(cells)
         for name, own in CARRIED.items():
             if name in rows.columns and own not in cells:
@@ -136,6 +137,15 @@ class AnswerReader:
         if "answers" in cells:
             converted["answers"] = self._answers(rows, cells)
         return converted
+
+    def _check_texts(self, rows: Rows, cells: Mapping[str, list[Any]]) -> None:
+        problems = Problems(rows.source)
+        for name in TEXTS:
+            for row, cell in enumerate(cells[name]):
+                if not isinstance(cell, str):
+                    finding = f"found {shown(cell)}, expected one text, in column {self.columns[name]!r}"
+                    problems.add(row, rows.place(row), finding, remedy="write one text, not a list")
+        problems.stop()
 
     def _answers(self, rows: Rows, cells: Mapping[str, list[Any]]) -> list[dict[str, list[Any]]]:
         problems, column = Problems(rows.source), self.columns["answers"]

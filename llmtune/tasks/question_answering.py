@@ -77,6 +77,12 @@ class QuestionAnswering:
         for name in ("n_best_size", "max_answer_length"):
             if getattr(arguments, name) < 1:
                 raise InputError(f"--{name} {getattr(arguments, name)}: expected 1 or more")
+        for name in ("num_beams", "prompt_template", "use_chat_template"):
+            if getattr(arguments, name) != getattr(QuestionAnsweringArguments(), name):
+                raise InputError(
+                    f"--{name} {getattr(arguments, name)}: this model marks its answers and writes none; leave it out, "
+                    "or take a model that writes, with --method generative"
+                )
         threshold = arguments.null_score_diff_threshold
         if threshold is not None and not may_abstain:
             raise InputError(
@@ -95,9 +101,10 @@ class QuestionAnswering:
     def from_config(cls, config: Any) -> "QuestionAnswering":
         """The task that a trained model's config describes; one of another toolkit always gives an answer."""
         kept, standard = config.to_dict().get("llmtune", {}), QuestionAnsweringArguments()
+        length = kept.get("max_length", min(config.max_position_embeddings, standard.max_length))
         return cls(
-            kept.get("max_length", min(config.max_position_embeddings, standard.max_length)),
-            kept.get("doc_stride", standard.doc_stride),
+            length,
+            kept.get("doc_stride", min(standard.doc_stride, length // 3)),
             kept.get("n_best_size", standard.n_best_size),
             kept.get("max_answer_length", standard.max_answer_length),
             kept.get("null_threshold"),
@@ -175,7 +182,7 @@ class QuestionAnswering:
         nonfinite = np.bincount(windows.row[broken], minlength=n) > 0
         nulls = np.full(n, np.inf)  # of the window that is surest of an answer
         np.minimum.at(nulls, windows.row, np.where(broken, np.inf, null))
-        rows, characters, sums = _distinct_spans(best, first, last, windows)
+        rows, characters, sums = _distinct_spans(best, first, last, windows, contexts)
         bounds = np.searchsorted(rows, np.arange(n + 1))
         found = []
         for row, context in enumerate(contexts):
@@ -189,7 +196,7 @@ class QuestionAnswering:
 
     def _answer(self, context: str, span: np.ndarray, sums: np.ndarray, null: float) -> tuple[Any, ...]:
         """Text, start, end, score, null_difference and best of a row, from its best span and the sums of all spans."""
-        begin, end = trimmed(context, int(span[0]), int(span[1]))
+        begin, end = int(span[0]), int(span[1])
         best, top = context[begin:end], float(sums[0])
         if self.null_threshold is None:
             return best, begin, end, float(1 / np.exp(sums - top).sum()), -np.inf, best
@@ -201,15 +208,20 @@ class QuestionAnswering:
 
 
 def _distinct_spans(
-    best: np.ndarray, first: np.ndarray, last: np.ndarray, windows: SpanWindows
+    best: np.ndarray, first: np.ndarray, last: np.ndarray, windows: SpanWindows, contexts: list[str]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Rows (s,), characters (s, 2) and sums (s,) of the finite spans, by row, best first, of equals the earlier.
 
+    Without space at their ends; spans of nothing but space, which is a token of its own in some vocabularies, are none.
     Overlapping windows find the same span twice: its best sum counts.
     """
     window, place = np.nonzero(np.isfinite(best))
     tokens = np.stack([first[window, place], last[window, place]], axis=1).astype(np.int64)
     sums, characters, rows = best[window, place], windows.to_characters(tokens, window), windows.row[window]
+    places = zip(rows.tolist(), characters.tolist(), strict=True)
+    characters = np.array([trimmed(contexts[row], *span) for row, span in places], dtype=np.int64).reshape(-1, 2)
+    has_text = characters[:, 0] < characters[:, 1]
+    sums, characters, rows = sums[has_text], characters[has_text], rows[has_text]
     order = np.lexsort((-sums, characters[:, 1], characters[:, 0], rows))
     spans = np.column_stack([rows, characters])[order]
     is_new = np.append([True], (np.diff(spans, axis=0) != 0).any(axis=1))[: len(spans)]
@@ -221,4 +233,5 @@ def _distinct_spans(
 def trimmed(context: str, begin: int, end: int) -> tuple[int, int]:
     """The span without space at its ends: in byte-level vocabularies a token holds the space before its word."""
     text = context[begin:end]
-    return begin + len(text) - len(text.lstrip()), end - len(text) + len(text.rstrip())
+    begin += len(text) - len(text.lstrip())
+    return begin, begin + len(text.strip())

@@ -53,6 +53,11 @@ class SpanWindows:
         starts = (ends - [len(offsets) for offsets in self.offsets])[rows]
         return np.stack([every[starts + tokens[:, 0], 0], every[starts + tokens[:, 1], 1]], axis=1)
 
+    def answers_longer_than(self, tokens: int) -> int:
+        """Rows whose answer has more tokens, of those that a window holds whole."""
+        labels = np.array(self.inputs["labels"], dtype=np.int64).reshape(-1, 4)
+        return len(np.unique(self.row[labels[:, 1] - labels[:, 0] >= tokens]))
+
 
 @dataclass(frozen=True)
 class PairLayout:

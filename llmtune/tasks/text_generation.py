@@ -88,6 +88,9 @@ class TextGeneration:
     best_metric: ClassVar[str]
     """That picks the checkpoint, higher being better."""
 
+    length_flags: ClassVar[str] = "--max_target_length, --max_new_tokens"
+    """Of its recipe, that set the length of an answer."""
+
     scored: ClassVar[tuple[str, ...]]
     """In an evaluation in training: enough to choose a checkpoint, and quick."""
 
@@ -174,7 +177,7 @@ class TextGeneration:
         least = len(task.prompt_ids("", tokenizer)) + 1
         if room < least or answer > limit:
             raise InputError(
-                f"the model reads {limit:,} tokens: {answer:,} for the answer (--max_target_length, --max_new_tokens) "
+                f"the model reads {limit:,} tokens: {answer:,} for the answer ({self.length_flags}) "
                 f"leave {max(room, 0):,} for the source, expected {least} or more; lower them"
             )
         return replace(task, max_source_length=min(self.max_source_length, room))
@@ -201,12 +204,19 @@ class TextGeneration:
         Of a decoder `input_ids` are prompt, answer and end token, and `labels` are -100 on the prompt; without targets
         they are the prompt.
         """
-        sources, cut_sources = self._fit_sources(list(rows["source"]), tokenizer)
+        sources, cut_sources = self.fit_sources(list(rows["source"]), tokenizer)
+        targets = [first_of(target) for target in rows["target"]] if "target" in rows.column_names else None
+        inputs, cut_targets = self.tokenize_fitting(sources, targets, tokenizer)
+        return inputs, Cuts(cut_sources, cut_targets)
+
+    def tokenize_fitting(
+        self, sources: Sequence[str], targets: Sequence[str] | None, tokenizer: PreTrainedTokenizerBase
+    ) -> tuple[datasets.Dataset, int]:
+        """The columns of `tokenize` of sources that `fit_sources` gave, and how many targets were cut."""
         prompts = [self.prompt_ids(source, tokenizer) for source in sources]
         columns: dict[str, Any] = {"input_ids": prompts}
         cut_targets = 0
-        if "target" in rows.column_names:
-            targets = [first_of(target) for target in rows["target"]]
+        if targets is not None:
             answers = [
                 self.answer_ids(source, target, tokenizer) for source, target in zip(sources, targets, strict=True)
             ]
@@ -226,7 +236,7 @@ class TextGeneration:
                     [IGNORED] * len(prompt) + answer for prompt, answer in zip(prompts, answers, strict=True)
                 ]
         columns["attention_mask"] = [[1] * len(ids) for ids in columns["input_ids"]]
-        return datasets.Dataset.from_dict(columns), Cuts(cut_sources, cut_targets)
+        return datasets.Dataset.from_dict(columns), cut_targets
 
     def prompt_of(self, source: str) -> str:
         """The text that the model reads for a source."""
@@ -271,7 +281,7 @@ class TextGeneration:
     def _turn(self, source: str) -> list[dict[str, str]]:
         return [{"role": "user", "content": self.prompt_of(source)}]
 
-    def _fit_sources(self, sources: list[str], tokenizer: PreTrainedTokenizerBase) -> tuple[list[str], int]:
+    def fit_sources(self, sources: list[str], tokenizer: PreTrainedTokenizerBase) -> tuple[list[str], int]:
         """The sources, those that are too long without their ends; and how many those are."""
         room = self.max_source_length - len(self.prompt_ids("", tokenizer))
         fitting, cut = [], 0

@@ -12,7 +12,7 @@ from transformers import PreTrainedTokenizerBase
 from llmtune.arguments import GenerationArguments, QuestionAnsweringArguments
 from llmtune.errors import InputError
 from llmtune.tasks.answers import training_answer
-from llmtune.tasks.text_generation import Cuts, TextGeneration
+from llmtune.tasks.text_generation import Cuts, TextGeneration, language_codes
 
 METHODS = ("extractive", "generative")
 FAMILIES = ("encoder", "decoder", "encoder_decoder")
@@ -38,10 +38,12 @@ class WrittenInputs:
     Args:
         inputs: n rows.
         cuts: contexts and answers that did not fit.
+        lost_answers: rows whose context holds an answer, but not what was left of it.
     """
 
     inputs: datasets.Dataset
     cuts: Cuts
+    lost_answers: int = 0
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ class WrittenAnswers(TextGeneration):
     name = "generative-question-answering"
     decoder_template = "{source}\nanswer:"
     best_metric = "f1"
+    length_flags = "--max_answer_length"
     scored = ("exact_match", "f1")
 
     @classmethod
@@ -81,12 +84,34 @@ class WrittenAnswers(TextGeneration):
 
     def encode(self, rows: datasets.Dataset, tokenizer: PreTrainedTokenizerBase) -> WrittenInputs:
         """Rows with `question` and `context` (and `answers`) → model inputs."""
-        asked = zip(rows["question"], rows["context"], strict=True)
-        columns = {"source": [f"question: {question.strip()} context: {context}" for question, context in asked]}
+        asked = [question.strip() for question in rows["question"]]
+        contexts = list(rows["context"])
+        whole = [f"question: {question} context: {text}" for question, text in zip(asked, contexts, strict=True)]
+        sources, cut_sources = self.fit_sources(whole, tokenizer)
+        targets, lost = None, 0
         if "answers" in rows.column_names:
-            learned = [training_answer(answers) for answers in rows["answers"]]
-            columns["target"] = [answer[0] if answer else "" for answer in learned]
-        return WrittenInputs(*self.tokenize(datasets.Dataset.from_dict(columns), tokenizer))
+            given = list(rows["answers"])
+            learned = [training_answer(answers) for answers in given]
+            targets = [answer[0] if answer else "" for answer in learned]
+            for source, before, context, answers in zip(sources, whole, contexts, given, strict=True):
+                if source != before:
+                    left = source[len(before) - len(context) :]
+                    held = [text for text in answers["text"] if text in context]
+                    lost += bool(held) and not any(text in left for text in held)
+        inputs, cut_targets = self.tokenize_fitting(sources, targets, tokenizer)
+        return WrittenInputs(inputs, Cuts(cut_sources, cut_targets), lost)
+
+    def set_languages(self, tokenizer: PreTrainedTokenizerBase) -> None:
+        """Nothing: a tokenizer of many languages (mBART, NLLB) is refused.
+
+        Raises:
+            InputError: it is one, and no argument tells it the language of the answers.
+        """
+        if language_codes(tokenizer):
+            raise InputError(
+                f"the tokenizer {type(tokenizer).__name__} wants to be told two languages (mBART, NLLB), which this "
+                "recipe can't; choose a checkpoint without language codes, as T5 or BART"
+            )
 
     def places(self, answers: Sequence[str], contexts: Sequence[str]) -> dict[str, list[int | None]]:
         """`start` and `end` of each answer where it first stands in its context, None where it does not.

@@ -1,6 +1,9 @@
 """When to give no answer: chosen on validation, and only where it surely helps."""
 
+from dataclasses import replace
+
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from llmtune.predictions import make_predictions
@@ -42,6 +45,30 @@ def test_of_equal_thresholds_the_one_nearest_0_is_taken_and_ties_of_the_differen
     choice = choose_null_threshold(table(differences, answerable), seed=1)
 
     assert choice.threshold == -3.5
+
+
+def test_questions_with_broken_outputs_have_no_say():
+    answerable = np.arange(100) % 2 == 0
+    differences = np.where(np.arange(100) < 4, -np.inf, np.where(answerable, 2.0, 5.0))
+    broken = table(differences, answerable)
+    best = ["" if one == -np.inf else "yes" for one in differences]
+    place = broken.table.column_names.index("best_span")
+    broken = replace(broken, table=broken.table.set_column(place, "best_span", pa.array(best)))
+
+    assert choose_null_threshold(broken, seed=1).threshold == 3.5
+    nothing = choose_null_threshold(table([-np.inf] * 4, [True, False] * 2), seed=1)
+    assert (nothing.threshold, nothing.reason) == (0.0, "0: no question of validation has a finite output")
+
+
+def test_the_threshold_is_finite_where_leaving_every_question_unanswered_is_best():
+    answerable = np.arange(100) >= 100
+    answerable[0] = True
+    differences = np.where(np.arange(100) < 4, -np.inf, -1.0)
+
+    choice = choose_null_threshold(table(differences, answerable), seed=1)
+
+    assert np.isfinite(choice.threshold)
+    assert choice.threshold < -1
 
 
 def test_without_unanswerable_questions_in_validation_there_is_nothing_to_choose():

@@ -44,7 +44,7 @@ def test_answers_of_every_layout_are_read(cell, text, start):
     [
         ({"answers": {"text": ["753 BC"], "answer_start": [21]}},
          r"test.jsonl line 1: the answer '753 BC' does not stand at answer_start 21 \(there: '53 BC\.'; it begins at "
-         r"20\) in column 'answers'; write \{'text': \['…'\], 'answer_start': \[0\]\} as in SQuAD"),
+         r'20\) in column \'answers\'; write \{"text": \["…"\], "answer_start": \[0\]\} as in SQuAD'),
         ({"answers": {"text": ["754 BC"], "answer_start": [20]}}, r"it is nowhere in the context"),
         ({"answers": {"text": ["753 BC"]}}, r"the answer '753 BC' has no answer_start \(it begins at 20\)"),
         ({"answers": {"text": ["753 BC"], "answer_start": [20, 20]}}, r"1 texts and 2 values of answer_start"),
@@ -52,6 +52,8 @@ def test_answers_of_every_layout_are_read(cell, text, start):
         ({"answers": {"text": ["753 BC"], "answer_start": ["20"]}}, r"found \['20'\] as answer_start, expected whole"),
         ({"answers": 753}, r"found 753, expected answers in column 'answers'"),
         ({"answers": "753 BC"}, r"found '753 BC', expected answers in column 'answers'"),
+        ({"answers": "{'text': ['753 BC']}"}, r"as in SQuAD \(in csv this JSON text\), characters of the context"),
+        ({"question": ["When?"]}, r"found \['When\?'\], expected one text, in column 'question'; write one text"),
         ({"question": " "}, r"no text \(' '\) in column 'question'; write the text in column 'question'"),
         ({"context": ""}, r"no text \(''\) in column 'context'"),
     ],

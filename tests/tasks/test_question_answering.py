@@ -6,6 +6,7 @@ import datasets
 import numpy as np
 import pytest
 import torch
+from transformers import BertConfig
 
 from llmtune.arguments import QuestionAnsweringArguments
 from llmtune.errors import InputError
@@ -111,6 +112,41 @@ def test_a_row_with_a_broken_output_gets_no_answer_and_is_counted():
 
     assert answers.text == ["", "two three"]
     assert answers.nonfinite == 1
+
+
+def test_space_alone_is_no_answer_and_space_at_the_ends_makes_no_other_span():
+    context, offsets = "one  two", np.array([(0, 3), (3, 5), (5, 8)])  # the two spaces are a token, as in Llama
+    inputs = datasets.Dataset.from_dict({"input_ids": [[0]]})
+    windows = SpanWindows(inputs, np.array([0]), np.array([0]), np.array([1]), [offsets], 0, 0, 0)
+    spans = outputs([[5.0, 4.0, 3.0, 2.0]], [[2, 2, 3, 1]], [[2, 3, 3, 1]], [0.0])
+
+    answers = TASK.decode(spans, windows, [context])
+
+    assert (answers.text, answers.start, answers.end) == (["two"], [5], [8])
+    assert answers.score == pytest.approx([np.exp(4) / (np.exp(4) + np.exp(2))])
+
+
+def test_windows_of_a_checkpoint_of_another_toolkit_fit_its_positions():
+    task = QuestionAnswering.from_config(BertConfig(max_position_embeddings=128))
+
+    assert (task.max_length, task.doc_stride) == (128, 42)
+    assert QuestionAnswering.from_config(BertConfig()).doc_stride == 128
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        (
+            {"num_beams": 4},
+            "--num_beams 4: this model marks its answers and writes none; leave it out, or take a model",
+        ),
+        ({"prompt_template": "{source}"}, "--prompt_template {source}: this model marks"),
+        ({"use_chat_template": True}, "--use_chat_template True: this model marks"),
+    ],
+)
+def test_what_only_a_model_that_writes_reads_is_refused(option, message):
+    with pytest.raises(InputError, match=message):
+        QuestionAnswering.from_arguments(QuestionAnsweringArguments(**option), may_abstain=True)
 
 
 def test_sizes_below_one_and_a_threshold_without_use_are_refused():

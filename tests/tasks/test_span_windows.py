@@ -103,6 +103,16 @@ def test_an_answer_wider_than_the_overlap_may_be_in_no_window_and_is_counted():
     assert {tuple(labels[:2]) for labels in windows.inputs["labels"]} == {(0, 0)}
 
 
+def test_answers_longer_than_a_span_may_be_are_counted_by_row():
+    windows, _ = windows_of("bert")
+
+    labels = np.array(windows.inputs["labels"])
+    longest = int((labels[:, 1] - labels[:, 0]).max()) + 1
+    assert longest > 1
+    assert windows.answers_longer_than(longest) == 0
+    assert windows.answers_longer_than(longest - 1) == 1
+
+
 def test_a_stride_without_room_for_new_tokens_is_refused():
     tokenizer = train_tokenizer("bert", [WORDS], 300, 64)
 

@@ -91,7 +91,7 @@ def test_a_source_is_cut_between_characters_and_keeps_what_the_tokenizer_does_no
     tokenizer = tokenizer_of("marian")
     source = "é[UNK]œ — " * 20
 
-    (kept,), cut = task_of(max_source_length=15)._fit_sources([source], tokenizer)
+    (kept,), cut = task_of(max_source_length=15).fit_sources([source], tokenizer)
 
     assert cut == 1
     assert source.startswith(kept)

@@ -50,6 +50,38 @@ def test_of_a_long_context_the_end_is_cut_and_counted():
     assert tokenizer.decode(written.inputs[0]["input_ids"]).split()[:3] == ["question:", "Who", "came?"]
 
 
+def test_an_answer_that_is_cut_away_with_its_context_is_counted():
+    answers = [{"text": ["Anna"], "answer_start": [0]}, {"text": ["ship"], "answer_start": [13]}]
+    rows = ROWS.remove_columns("answers").add_column("answers", answers)
+    tokenizer = train_tokenizer(tokenizer_sort("t5", writes=True), TEXTS, 400, 64)
+
+    def lost(length):
+        task = WrittenAnswers.from_options(QuestionAnsweringArguments(max_length=length))
+        return task.fitted(tokenizer, decoder=False, limit=200).encode(rows, tokenizer).lost_answers
+
+    context = tokenizer("question: Who came? context: Anna came")["input_ids"]
+    assert lost(64) == 0
+    assert lost(len(context) + 2) == 1, "Anna is read, the ship is not"
+
+
+def test_messages_name_arguments_that_the_recipe_has():
+    tokenizer = train_tokenizer(tokenizer_sort("llama", writes=True), TEXTS, 400, 64)
+    task = WrittenAnswers.from_options(QuestionAnsweringArguments(max_answer_length=60))
+
+    with pytest.raises(InputError, match=r"60 for the answer \(--max_answer_length\) leave 4 for the source"):
+        task.fitted(tokenizer, decoder=True, limit=64)
+
+
+def test_a_tokenizer_of_many_languages_is_refused(monkeypatch):
+    tokenizer = train_tokenizer(tokenizer_sort("t5", writes=True), TEXTS, 400, 64)
+    tokenizer.add_special_tokens({"additional_special_tokens": ["en_XX"]})
+    tokenizer.src_lang = "en_XX"
+    task = WrittenAnswers.from_options(QuestionAnsweringArguments())
+
+    with pytest.raises(InputError, match="wants to be told two languages .* choose a checkpoint without language"):
+        task.fitted(tokenizer, decoder=False, limit=500)
+
+
 @pytest.mark.parametrize(
     ("method", "family", "writes"),
     [

@@ -1,0 +1,59 @@
+"""What the commands say and print of questions and answers, without training a model."""
+
+import contextlib
+import io
+from types import SimpleNamespace
+
+import datasets
+import pytest
+import torch
+
+from llmtune.commands.question_answering import ServedQuestionAnswering, ServedWrittenAnswers
+from llmtune.models.from_scratch import tokenizer_sort, train_tokenizer
+from llmtune.report.answering_code import ALWAYS, SEARCH
+from llmtune.tasks.question_answering import QuestionAnswering
+from llmtune.tasks.written_answers import WrittenAnswers
+
+ROWS = datasets.Dataset.from_dict(
+    {
+        "question": ["Who came?", "Who left?"],
+        "context": ["Then Anna came by ship.", "Anna came by ship."],
+        "answers": [{"text": ["ship"], "answer_start": [18]}, {"text": [], "answer_start": []}],
+    }
+)
+TEXTS = ["question: Who came? context: Then Anna came by ship. Who left?"] * 3
+
+
+@pytest.mark.parametrize("threshold", [None, 0.0])
+def test_a_model_that_always_answers_is_said_to_where_some_questions_have_none(threshold):
+    tokenizer = train_tokenizer("bert", TEXTS, 300, 64)
+    served = ServedQuestionAnswering(QuestionAnswering(64, 16, null_threshold=threshold))
+
+    _, cut = served.encode(ROWS, tokenizer)
+    _, unlabelled = served.encode(ROWS.remove_columns("answers"), tokenizer)
+
+    assert ("every question gets an answer, so 1 without one count as wrong" in cut) is (threshold is None)
+    assert "count as wrong" not in unlabelled
+
+
+def test_answers_that_were_cut_away_with_their_context_are_said():
+    tokenizer = train_tokenizer(tokenizer_sort("t5", writes=True), TEXTS, 400, 64)
+
+    _, cut = ServedWrittenAnswers(WrittenAnswers(9, 8, 8)).encode(ROWS, tokenizer)
+
+    assert cut == "contexts cut at their end, to 9 tokens: 2; questions whose answer was cut away with it: 1"
+
+
+def test_the_code_of_a_card_passes_over_tokens_that_are_space():
+    logits = torch.tensor([[0.0, 1.0, 5.0]])
+    found = {
+        "torch": torch,
+        "context": "one  two",
+        "windows": [({}, {1: (0, 3), 2: (3, 5)}, 0)],
+        "model": lambda: SimpleNamespace(start_logits=logits, end_logits=logits),
+    }
+
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        exec((SEARCH + ALWAYS).format(max_answer_length=2), found)
+
+    assert out.getvalue() == "one\n"
