@@ -213,6 +213,16 @@ class Trainer(transformers.Trainer):
             if saved and isinstance(callback, transformers.EarlyStoppingCallback):
                 callback.early_stopping_patience_counter = saved["attributes"]["early_stopping_patience_counter"]
 
+    def _issue_warnings_after_load(self, load_result: Any) -> None:
+        """The stock warnings, but not of weights that a checkpoint holds under another name or that are computed."""
+        state = self.model.state_dict()
+        held = {tensor.data_ptr() for name, tensor in state.items() if name not in load_result.missing_keys}
+        computed = self.model._keys_to_ignore_on_save or ()
+        missing = [
+            name for name in load_result.missing_keys if name not in computed and state[name].data_ptr() not in held
+        ]
+        super()._issue_warnings_after_load(load_result._replace(missing_keys=missing))
+
     def predict(
         self, test_dataset: datasets.Dataset, ignore_keys: list[str] | None = None, metric_key_prefix: str = "test"
     ) -> PredictionOutput:
