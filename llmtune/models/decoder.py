@@ -27,6 +27,12 @@ SMALL: dict[str, dict[str, Any]] = dict.fromkeys(
 RESERVED_PAD_TOKENS = ("<|finetune_right_pad_id|>", "<pad>", "[PAD]", "<|endoftext|>")
 
 
+def positions(config: PretrainedConfig) -> int:
+    """Tokens that the model reads at most."""
+    read: int = config.max_position_embeddings
+    return read
+
+
 def prepare(tokenizer: PreTrainedTokenizerBase, config: PretrainedConfig) -> None:
     """Gives tokenizer and config the same pad token, on the right.
 

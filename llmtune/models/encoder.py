@@ -31,6 +31,11 @@ SMALL: dict[str, dict[str, Any]] = {
 POSITIONS_LOST = {"roberta": 2, "xlm-roberta": 2}
 
 
+def positions(config: PretrainedConfig) -> int:
+    """Tokens that the model reads at most."""
+    return int(config.max_position_embeddings - POSITIONS_LOST.get(config.model_type, 0))
+
+
 def prepare(tokenizer: PreTrainedTokenizerBase, config: PretrainedConfig) -> None:
     """Encoders pad on the right with their own pad token; nothing is to be set but the config's copy of its id."""
     tokenizer.padding_side = "right"

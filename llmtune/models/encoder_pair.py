@@ -12,13 +12,11 @@ MODEL_TYPES = (*PAIRED_TYPES, "encoder-decoder")
 # None: the attention from decoder to encoder is new in a pair, and an adapter would leave it at random.
 LORA_TARGETS: dict[str, str] = {}
 SMALL: dict[str, dict[str, Any]] = {name: encoder.SMALL[name] for name in PAIRED_TYPES}
-POSITIONS_LOST = encoder.POSITIONS_LOST
 
 
 def positions(config: PretrainedConfig) -> int:
     """Tokens that the model reads at most."""
-    read: int = getattr(config, "encoder", config).max_position_embeddings
-    return read
+    return encoder.positions(getattr(config, "encoder", config))
 
 
 def prepare(tokenizer: PreTrainedTokenizerBase, config: PretrainedConfig) -> None:

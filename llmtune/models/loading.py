@@ -135,9 +135,8 @@ def load_model(arguments: ModelArguments, task: Task, *, train_texts: Callable[[
 
 def positions(config: PretrainedConfig, family: ModuleType, tokenizer: PreTrainedTokenizerBase) -> int:
     """Tokens that the model reads at most."""
-    lost = getattr(family, "POSITIONS_LOST", {}).get(getattr(config, "encoder", config).model_type, 0)
-    read = family.positions(config) if hasattr(family, "positions") else config.max_position_embeddings
-    return int(tokenizer.model_max_length if read is None else min(read - lost, tokenizer.model_max_length))
+    read = family.positions(config)
+    return int(tokenizer.model_max_length if read is None else min(read, tokenizer.model_max_length))
 
 
 def read_overrides(text: str | None, config: PretrainedConfig) -> dict[str, Any]:

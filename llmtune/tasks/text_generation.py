@@ -12,14 +12,14 @@ from typing import Any, ClassVar, Self
 
 import datasets
 import torch
-from transformers import DataCollatorForSeq2Seq, GenerationConfig, PreTrainedTokenizerBase
+from transformers import GenerationConfig, PreTrainedTokenizerBase
 
 from llmtune.arguments import GenerationArguments
 from llmtune.errors import InputError
 from llmtune.tasks.auto_writer import AutoModelForWriting
+from llmtune.tasks.writing_batches import IGNORED, WritingCollator, decoder_inputs
 
 KIND = "text-generation"
-IGNORED = -100
 # What a checkpoint's generation_config keeps of its own: the tokens it starts with, and those it never writes.
 OWN_TOKENS = (
     "bos_token_id",
@@ -299,7 +299,7 @@ class TextGeneration:
                 fitting.append(tokenizer.decode(ids[:kept], skip_special_tokens=True))
         return fitting, cut
 
-    def collator(self, tokenizer: PreTrainedTokenizerBase, model: Any = None) -> "WritingCollator":
+    def collator(self, tokenizer: PreTrainedTokenizerBase, model: Any = None) -> WritingCollator:
         """Pads each micro-batch; a sequence-to-sequence model also gets `decoder_input_ids`, for the exact loss."""
         return WritingCollator(tokenizer, None if self.decoder else model)
 
@@ -341,70 +341,6 @@ class TextGeneration:
         """The texts of answers as ids, -100 where a row is shorter."""
         rows = [[token for token in row if token >= 0] for row in ids]
         return [text.strip() for text in tokenizer.batch_decode(rows, skip_special_tokens=True)]
-
-
-class WritingCollator:
-    """Batches of rows; `decoder_input_ids` beside labels where the model is made of encoder and decoder.
-
-    The Trainer takes `labels` out of a batch before the model sees it (`compute_loss_func`), so that the model could
-    not make them.
-    """
-
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, model: Any) -> None:
-        self.pad = DataCollatorForSeq2Seq(tokenizer, model=None, label_pad_token_id=IGNORED)
-        self.model, self.end = model, tokenizer.eos_token_id
-
-    def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        """Rows with `input_ids`, `attention_mask` (and `labels`) → tensors padded on the right."""
-        batch = dict(self.pad(list(rows)))
-        if batch.get("labels") is None:
-            batch.pop("labels", None)
-            return batch
-        if self.model is not None:
-            labels = batch["labels"].clone()
-            # A filler row has no label; mBART looks for its last one.
-            labels[(labels == IGNORED).all(dim=1), 0] = self.end or 0
-            batch["decoder_input_ids"] = decoder_inputs(self.model, labels)
-        return batch
-
-
-def decoder_inputs(model: Any, labels: torch.Tensor) -> torch.Tensor:
-    """What a decoder side reads to write the labels (m, t): these one place to the right, as the model does it."""
-    prepare = getattr(model, "prepare_decoder_input_ids_from_labels", None)
-    if prepare is not None:
-        shifted: torch.Tensor = prepare(labels=labels)
-        return shifted
-    # M2M100, and so NLLB, do it in their forward pass alone.
-    shifted = labels.roll(1, dims=1)
-    shifted[:, 0] = model.config.decoder_start_token_id
-    return shifted.masked_fill(shifted == IGNORED, model.config.pad_token_id)
-
-
-def prompts_of(
-    ids: torch.Tensor, mask: torch.Tensor, labels: torch.Tensor | None, pad: int
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """The prompts of a decoder's rows without their answers, padded on the left.
-
-    Args:
-        ids: (m, t), padded on the right.
-        mask: (m, t), 1 on tokens.
-        labels: (m, t), -100 outside the answer; None where the rows hold no answer.
-        pad: the id of padding.
-
-    Returns:
-        ids and mask, (m, p): p is the longest prompt.
-    """
-    lengths = mask.sum(dim=1)
-    if labels is not None:
-        answered = labels != IGNORED
-        lengths = torch.where(answered.any(dim=1), answered.int().argmax(dim=1), lengths)
-    width = int(lengths.max())
-    prompts = ids.new_full((len(ids), width), pad)
-    seen = mask.new_zeros((len(ids), width))
-    for row, length in enumerate(lengths.tolist()):
-        prompts[row, width - length :] = ids[row, :length]
-        seen[row, width - length :] = 1
-    return prompts, seen
 
 
 def first_of(target: str | Sequence[str]) -> str:

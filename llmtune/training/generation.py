@@ -14,7 +14,8 @@ from transformers import EvalPrediction, GenerationConfig
 from transformers.trainer_utils import EvalLoopOutput
 
 from llmtune.models.runs import is_adapter
-from llmtune.tasks.text_generation import IGNORED, TextGeneration, prompts_of
+from llmtune.tasks.text_generation import TextGeneration
+from llmtune.tasks.writing_batches import IGNORED, prompts_of
 from llmtune.training.batching import LongestFirstSampler
 from llmtune.training.loss import WritingLoss
 from llmtune.training.trainer import Trainer

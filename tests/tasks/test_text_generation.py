@@ -10,8 +10,8 @@ from llmtune.errors import InputError
 from llmtune.models.from_scratch import train_tokenizer
 from llmtune.tasks.auto_writer import AutoModelForWriting
 from llmtune.tasks.summarization import Summarization
-from llmtune.tasks.text_generation import prompts_of
 from llmtune.tasks.translation import Translation
+from llmtune.tasks.writing_batches import prompts_of
 from llmtune.training.generation import WritingTrainer
 
 TEXTS = ["the red house", "a green tree is here", "le grand arbre", "la maison rouge"]
