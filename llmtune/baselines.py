@@ -17,19 +17,12 @@ import pyarrow as pa
 
 from llmtune.errors import InputError
 from llmtune.predictions import Predictions, make_predictions
+from llmtune.predictions.kinds import _first, shortens
 from llmtune.progress import waiting
-from llmtune.tasks.tag_schemes import entities_of
+from llmtune.text.sentences import sentences_of
+from llmtune.text.tag_schemes import entities_of
 
-# A sentence ends at . ! ? with closing quotes before a space, at their ideographic kin, and at a line's end.
-SENTENCE_END = re.compile(
-    r"(?:(?<=[.!?…])|(?<=[.!?…][\"'”’)\]]))[ \t]+"
-    r"|(?<=[。！？])(?![”」』）])|(?<=[。！？][”」』）])"
-    r"|\s*\n\s*"
-)
-# A dot behind these ends no sentence: initials, titles and the abbreviations of papers.
-NO_END = re.compile(r"(?:^|[\s(])(?:[A-Z]|Mr|Mrs|Ms|Dr|Prof|St|vs|cf|Fig|Eq|e\.g|i\.e|al)\.$")
 LEAD = 3  # sentences: lead-3 is the yardstick of news summaries
-LONG_SOURCE = 3.0  # times the words of the reference, from which on a source is shortened, not translated
 
 
 def majority(train_labels: Sequence[str], test: Predictions) -> Predictions:
@@ -203,30 +196,6 @@ def made_of_table(test: Predictions) -> dict[str, Predictions]:
     return {}
 
 
-def shortens(test: Predictions) -> bool:
-    """Whether a text-generation table summarises: its sources are known, and far longer than its references."""
-    if not test.has("source"):
-        return False
-    sources = [len((text or "").split()) for text in test.column("source")]
-    references = [len(str(_first(of) if of else "").split()) for of in test.column("reference")]
-    return float(np.median(sources)) > LONG_SOURCE * max(1.0, float(np.median(references)))
-
-
-def sentences_of(text: str) -> list[str]:
-    """The sentences of a text, without space around them.
-
-    >>> sentences_of('Dr. Who came. "Really?" he asked. 是的。不')
-    ['Dr. Who came.', '"Really?"', 'he asked.', '是的。', '不']
-    """
-    sentences: list[str] = []
-    for piece in filter(None, map(str.strip, SENTENCE_END.split(text))):
-        if sentences and NO_END.search(sentences[-1]):
-            sentences[-1] += f" {piece}"
-        else:
-            sentences.append(piece)
-    return sentences
-
-
 def _answered(test: Predictions, prediction: Sequence[Any]) -> Predictions:
     """The rows of `test` with other predictions."""
     position = test.table.column_names.index("prediction")
@@ -252,10 +221,6 @@ def _weighed(context: str) -> list[tuple[str, dict[str, float]]]:
     counts = Counter(word for of_sentence in words for word in of_sentence)
     weights = {word: math.log((len(sentences) + 1) / count) for word, count in counts.items()}
     return [(one, {word: weights[word] for word in of_one}) for one, of_one in zip(sentences, words, strict=True)]
-
-
-def _first(value: Any) -> Any:
-    return value[0] if isinstance(value, list) else value
 
 
 def _filled(like: Any, value: Any) -> Any:

@@ -28,3 +28,9 @@ def run_command(main: Callable[[], int | None]) -> None:
             print(": ".join(["interrupted", *map(str, interrupt.args)]), file=sys.stderr)
         code = 130  # as a shell tells that the interrupt signal ended a command: 128 + 2
     sys.exit(code or 0)
+
+
+def shown(value: object) -> str:
+    """The value as Python would write it, cut to fit a message."""
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "…" + text[-1:]

@@ -8,20 +8,20 @@ import numpy as np
 from transformers import PreTrainedTokenizerBase
 
 from llmtune.arguments import TrainingArguments
+from llmtune.data.lengths import input_lengths
 from llmtune.predictions import Predictions, make_predictions
-from llmtune.tasks.question_answering import KIND as ANSWER_KIND
-from llmtune.tasks.question_answering import QuestionAnswering
-from llmtune.tasks.span_windows import SpanWindows
-from llmtune.tasks.text_classification import KIND, TextClassification
-from llmtune.tasks.text_generation import KIND as TEXT_KIND
-from llmtune.tasks.text_generation import TextGeneration
-from llmtune.tasks.token_classification import KIND as TOKEN_KIND
-from llmtune.tasks.token_classification import TokenClassification
-from llmtune.tasks.windows import Windows
-from llmtune.tasks.written_answers import WrittenAnswers
-from llmtune.training.batching import input_lengths
+from llmtune.tasks.question_answering.extractive import KIND as ANSWER_KIND
+from llmtune.tasks.question_answering.extractive import QuestionAnswering
+from llmtune.tasks.question_answering.generative import WrittenAnswers
+from llmtune.tasks.question_answering.loss import SpanLoss
+from llmtune.tasks.question_answering.windows import SpanWindows
+from llmtune.tasks.text_classification.task import KIND, TextClassification
+from llmtune.tasks.text_generation.task import KIND as TEXT_KIND
+from llmtune.tasks.text_generation.task import TextGeneration
+from llmtune.tasks.token_classification.task import KIND as TOKEN_KIND
+from llmtune.tasks.token_classification.task import TokenClassification
+from llmtune.tasks.token_classification.windows import Windows
 from llmtune.training.generation import WritingTrainer
-from llmtune.training.span_loss import SpanLoss
 from llmtune.training.trainer import Trainer
 
 Task = TextClassification | TokenClassification | QuestionAnswering | TextGeneration

@@ -15,15 +15,15 @@ from pathlib import Path
 from transformers import set_seed
 
 from llmtune.arguments import TokenClassificationArguments
-from llmtune.command_line import parse_arguments
+from llmtune.arguments.parser import parse_arguments
 from llmtune.errors import run_command
+from llmtune.finish.token_classification import SentenceScores, judge, leave, show_data
 from llmtune.models.loading import load_model
-from llmtune.report.beforehand import loss_and_directions
-from llmtune.report.terminal import Terminal
-from llmtune.report.token_classification import SentenceScores, judge, leave, show_data
-from llmtune.tasks.tagged_words import load_tagged_splits
-from llmtune.tasks.token_classification import TokenClassification, tokenize_splits
-from llmtune.tasks.windows import describe_windows
+from llmtune.preflight import loss_and_directions
+from llmtune.tasks.token_classification.rows import load_tagged_splits
+from llmtune.tasks.token_classification.task import TokenClassification, tokenize_splits
+from llmtune.tasks.token_classification.windows import describe_windows
+from llmtune.terminal.console import Terminal
 from llmtune.training.callbacks import EvaluationLines
 from llmtune.training.hardware import use_cpu_well
 from llmtune.training.trainer import Trainer

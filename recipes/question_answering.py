@@ -14,15 +14,15 @@ from pathlib import Path
 from transformers import set_seed
 
 from llmtune.arguments import QuestionAnsweringArguments
-from llmtune.command_line import parse_arguments
+from llmtune.arguments.parser import parse_arguments
 from llmtune.errors import run_command
+from llmtune.finish.question_answering import answer_scores, describe_inputs, encode_splits, judge, leave, show_data
 from llmtune.models.loading import family_asked_for, load_model
-from llmtune.report.beforehand import answer_directions
-from llmtune.report.question_answering import answer_scores, describe_inputs, encode_splits, judge, leave, show_data
-from llmtune.report.terminal import Terminal
-from llmtune.tasks.answers import load_answered_splits
-from llmtune.tasks.question_answering import QuestionAnswering
-from llmtune.tasks.written_answers import FAMILIES, WrittenAnswers, writes_answers
+from llmtune.preflight import answer_directions
+from llmtune.tasks.question_answering.extractive import QuestionAnswering
+from llmtune.tasks.question_answering.generative import FAMILIES, WrittenAnswers, writes_answers
+from llmtune.tasks.question_answering.rows import load_answered_splits
+from llmtune.terminal.console import Terminal
 from llmtune.training.answering import answering_trainer
 from llmtune.training.callbacks import EvaluationLines
 from llmtune.training.hardware import use_cpu_well

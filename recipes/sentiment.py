@@ -14,17 +14,17 @@ from pathlib import Path
 from transformers import set_seed
 
 from llmtune.arguments import TextClassificationArguments
-from llmtune.command_line import parse_arguments
+from llmtune.arguments.parser import parse_arguments
 from llmtune.data import load_splits
 from llmtune.errors import run_command
+from llmtune.finish.text_classification import judge, leave
 from llmtune.models.loading import load_model
-from llmtune.report.beforehand import metrics_of
-from llmtune.report.terminal import Terminal
-from llmtune.report.text_classification import judge, leave
-from llmtune.tasks.text_classification import TextClassification, tokenize_splits
+from llmtune.preflight import metrics_of
+from llmtune.tasks.losses import classification_loss
+from llmtune.tasks.text_classification.task import TextClassification, tokenize_splits
+from llmtune.terminal.console import Terminal
 from llmtune.training.callbacks import EvaluationLines
 from llmtune.training.hardware import use_cpu_well
-from llmtune.training.loss import classification_loss
 from llmtune.training.trainer import Trainer
 
 DEMO = Path(__file__).parent / "demo" / "sentiment" / "demo.yaml"

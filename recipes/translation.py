@@ -14,17 +14,17 @@ from pathlib import Path
 from transformers import set_seed
 
 from llmtune.arguments import TranslationArguments
-from llmtune.command_line import parse_arguments
+from llmtune.arguments.parser import parse_arguments
 from llmtune.errors import run_command
+from llmtune.finish.text_generation import TextLines, check_beforehand, judge, leave, scores_of, show_data
 from llmtune.models.loading import load_model
-from llmtune.report.terminal import Terminal
-from llmtune.report.text_generation import TextLines, check_beforehand, judge, leave, scores_of, show_data
-from llmtune.tasks.text_generation import tokenize_splits
-from llmtune.tasks.translation import Translation
-from llmtune.tasks.written_texts import load_text_splits
+from llmtune.tasks.losses import WritingLoss
+from llmtune.tasks.text_generation.rows import load_text_splits
+from llmtune.tasks.text_generation.task import tokenize_splits
+from llmtune.tasks.text_generation.translation import Translation
+from llmtune.terminal.console import Terminal
 from llmtune.training.generation import WritingTrainer
 from llmtune.training.hardware import use_cpu_well
-from llmtune.training.loss import WritingLoss
 
 DEMO = Path(__file__).parent / "demo" / "translation" / "demo.yaml"
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from llmtune.data.files import read_rows
-from llmtune.data.near_duplicates import NearDuplicates
+from llmtune.text.near_duplicates import NearDuplicates
 
 PLANTED = 500
 

@@ -20,12 +20,12 @@ import numpy as np
 from llmtune.metrics import compute_metrics, confusion_matrix
 from llmtune.metrics.bleu import NgramCounts
 from llmtune.metrics.bleu import score as bleu_score
+from llmtune.metrics.core.base import Sample, Setting
+from llmtune.metrics.core.registry import named_metrics
 from llmtune.metrics.entity_f1 import EntityCounts, f_beta
 from llmtune.metrics.f1 import F1
-from llmtune.metrics.hub.find import named_metrics
-from llmtune.metrics.parts.base import Sample, Setting
-from llmtune.metrics.parts.tags import tags_of_lists
-from llmtune.statistics import cluster_bootstrap, multinomial_bootstrap
+from llmtune.stats import cluster_bootstrap, multinomial_bootstrap
+from llmtune.text.tag_arrays import tags_of_lists
 
 FOUR = ("accuracy", "precision", "recall", "f1")
 

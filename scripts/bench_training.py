@@ -196,7 +196,7 @@ def say(result: dict[str, Any], rates: dict[str, float]) -> str:
 
 def compare(results: dict[str, list[dict[str, Any]]], rates: dict[str, float]) -> None:
     """The ratio of times pair by pair, and the paired interval of the difference in mean F1."""
-    from llmtune.statistics import cluster_bootstrap
+    from llmtune.stats import cluster_bootstrap
 
     ours, peer = results["llmtune"], results["stock"]
     ratios = [b["seconds"] / a["seconds"] for a, b in zip(ours, peer, strict=True)]

@@ -17,10 +17,10 @@ from functools import partial
 import numpy as np
 from scipy import special
 
+from llmtune.metrics.core.base import Metric, Sample, Setting
+from llmtune.metrics.core.registry import named_metrics
 from llmtune.metrics.entity_f1 import EntityCounts
-from llmtune.metrics.hub.find import named_metrics
-from llmtune.metrics.parts.base import Metric, Sample, Setting
-from llmtune.statistics import Interval
+from llmtune.stats import Interval
 
 SIZES, BALANCES, RECALLS, FALSE_ALARMS = (200, 1000, 5000), (0.05, 0.2, 0.5), (0.4, 0.8, 0.95), (0.02, 0.1)
 BINARY = (

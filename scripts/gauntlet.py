@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from llmtune.diagnosis.case import Case, TrainingLog, diagnose
 from llmtune.diagnosis.check import FAIL, NOT_ENOUGH_DATA
+from llmtune.diagnosis.context import Case, TrainingLog, diagnose
 from llmtune.diagnosis.leakage import Examples
 from llmtune.diagnosis.target_list import read_targets
 from llmtune.diagnosis.verdict import NOT_READY

@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from llmtune.tasks.spans import tags_of_spans, words_of
+from llmtune.text.spans import tags_of_spans, words_of
 
 SEED = 7
 ROWS = {  # spans of digits and signs take more rows to learn than names do

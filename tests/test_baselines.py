@@ -12,11 +12,11 @@ from llmtune.baselines import (
     majority,
     mean_value,
     persistence,
-    sentences_of,
     tfidf_logistic_regression,
 )
 from llmtune.errors import InputError
 from llmtune.predictions import make_predictions
+from llmtune.text.sentences import sentences_of
 
 
 def held_out(*names):

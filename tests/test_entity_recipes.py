@@ -13,7 +13,7 @@ import transformers
 
 from llmtune import cli
 from llmtune.predictions import read_predictions
-from llmtune.tasks.tag_schemes import count_types, repair_iob2
+from llmtune.text.tag_schemes import count_types, repair_iob2
 from tests.commands.test_card_code import entities_by_card, entities_by_predictions
 
 RECIPES = Path(__file__).parent.parent / "recipes"

@@ -15,9 +15,9 @@ from llmtune.data.files import read_rows
 from llmtune.models.from_scratch import train_tokenizer
 from llmtune.predictions import make_predictions
 from llmtune.progress import progress, waiting
-from llmtune.statistics import resampled_sums
-from llmtune.tasks.text_classification import TextClassification
-from llmtune.tasks.windows import make_windows
+from llmtune.stats import resampled_sums
+from llmtune.tasks.text_classification.task import TextClassification
+from llmtune.tasks.token_classification.windows import make_windows
 
 
 class Terminal(io.StringIO):

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from llmtune.arguments.data import DataArguments
 from llmtune.arguments.model import ModelArguments
-from llmtune.arguments.question_answering import QuestionAnsweringArguments
-from llmtune.arguments.text_classification import TextClassificationArguments
-from llmtune.arguments.text_generation import GenerationArguments, SummarizationArguments, TranslationArguments
-from llmtune.arguments.token_classification import TokenClassificationArguments
+from llmtune.tasks.question_answering.arguments import QuestionAnsweringArguments
+from llmtune.tasks.text_classification.arguments import TextClassificationArguments
+from llmtune.tasks.text_generation.arguments import GenerationArguments, SummarizationArguments, TranslationArguments
+from llmtune.tasks.token_classification.arguments import TokenClassificationArguments
 
 if TYPE_CHECKING:
-    from llmtune.arguments.training import RUN_MARKER, TrainingArguments
+    from llmtune.arguments.run_marker import RUN_MARKER
+    from llmtune.arguments.training import TrainingArguments
 
 __all__ = [
     "RUN_MARKER",

@@ -15,6 +15,7 @@ from accelerate.utils import broadcast_object_list, wait_for_everyone
 from transformers.integrations import get_available_reporting_integrations
 from transformers.training_args import OptimizerNames
 
+from llmtune.arguments.run_marker import RUN_MARKER
 from llmtune.errors import InputError
 
 AT_LEAST_ONE = (
@@ -42,7 +43,6 @@ OPTIMIZER_PACKAGES = (
     (r"adamw_torch_npu_fused", "torch_npu", "torch-npu"),
     (r"paged_.*|lion_.*|ademamix.*|.*bnb.*|adamw_8bit", "bitsandbytes", "'llmtune[quantization]'"),
 )
-RUN_MARKER = ".llmtune-run"  # tells a run folder, which --overwrite may replace, from any other
 
 
 @dataclass

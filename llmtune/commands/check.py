@@ -13,10 +13,11 @@ from llmtune.arguments import DataArguments
 from llmtune.data.columns import pick_columns
 from llmtune.data.files import read_rows
 from llmtune.data.rows import Rows
-from llmtune.diagnosis.data_checks import copies, groups, labels, tags, texts
+from llmtune.diagnosis.data_checks import duplicates as copies
+from llmtune.diagnosis.data_checks import groups, labels, tags, texts
 from llmtune.diagnosis.data_checks.finding import FINE, LOOK, SPOILS, Finding, Split
 from llmtune.errors import InputError
-from llmtune.report.terminal import Terminal, plain_table
+from llmtune.terminal.console import Terminal, plain_table
 
 # Which columns a task reads; the first task whose columns a file has is taken, unless --task names one.
 TASKS: dict[str, tuple[tuple[str, ...], ...]] = {

@@ -6,12 +6,21 @@ from pathlib import Path
 from rich.table import Table
 
 from llmtune.commands.tables import find_tables, open_table
+from llmtune.comparison.differences import Comparison, Difference, compare_predictions
 from llmtune.errors import InputError
 from llmtune.predictions import Predictions
-from llmtune.report.comparison import Comparison, Difference, compare_predictions
-from llmtune.report.comparison_text import counts, cut, difference_cell, finding, legend, mcnemar_lines, number, reasons
-from llmtune.report.run_folder import write_json
-from llmtune.report.terminal import Terminal, plain_table
+from llmtune.runs.folder import write_json
+from llmtune.terminal.comparison_lines import (
+    counts,
+    cut,
+    difference_cell,
+    finding,
+    legend,
+    mcnemar_lines,
+    number,
+    reasons,
+)
+from llmtune.terminal.console import Terminal, plain_table
 
 
 def compare(

@@ -12,9 +12,9 @@ from llmtune.commands.scores import notes_of, score_table
 from llmtune.data import Fingerprint
 from llmtune.errors import InputError
 from llmtune.predictions import write_predictions
-from llmtune.report.run_folder import describe_run, write_json, write_metrics
-from llmtune.report.tables import show_scores
-from llmtune.report.terminal import Terminal
+from llmtune.runs.folder import describe_run, write_json, write_metrics
+from llmtune.terminal.console import Terminal
+from llmtune.terminal.score_tables import show_scores
 
 LEFT = ("run.json", "predictions/test.parquet", "metrics.json")
 COMMAND = "evaluate"

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from llmtune.commands.models import open_task
 from llmtune.errors import InputError
-from llmtune.models.runs import merge_run
-from llmtune.report.terminal import Terminal
+from llmtune.models.checkpoints import merge_run
+from llmtune.terminal.console import Terminal
 
 
 def merge(*, run_folder: str, output_dir: str) -> None:

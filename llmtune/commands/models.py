@@ -17,7 +17,7 @@ from llmtune.commands.token_classification import ServedTokenClassification
 from llmtune.data import Fingerprint
 from llmtune.errors import InputError
 from llmtune.inference import inference_trainer, predict_rows
-from llmtune.models.runs import load_config, load_run
+from llmtune.models.checkpoints import load_config, load_run
 from llmtune.predictions import Predictions
 from llmtune.training.hardware import use_cpu_well
 

@@ -13,7 +13,7 @@ import pyarrow.parquet
 from llmtune.arguments import DataArguments
 from llmtune.commands.models import open_task, run_model
 from llmtune.errors import InputError
-from llmtune.report.terminal import Terminal
+from llmtune.terminal.console import Terminal
 
 Columns = Mapping[str, list[Any]]
 

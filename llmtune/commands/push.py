@@ -7,9 +7,9 @@ from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils._validators import validate_repo_id
 
 from llmtune.errors import InputError
-from llmtune.report.publication import contents, sizes
-from llmtune.report.push import push_run
-from llmtune.report.terminal import Terminal
+from llmtune.hub.files import contents, sizes
+from llmtune.hub.push import push_run
+from llmtune.terminal.console import Terminal
 
 
 def push(*, run_folder: str, repo_id: str, public: bool = False, dry_run: bool = False, **chosen: Any) -> None:

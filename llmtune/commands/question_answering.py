@@ -11,10 +11,10 @@ from llmtune.arguments import DataArguments, QuestionAnsweringArguments
 from llmtune.data import Fingerprint
 from llmtune.inference import tabulate_answers, tabulate_written_answers
 from llmtune.predictions import Predictions
-from llmtune.tasks.answers import load_answered_split
-from llmtune.tasks.question_answering import QuestionAnswering
-from llmtune.tasks.span_windows import SpanWindows
-from llmtune.tasks.written_answers import WrittenAnswers
+from llmtune.tasks.question_answering.extractive import QuestionAnswering
+from llmtune.tasks.question_answering.generative import WrittenAnswers
+from llmtune.tasks.question_answering.rows import load_answered_split
+from llmtune.tasks.question_answering.windows import SpanWindows
 
 
 @dataclass(frozen=True)

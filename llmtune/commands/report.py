@@ -14,12 +14,12 @@ from llmtune.diagnosis.verdict import Verdict
 from llmtune.errors import InputError
 from llmtune.metrics import Score
 from llmtune.predictions import Predictions
-from llmtune.report.content import Report
+from llmtune.report.report import Report
 from llmtune.report.reports import write_reports
-from llmtune.report.run_folder import baseline_splits, write_metrics
-from llmtune.report.tables import show_scores
-from llmtune.report.terminal import Terminal
-from llmtune.report.verdict import show_verdict, write_verdict
+from llmtune.runs.folder import baseline_splits, write_metrics, write_verdict
+from llmtune.terminal.console import Terminal
+from llmtune.terminal.score_tables import show_scores
+from llmtune.terminal.verdict_lines import show_verdict
 
 
 def report(

@@ -6,17 +6,17 @@ from pathlib import Path
 from llmtune.commands.scores import notes_of, score_table
 from llmtune.commands.tables import find_tables, open_table, run_settings
 from llmtune.commands.verdicts import VerdictOptions, earlier_leakage, read_beside, verdict_of
-from llmtune.diagnosis.case import Case, TrainingLog, diagnose
 from llmtune.diagnosis.check import FAIL
+from llmtune.diagnosis.context import Case, TrainingLog, diagnose
 from llmtune.diagnosis.target_list import read_targets
 from llmtune.errors import InputError
-from llmtune.report.content import Report
-from llmtune.report.merging import Tested, merge, run_table
-from llmtune.report.run_folder import baseline_splits, write_metrics
-from llmtune.report.side_by_side import contenders, write_side_by_side
-from llmtune.report.tables import show_scores
-from llmtune.report.terminal import Terminal
-from llmtune.report.verdict import show_verdict, write_verdict
+from llmtune.report.aggregate import Tested, merge, run_table
+from llmtune.report.compare_page import contenders, write_side_by_side
+from llmtune.report.report import Report
+from llmtune.runs.folder import baseline_splits, write_metrics, write_verdict
+from llmtune.terminal.console import Terminal
+from llmtune.terminal.score_tables import show_scores
+from llmtune.terminal.verdict_lines import show_verdict
 
 
 def report_runs(

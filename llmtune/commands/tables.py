@@ -9,7 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from llmtune.errors import InputError
-from llmtune.predictions import METADATA_KEY, Predictions, read_predictions
+from llmtune.predictions import Predictions, read_predictions
+from llmtune.predictions.table import METADATA_KEY
 
 
 def find_tables(source: str, split: str = "*") -> list[Path]:

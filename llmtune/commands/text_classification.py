@@ -13,7 +13,7 @@ from llmtune.arguments import DataArguments
 from llmtune.data import Fingerprint, load_split
 from llmtune.inference import tabulate
 from llmtune.predictions import Predictions
-from llmtune.tasks.text_classification import TextClassification
+from llmtune.tasks.text_classification.task import TextClassification
 
 
 @dataclass(frozen=True)

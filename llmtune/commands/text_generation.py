@@ -11,10 +11,10 @@ from llmtune.arguments import DataArguments
 from llmtune.data import Fingerprint
 from llmtune.inference import tabulate_texts
 from llmtune.predictions import Predictions
-from llmtune.tasks.summarization import Summarization
-from llmtune.tasks.text_generation import TextGeneration
-from llmtune.tasks.translation import Translation
-from llmtune.tasks.written_texts import load_text_split
+from llmtune.tasks.text_generation.rows import load_text_split
+from llmtune.tasks.text_generation.summarization import Summarization
+from llmtune.tasks.text_generation.task import TextGeneration
+from llmtune.tasks.text_generation.translation import Translation
 
 
 @dataclass(frozen=True)

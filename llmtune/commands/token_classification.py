@@ -12,9 +12,9 @@ from llmtune.arguments import DataArguments, TokenClassificationArguments
 from llmtune.data import Fingerprint, load_split
 from llmtune.inference import tabulate_words
 from llmtune.predictions import Predictions
-from llmtune.tasks.tagged_words import load_tagged_split
-from llmtune.tasks.token_classification import TokenClassification
-from llmtune.tasks.windows import Windows
+from llmtune.tasks.token_classification.rows import load_tagged_split
+from llmtune.tasks.token_classification.task import TokenClassification
+from llmtune.tasks.token_classification.windows import Windows
 
 
 @dataclass(frozen=True)

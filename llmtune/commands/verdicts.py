@@ -9,16 +9,17 @@ from typing import Any
 from llmtune.baselines import known_entities, made_of_table, majority, tfidf_logistic_regression
 from llmtune.commands.tables import find_tables, open_table, run_settings
 from llmtune.data.files import read_rows
-from llmtune.data.rows import Rows, shown
-from llmtune.diagnosis.case import Case, TrainingLog, diagnose
+from llmtune.data.rows import Rows
 from llmtune.diagnosis.check import Check
+from llmtune.diagnosis.context import Case, TrainingLog, diagnose
 from llmtune.diagnosis.leakage import Examples
 from llmtune.diagnosis.target_list import read_targets
 from llmtune.diagnosis.verdict import Verdict
-from llmtune.errors import InputError
+from llmtune.errors import InputError, shown
 from llmtune.metrics import Score
 from llmtune.predictions import Predictions
-from llmtune.tasks.tag_schemes import parse_tag, recognise_scheme, to_iob2
+from llmtune.tasks.token_classification.rows import recognise_scheme
+from llmtune.text.tag_schemes import parse_tag, to_iob2
 
 # What train and table call the input of each kind, and what train calls the answer.
 INPUTS = {"classification": "text", "token-classification": "tokens", "text-generation": "source"}

@@ -2,16 +2,13 @@
 
 import difflib
 import math
-import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from llmtune.arguments import DataArguments
-from llmtune.data.rows import Problems, Rows, shown
-from llmtune.errors import InputError
-
-# Characters that show nothing and that str.strip leaves: zero-width space and joiners, word joiner, byte order mark.
-INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff"
+from llmtune.data.rows import Problems, Rows
+from llmtune.errors import InputError, shown
+from llmtune.text.normalize import INVISIBLE
 
 # What the predictions table holds beside the carried columns; one of these names would be lost there.
 OWN_COLUMNS = ("id", "reference", "prediction", "probabilities", "length", "raw_prediction", "probability")
@@ -134,33 +131,6 @@ def closest(word: str, choices: Sequence[str]) -> str | None:
     folded = {choice.strip().casefold(): choice for choice in choices}
     near = difflib.get_close_matches(word.strip().casefold(), folded, n=1)
     return folded[near[0]] if near else None
-
-
-def normalise(text: Any) -> str:
-    """The text up to Unicode form (NFKC), case, punctuation and space; equal results are duplicates.
-
-    Symbols stay: in "I got it 😀" they are content. A text of nothing but punctuation stays as it is.
-
-    >>> normalise("Call  NOW!!"), normalise("call now"), normalise("?!")
-    ('call now', 'call now', '?!')
-    """
-    if not isinstance(text, str):
-        return " ".join(normalise(item) for item in text)
-    folded = unicodedata.normalize("NFKC", text.casefold())
-    return " ".join(folded.translate(_PUNCTUATION).split()) or " ".join(folded.split())
-
-
-class _Punctuation(dict[int, str]):
-    """str.translate table, filled as characters are met: punctuation, also ASCII's of class S, becomes space."""
-
-    def __missing__(self, code: int) -> str:
-        character = chr(code)
-        folds = unicodedata.category(character).startswith("P") or character in "$+<=>^`|~"
-        self[code] = " " if folds else character
-        return self[code]
-
-
-_PUNCTUATION = _Punctuation()
 
 
 def _missing_column(rows: Rows, name: str, flag: str) -> str:

@@ -7,8 +7,8 @@ a document, and each sentence then has its number in the column `document` (for 
 from collections.abc import Sequence
 from typing import Any
 
-from llmtune.data.rows import Problems, Rows, shown
-from llmtune.errors import InputError
+from llmtune.data.rows import Problems, Rows
+from llmtune.errors import InputError, shown
 
 DOCUMENT_START = "-DOCSTART-"
 

@@ -20,9 +20,9 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from llmtune.data.conll import read_sentences
-from llmtune.data.rows import Problems, Rows, shown, to_arrow
+from llmtune.data.rows import Problems, Rows, to_arrow
 from llmtune.data.squad import flatten_articles, is_nested
-from llmtune.errors import InputError
+from llmtune.errors import InputError, shown
 from llmtune.progress import progress
 
 # What a text file must not begin with, and what such a file is.

@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from llmtune.errors import InputError
+from llmtune.errors import InputError, shown
 
 SHOWN_ROWS = 10  # enough to see the pattern, short enough to read
 
@@ -103,12 +103,6 @@ def to_arrow(rows: Rows, name: str, cells: list[Any]) -> "pa.Array | pa.ChunkedA
         f"{rows.source} {rows.place(fits)}: column {name!r} holds {shown(cells[fits])}, which is not valid Unicode or "
         f"of another type than the rows before it; make the column one type"
     )
-
-
-def shown(value: object) -> str:
-    """The value as Python would write it, cut to fit a message."""
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "…" + text[-1:]
 
 
 def _fits(cells: list[Any]) -> bool:

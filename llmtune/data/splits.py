@@ -12,13 +12,14 @@ import datasets
 import pyarrow as pa
 
 from llmtune.arguments import DataArguments
-from llmtune.data.columns import check_cells, check_labels, find_label_names, normalise, pick_columns
+from llmtune.data.columns import check_cells, check_labels, find_label_names, pick_columns
 from llmtune.data.files import read_rows
 from llmtune.data.holdout import TRAIN, find_groups, hold_out, make_folds
-from llmtune.data.named_sets import open_named_set
+from llmtune.data.hub_datasets import open_named_set
 from llmtune.data.rows import Rows, to_arrow
 from llmtune.errors import InputError
 from llmtune.progress import waiting
+from llmtune.text.normalize import normalise
 
 SPLITS = (TRAIN, "validation", "test")
 

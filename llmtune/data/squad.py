@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from llmtune.data.rows import Rows, shown
-from llmtune.errors import InputError
+from llmtune.data.rows import Rows
+from llmtune.errors import InputError, shown
 
 LAYOUT = "{'title': …, 'paragraphs': [{'context': …, 'qas': [{'question': …, 'id': …, 'answers': […]}]}]}"
 

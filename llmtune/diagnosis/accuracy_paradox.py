@@ -5,23 +5,13 @@ is surely near that of guessing. Where the recall may be on either side of one h
 nine times in ten, that 0.46 is below takes 2,600 examples. What passes is better than always naming the majority.
 """
 
-from llmtune.diagnosis.check import (
-    ENOUGH,
-    FAIL,
-    FEWEST,
-    NOT_ENOUGH_DATA,
-    PASS,
-    SIGNIFICANT,
-    SURE_LEVEL,
-    Check,
-    not_applicable,
-    percent,
-)
-from llmtune.diagnosis.rates import KINDS, Outcomes, outcomes, rows_to_decide
+from llmtune.diagnosis.check import FAIL, NOT_ENOUGH_DATA, PASS, Check, not_applicable, percent
+from llmtune.diagnosis.proportions import KINDS, Outcomes, outcomes, rows_to_decide
+from llmtune.evidence import ENOUGH, FEWEST, SIGNIFICANT, SURE_LEVEL
 from llmtune.metrics import confusion_matrix
 from llmtune.metrics.mcc import score as mcc_of
 from llmtune.predictions import Predictions
-from llmtune.statistics import multinomial_bootstrap
+from llmtune.stats import multinomial_bootstrap
 
 NAME = "accuracy_paradox"
 HALF = 0.5  # a class of which less than half is found is missed

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 
-from llmtune.diagnosis.check import FAIL, FEWEST, NOT_ENOUGH_DATA, PASS, Check, not_applicable
-from llmtune.diagnosis.paired import Paired, compare_pair
-from llmtune.diagnosis.rates import rows_to_narrow
+from llmtune.comparison.paired import Paired, compare_pair
+from llmtune.diagnosis.check import FAIL, NOT_ENOUGH_DATA, PASS, Check, not_applicable
+from llmtune.diagnosis.proportions import rows_to_narrow
+from llmtune.evidence import FEWEST
 from llmtune.predictions import Predictions
 
 NAME = "baseline"

@@ -6,7 +6,8 @@ Fails where the expected calibration error is above 0.05 and above what chance s
 import numpy as np
 from scipy.optimize import minimize_scalar
 
-from llmtune.diagnosis.check import ENOUGH, FAIL, NOT_ENOUGH_DATA, PASS, Check, not_applicable
+from llmtune.diagnosis.check import FAIL, NOT_ENOUGH_DATA, PASS, Check, not_applicable
+from llmtune.evidence import ENOUGH
 from llmtune.metrics.ece import BinSums, null_distribution
 from llmtune.metrics.ece import score as ece_of
 from llmtune.predictions import Predictions

@@ -7,10 +7,6 @@ from typing import Any
 PASS, FAIL = "pass", "fail"
 NOT_ENOUGH_DATA, NOT_APPLICABLE = "not_enough_data", "not_applicable"
 
-SIGNIFICANT = 0.005  # p below which an effect is more than chance, after correction for the tests made beside it
-SURE_LEVEL = 0.99  # two-sided level of the intervals that decide: one end is passed by chance with p 0.005
-ENOUGH, FEWEST = 30, 10  # examples of a class: below the first nothing passes, below the second nothing fails
-
 
 @dataclass(frozen=True)
 class Check:

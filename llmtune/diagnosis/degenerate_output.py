@@ -3,18 +3,9 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from llmtune.diagnosis.check import (
-    ENOUGH,
-    FAIL,
-    FEWEST,
-    NOT_ENOUGH_DATA,
-    PASS,
-    SURE_LEVEL,
-    Check,
-    not_applicable,
-    percent,
-)
-from llmtune.diagnosis.rates import Rate
+from llmtune.diagnosis.check import FAIL, NOT_ENOUGH_DATA, PASS, Check, not_applicable, percent
+from llmtune.diagnosis.proportions import Rate
+from llmtune.evidence import ENOUGH, FEWEST, SURE_LEVEL
 from llmtune.predictions import Predictions
 
 NAME = "degenerate_output"

@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from llmtune.diagnosis.check import ENOUGH, NOT_ENOUGH_DATA, PASS, Check, listed
-from llmtune.diagnosis.rates import KINDS, outcomes
+from llmtune.diagnosis.check import NOT_ENOUGH_DATA, PASS, Check, listed
+from llmtune.diagnosis.proportions import KINDS, outcomes
 from llmtune.diagnosis.target_list import Target
+from llmtune.evidence import ENOUGH
 from llmtune.predictions import Predictions
 
 NAME = "evidence"

@@ -10,21 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from llmtune.diagnosis.check import (
-    ENOUGH,
-    FAIL,
-    FEWEST,
-    NOT_ENOUGH_DATA,
-    PASS,
-    SIGNIFICANT,
-    Check,
-    listed,
-    not_applicable,
-    percent,
-)
+from llmtune.diagnosis.check import FAIL, NOT_ENOUGH_DATA, PASS, Check, listed, not_applicable, percent
 from llmtune.diagnosis.groups import FOUR_FIFTHS, GroupRates, compare_groups
-from llmtune.diagnosis.rates import KINDS, RowCounts, outcomes
+from llmtune.diagnosis.proportions import KINDS, RowCounts, outcomes
 from llmtune.errors import InputError
+from llmtune.evidence import ENOUGH, FEWEST, SIGNIFICANT
 from llmtune.predictions import Predictions
 
 NAME = "fairness"

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from llmtune.diagnosis.check import ENOUGH, SIGNIFICANT, percent
-from llmtune.diagnosis.rates import Rate, RowCounts, newcombe_difference
-from llmtune.metrics.parts.base import ratio
-from llmtune.statistics import benjamini_hochberg, homogeneity_test
+from llmtune.diagnosis.check import percent
+from llmtune.diagnosis.proportions import Rate, RowCounts, newcombe_difference
+from llmtune.evidence import ENOUGH, SIGNIFICANT
+from llmtune.metrics.core.base import ratio
+from llmtune.stats import benjamini_hochberg, homogeneity_test
 
 LARGE_GAP = 0.1  # difference of a rate between a group and the rest from which on it matters
 FOUR_FIFTHS = 0.8  # the ratio of rates below which the EEOC's rule of 1978 sees adverse impact

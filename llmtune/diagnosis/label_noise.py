@@ -9,8 +9,9 @@ import math
 
 import numpy as np
 
-from llmtune.diagnosis.check import ENOUGH, FAIL, NOT_ENOUGH_DATA, PASS, Check, not_applicable, percent
-from llmtune.metrics.parts.base import ratio
+from llmtune.diagnosis.check import FAIL, NOT_ENOUGH_DATA, PASS, Check, not_applicable, percent
+from llmtune.evidence import ENOUGH
+from llmtune.metrics.core.base import ratio
 from llmtune.predictions import Predictions
 
 NAME = "label_noise"

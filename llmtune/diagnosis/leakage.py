@@ -8,11 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from llmtune.data.near_duplicates import NearDuplicate, NearDuplicates
-from llmtune.diagnosis.check import FAIL, FEWEST, NOT_ENOUGH_DATA, PASS, Check, not_applicable, percent
-from llmtune.diagnosis.score_drop import Drop, score_drop
+from llmtune.comparison.score_drop import Drop, score_drop
+from llmtune.diagnosis.check import FAIL, NOT_ENOUGH_DATA, PASS, Check, not_applicable, percent
+from llmtune.evidence import FEWEST
 from llmtune.predictions import Predictions
-from llmtune.statistics import wilson_interval
+from llmtune.stats import wilson_interval
+from llmtune.text.near_duplicates import NearDuplicate, NearDuplicates
 
 NAME = "leakage"
 EQUAL = 0.01  # share of equal rows above which a split is spoilt

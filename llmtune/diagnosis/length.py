@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from llmtune.diagnosis.check import ENOUGH, FAIL, NOT_ENOUGH_DATA, PASS, Check, not_applicable
+from llmtune.diagnosis.check import FAIL, NOT_ENOUGH_DATA, PASS, Check, not_applicable
 from llmtune.diagnosis.groups import compare_groups
-from llmtune.diagnosis.rates import KINDS, outcomes
+from llmtune.diagnosis.proportions import KINDS, outcomes
+from llmtune.evidence import ENOUGH
 from llmtune.predictions import Predictions
 
 NAME = "length"

@@ -7,8 +7,9 @@ import numpy as np
 
 from llmtune.diagnosis.check import FAIL, PASS, Check, percent
 from llmtune.errors import InputError
-from llmtune.metrics.hub.rows import read_rows
-from llmtune.predictions import COLUMNS, Predictions
+from llmtune.metrics.core.columns import read_rows
+from llmtune.predictions import Predictions
+from llmtune.predictions.table import COLUMNS
 
 NAME = "numerics"
 ROUNDING = 0.02  # a row of probabilities may miss 1 by this much: tables made elsewhere round to two places

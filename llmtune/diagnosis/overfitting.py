@@ -17,17 +17,9 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any
 
-from llmtune.diagnosis.check import (
-    FAIL,
-    NOT_APPLICABLE,
-    NOT_ENOUGH_DATA,
-    PASS,
-    SIGNIFICANT,
-    Check,
-    not_applicable,
-    percent,
-)
-from llmtune.diagnosis.rates import Rate, newcombe_difference
+from llmtune.diagnosis.check import FAIL, NOT_APPLICABLE, NOT_ENOUGH_DATA, PASS, Check, not_applicable, percent
+from llmtune.diagnosis.proportions import Rate, newcombe_difference
+from llmtune.evidence import SIGNIFICANT
 
 NAME = "overfitting"
 LARGE_RISE = 0.1  # of the least validation loss

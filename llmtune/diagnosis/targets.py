@@ -9,20 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from llmtune.diagnosis.check import (
-    ENOUGH,
-    FAIL,
-    FEWEST,
-    NOT_ENOUGH_DATA,
-    PASS,
-    Check,
-    percent,
-)
-from llmtune.diagnosis.least_demand import least_demand
-from llmtune.diagnosis.rates import KINDS, Outcomes, Rate, outcomes, rows_to_decide, rows_to_narrow
+from llmtune.diagnosis.check import FAIL, NOT_ENOUGH_DATA, PASS, Check, percent
+from llmtune.diagnosis.default_target import least_demand
+from llmtune.diagnosis.messages import remedy_for, rules_of_thumb, said_of
+from llmtune.diagnosis.proportions import KINDS, Outcomes, Rate, outcomes, rows_to_decide, rows_to_narrow
 from llmtune.diagnosis.target_list import Target
-from llmtune.diagnosis.wording import remedy_for, rules_of_thumb, said_of
 from llmtune.errors import InputError
+from llmtune.evidence import ENOUGH, FEWEST
 from llmtune.metrics import Score, available_metrics, score_predictions
 from llmtune.predictions import Predictions
 

@@ -2,10 +2,11 @@
 
 import numpy as np
 
-from llmtune.diagnosis.check import ENOUGH, FAIL, PASS, SURE_LEVEL, Check, not_applicable
+from llmtune.diagnosis.check import FAIL, PASS, Check, not_applicable
+from llmtune.evidence import ENOUGH, SURE_LEVEL
 from llmtune.predictions import Predictions
-from llmtune.statistics import paired_multinomial_interval
-from llmtune.threshold import f_beta
+from llmtune.stats import paired_multinomial_interval
+from llmtune.thresholds.decision import f_beta
 
 NAME = "threshold"
 LARGE = 0.01

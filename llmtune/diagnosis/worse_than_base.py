@@ -1,7 +1,7 @@
 """Whether fine-tuning lost what the base model, or an earlier run, could do on the same rows."""
 
+from llmtune.comparison.paired import compare_pair
 from llmtune.diagnosis.check import FAIL, PASS, Check, not_applicable
-from llmtune.diagnosis.paired import compare_pair
 from llmtune.predictions import Predictions
 
 NAME = "worse_than_base"

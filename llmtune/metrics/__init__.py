@@ -4,10 +4,10 @@
 metric, in three parts that a reader can see: statistics of a batch (they add up), score from statistics, interval.
 """
 
-from llmtune.metrics.hub.table import available_metrics, metric_values, metrics_to_json, score_predictions
-from llmtune.metrics.hub.trainer import MetricHub, compute_metrics
-from llmtune.metrics.parts.base import Metric, Score, Setting
-from llmtune.metrics.parts.confusion import confusion_matrix
+from llmtune.metrics.core.base import Metric, Score, Setting
+from llmtune.metrics.core.confusion import confusion_matrix
+from llmtune.metrics.core.scoring import available_metrics, metric_values, metrics_to_json, score_predictions
+from llmtune.metrics.core.trainer import MetricHub, compute_metrics
 
 __all__ = [
     "Metric",

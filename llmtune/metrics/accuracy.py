@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from llmtune.metrics.parts.base import Metric, Sample, Setting, ratio
-from llmtune.metrics.parts.confusion import ConfusionCounts, binary_options
-from llmtune.statistics import Interval, wilson_interval
+from llmtune.metrics.core.base import Metric, Sample, Setting, ratio
+from llmtune.metrics.core.confusion import ConfusionCounts, binary_options
+from llmtune.stats import Interval, wilson_interval
 
 KINDS = ("classification",)
 

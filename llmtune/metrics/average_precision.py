@@ -5,9 +5,9 @@ A model without skill scores the share of positives, so read it beside that shar
 
 import numpy as np
 
-from llmtune.metrics.parts.base import Metric, Sample, Setting, too_few
-from llmtune.metrics.parts.ranks import RankedRows
-from llmtune.statistics import Interval, logit_interval
+from llmtune.metrics.core.base import Metric, Sample, Setting, too_few
+from llmtune.metrics.core.ranks import RankedRows
+from llmtune.stats import Interval, logit_interval
 
 KINDS = ("classification",)
 

@@ -4,10 +4,10 @@ from functools import partial
 
 import numpy as np
 
-from llmtune.metrics.parts.base import Metric, Sample, Setting, ratio
-from llmtune.metrics.parts.confusion import ConfusionCounts, binary_options, rows_of_each
+from llmtune.metrics.core.base import Metric, Sample, Setting, ratio
+from llmtune.metrics.core.confusion import ConfusionCounts, binary_options, rows_of_each
 from llmtune.metrics.recall import RECALL, referenced
-from llmtune.statistics import Interval, mean_of_proportions_interval
+from llmtune.stats import Interval, mean_of_proportions_interval
 
 KINDS = ("classification",)
 

@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
-from llmtune.metrics.parts.base import Columns, Metric, Setting, ratio
-from llmtune.metrics.parts.clusters import clustered
+from llmtune.metrics.core.base import Columns, Metric, Setting, ratio
+from llmtune.metrics.core.clusters import clustered
 
 KINDS = ("language-modeling",)
 

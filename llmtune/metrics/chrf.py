@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from llmtune.metrics.parts.base import Columns, Metric, Setting, ratio
-from llmtune.metrics.parts.clusters import clustered
-from llmtune.metrics.parts.sacre import sentence_statistics, signature
+from llmtune.metrics.core.base import Columns, Metric, Setting, ratio
+from llmtune.metrics.core.clusters import clustered
+from llmtune.metrics.core.sacrebleu_statistics import sentence_statistics, signature
 
 KINDS = ("text-generation",)
 

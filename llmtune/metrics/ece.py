@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from llmtune.metrics.parts.base import Columns, Metric, Sample, Setting, ratio
-from llmtune.statistics import Interval
+from llmtune.metrics.core.base import Columns, Metric, Sample, Setting, ratio
+from llmtune.stats import Interval
 
 KINDS = ("classification",)
 

@@ -9,10 +9,10 @@ from functools import partial
 
 import numpy as np
 
-from llmtune.metrics.parts.base import Columns, Metric, Setting, ratio
-from llmtune.metrics.parts.clusters import clustered
-from llmtune.metrics.parts.tags import Tags, spans
-from llmtune.statistics import Statistic
+from llmtune.metrics.core.base import Columns, Metric, Setting, ratio
+from llmtune.metrics.core.clusters import clustered
+from llmtune.stats import Statistic
+from llmtune.text.tag_arrays import Tags, spans
 
 KINDS = ("token-classification",)
 

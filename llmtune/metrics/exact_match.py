@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from llmtune.metrics.parts.base import Columns, Metric, Sample, Setting, ratio
-from llmtune.statistics import Interval, wilson_interval
+from llmtune.metrics.core.base import Columns, Metric, Sample, Setting, ratio
+from llmtune.stats import Interval, wilson_interval
 
 KINDS = ("question-answering", "text-generation")
 ARTICLES = re.compile(r"\b(a|an|the)\b")

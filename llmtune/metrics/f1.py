@@ -3,9 +3,9 @@
 Always saying the class scores 2p / (1 + p), p its share. `f1_macro` is the mean of the F1 of classes.
 """
 
+from llmtune.metrics.core.averages import averaged
+from llmtune.metrics.core.base import Metric, Setting
 from llmtune.metrics.f_beta import f_ratio
-from llmtune.metrics.parts.averages import averaged
-from llmtune.metrics.parts.base import Metric, Setting
 
 KINDS = ("classification",)
 

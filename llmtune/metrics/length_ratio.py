@@ -5,8 +5,8 @@ import math
 import numpy as np
 
 from llmtune.metrics.bleu import NgramCounts, tokenizer_for
-from llmtune.metrics.parts.base import Metric, Setting, ratio
-from llmtune.metrics.parts.clusters import clustered
+from llmtune.metrics.core.base import Metric, Setting, ratio
+from llmtune.metrics.core.clusters import clustered
 
 KINDS = ("text-generation",)
 

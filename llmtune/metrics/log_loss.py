@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
-from llmtune.metrics.parts import moments
-from llmtune.metrics.parts.base import Columns, Metric, Setting
+from llmtune.metrics.core import moments
+from llmtune.metrics.core.base import Columns, Metric, Setting
 
 KINDS = ("classification",)
 

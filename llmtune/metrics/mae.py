@@ -1,7 +1,7 @@
 """Mean absolute error, in units of the target."""
 
-from llmtune.metrics.parts.base import Metric, Setting
-from llmtune.metrics.parts.errors import ABSOLUTE, error_metric
+from llmtune.metrics.core.base import Metric, Setting
+from llmtune.metrics.core.errors import ABSOLUTE, error_metric
 
 KINDS = ("regression",)
 

@@ -8,8 +8,8 @@ from functools import partial
 
 import numpy as np
 
-from llmtune.metrics.parts.base import Metric, Setting
-from llmtune.metrics.parts.errors import ABSOLUTE, error_metric, mean, some_steps
+from llmtune.metrics.core.base import Metric, Setting
+from llmtune.metrics.core.errors import ABSOLUTE, error_metric, mean, some_steps
 
 KINDS = ("regression",)
 

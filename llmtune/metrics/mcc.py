@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from llmtune.metrics.parts.base import Metric, Setting, ratio
-from llmtune.metrics.parts.confusion import ConfusionCounts, binary_options, resampled
+from llmtune.metrics.core.base import Metric, Setting, ratio
+from llmtune.metrics.core.confusion import ConfusionCounts, binary_options, resampled
 
 KINDS = ("classification",)
 

@@ -1,7 +1,7 @@
 """Mean squared error, in squared units of the target."""
 
-from llmtune.metrics.parts.base import Metric, Setting
-from llmtune.metrics.parts.errors import SQUARED, error_metric
+from llmtune.metrics.core.base import Metric, Setting
+from llmtune.metrics.core.errors import SQUARED, error_metric
 
 KINDS = ("regression",)
 

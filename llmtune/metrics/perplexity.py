@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from llmtune.metrics.parts.base import Columns, Metric, Setting, ratio
-from llmtune.metrics.parts.clusters import clustered
+from llmtune.metrics.core.base import Columns, Metric, Setting, ratio
+from llmtune.metrics.core.clusters import clustered
 
 KINDS = ("language-modeling",)
 CHUNK = 2**21  # logits turned to float32 at once: 8 MiB, whatever the vocabulary

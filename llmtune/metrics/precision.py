@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from llmtune.metrics.parts.averages import ClassRatio, averaged
-from llmtune.metrics.parts.base import Metric, Setting
+from llmtune.metrics.core.averages import ClassRatio, averaged
+from llmtune.metrics.core.base import Metric, Setting
 
 KINDS = ("classification",)
 

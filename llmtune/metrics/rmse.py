@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from llmtune.metrics.parts.base import Metric, Setting
-from llmtune.metrics.parts.errors import SQUARED, error_metric, mean
+from llmtune.metrics.core.base import Metric, Setting
+from llmtune.metrics.core.errors import SQUARED, error_metric, mean
 
 KINDS = ("regression",)
 

@@ -5,9 +5,9 @@ Blind to how rare the class is: below 10 % positives read average precision besi
 
 import numpy as np
 
-from llmtune.metrics.parts.base import Metric, Sample, Setting, too_few
-from llmtune.metrics.parts.ranks import RankedRows, split
-from llmtune.statistics import Interval, logit_interval
+from llmtune.metrics.core.base import Metric, Sample, Setting, too_few
+from llmtune.metrics.core.ranks import RankedRows, split
+from llmtune.stats import Interval, logit_interval
 
 KINDS = ("classification",)
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from llmtune.metrics.parts.base import Columns, Metric, Setting
-from llmtune.metrics.parts.clusters import clustered, mean_of
+from llmtune.metrics.core.base import Columns, Metric, Setting
+from llmtune.metrics.core.clusters import clustered, mean_of
 
 KINDS = ("text-generation",)
 TYPES = ("rouge1", "rouge2", "rougeL", "rougeLsum")

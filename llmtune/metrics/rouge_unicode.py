@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from llmtune.metrics.parts.base import Columns, Metric, Setting
-from llmtune.metrics.parts.clusters import clustered, mean_of
-from llmtune.metrics.parts.languages import is_unspaced
+from llmtune.metrics.core.base import Columns, Metric, Setting
+from llmtune.metrics.core.clusters import clustered, mean_of
 from llmtune.metrics.rouge import TYPES, row_scores, undefined
+from llmtune.text.languages import is_unspaced
 
 KINDS = ("text-generation",)
 

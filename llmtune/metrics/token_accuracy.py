@@ -5,8 +5,8 @@ For entities mostly a score of `O`: a tagger that finds nothing scores the share
 
 import numpy as np
 
-from llmtune.metrics.parts.base import Columns, Metric, Setting, ratio
-from llmtune.metrics.parts.clusters import clustered
+from llmtune.metrics.core.base import Columns, Metric, Setting, ratio
+from llmtune.metrics.core.clusters import clustered
 
 KINDS = ("token-classification", "language-modeling")
 

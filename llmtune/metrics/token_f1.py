@@ -8,10 +8,10 @@ from collections import Counter
 
 import numpy as np
 
+from llmtune.metrics.core.base import Columns, Metric, Setting
+from llmtune.metrics.core.clusters import clustered, some_rows
 from llmtune.metrics.exact_match import best_of, folded
-from llmtune.metrics.parts.base import Columns, Metric, Setting
-from llmtune.metrics.parts.clusters import clustered, some_rows
-from llmtune.metrics.parts.languages import is_unspaced
+from llmtune.text.languages import is_unspaced
 
 KINDS = ("question-answering",)
 

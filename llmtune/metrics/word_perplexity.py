@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
-from llmtune.metrics.parts.base import Columns, Metric, Setting
-from llmtune.metrics.parts.clusters import clustered
+from llmtune.metrics.core.base import Columns, Metric, Setting
+from llmtune.metrics.core.clusters import clustered
 from llmtune.metrics.perplexity import score, undefined
 
 KINDS = ("language-modeling",)

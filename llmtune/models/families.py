@@ -6,7 +6,8 @@ from types import ModuleType
 from transformers import PreTrainedModel
 
 from llmtune.errors import InputError
-from llmtune.models import decoder, encoder, encoder_decoder, encoder_pair
+from llmtune.models import bert2bert as encoder_pair
+from llmtune.models import decoder, encoder, encoder_decoder
 
 FAMILIES = {
     "encoder": encoder,

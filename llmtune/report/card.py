@@ -13,13 +13,13 @@ from typing import Any
 import yaml
 
 from llmtune.metrics import Score
-from llmtune.report.answering_code import answering_code
-from llmtune.report.content import TITLES, Matrix, Report, entities_in, matrix_of, parts_of
-from llmtune.report.public import hub_id, public
-from llmtune.report.run_folder import write_text
-from llmtune.report.terminal import with_interval
-from llmtune.report.writing_code import auto_of, writing_code
-from llmtune.tasks.spans import WORDS
+from llmtune.metrics.core.base import with_interval
+from llmtune.report.card_code_generation import auto_of, writing_code
+from llmtune.report.card_code_question_answering import answering_code
+from llmtune.report.report import TITLES, Matrix, Report, entities_in, matrix_of, parts_of
+from llmtune.runs.folder import write_text
+from llmtune.runs.redact import hub_id, public
+from llmtune.text.spans import WORDS
 
 PIPELINES = {
     "classification": "text-classification",

@@ -14,23 +14,15 @@ from markupsafe import Markup
 
 from llmtune.diagnosis.check import FAIL, NOT_APPLICABLE, NOT_ENOUGH_DATA, PASS
 from llmtune.diagnosis.verdict import INFORMING
+from llmtune.metrics.core.base import with_interval
 from llmtune.predictions import Predictions
-from llmtune.report.content import (
-    TITLES,
-    Report,
-    calibration_bins,
-    entities_in,
-    matrix_of,
-    parts_of,
-    slider_of,
-)
-from llmtune.report.examples import examples_of
+from llmtune.report.error_examples import examples_of
 from llmtune.report.plots import Axes, Series, line_plot
-from llmtune.report.public import public
-from llmtune.report.run_folder import write_text
+from llmtune.report.report import TITLES, Report, calibration_bins, entities_in, matrix_of, parts_of, slider_of
 from llmtune.report.slices import slices_of
-from llmtune.report.terminal import with_interval
-from llmtune.statistics import wilson_interval
+from llmtune.runs.folder import write_text
+from llmtune.runs.redact import public
+from llmtune.stats import wilson_interval
 
 STATUS = {PASS: "passed", FAIL: "failed", NOT_ENOUGH_DATA: "too little data", NOT_APPLICABLE: "not checked"}
 MOST_STEPS = 400  # of a line over time: the last ones

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from llmtune.report.card import write_card
-from llmtune.report.content import Report
 from llmtune.report.page import write_page
+from llmtune.report.report import Report
 
 
 def write_reports(folder: Path, report: Report, *, no_examples: bool) -> list[Path]:

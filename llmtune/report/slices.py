@@ -7,9 +7,9 @@ import numpy as np
 import pyarrow as pa
 
 from llmtune.metrics import Score, score_predictions
+from llmtune.metrics.core.base import with_interval
 from llmtune.predictions import Predictions
-from llmtune.report.terminal import with_interval
-from llmtune.statistics import wilson_interval
+from llmtune.stats import wilson_interval
 
 MOST_GROUPS = 12
 OF_KIND = {"token-classification": ("entity_f1", "entity_precision", "entity_recall"), "regression": ("mae", "rmse")}

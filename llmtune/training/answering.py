@@ -3,11 +3,11 @@
 from typing import Any
 
 from llmtune.arguments import TrainingArguments
-from llmtune.tasks.question_answering import QuestionAnswering
-from llmtune.tasks.written_answers import WrittenAnswers
+from llmtune.tasks.losses import WritingLoss
+from llmtune.tasks.question_answering.extractive import QuestionAnswering
+from llmtune.tasks.question_answering.generative import WrittenAnswers
+from llmtune.tasks.question_answering.loss import SpanLoss
 from llmtune.training.generation import WritingTrainer
-from llmtune.training.loss import WritingLoss
-from llmtune.training.span_loss import SpanLoss
 from llmtune.training.trainer import Trainer
 
 Answering = QuestionAnswering | WrittenAnswers

@@ -10,18 +10,13 @@ from collections.abc import Iterator, Sequence
 
 import datasets
 import numpy as np
-import pyarrow.compute
 import torch
 from transformers.trainer_pt_utils import BatchRebalanceSampler
 
+from llmtune.data.lengths import input_lengths
+
 # The cut tries every boundary, rows x rows costs; above this many rows it falls back to equal parts.
 MOST_ROWS_TO_CUT = 1024
-
-
-def input_lengths(dataset: datasets.Dataset) -> np.ndarray:
-    """Tokens of each row's `input_ids`, int64 of shape (n,)."""
-    column = dataset.with_format("arrow")[:]["input_ids"]
-    return np.asarray(pyarrow.compute.list_value_length(column), dtype=np.int64)
 
 
 def cut_by_length(lengths: Sequence[int] | np.ndarray, parts: int) -> list[np.ndarray]:

@@ -13,11 +13,11 @@ import torch
 from transformers import EvalPrediction, GenerationConfig
 from transformers.trainer_utils import EvalLoopOutput
 
-from llmtune.models.runs import is_adapter
-from llmtune.tasks.text_generation import TextGeneration
-from llmtune.tasks.writing_batches import IGNORED, prompts_of
+from llmtune.models.checkpoints import is_adapter
+from llmtune.tasks.losses import WritingLoss
+from llmtune.tasks.text_generation.collator import IGNORED, prompts_of
+from llmtune.tasks.text_generation.task import TextGeneration
 from llmtune.training.batching import LongestFirstSampler
-from llmtune.training.loss import WritingLoss
 from llmtune.training.trainer import Trainer
 
 

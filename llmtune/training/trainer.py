@@ -14,10 +14,11 @@ from torch.utils.data import DataLoader
 from transformers.trainer import TRAINING_ARGS_NAME
 from transformers.trainer_utils import EvalLoopOutput, PredictionOutput, get_last_checkpoint
 
-from llmtune.training.batching import EffectiveBatchSampler, LongestFirstSampler, input_lengths, with_filler
+from llmtune.data.lengths import input_lengths
+from llmtune.tasks.losses import IGNORED
+from llmtune.training.batching import EffectiveBatchSampler, LongestFirstSampler, with_filler
 from llmtune.training.callbacks import EvaluationLines
 from llmtune.training.curves import Curves, train_sample
-from llmtune.training.loss import IGNORED
 from llmtune.training.tensorboard import show_evaluation
 
 SO_FAR = "llmtune"  # where a checkpoint's trainer_state.json keeps what the run took

@@ -9,7 +9,7 @@ import torch
 
 from llmtune.arguments import ModelArguments
 from llmtune.models.loading import load_model
-from llmtune.tasks.text_classification import TextClassification
+from llmtune.tasks.text_classification.task import TextClassification
 
 SPAM = ["win a prize now", "free cash call", "claim your reward today", "urgent offer call now"]
 HAM = ["see you at lunch", "call me when you are home", "the meeting is at noon", "thanks for the offer"]
@@ -63,7 +63,7 @@ def spam_model(tmp_path_factory):
 @pytest.fixture(scope="session")
 def lora_run(tmp_path_factory):
     """A tiny Llama under LoRA, its base beside it, as a run from scratch leaves them."""
-    from llmtune.models.runs import BASE_FOLDER, _save_base
+    from llmtune.models.checkpoints import BASE_FOLDER, _save_base
 
     folder = tmp_path_factory.mktemp("models") / "llama"
     arguments = ModelArguments(

@@ -11,9 +11,9 @@ from llmtune import cli
 from llmtune.metrics import score_predictions
 from llmtune.predictions import read_predictions
 from llmtune.report.card import render_card
-from llmtune.report.content import Report
-from llmtune.tasks.spans import WORDS
-from llmtune.tasks.tag_schemes import entities_of
+from llmtune.report.report import Report
+from llmtune.text.spans import WORDS
+from llmtune.text.tag_schemes import entities_of
 
 
 def made_by(model, rows_file, folder):

@@ -6,7 +6,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from llmtune import cli
 from llmtune.errors import InputError
-from llmtune.models.runs import load_run
+from llmtune.models.checkpoints import load_run
 from tests.commands.conftest import make_rows
 
 

@@ -9,13 +9,13 @@ import pytest
 
 from llmtune import cli
 from llmtune.errors import InputError
+from llmtune.hub.files import contents
+from llmtune.hub.push import _tried
 from llmtune.metrics import score_predictions
 from llmtune.predictions import write_predictions
-from llmtune.report.content import Report
-from llmtune.report.publication import contents
-from llmtune.report.push import _tried
+from llmtune.report.report import Report
 from llmtune.report.reports import write_reports
-from llmtune.report.run_folder import write_json, write_metrics
+from llmtune.runs.folder import write_json, write_metrics
 from tests.hub_stand_in import Hub
 from tests.report.test_page import RUN, spam_table
 
@@ -128,7 +128,7 @@ def test_a_refused_upload_publishes_nothing_and_is_one_message(run, tmp_path):
 
 
 def test_a_hub_that_does_not_answer_is_one_message(run, monkeypatch):
-    monkeypatch.setattr("llmtune.report.push.PAUSES", (0.0,))
+    monkeypatch.setattr("llmtune.hub.push.PAUSES", (0.0,))
     tries = []
 
     def ask():

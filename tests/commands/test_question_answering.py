@@ -10,9 +10,9 @@ import torch
 
 from llmtune.commands.question_answering import ServedQuestionAnswering, ServedWrittenAnswers
 from llmtune.models.from_scratch import tokenizer_sort, train_tokenizer
-from llmtune.report.answering_code import ALWAYS, SEARCH
-from llmtune.tasks.question_answering import QuestionAnswering
-from llmtune.tasks.written_answers import WrittenAnswers
+from llmtune.report.card_code_question_answering import ALWAYS, SEARCH
+from llmtune.tasks.question_answering.extractive import QuestionAnswering
+from llmtune.tasks.question_answering.generative import WrittenAnswers
 
 ROWS = datasets.Dataset.from_dict(
     {

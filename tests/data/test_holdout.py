@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llmtune.data.columns import normalise
 from llmtune.data.holdout import find_groups, hold_out
+from llmtune.text.normalize import normalise
 
 TENTHS = {"validation": 0.1, "test": 0.1}
 

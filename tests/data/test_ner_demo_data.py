@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from llmtune.arguments import DataArguments, TokenClassificationArguments
-from llmtune.tasks.tagged_words import load_tagged_splits
+from llmtune.tasks.token_classification.rows import load_tagged_splits
 
 ROOT = Path(__file__).parents[2]
 DEMO = ROOT / "recipes" / "demo"

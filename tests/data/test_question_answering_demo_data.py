@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from llmtune.arguments import DataArguments, QuestionAnsweringArguments
-from llmtune.tasks.answers import load_answered_splits
+from llmtune.tasks.question_answering.rows import load_answered_splits
 
 ROOT = Path(__file__).parents[2]
 DEMO = ROOT / "recipes" / "demo" / "question_answering"

@@ -7,7 +7,7 @@ from llmtune.diagnosis.check import FAIL, NOT_APPLICABLE, NOT_ENOUGH_DATA, PASS
 from llmtune.diagnosis.fairness import fairness
 from llmtune.diagnosis.groups import homogeneity_p
 from llmtune.diagnosis.length import length
-from llmtune.diagnosis.rates import Rate, newcombe_difference
+from llmtune.diagnosis.proportions import Rate, newcombe_difference
 from llmtune.errors import InputError
 from llmtune.predictions import make_predictions
 

@@ -4,15 +4,15 @@ import random
 from pathlib import Path
 
 import pytest
+from tests.data.test_near_duplicates import WORDS, changed, make_texts
 
 from llmtune.baselines import tfidf_logistic_regression
+from llmtune.comparison.score_drop import Drop, score_drop
 from llmtune.data.files import read_rows
-from llmtune.data.near_duplicates import NearDuplicate
 from llmtune.diagnosis.leakage import Copies, Examples, _judged, find_copies, leakage
-from llmtune.diagnosis.score_drop import Drop, score_drop
 from llmtune.predictions import make_predictions
-from llmtune.statistics import Interval
-from tests.data.test_near_duplicates import WORDS, changed, make_texts
+from llmtune.stats import Interval
+from llmtune.text.near_duplicates import NearDuplicate
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 

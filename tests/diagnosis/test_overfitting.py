@@ -2,8 +2,8 @@
 
 import pytest
 
-from llmtune.diagnosis.case import TrainingLog
 from llmtune.diagnosis.check import FAIL, NOT_APPLICABLE, NOT_ENOUGH_DATA, PASS
+from llmtune.diagnosis.context import TrainingLog
 from llmtune.diagnosis.overfitting import Curve, overfitting, overfitting_of_runs
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from llmtune.diagnosis.case import Case, diagnose
 from llmtune.diagnosis.check import FAIL, NOT_APPLICABLE, NOT_ENOUGH_DATA, PASS, Check
+from llmtune.diagnosis.context import Case, diagnose
 from llmtune.diagnosis.target_list import read_targets
 from llmtune.diagnosis.verdict import NOT_READY, READY, combine
 from tests.diagnosis.tables import binary

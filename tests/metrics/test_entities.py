@@ -14,8 +14,8 @@ from seqeval.scheme import IOB1, IOB2, IOBES
 from llmtune.errors import InputError
 from llmtune.metrics import score_predictions
 from llmtune.metrics.entity_f1 import EntityCounts, f_beta, precision, recall
-from llmtune.metrics.parts.tags import detect_scheme, tags_of_lists, types_of
 from llmtune.predictions import make_predictions
+from llmtune.text.tag_arrays import detect_scheme, tags_of_lists, types_of
 
 CONLL = Path(__file__).resolve().parents[3] / "shared" / "data" / "conll2000_sample" / "ground_truth.txt"
 SCHEMES = {"lenient": None, "IOB2": IOB2, "IOB1": IOB1, "BIOES": IOBES}

@@ -9,13 +9,13 @@ import pytest
 from seqeval.metrics import f1_score as seqeval_f1
 from sklearn import metrics as sk
 
-import llmtune.metrics.for_evaluate
-from llmtune.metrics.for_evaluate.bleu import Bleu
-from llmtune.metrics.for_evaluate.entity_f1 import EntityF1
-from llmtune.metrics.for_evaluate.f1 import F1
-from llmtune.metrics.for_evaluate.precision import Precision
+import llmtune.metrics.evaluate_modules
+from llmtune.metrics.evaluate_modules.bleu import Bleu
+from llmtune.metrics.evaluate_modules.entity_f1 import EntityF1
+from llmtune.metrics.evaluate_modules.f1 import F1
+from llmtune.metrics.evaluate_modules.precision import Precision
 
-FOLDER = Path(llmtune.metrics.for_evaluate.__file__).parent
+FOLDER = Path(llmtune.metrics.evaluate_modules.__file__).parent
 TAGS = [["B-PER", "I-PER", "O"], ["O", "B-LOC"]]
 EXAMPLES = {  # name: class, predictions, references, key, value
     "accuracy": ("Accuracy", [0, 1, 1, 1], [0, 1, 0, 1], "accuracy", 0.75),
@@ -37,7 +37,7 @@ def _own_cache(tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_a_metric_is_constructed_directly(name):
     class_name, predictions, references, key, value = EXAMPLES[name]
-    metric = vars(importlib.import_module(f"llmtune.metrics.for_evaluate.{name}"))[class_name]()
+    metric = vars(importlib.import_module(f"llmtune.metrics.evaluate_modules.{name}"))[class_name]()
 
     assert isinstance(metric, evaluate.Metric)
     assert metric.compute(predictions=predictions, references=references)[key] == pytest.approx(value)

@@ -8,9 +8,9 @@ import torch
 from transformers import AutoModelForSequenceClassification
 
 from llmtune.arguments import ModelArguments, TextClassificationArguments
+from llmtune.models.checkpoints import load_run
 from llmtune.models.loading import load_model
-from llmtune.models.runs import load_run
-from llmtune.tasks.text_classification import TextClassification
+from llmtune.tasks.text_classification.task import TextClassification
 from tests.hub_stand_in import Hub
 
 
@@ -53,7 +53,7 @@ def test_an_adapter_on_the_hub_is_loaded_with_its_base(tmp_path):
     torch.save(model(input_ids=ids).logits.detach(), tmp_path / "logits.pt")
     code = (
         "import sys, torch; from transformers import AutoModelForSequenceClassification as Auto\n"
-        "from llmtune.models.runs import load_run\n"
+        "from llmtune.models.checkpoints import load_run\n"
         "_, model = load_run('user/adapter', Auto)\n"
         "logits = model(input_ids=torch.arange(6, 14)[None]).logits\n"
         "torch.testing.assert_close(logits, torch.load(sys.argv[1]))\n"

@@ -15,14 +15,14 @@ from safetensors.torch import load_file, save_file
 from llmtune.arguments import ModelArguments, TrainingArguments
 from llmtune.errors import InputError
 from llmtune.models import decoder, encoder
+from llmtune.models.auto_generation import AutoModelForWriting
+from llmtune.models.checkpoints import load_run, save_weights
 from llmtune.models.families import family_of
 from llmtune.models.from_scratch import train_tokenizer
 from llmtune.models.loading import load_model, read_overrides
-from llmtune.models.runs import load_run, save_weights
-from llmtune.tasks.auto_writer import AutoModelForWriting
-from llmtune.tasks.text_classification import TextClassification
-from llmtune.tasks.translation import Translation
-from llmtune.training.loss import ClassificationLoss
+from llmtune.tasks.losses import ClassificationLoss
+from llmtune.tasks.text_classification.task import TextClassification
+from llmtune.tasks.text_generation.translation import Translation
 from llmtune.training.trainer import Trainer
 
 TASK = TextClassification(("ham", "spam"), "spam", 64)

@@ -10,12 +10,13 @@ from huggingface_hub import ModelCard
 from huggingface_hub.repocard_data import model_index_to_eval_results
 
 from llmtune.metrics import score_predictions
+from llmtune.metrics.core.base import with_interval
 from llmtune.predictions import make_predictions
 from llmtune.report.card import render_card, write_card
-from llmtune.report.content import Report
 from llmtune.report.page import render_page
-from llmtune.report.tables import show_scores
-from llmtune.report.terminal import Terminal, with_interval
+from llmtune.report.report import Report
+from llmtune.terminal.console import Terminal
+from llmtune.terminal.score_tables import show_scores
 from tests.report.test_page import RUN, spam_table, tagged
 
 SETTINGS = {"max_length": 24}

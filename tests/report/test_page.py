@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score, precision_score, recall_score
 
-from llmtune.diagnosis.case import Case, diagnose
+from llmtune.diagnosis.context import Case, diagnose
 from llmtune.metrics import score_predictions
+from llmtune.metrics.core.base import with_interval
 from llmtune.predictions import make_predictions
-from llmtune.report.content import Report, calibration_bins, matrix_of, slider_of
 from llmtune.report.page import render_page, write_page
 from llmtune.report.plots import Axes, Series, line_plot
-from llmtune.report.public import hub_id, public
+from llmtune.report.report import Report, calibration_bins, matrix_of, slider_of
 from llmtune.report.slices import slices_of
-from llmtune.report.terminal import with_interval
+from llmtune.runs.redact import hub_id, public
 
 HOSTILE = "<script>alert('x')</script> & \"quoted\" </script>"
 THRESHOLD = 0.37

@@ -20,8 +20,8 @@ import transformers
 from transformers import DataCollatorWithPadding, PreTrainedTokenizerFast, set_seed
 
 from llmtune.arguments import TrainingArguments
-from llmtune.training.loss import ClassificationLoss
-from llmtune.training.span_loss import SpanLoss
+from llmtune.tasks.losses import ClassificationLoss
+from llmtune.tasks.question_answering.loss import SpanLoss
 from llmtune.training.trainer import Trainer
 
 EFFECTIVE_BATCH = 8

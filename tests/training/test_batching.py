@@ -5,12 +5,12 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from llmtune.data.lengths import input_lengths
 from llmtune.training.batching import (
     MOST_ROWS_TO_CUT,
     EffectiveBatchSampler,
     LongestFirstSampler,
     cut_by_length,
-    input_lengths,
     with_filler,
 )
 

@@ -13,13 +13,13 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 
 from llmtune.arguments import TrainingArguments
+from llmtune.finish.write_run import training_facts
 from llmtune.inference import inference_trainer, predict_rows, tabulate
 from llmtune.metrics import compute_metrics, score_predictions
-from llmtune.report.finishing import training_facts
-from llmtune.tasks.text_classification import TextClassification
+from llmtune.tasks.losses import ClassificationLoss
+from llmtune.tasks.text_classification.task import TextClassification
 from llmtune.training.callbacks import EvaluationLines
 from llmtune.training.hardware import use_cpu_well
-from llmtune.training.loss import ClassificationLoss
 from llmtune.training.trainer import Trainer
 
 TASK = TextClassification(("ham", "spam"), "spam", 64)

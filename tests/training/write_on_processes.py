@@ -18,11 +18,11 @@ import torch
 import transformers
 from transformers import PreTrainedTokenizerFast, set_seed
 
+from llmtune.models.auto_generation import AutoModelForWriting
 from llmtune.models.from_scratch import tokenizer_sort, train_tokenizer
-from llmtune.tasks.auto_writer import AutoModelForWriting
-from llmtune.tasks.translation import Translation
+from llmtune.tasks.losses import WritingLoss
+from llmtune.tasks.text_generation.translation import Translation
 from llmtune.training.generation import WritingTrainer
-from llmtune.training.loss import WritingLoss
 from tests.training.run_on_processes import SPLITS, arguments, logged_updates
 
 WORDS = ["ash", "birch", "cedar", "elm", "fir", "hazel", "larch", "maple", "oak", "pine", "rowan", "willow"]

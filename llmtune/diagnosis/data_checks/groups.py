@@ -4,11 +4,11 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from llmtune.diagnosis.check import ENOUGH
 from llmtune.diagnosis.data_checks.finding import FINE, LOOK, SPOILS, Finding, Split, of_rows, percent
 from llmtune.diagnosis.data_checks.labels import SHIFT, SIGNIFICANT, labels_of
 from llmtune.diagnosis.leakage import EQUAL, Examples, early_rows, shared_ids
-from llmtune.statistics import homogeneity_test
+from llmtune.evidence import ENOUGH
+from llmtune.stats import homogeneity_test
 
 MOST_GROUPS = 8  # named in a line
 

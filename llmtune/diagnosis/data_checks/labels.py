@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from llmtune.data.columns import label_text
-from llmtune.data.rows import shown
-from llmtune.diagnosis.check import ENOUGH
 from llmtune.diagnosis.data_checks.finding import FINE, LOOK, SPOILS, Finding, Split, of_rows, percent, worse_of
-from llmtune.statistics import homogeneity_test
+from llmtune.errors import shown
+from llmtune.evidence import ENOUGH
+from llmtune.stats import homogeneity_test
 
 MOST_CLASSES = 10  # named in a line
 RARE = 0.02  # of the rows of a class: what is so rare and spelt alike is a slip

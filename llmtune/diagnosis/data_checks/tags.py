@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from llmtune.data.rows import shown
 from llmtune.diagnosis.data_checks.finding import FINE, LOOK, SPOILS, Finding, Split, of_rows
-from llmtune.tasks.spans import span_findings
-from llmtune.tasks.tag_schemes import LETTERS, first_violation, parse_tag, rule
+from llmtune.errors import shown
+from llmtune.text.spans import span_findings
+from llmtune.text.tag_schemes import LETTERS, first_violation, parse_tag, rule
 
 MOST_TYPES = 10  # named in a line
 

@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from llmtune.data.columns import INVISIBLE
-from llmtune.data.rows import shown
 from llmtune.diagnosis.data_checks.finding import FINE, LOOK, SPOILS, Finding, Split, is_text, of_rows, percent
+from llmtune.errors import shown
+from llmtune.text.normalize import INVISIBLE
 
 MANY_CUT = 0.05  # share of texts cut at max_length that is worth a longer one
 

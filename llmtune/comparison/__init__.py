@@ -1,0 +1,1 @@
+"""Two models on the same rows: whether the rows are the same, and what differs with which certainty."""

@@ -1,0 +1,53 @@
+"""How a demand is worded: what a rate says, what raises a metric, and what the field calls good and poor."""
+
+from collections.abc import Mapping
+
+from llmtune.diagnosis.check import percent
+from llmtune.diagnosis.proportions import Rate
+from llmtune.metrics import Score
+from llmtune.predictions import Predictions
+
+# The field's rules of thumb, beside the verdict: (metric, good from, poor from).
+THUMB = (("recall", 0.8, None), ("precision", 0.8, None), ("accuracy", 0.85, 0.6), ("perplexity", 20.0, 50.0))
+
+
+def said_of(metric: str, label: str, rate: Rate) -> str:
+    """A rate in words: `it finds 12 % of 'spam' (3 of 25)`.
+
+    >>> said_of("precision", "spam", Rate(9, 10))
+    "of what it calls 'spam' 90 % is right (9 of 10)"
+    """
+    if metric == "recall":
+        return f"it finds {percent(rate.value)} of {label!r} ({rate.hits} of {rate.n})"
+    return f"of what it calls {label!r} {percent(rate.value)} is right ({rate.hits} of {rate.n})"
+
+
+def remedy_for(metric: str, label: str | None, value: float, predictions: Predictions) -> str:
+    """What raises a metric."""
+    of_two = predictions.kind == "classification" and len(predictions.label_names) == 2
+    positive = f"--positive_label {label} " if label is not None else ""
+    if metric == "recall" and of_two:
+        return (
+            f"--class_weights balanced, or {positive}--threshold_objective 'recall>={value:g}' at the cost of precision"
+        )
+    if metric == "precision" and of_two:
+        return f"{positive}--threshold_objective 'precision>={value:g}' at the cost of recall"
+    if metric.endswith("recall"):
+        of_label = f", more training examples of {label!r}" if label is not None else ""
+        return f"--class_weights balanced{of_label}, or a larger model"
+    return f"more or cleaner training rows, a larger model, or a lower demand on {metric}"
+
+
+def rules_of_thumb(scores: Mapping[str, Score]) -> dict[str, str]:
+    """What the field calls good and poor, as information."""
+    said = {}
+    for name, good, poor in THUMB:
+        value = scores[name].value if name in scores else None
+        if value is None:
+            continue
+        turned = -1 if name == "perplexity" else 1
+        word = "good" if turned * value >= turned * good else "middling"
+        if poor is not None and turned * value < turned * poor:
+            word = "poor"
+        said[name] = f"{value:.3g}: {word}"
+    return said

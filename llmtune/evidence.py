@@ -1,0 +1,9 @@
+"""How much evidence a decision requires: each number once."""
+
+SIGNIFICANT = 0.005  # p below which an effect is more than chance, after correction for the tests made beside it
+
+
+SURE_LEVEL = 0.99  # two-sided level of the intervals that decide: one end is passed by chance with p 0.005
+
+
+ENOUGH, FEWEST = 30, 10  # examples of a class: below the first nothing passes, below the second nothing fails

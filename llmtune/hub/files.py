@@ -1,0 +1,87 @@
+"""What of a run goes to the Hub, file by file: nobody's folders, no token, no rows unless they are asked for."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from llmtune.errors import InputError
+from llmtune.report.card import card_on_hub, without_code
+from llmtune.runs.redact import public
+
+# Patterns of the model's own files; checkpoints, optimizers and event files stay here.
+WEIGHTS = ("*.safetensors", "*.safetensors.index.json", "generation_config.json", "base_model/*")
+TOKENIZER = (
+    "tokenizer*",
+    "special_tokens_map.json",
+    "vocab.*",
+    "merges.txt",
+    "*.model",
+    "*.spm",
+    "chat_template.jinja",
+)
+NAMED = ("config.json", "adapter_config.json", "run.json", "verdict.json")  # these say where things lay
+REPORTS = ("README.md", "report.html", "metrics.json")
+
+
+def contents(
+    folder: Path, repo_id: str, *, report_only: bool = False, predictions: bool = False, earlier: str = "",
+    token: str | None = None,
+) -> dict[str, bytes | Path]:  # fmt: skip
+    """The files of a repository by path: as bytes where something had to be taken out, else the file itself.
+
+    Args:
+        folder: a run that was reported.
+        repo_id: where it goes; the card's code names it.
+        report_only: leave out the weights.
+        predictions: add the tables with their rows.
+        earlier: the card that is there now.
+        token: taken out wherever it stands.
+
+    Raises:
+        InputError: not a reported run.
+    """
+    needed = REPORTS[1:] if report_only else REPORTS
+    missing = [name for name in needed if not (folder / name).exists()]
+    if missing:
+        raise InputError(f"{folder}: no {missing[0]}; give a run, or make it with llmtune report {folder}")
+    found: dict[str, bytes | Path] = {}
+    patterns = [] if report_only else [*WEIGHTS, *TOKENIZER]
+    patterns += ["predictions/**/*.parquet"] if predictions else []
+    for pattern in patterns:
+        for path in sorted(folder.glob(pattern)):
+            found[path.relative_to(folder).as_posix()] = path
+    for name in NAMED:
+        if (folder / name).exists() and not (report_only and "config" in name):
+            found[name] = _text(json.dumps(_published(folder / name), indent=2, ensure_ascii=False) + "\n", token)
+    for name in ("report.html", "metrics.json"):
+        found[name] = _text((folder / name).read_text(encoding="utf-8"), token)
+    if (folder / "README.md").exists():
+        card = (folder / "README.md").read_text(encoding="utf-8")
+        card = without_code(card) if report_only else card
+        found["README.md"] = _text(card_on_hub(card, repo_id, earlier), token)
+    return found
+
+
+def _published(path: Path) -> Any:
+    content = public(json.loads(path.read_text(encoding="utf-8")))
+    if path.name == "run.json" and "entities" in content:
+        # The most frequent errors come with their sentences.
+        content["entities"].pop("errors", None)
+    if path.name == "run.json":
+        for evaluation in content.get("training", {}).get("evaluations", []):
+            evaluation.pop("samples", None)  # of answers that were written, with their rows
+    if path.name == "adapter_config.json" and (path.parent / "base_model").exists():
+        content["base_model_name_or_path"] = "base_model"
+    return content
+
+
+def _text(content: str, token: str | None) -> bytes:
+    return (content.replace(token, "[token]") if token else content).encode()
+
+
+def sizes(files: Mapping[str, bytes | Path]) -> dict[str, int]:
+    """Bytes of each file."""
+    return {
+        name: len(content) if isinstance(content, bytes) else content.stat().st_size for name, content in files.items()
+    }

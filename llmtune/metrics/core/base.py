@@ -1,0 +1,174 @@
+"""What every metric file is made of: statistics of a batch that add up, a score from them, an interval; and its data.
+
+Letters: n rows, u units (a row, or 1 where the statistics are already summed), B sums scored at once.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from llmtune.stats import Interval, Statistic, interval_of_sums, resampled_sums
+
+Columns = Mapping[str, Any]
+EVIDENCE_FLOOR = 30  # examples of a class; at 10 positives a bootstrap interval covers 69 % instead of 95 %
+
+
+@dataclass(frozen=True)
+class Score:
+    """One number of a report.
+
+    Args:
+        value: on the reference library's scale; None where that has no value either.
+        low: lower end of the 95 % interval; None where none is given.
+        high: upper end.
+        n: rows of the table behind the value.
+        signature: the settings that make the number comparable, `key:value` joined by `|`.
+        reason: why value or interval is missing, or how an undefined value was set.
+    """
+
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int
+    signature: str
+    reason: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The five keys of `metrics.json`."""
+        return {"value": self.value, "low": self.low, "high": self.high, "n": self.n, "signature": self.signature}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is known of a table before its rows are read.
+
+    Args:
+        kind: of the predictions table.
+        label_names: the classes in the order of their ids; for token classification the entity types.
+        positive_id: for two classes, the id that precision, recall and F1 are about; None for more.
+        threshold: the stored decision threshold.
+        options: what the task wrote about its texts or series (language, tokenizer, scheme, naive_mae …).
+    """
+
+    kind: str
+    label_names: tuple[str, ...] = ()
+    positive_id: int | None = None
+    threshold: float = 0.5
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Sample:
+    """The statistics (u, …) of all rows, resampled at most once for all metrics that share them."""
+
+    def __init__(self, statistics: np.ndarray, seed: int) -> None:
+        self.statistics = statistics
+        self.seed = seed
+
+    @cached_property
+    def total(self) -> np.ndarray:
+        """Summed over units, shape (…)."""
+        return self.statistics.sum(axis=0)
+
+    @cached_property
+    def resampled(self) -> np.ndarray:
+        """Sums over units drawn with replacement, (B, …)."""
+        units = len(self.statistics)
+        sums = resampled_sums(self.statistics.reshape(units, -1), seed=self.seed)
+        return sums.reshape(-1, *self.statistics.shape[1:])
+
+    def bootstrap(self, score: Statistic) -> Interval:
+        """BCa over units, of a score that reads sums (B, …)."""
+        shape = self.statistics.shape[1:]
+
+        def of_flat(sums: np.ndarray) -> np.ndarray:
+            return score(sums.reshape(-1, *shape))
+
+        units = len(self.statistics)
+        return interval_of_sums(
+            self.statistics.reshape(units, -1), self.resampled.reshape(-1, int(np.prod(shape))), of_flat
+        )
+
+
+def always_defined(sums: np.ndarray) -> str | None:
+    """Of a metric that has a value for whatever rows."""
+    return None
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One metric in three parts, with its settings as data.
+
+    Args:
+        name: the key in `metrics.json`.
+        statistics: columns of a batch → array (u, …). Over batches they add up: summed over u they give the score.
+        score: sums of shape (B, …) → scores (B,), the reference library's value where the metric is undefined.
+        interval: statistics of all rows, with a seed → 95 % interval.
+        signature: settings, `key:value` joined by `|`.
+        range: least and greatest possible value.
+        needs: columns read; the metric is absent from a table that has them not.
+        undefined: sums (…) → why the metric has no meaning for them, or None.
+        higher_is_better: the good direction.
+        unit: of the value.
+        adds_up: False where the score needs every row (ranks): batches are concatenated and score reads (B, n, …).
+    """
+
+    name: str
+    statistics: Callable[[Columns], np.ndarray]
+    score: Callable[[np.ndarray], np.ndarray]
+    interval: Callable[[Sample], Interval]
+    signature: str
+    range: tuple[float, float]
+    needs: tuple[str, ...] = ("reference", "prediction")
+    undefined: Callable[[np.ndarray], str | None] = always_defined
+    higher_is_better: bool = True
+    unit: str = "fraction"
+    adds_up: bool = True
+
+    def gathered(self, statistics: np.ndarray) -> np.ndarray:
+        """What `score` and `undefined` read of the statistics of all rows: their sum, or the rows themselves."""
+        return statistics.sum(axis=0) if self.adds_up else statistics
+
+    def value(self, gathered: np.ndarray) -> float | None:
+        """The score as a plain float, None where it has no value."""
+        value = float(self.score(gathered[None])[0])
+        return value if math.isfinite(value) else None
+
+
+def score_metric(metric: Metric, sample: Sample, *, n: int) -> Score:
+    """Value and interval from the statistics of all rows; an undefined metric gets the reason instead."""
+    signature = f"{metric.signature}|ci:95|seed:{sample.seed}"
+    gathered = metric.gathered(sample.statistics)
+    value = metric.value(gathered)
+    reason = metric.undefined(gathered)
+    if reason is None and value is None:
+        reason = "no rows to score"
+    if reason is not None:
+        return Score(value, None, None, n, signature, reason)
+    interval = metric.interval(sample)
+    low, high = (None if end is None else float(end) for end in interval[:2])
+    return Score(value, low, high, n, signature, interval.reason)
+
+
+def ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+    """Elementwise ratio, 0 where that is 0/0: sklearn's `zero_division=0`."""
+    numerator, denominator = np.broadcast_arrays(numerator, denominator)
+    return np.divide(numerator, denominator, out=np.zeros(numerator.shape), where=denominator != 0)
+
+
+def too_few(count: float, what: str) -> Interval | None:
+    """The empty interval below the evidence floor, None above it."""
+    if count >= EVIDENCE_FLOOR:
+        return None
+    return Interval(None, None, f"{int(count)} {what}: an interval needs {EVIDENCE_FLOOR}")
+
+
+def with_interval(score: Score) -> str:
+    """`0.912 [0.870, 0.943]`, or the value alone, or what is undefined."""
+    if score.value is None:
+        return "undefined"
+    value = f"{score.value:.3f}"
+    return value if score.low is None or score.high is None else f"{value} [{score.low:.3f}, {score.high:.3f}]"

@@ -1,0 +1,57 @@
+"""Corpus scores over independent units (sentence, document): the bootstrap of their sufficient statistics."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from llmtune.metrics.core.base import Sample, ratio, too_few
+from llmtune.stats import Interval, Statistic, wilson_interval
+
+
+def clustered(
+    score: Statistic,
+    *,
+    scale: float = 1.0,
+    informative: Callable[[np.ndarray], np.ndarray] | None = None,
+    what: str = "rows",
+    proportion: Callable[[np.ndarray], tuple[float, float]] | None = None,
+) -> Callable[[Sample], Interval]:
+    """Interval by BCa over units, given the evidence floor.
+
+    Args:
+        score: sums (B, …) → (B,).
+        scale: greatest value of the score, if it is a proportion times that.
+        informative: statistics (n, …) → which units count as evidence, (n,); default all.
+        what: those units are called, in the reason.
+        proportion: sums (…) → successes and trials, for Wilson's interval where no resample differs (all right or all
+            wrong).
+    """
+
+    def interval(sample: Sample) -> Interval:
+        statistics = sample.statistics
+        units = len(statistics) if informative is None else int(informative(statistics).sum())
+        few = too_few(units, what)
+        if few:
+            return few
+        found = sample.bootstrap(score)
+        if found.low is None and proportion is not None:
+            successes, trials = proportion(sample.total)
+            low, high, reason = wilson_interval(int(successes), int(trials))
+            return Interval(None if low is None else scale * low, None if high is None else scale * high, reason)
+        return found
+
+    return interval
+
+
+def mean_of(position: int) -> Statistic:
+    """Score: the mean over rows of one column of the sums, whose last column counts rows; (B, s) → (B,)."""
+
+    def score(sums: np.ndarray) -> np.ndarray:
+        return ratio(sums[:, position], sums[:, -1])
+
+    return score
+
+
+def some_rows(sums: np.ndarray) -> str | None:
+    """Undefined without rows; the last column of the sums counts them."""
+    return None if sums[-1] else "no rows to score"

@@ -1,0 +1,83 @@
+"""The confusion matrix: the statistics that accuracy, F1, MCC and kin are computed from.
+
+Letters: c classes, B matrices. Rows are the reference, columns the prediction.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from llmtune.metrics.core.base import Columns, Sample, Setting, too_few
+from llmtune.stats import Interval, Statistic, multinomial_bootstrap
+
+
+def confusion_matrix(reference_ids: np.ndarray, prediction_ids: np.ndarray, n_classes: int) -> np.ndarray:
+    """Rows counted by [reference, prediction]: int64 of shape (c, c), from two arrays of shape (n,).
+
+    Raises:
+        ValueError: unequal lengths, or an id that is not one of 0 … c - 1 (then the row is named).
+
+    >>> confusion_matrix([0, 1, 1], [0, 1, 0], 2).tolist()
+    [[1, 0], [1, 1]]
+    """
+    reference, prediction = np.asarray(reference_ids), np.asarray(prediction_ids)
+    if reference.shape != prediction.shape:
+        raise ValueError(f"{len(reference)} references but {len(prediction)} predictions; give one of each a row")
+    for name, ids in (("reference", reference), ("prediction", prediction)):
+        if ids.size == 0:
+            continue
+        if not np.issubdtype(ids.dtype, np.integer):
+            raise ValueError(f"{name} ids are {ids.dtype}; give whole numbers 0 to {n_classes - 1} (0.9 is no class)")
+        if ids.min() < 0 or ids.max() >= n_classes:
+            row = int(np.flatnonzero((ids < 0) | (ids >= n_classes))[0])
+            raise ValueError(
+                f"row {row}: {name} id {ids[row]} is not one of the {n_classes} classes 0 to {n_classes - 1}; "
+                "name all labels in label_names"
+            )
+    cells = reference.astype(np.int64) * n_classes + prediction
+    return np.bincount(cells.ravel(), minlength=n_classes * n_classes).reshape(n_classes, n_classes).astype(np.int64)
+
+
+@dataclass(frozen=True)
+class ConfusionCounts:
+    """Statistics: the confusion matrix of a batch, shape (1, c, c)."""
+
+    n_classes: int
+
+    def __call__(self, columns: Columns) -> np.ndarray:
+        """Counts a batch."""
+        return confusion_matrix(columns["reference"], columns["prediction"], self.n_classes)[None]
+
+
+def binary_options(setting: Setting) -> str:
+    """The settings that a number about the positive label depends on, as a piece of signature."""
+    positive = "" if setting.positive_id is None else f"positive:{setting.label_names[setting.positive_id]}|"
+    return f"{positive}threshold:{setting.threshold:g}" if setting.positive_id is not None else "decision:argmax"
+
+
+def one_against_rest(matrix: np.ndarray, label: int) -> np.ndarray:
+    """The matrix (2, 2) of one class against all others; the class is number 1."""
+    hits = matrix[label, label]
+    missed, spurious = matrix[label].sum() - hits, matrix[:, label].sum() - hits
+    return np.array([[matrix.sum() - hits - missed - spurious, spurious], [missed, hits]])
+
+
+def rows_of_each(matrix: np.ndarray, setting: Setting, labels: range | list[int]) -> Interval | None:
+    """The empty interval where one of these classes has too few rows, named."""
+    support = matrix.sum(axis=1)
+    rarest = min(labels, key=lambda label: support[label], default=None)
+    if rarest is None:
+        return too_few(0, "rows")
+    return too_few(support[rarest], f"rows of {setting.label_names[rarest]!r}")
+
+
+def resampled(setting: Setting, score: Statistic, *, all_classes: bool) -> Callable[[Sample], Interval]:
+    """Interval of a score of the whole matrix: BCa, above the evidence floor in every class (or each that occurs)."""
+
+    def interval(sample: Sample) -> Interval:
+        matrix = sample.total
+        labels = [label for label in range(len(matrix)) if all_classes or matrix[label].sum()]
+        return rows_of_each(matrix, setting, labels) or multinomial_bootstrap(matrix, score, seed=sample.seed)
+
+    return interval

@@ -1,0 +1,78 @@
+"""Finds metrics by name. Every plain module in `llmtune/metrics/` is a metric: with `KINDS` and `metrics(setting)`."""
+
+import importlib
+import pkgutil
+from collections.abc import Sequence
+from typing import Any
+
+import llmtune.metrics
+from llmtune.metrics.core.base import Metric, Setting
+
+# The modules that a report of each kind asks, in its order. The others are found by name (`--metrics`).
+REPORTED: dict[str, tuple[str, ...]] = {
+    "classification": (
+        "accuracy",
+        "balanced_accuracy",
+        "f1",
+        "precision",
+        "recall",
+        "mcc",
+        "cohen_kappa",
+        "roc_auc",
+        "average_precision",
+        "log_loss",
+        "brier",
+        "ece",
+    ),
+    "token-classification": ("entity_f1", "token_accuracy"),
+    "text-generation": ("bleu", "chrf", "ter", "rouge", "length_ratio"),
+    "question-answering": ("token_f1", "exact_match"),  # the first decides between two models
+    "language-modeling": ("perplexity", "bits_per_byte", "word_perplexity", "token_accuracy"),
+    "regression": ("mse", "rmse", "mae", "smape", "mase", "r2"),
+}
+
+
+def module_names() -> list[str]:
+    """Names of all metric modules, sorted."""
+    return sorted(found.name for found in pkgutil.iter_modules(llmtune.metrics.__path__) if not found.ispkg)
+
+
+def metrics_of(module_name: str, setting: Setting) -> list[Metric]:
+    """What a metric module offers for this setting; nothing where it is made for another kind."""
+    module = _module(module_name)
+    offered: list[Metric] = module.metrics(setting) if setting.kind in module.KINDS else []
+    return offered
+
+
+def reported_metrics(setting: Setting) -> list[Metric]:
+    """The metrics of a kind that a report holds, in its order."""
+    left_out = {"ter"} if setting.options.get("long") else set()
+    asked = [module_name for module_name in REPORTED[setting.kind] if module_name not in left_out]
+    return [metric for module_name in asked for metric in metrics_of(module_name, setting)]
+
+
+def named_metrics(name: str, setting: Setting) -> list[Metric]:
+    """All metrics of the module `name`, or the one metric of that name; nothing where we have none.
+
+    Raises:
+        ValueError: ours, but made for tables of another kind.
+    """
+    modules = module_names()
+    found = metrics_of(name, setting) if name in modules else []
+    found = found or [metric for module in modules for metric in metrics_of(module, setting) if metric.name == name][:1]
+    if not found and name in modules and setting.kind not in _module(name).KINDS:
+        fitting = ", ".join(module for module in modules if setting.kind in _module(module).KINDS)
+        raise ValueError(
+            f"{name} is a metric of {', '.join(_module(name).KINDS)}, and this is {setting.kind}; fitting are {fitting}"
+        )
+    return found
+
+
+def with_named(metrics: Sequence[Metric], named: Sequence[Metric]) -> list[Metric]:
+    """Both, each name once."""
+    known = {metric.name for metric in metrics}
+    return [*metrics, *(metric for metric in named if metric.name not in known)]
+
+
+def _module(name: str) -> Any:
+    return importlib.import_module(f"llmtune.metrics.{name}")

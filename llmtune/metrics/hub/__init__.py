@@ -1,1 +1,0 @@
-"""Where metrics meet their callers: a predictions table, a Trainer, `evaluate`."""

@@ -1,0 +1,248 @@
+"""compare.html: several runs side by side, and each against the first on the rows that both tested."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from string import ascii_uppercase
+from typing import Any
+
+from llmtune.comparison.differences import Comparison, compare_predictions
+from llmtune.diagnosis.verdict import Verdict
+from llmtune.errors import InputError
+from llmtune.metrics import Score
+from llmtune.metrics.core.base import with_interval
+from llmtune.metrics.core.entity_errors import in_words
+from llmtune.predictions import Predictions
+from llmtune.report.aggregate import Tested, spread
+from llmtune.report.error_examples import INPUTS, Examples, shortened
+from llmtune.report.page import NOT_ARGUMENTS, plain, render
+from llmtune.report.report import TITLES, Matrix, Report, entities_in, matrix_of, parts_of
+from llmtune.runs.folder import write_text
+from llmtune.runs.redact import public
+from llmtune.terminal.comparison_lines import counts, difference_cell, finding, legend, mcnemar_lines, number, reasons
+
+MOST_ROWS = 8  # wins of a table, and losses
+OF_PARTS = ("f1", "entity_f1")  # the metric that is shown by class or type
+# What of run.json is not an argument and is set side by side: name, group, key.
+FACTS = (
+    ("model", "model", "name"),
+    ("parameters", "model", "parameters"),
+    ("trained parameters", "model", "trainable parameters"),
+    ("updates", "training", "steps"),
+    ("seconds of training", "training", "train_seconds"),
+    ("tokens a second", "training", "tokens_per_second"),
+    ("CPU", "hardware", "cpu"),
+    ("GPUs", "hardware", "gpus"),
+)
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One run of several.
+
+    Args:
+        letter: what the page calls it.
+        report: of it.
+        against: the first run as A, this one as B; None for the first, and where their rows differ.
+        reason: why there is no comparison.
+    """
+
+    letter: str
+    report: Report
+    against: Comparison | None = None
+    reason: str = ""
+
+    @property
+    def fold(self) -> str | None:
+        """`i/K` where the run tested a fold."""
+        fold: str | None = self.report.arguments("data").get("fold")
+        return fold
+
+
+def contenders(reports: Sequence[Report], *, seed: int = 42) -> list[Contender]:
+    """The runs with their letters, each compared with the first as `llmtune compare` does."""
+    letters = [ascii_uppercase[i] if i < len(ascii_uppercase) else str(i + 1) for i in range(len(reports))]
+    first = Contender(letters[0], reports[0])
+    found = [first]
+    for letter, report in zip(letters[1:], reports[1:], strict=True):
+        one = Contender(letter, report)
+        if one.fold != first.fold:
+            reason = f"{letter} tested fold {one.fold}, {first.letter} fold {first.fold}: other rows, no paired test"
+            found.append(Contender(letter, report, reason=reason))
+            continue
+        try:
+            names = (f"{first.letter} ({first.report.name})", f"{letter} ({report.name})")
+            against = compare_predictions(first.report.test, report.test, names=names, seed=seed)
+            found.append(Contender(letter, report, against))
+        except InputError as error:
+            found.append(Contender(letter, report, reason=str(error)))
+    return found
+
+
+def write_side_by_side(
+    folder: Path, runs: Sequence[Contender], *, together: Verdict | None = None, no_examples: bool = False
+) -> Path:
+    """Writes compare.html.
+
+    Args:
+        folder: where.
+        runs: as `contenders` gives them.
+        together: the verdict of all rows, where the runs are folds of one data set.
+        no_examples: leave the texts of the rows out.
+    """
+    path = folder / "compare.html"
+    write_text(path, render_side_by_side(runs, together=together, no_examples=no_examples))
+    return path
+
+
+def render_side_by_side(
+    runs: Sequence[Contender], *, together: Verdict | None = None, no_examples: bool = False
+) -> str:
+    """The page as text."""
+    first = runs[0].report
+    return render(
+        "compare.html.j2",
+        title=f"{len(runs)} runs side by side: {TITLES[first.test.kind].lower()}",
+        headline=_headline(runs, together),
+        word="" if together is None else together.verdict,
+        runs=[_run(run) for run in runs],
+        split=first.test.split,
+        columns=[run.letter for run in runs],
+        several=len(runs) > 2,
+        numbers=_numbers(runs),
+        pairs=[_pair(runs[0], run) for run in runs[1:]],
+        matrices=_matrices(runs),
+        is_entities=first.test.kind == "token-classification",
+        parts=_parts(runs),
+        examples=[] if no_examples else [table for run in runs[1:] for table in _rows(runs[0], run)],
+        arguments=_arguments(runs),
+        facts=_facts(runs),
+    )
+
+
+def _headline(runs: Sequence[Contender], together: Verdict | None) -> str:
+    """Of folds the verdict of all rows, else the comparison that decides."""
+    if together is not None:
+        return public(together.sentence)
+    found = [finding(run.against, a=runs[0].letter, b=run.letter) for run in runs[1:] if run.against is not None]
+    return "; ".join(found) + "." if found else "These runs were not tested on the same rows."
+
+
+def _run(run: Contender) -> dict[str, Any]:
+    verdict = run.report.verdict
+    return {
+        "letter": run.letter,
+        "name": run.report.name,
+        "fold": run.fold,
+        "rows": len(run.report.test),
+        "verdict": "none" if verdict is None else verdict.verdict,
+        "sentence": "" if verdict is None else public(verdict.sentence),
+        "findings": [] if verdict is None else [public(check.finding) for check in verdict.deciding[1:]],
+    }
+
+
+def _numbers(runs: Sequence[Contender]) -> list[tuple[str, list[str]]]:
+    """Each metric with its cells; of three runs and more also mean and standard deviation over them."""
+    names = list(dict.fromkeys(name for run in runs for name in run.report.headlines))
+    tested = [Tested(run.report.name, run.fold, run.report.test, run.report.scores) for run in runs]
+    over = spread(tested, names)
+    found = []
+    for place, name in enumerate(names):
+        cells = [_cell(run.report.scores, name) for run in runs]
+        if len(runs) > 2:
+            cells += [f"{over[row][place]:.3f}" for row in ("mean", "deviation")]
+        found.append((name, cells))
+    return found
+
+
+def _cell(scores: Mapping[str, Score], name: str) -> str:
+    return with_interval(scores[name]) if name in scores else ""
+
+
+def _pair(first: Contender, run: Contender) -> dict[str, Any]:
+    """A run against the first: the sentence, a row for each metric, and what else is to be known."""
+    names = {"a": first.letter, "b": run.letter}
+    if run.against is None:
+        return {**names, "sentence": public(run.reason), "rows": [], "lines": []}
+    found = run.against
+    missing = [f"{metrics}: {reason}" for metrics, reason in reasons(found.differences)]
+    return {
+        **names,
+        "sentence": finding(found, **names) + ".",
+        "rows": [
+            (
+                one.metric if one.higher_is_better else f"{one.metric} ↓",
+                [difference_cell(one), number(one.a), number(one.b), number(one.smallest)],
+                "good" if one.surely_better else "bad" if one.surely_worse else "",
+            )
+            for one in found.differences
+        ],
+        "lines": [
+            *mcnemar_lines(found, **names), counts(found, b=run.letter), *missing, *found.notes, *legend(found)
+        ],
+    }  # fmt: skip
+
+
+def _matrices(runs: Sequence[Contender]) -> list[tuple[str, Matrix]]:
+    found = [(run, matrix_of(run.report.test, entities_in(run.report.test))) for run in runs]
+    return [(f"{run.letter}: {run.report.name}", matrix) for run, matrix in found if matrix and matrix.is_small]
+
+
+def _parts(runs: Sequence[Contender]) -> list[tuple[str, list[tuple[str, list[str]]]]]:
+    """By class or type: the metric, and of each part its cell in every run."""
+    parts = list(dict.fromkeys(part for run in runs for part, _ in parts_of(run.report.scores).rows))
+    return [
+        (metric, [(part, [_cell(run.report.scores, f"{metric}[{part}]") for run in runs]) for part in parts])
+        for metric in OF_PARTS
+        if any(f"{metric}[{part}]" in runs[0].report.scores for part in parts)
+    ]
+
+
+def _rows(first: Contender, run: Contender) -> list[Examples]:
+    """The rows on which a run is better or worse than the first."""
+    if run.against is None or not run.report.test.has("prediction"):
+        return []
+    a = first.report.test
+    found = []
+    for title, rows in (("better", run.against.wins), ("worse", run.against.losses)):
+        if not rows:
+            continue
+        columns = {"id": _cells(a, "id", rows)}
+        columns |= {name: _cells(a, name, rows) for name in (*INPUTS, "tokens") if a.has(name)}
+        columns |= {"reference": _cells(a, "reference", rows)}
+        columns |= {f"{one.letter} says": _cells(one.report.test, "prediction", rows) for one in (first, run)}
+        title = f"{run.letter} is {title} than {first.letter} on {len(rows):,} rows"
+        found.append(Examples(title, tuple(columns), list(zip(*columns.values(), strict=True))))
+    return found
+
+
+def _cells(test: Predictions, column: str, rows: Sequence[int]) -> list[str]:
+    """The first of the rows; words as a sentence, tags as the entities that they make."""
+    values = test.table.column(column).take(rows[:MOST_ROWS]).to_pylist()
+    if column == "tokens":
+        return [shortened(" ".join(words)) for words in values]
+    if test.kind == "token-classification" and column in ("reference", "prediction") and test.has("tokens"):
+        sentences = test.table.column("tokens").take(rows[:MOST_ROWS]).to_pylist()
+        return [shortened(in_words(words, tags)) for words, tags in zip(sentences, values, strict=True)]
+    return [shortened(value) for value in values]
+
+
+def _arguments(runs: Sequence[Contender]) -> list[tuple[str, list[str]]]:
+    """The arguments in which the runs differ."""
+    groups = ("data", "task", "model", "training")
+    given = [public({k: v for group in groups for k, v in run.report.arguments(group).items()}) for run in runs]
+    names = dict.fromkeys(name for of in given for name in of if name not in NOT_ARGUMENTS)
+    rows = [(name, [plain(of[name]) if name in of else "" for of in given]) for name in names]
+    return [(name, cells) for name, cells in rows if len(set(cells)) > 1]
+
+
+def _facts(runs: Sequence[Contender]) -> list[tuple[str, list[str]]]:
+    """Size, time and machine of each run."""
+    told = [public(run.report.run) for run in runs]
+    rows = [(name, [of.get(group, {}).get(key) for of in told]) for name, group, key in FACTS]
+    rows.append(("peak memory in MiB", [of.get("peak_memory_mib") for of in told]))
+    return [
+        (name, ["" if value is None else plain(value) for value in values])
+        for name, values in rows
+        if any(value not in (None, []) for value in values)
+    ]

@@ -1,0 +1,146 @@
+"""The rows to look at: surely wrong, uncertain, and samples beside their references."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from llmtune.metrics.core.entity_errors import EntityComparison
+from llmtune.metrics.token_f1 import overlap_f1
+from llmtune.predictions import Predictions
+
+MOST, LONGEST = 15, 500  # rows of a table, characters of a cell
+WIDE = 40  # characters from which a cell needs room to break in lines
+MOST_ERRORS = 20
+INPUTS = ("text", "source", "question")
+
+
+@dataclass(frozen=True)
+class Examples:
+    """A table of rows.
+
+    Args:
+        title: what they have in common.
+        columns: names.
+        rows: of texts, as many as columns.
+    """
+
+    title: str
+    columns: tuple[str, ...]
+    rows: list[tuple[str, ...]]
+
+    def is_wide(self, column: int) -> bool:
+        """Whether a column holds running text."""
+        return any(len(row[column]) > WIDE for row in self.rows)
+
+
+def examples_of(test: Predictions, comparison: EntityComparison | None = None) -> list[Examples]:
+    """What the kind of table allows; of entities the most frequent errors of their comparison."""
+    if comparison is not None:
+        return _of_entities(comparison)
+    if test.kind == "classification":
+        return _of_classes(test)
+    if test.kind in ("text-generation", "question-answering"):
+        return _of_texts(test)
+    if test.kind == "regression":
+        return _of_numbers(test)
+    return []
+
+
+def shortened(value: Any) -> str:
+    """A cell that is not longer than a person reads.
+
+    >>> shortened(["a dog", "the dog"]), shortened([1 / 3, 2.0])
+    ('a dog | the dog', '0.333333 | 2')
+    """
+    if isinstance(value, (list, tuple)):
+        text = " | ".join(map(shortened, value))
+    else:
+        text = f"{value:g}" if isinstance(value, float) else str(value)
+    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+
+
+def _of_classes(test: Predictions) -> list[Examples]:
+    reference, predicted = test.label_ids("reference"), test.label_ids("prediction")
+    wrong = reference != predicted
+    if not test.has("probabilities"):
+        rows = np.flatnonzero(wrong)[:MOST]
+        return _kept([_table(test, f"Wrong answers ({wrong.sum():,} in all)", rows, [])])
+    probabilities = np.nan_to_num(test.probabilities())
+    of_reference = probabilities[np.arange(len(test)), reference]
+    if len(test.label_names) == 2:
+        margin = np.abs(probabilities[:, test.positive_id] - test.threshold)
+        beside = [("P(" + test.label_names[test.positive_id] + ")", probabilities[:, test.positive_id])]
+        near = "Nearest to the threshold"
+    else:
+        ordered = np.sort(probabilities, axis=1)
+        margin = ordered[:, -1] - ordered[:, -2]
+        beside = [("P(predicted)", probabilities[np.arange(len(test)), predicted]), ("P(reference)", of_reference)]
+        near = "Least sure: the two likeliest classes are close"
+    surest = np.argsort(of_reference, kind="stable")
+    worst = surest[wrong[surest]][:MOST]
+    return _kept(
+        [
+            _table(test, f"Surest wrong answers ({wrong.sum():,} wrong in all)", worst, beside),
+            _table(test, near, np.argsort(margin, kind="stable")[:MOST], beside),
+        ]
+    )
+
+
+def _of_entities(comparison: EntityComparison) -> list[Examples]:
+    rows: list[tuple[str, ...]] = [
+        (
+            f"{error.count:,}", error.kind, error.reference, error.predicted, shortened(error.words),
+            shortened(error.predicted_words), f"row {error.sentences[0][0]}: {shortened(error.sentences[0][1])}",
+        )
+        for error in comparison.errors[:MOST_ERRORS]
+    ]  # fmt: skip
+    columns = ("times", "error", "reference", "predicted", "words", "predicted words", "in")
+    return _kept([Examples("Most frequent errors", columns, rows)])
+
+
+def _of_texts(test: Predictions) -> list[Examples]:
+    name, score = ("F1", _answer_score) if test.kind == "question-answering" else ("chrF", _text_score())
+    references = [one if isinstance(one, list) else [one] for one in test.column("reference")]
+    pairs = zip(test.column("prediction"), references, strict=True)
+    scores = np.array([score(prediction, own) for prediction, own in pairs])
+    order = np.argsort(scores, kind="stable")
+    spread = order[np.unique(np.linspace(0, len(order) - 1, MOST).round().astype(int))]
+    beside = [(name, scores)]
+    return [
+        _table(test, "Least like their references", order[:MOST], beside),
+        _table(test, "From the least to the most alike", spread, beside),
+    ]
+
+
+def _text_score() -> Callable[[str, list[str]], float]:
+    """A text against its references by chrF, 0 to 100."""
+    from sacrebleu.metrics.chrf import CHRF
+
+    chrf = CHRF()
+    return lambda prediction, own: chrf.sentence_score(prediction, own).score if own else 0.0
+
+
+def _answer_score(prediction: str, own: list[str]) -> float:
+    """SQuAD's F1 of an answer against the best of its references, 0 to 100; no reference is the empty answer."""
+    return 100 * max(overlap_f1(prediction, reference) for reference in own or [""])
+
+
+def _of_numbers(test: Predictions) -> list[Examples]:
+    pairs = zip(test.column("reference"), test.column("prediction"), strict=True)
+    errors = np.array([float(np.abs(np.array(a, dtype=float) - np.array(b, dtype=float)).mean()) for a, b in pairs])
+    return [_table(test, "Largest errors", np.argsort(-errors, kind="stable")[:MOST], [("|error|", errors)])]
+
+
+def _table(test: Predictions, title: str, rows: np.ndarray, beside: Sequence[tuple[str, np.ndarray]]) -> Examples:
+    inputs = [name for name in INPUTS if test.has(name)]
+    names = ["id", *(["time"] if test.has("time") else []), *inputs, "reference", "prediction"]
+    columns = [test.table.column(name).take(rows).to_pylist() for name in names]
+    columns += [[f"{value:.3f}" for value in values[rows]] for _, values in beside]
+    cells = [tuple(shortened(value) or "(empty)" for value in row) for row in zip(*columns, strict=True)]
+    return Examples(title, (*names, *(name for name, _ in beside)), cells)
+
+
+def _kept(tables: list[Examples]) -> list[Examples]:
+    return [table for table in tables if table.rows]

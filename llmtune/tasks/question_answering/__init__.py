@@ -1,0 +1,1 @@
+"""Question answering: extractive (a span of the context) and generative."""

@@ -1,0 +1,237 @@
+"""Extractive question answering: where in the context the answer begins and ends, or that it is not there.
+
+Each window gives its best spans; a row's answer is the best of all its windows. Letters: n rows, m windows, t tokens,
+b spans kept of a window.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import datasets
+import numpy as np
+import torch
+from torch.nn import functional
+from transformers import AutoModelForQuestionAnswering, DataCollatorWithPadding, PreTrainedTokenizerBase
+
+from llmtune.arguments import QuestionAnsweringArguments
+from llmtune.errors import InputError
+from llmtune.tasks.question_answering.windows import SpanWindows, make_span_windows
+
+KIND = "question-answering"
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a model says of n questions.
+
+    Args:
+        text: the answers, "" where none is given.
+        start: its first character in the context, None where none is given.
+        end: the character after its last.
+        score: its probability among the best spans of all windows and, where the model may leave a question
+            unanswered, no answer.
+        null_difference: logits of no answer minus those of the best span, (n,); minus infinity where one must be given.
+        best: the best span's text, whatever the threshold.
+        nonfinite: questions whose outputs held NaN or infinity; they get no answer.
+    """
+
+    text: list[str]
+    start: list[int | None]
+    end: list[int | None]
+    score: list[float]
+    null_difference: np.ndarray
+    best: list[str]
+    nonfinite: int
+
+
+@dataclass(frozen=True)
+class QuestionAnswering:
+    """What a model of spans does to questions and to logits.
+
+    Args:
+        max_length: tokens of a window.
+        doc_stride: tokens of the context that neighbouring windows share.
+        n_best_size: spans kept of a window, and compared over the windows of a row.
+        max_answer_length: tokens of a span.
+        null_threshold: no answer is given where its logits are above the best span's by more; None: one always is.
+        left_context_only: whether the model sees only what stands left of a token.
+    """
+
+    max_length: int
+    doc_stride: int
+    n_best_size: int = 20
+    max_answer_length: int = 30
+    null_threshold: float | None = None
+    left_context_only: bool = False
+
+    auto_model = AutoModelForQuestionAnswering
+    families = ("encoder", "decoder")
+
+    @classmethod
+    def from_arguments(cls, arguments: QuestionAnsweringArguments, may_abstain: bool) -> "QuestionAnswering":
+        """The task of a recipe; `may_abstain`: train has questions without an answer.
+
+        Raises:
+            InputError: a size below 1, or a threshold where no question goes without an answer.
+        """
+        for name in ("n_best_size", "max_answer_length"):
+            if getattr(arguments, name) < 1:
+                raise InputError(f"--{name} {getattr(arguments, name)}: expected 1 or more")
+        for name in ("num_beams", "prompt_template", "use_chat_template"):
+            if getattr(arguments, name) != getattr(QuestionAnsweringArguments(), name):
+                raise InputError(
+                    f"--{name} {getattr(arguments, name)}: this model marks its answers and writes none; leave it out, "
+                    "or take a model that writes, with --method generative"
+                )
+        threshold = arguments.null_score_diff_threshold
+        if threshold is not None and not may_abstain:
+            raise InputError(
+                f"--null_score_diff_threshold {threshold}: every question of train has an answer, so the model can't "
+                "learn to give none; leave it out, or add questions without an answer"
+            )
+        return cls(
+            arguments.max_length,
+            arguments.doc_stride,
+            arguments.n_best_size,
+            arguments.max_answer_length,
+            (threshold or 0.0) if may_abstain else None,
+        )
+
+    @classmethod
+    def from_config(cls, config: Any) -> "QuestionAnswering":
+        """The task that a trained model's config describes; one of another toolkit always gives an answer."""
+        kept, standard = config.to_dict().get("llmtune", {}), QuestionAnsweringArguments()
+        length = kept.get("max_length", min(config.max_position_embeddings, standard.max_length))
+        return cls(
+            length,
+            kept.get("doc_stride", min(standard.doc_stride, length // 3)),
+            kept.get("n_best_size", standard.n_best_size),
+            kept.get("max_answer_length", standard.max_answer_length),
+            kept.get("null_threshold"),
+            kept.get("left_context_only", False),
+        )
+
+    def head(self) -> dict[str, Any]:
+        """Config values that size the head: one logit for a start, one for an end."""
+        return {"num_labels": 2}
+
+    def settings(self) -> dict[str, Any]:
+        """What the model's config keeps, so that prediction does what evaluation did."""
+        return {
+            "task": KIND,
+            "max_length": self.max_length,
+            "doc_stride": self.doc_stride,
+            "n_best_size": self.n_best_size,
+            "max_answer_length": self.max_answer_length,
+            "null_threshold": self.null_threshold,
+            "left_context_only": self.left_context_only,
+        }
+
+    def fitted(self, tokenizer: PreTrainedTokenizerBase, *, decoder: bool, limit: int) -> "QuestionAnswering":
+        """The task for a loaded model that reads `limit` tokens at most."""
+        return replace(self, max_length=limit, left_context_only=decoder)
+
+    def encode(self, rows: datasets.Dataset, tokenizer: PreTrainedTokenizerBase) -> SpanWindows:
+        """Rows with `question` and `context` (and `answers`) → windows of model inputs."""
+        return make_span_windows(
+            list(rows["question"]),
+            list(rows["context"]),
+            tokenizer,
+            max_length=self.max_length,
+            doc_stride=self.doc_stride,
+            left_context_only=self.left_context_only,
+            answers=list(rows["answers"]) if "answers" in rows.column_names else None,
+        )
+
+    def collator(self, tokenizer: PreTrainedTokenizerBase, model: Any = None) -> DataCollatorWithPadding:
+        """Pads each micro-batch to its longest window."""
+        return DataCollatorWithPadding(tokenizer)
+
+    def reduce(self, logits: Any, labels: Any) -> tuple[torch.Tensor, ...]:
+        """On the device, for `preprocess_logits_for_metrics`: the best spans of each window, never its logits.
+
+        Args:
+            logits: start and end, (m, t) each.
+            labels: (m, 4), of which the first token of the context and the number of tokens are read.
+
+        Returns:
+            sums of start and end logit of the best spans, best first, (m, b), minus infinity where there are fewer;
+            their first and last tokens, (m, b) each; the sum at the place of no answer, (m,).
+        """
+        start, end = (part.float() for part in logits[:2])
+        t = start.shape[1]
+        length = min(self.max_answer_length, t)
+        position = torch.arange(t, device=start.device)
+        outside = (position < labels[:, 2:3]) | (position >= labels[:, 3:4] - 1)
+        nowhere = labels[:, 3:4] - 1 if self.left_context_only else torch.zeros_like(labels[:, 3:4])
+        null = (start.gather(1, nowhere) + end.gather(1, nowhere))[:, 0]
+        start, end = (part.masked_fill(outside, -torch.inf) for part in (start, end))
+        ends = functional.pad(end, (0, length - 1), value=-torch.inf).unfold(1, length, 1)
+        sums = (start[:, :, None] + ends).flatten(1)
+        sums = functional.pad(sums, (0, max(0, self.n_best_size - sums.shape[1])), value=-torch.inf)
+        best, where = sums.topk(self.n_best_size)
+        first = where // length
+        return best, first, first + where % length, null
+
+    def decode(self, outputs: Any, windows: SpanWindows, contexts: list[str]) -> Answers:
+        """The answers of all rows, from what `reduce` kept of the windows in their order."""
+        best, first, last, null = (np.asarray(part) for part in outputs)
+        best, null = best.astype(np.float64), null.astype(np.float64)
+        n = len(contexts)
+        broken = np.isnan(best).any(axis=1) | np.isposinf(best).any(axis=1) | ~np.isfinite(null)
+        nonfinite = np.bincount(windows.row[broken], minlength=n) > 0
+        nulls = np.full(n, np.inf)  # of the window that is surest of an answer
+        np.minimum.at(nulls, windows.row, np.where(broken, np.inf, null))
+        rows, characters, sums = _distinct_spans(best, first, last, windows, contexts)
+        bounds = np.searchsorted(rows, np.arange(n + 1))
+        found = []
+        for row, context in enumerate(contexts):
+            spans = slice(bounds[row], min(bounds[row + 1], bounds[row] + self.n_best_size))
+            if nonfinite[row] or not len(sums[spans]):
+                found.append(("", None, None, 0.0, -np.inf, ""))
+            else:
+                found.append(self._answer(context, characters[spans][0], sums[spans], float(nulls[row])))
+        text, start, end, score, difference, every = (list(column) for column in zip(*found, strict=True))
+        return Answers(text, start, end, score, np.array(difference), every, int(nonfinite.sum()))
+
+    def _answer(self, context: str, span: np.ndarray, sums: np.ndarray, null: float) -> tuple[Any, ...]:
+        """Text, start, end, score, null_difference and best of a row, from its best span and the sums of all spans."""
+        begin, end = int(span[0]), int(span[1])
+        best, top = context[begin:end], float(sums[0])
+        if self.null_threshold is None:
+            return best, begin, end, float(1 / np.exp(sums - top).sum()), -np.inf, best
+        weights = np.exp(np.append(sums, null) - max(top, null))
+        score = weights / weights.sum()
+        if null - top > self.null_threshold:
+            return "", None, None, float(score[-1]), null - top, best
+        return best, begin, end, float(score[0]), null - top, best
+
+
+def _distinct_spans(
+    best: np.ndarray, first: np.ndarray, last: np.ndarray, windows: SpanWindows, contexts: list[str]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows (s,), characters (s, 2) and sums (s,) of the finite spans, by row, best first, of equals the earlier.
+
+    Without space at their ends; spans of nothing but space, which is a token of its own in some vocabularies, are none.
+    Overlapping windows find the same span twice: its best sum counts.
+    """
+    window, place = np.nonzero(np.isfinite(best))
+    tokens = np.stack([first[window, place], last[window, place]], axis=1).astype(np.int64)
+    sums, characters, rows = best[window, place], windows.to_characters(tokens, window), windows.row[window]
+    places = zip(rows.tolist(), characters.tolist(), strict=True)
+    characters = np.array([trimmed(contexts[row], *span) for row, span in places], dtype=np.int64).reshape(-1, 2)
+    has_text = characters[:, 0] < characters[:, 1]
+    sums, characters, rows = sums[has_text], characters[has_text], rows[has_text]
+    order = np.lexsort((-sums, characters[:, 1], characters[:, 0], rows))
+    spans = np.column_stack([rows, characters])[order]
+    is_new = np.append([True], (np.diff(spans, axis=0) != 0).any(axis=1))[: len(spans)]
+    kept = order[is_new]
+    kept = kept[np.lexsort((characters[kept, 1], characters[kept, 0], -sums[kept], rows[kept]))]
+    return rows[kept], characters[kept], sums[kept]
+
+
+def trimmed(context: str, begin: int, end: int) -> tuple[int, int]:
+    """The span without space at its ends: in byte-level vocabularies a token holds the space before its word."""
+    text = context[begin:end]
+    begin += len(text) - len(text.lstrip())
+    return begin, begin + len(text.strip())

@@ -1,0 +1,208 @@
+"""Rows with a question, a context and answers, each answer found where its row says it stands.
+
+Read before anything is held out, so that a message names the row of the file. Questions on one context stay together.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import datasets
+
+from llmtune.arguments import DataArguments, QuestionAnsweringArguments
+from llmtune.data import Fingerprint, Splits, load_split, load_splits
+from llmtune.data.rows import Problems, Rows
+from llmtune.errors import InputError, shown
+
+SPLITS = ("train", "validation", "test")
+TEXTS = ("question", "context")
+# What a source may hold beside the columns of the task, and its name in the predictions, where `id` is the row number.
+CARRIED = {"title": "title", "id": "question_id"}
+OWN_COLUMNS = ("score", "start", "end", "question_id")
+LAYOUT = (
+    'write {"text": ["…"], "answer_start": [0]} as in SQuAD (in csv this JSON text), characters of the context counted '
+    "from 0; no answer is two empty lists"
+)
+
+
+@dataclass(frozen=True)
+class AnsweredSplits:
+    """Train, validation and test with `question`, `context` and `answers` ({text, answer_start}, lists)."""
+
+    splits: Splits
+
+    def train_texts(self) -> list[str]:
+        """Contexts, each once, and questions of train, to train a tokenizer on."""
+        return [*dict.fromkeys(self.splits.train["context"]), *self.splits.train["question"]]
+
+    def unanswerable(self) -> dict[str, int]:
+        """By split, the questions without an answer."""
+        return {split: sum(not answers["text"] for answers in self.splits[split]["answers"]) for split in SPLITS}
+
+    def describe(self) -> dict[str, dict[str, Any]]:
+        """As `Splits.describe`, with contexts and questions without an answer in the place of classes. JSON values."""
+        described, unanswerable = self.splits.describe(), self.unanswerable()
+        for split, said in described.items():
+            del said["classes"]
+            said["contexts"] = len(set(self.splits[split]["context"]))
+            said["unanswerable"] = unanswerable[split]
+        return described
+
+
+def load_answered_splits(
+    data: DataArguments, task: QuestionAnsweringArguments, *, seed: int, located: bool = True
+) -> AnsweredSplits:
+    """Reads the splits; what is missing is held out of train by whole contexts.
+
+    Args:
+        data: where the rows are.
+        task: their columns.
+        seed: of the hold-out.
+        located: whether answers must stand at their answer_start, as extraction needs; writing does not.
+
+    Raises:
+        InputError: anything wrong in the rows, or no answer in train.
+    """
+    reader = AnswerReader(task, located=located)
+    splits = load_splits(
+        data,
+        columns=reader.columns,
+        label_column=None,
+        text_columns=TEXTS,
+        seed=seed,
+        convert=reader.convert,
+        together=("context",),
+    )
+    if not any(answers["text"] for answers in splits.train["answers"]):
+        raise InputError(
+            f"{splits.fingerprints['train'].source}: train has no answer in {len(splits.train):,} rows; check column "
+            f"{task.answers_column!r}, or name another with --answers_column"
+        )
+    return AnsweredSplits(splits)
+
+
+def load_answered_split(
+    data: DataArguments, split: str, task: QuestionAnsweringArguments, *, labelled: bool, located: bool = True
+) -> tuple[datasets.Dataset, Fingerprint]:
+    """One given split; `answers` only where it is `labelled`.
+
+    Raises:
+        InputError: `data` has no such split, or something is wrong in it.
+    """
+    reader = AnswerReader(task, located=located)
+    columns = dict(reader.columns)
+    if not labelled:
+        del columns["answers"]
+    return load_split(data, split, columns=columns, label_column=None, text_columns=TEXTS, convert=reader.convert)
+
+
+def training_answer(answers: Mapping[str, Sequence[Any]]) -> tuple[str, int] | None:
+    """The text and start that most annotators gave, the first of equals; None without an answer."""
+    given = Counter(zip(answers["text"], answers["answer_start"], strict=True))
+    return given.most_common(1)[0][0] if given else None
+
+
+class AnswerReader:
+    """Brings the answers of each source to one layout.
+
+    Args:
+        task: names the columns.
+        located: whether answers must stand at their answer_start.
+    """
+
+    def __init__(self, task: QuestionAnsweringArguments, *, located: bool) -> None:
+        self.columns = {
+            "question": task.question_column, "context": task.context_column, "answers": task.answers_column
+        }  # fmt: skip
+        self.located = located
+
+    def convert(self, rows: Rows, cells: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
+        """The cells with `answers` as {text, answer_start}, and the source's title and id where it has them.
+
+        Raises:
+            InputError: answers of another layout, or that don't stand where they should.
+        """
+        taken = next((name for name in OWN_COLUMNS if name in cells), None)
+        if taken:
+            raise InputError(
+                f"{rows.source}: the predictions table has a column {taken!r} of its own; rename the column to carry it"
+            )
+        self._check_texts(rows, cells)
+        converted = dict(cells)
+        for name, own in CARRIED.items():
+            if name in rows.columns and own not in cells:
+                converted[own] = rows.cells(name)
+        if "answers" in cells:
+            converted["answers"] = self._answers(rows, cells)
+        return converted
+
+    def _check_texts(self, rows: Rows, cells: Mapping[str, list[Any]]) -> None:
+        problems = Problems(rows.source)
+        for name in TEXTS:
+            for row, cell in enumerate(cells[name]):
+                if not isinstance(cell, str):
+                    finding = f"found {shown(cell)}, expected one text, in column {self.columns[name]!r}"
+                    problems.add(row, rows.place(row), finding, remedy="write one text, not a list")
+        problems.stop()
+
+    def _answers(self, rows: Rows, cells: Mapping[str, list[Any]]) -> list[dict[str, list[Any]]]:
+        problems, column = Problems(rows.source), self.columns["answers"]
+        found = []
+        for row, (context, cell) in enumerate(zip(cells["context"], cells["answers"], strict=True)):
+            answers, finding = read_answers(cell)
+            if not finding and self.located:
+                finding = misplaced(context, answers)
+            if finding:
+                problems.add(row, rows.place(row), f"{finding} in column {column!r}", remedy=LAYOUT)
+            found.append(answers)
+        problems.stop()
+        return found
+
+
+def read_answers(cell: Any) -> tuple[dict[str, list[Any]], str]:
+    """A cell as {text, answer_start}, and what is wrong with it ("" where nothing is).
+
+    Taken are the layouts of the Hub ({text: […], answer_start: […]}) and of SQuAD's json ([{text, answer_start}, …]),
+    as values or, in csv, as JSON text; null and empty mean no answer. A missing answer_start is -1.
+    """
+    none: dict[str, list[Any]] = {"text": [], "answer_start": []}
+    given = cell
+    if isinstance(cell, str):
+        try:
+            given = json.loads(cell) if cell.strip() else None
+        except ValueError:
+            return none, f"found {shown(cell)}, expected answers"
+    if given is None:
+        return none, ""
+    if isinstance(given, list) and all(isinstance(one, dict) for one in given):
+        given = {name: [one.get(name, -1) for one in given] for name in none}
+    if not isinstance(given, dict) or "text" not in given:
+        return none, f"found {shown(cell)}, expected answers"
+    texts, starts = (
+        value if isinstance(value, list) else [value] for value in (given["text"], given.get("answer_start"))
+    )
+    starts = [-1] * len(texts) if starts == [None] else starts
+    if not all(isinstance(text, str) and text.strip() for text in texts):
+        wrong = next(text for text in texts if not isinstance(text, str) or not text.strip())
+        return none, f"an answer without text ({shown(wrong)})"
+    if len(texts) != len(starts):
+        return none, f"{len(texts)} texts and {len(starts)} values of answer_start"
+    if not all(isinstance(start, int) for start in starts):
+        return none, f"found {shown(starts)} as answer_start, expected whole numbers"
+    return {"text": texts, "answer_start": starts}, ""
+
+
+def misplaced(context: str, answers: Mapping[str, Sequence[Any]]) -> str:
+    """What is wrong with where the answers stand; "" where each is found at its answer_start."""
+    for text, start in zip(answers["text"], answers["answer_start"], strict=True):
+        there = context[start : start + len(text)] if start >= 0 else ""
+        if there == text:
+            continue
+        at = context.find(text)
+        hint = f"it begins at {at}" if at >= 0 else "it is nowhere in the context"
+        if start < 0:
+            return f"the answer {shown(text)} has no answer_start ({hint})"
+        return f"the answer {shown(text)} does not stand at answer_start {start} (there: {shown(there)}; {hint})"
+    return ""

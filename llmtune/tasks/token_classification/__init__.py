@@ -1,0 +1,1 @@
+"""Token classification: entities in texts, one IOB2 tag a word."""

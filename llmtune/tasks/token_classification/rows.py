@@ -1,0 +1,243 @@
+"""Rows with tagged words, or with texts and character spans → words with IOB2 tags, every entity kept.
+
+Read before anything is held out, so that a message names the row of the file and a scheme is judged on all of it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import datasets
+
+from llmtune.arguments import DataArguments, TokenClassificationArguments
+from llmtune.data import Fingerprint, Splits, load_split, load_splits
+from llmtune.data.rows import Problems, Rows
+from llmtune.errors import InputError, shown
+from llmtune.text.spans import span_findings, tags_of_spans, words_of
+from llmtune.text.tag_schemes import count_starts, count_types, first_violation, parse_tag, rule, to_iob2
+
+INPUT_FORMATS = ("tokens", "spans")
+
+
+@dataclass(frozen=True)
+class TaggedSplits:
+    """Train, validation and test whose rows have `tokens` and `tags` (IOB2), one tag a word.
+
+    Args:
+        splits: its class counts are entities by type, its label names the types that occur in train.
+        schemes: by source, the scheme its tags were in; "character spans" where they were spans.
+        widened: spans that began or ended inside a word and were widened to it, by source.
+    """
+
+    splits: Splits
+    schemes: dict[str, str]
+    widened: dict[str, int]
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """The entity types that train can teach."""
+        return self.splits.label_names
+
+    def train_texts(self) -> list[str]:
+        """The rows of train as texts, to train a tokenizer on."""
+        return [" ".join(words) for words in self.splits.train["tokens"]]
+
+    def unseen(self) -> dict[str, dict[str, int]]:
+        """By split, the types that train never shows, and how many entities of them there are: all will be missed."""
+        counts = self.splits.class_counts
+        found = {
+            split: {kind: n for kind, n in counts[split].items() if kind not in self.types}
+            for split in ("validation", "test")
+        }
+        return {split: types for split, types in found.items() if types}
+
+    def describe(self) -> dict[str, dict[str, Any]]:
+        """As `Splits.describe`, with words, `entities` by type instead of classes, and the scheme. JSON values."""
+        described = self.splits.describe()
+        for split, said in described.items():
+            said["entities"] = said.pop("classes")
+            said["words"] = sum(map(len, self.splits[split]["tokens"]))
+            said["scheme"] = self.schemes[said["source"]]
+            said["widened_spans"] = self.widened[said["source"]]
+        return described
+
+
+def load_tagged_splits(data: DataArguments, task: TokenClassificationArguments, *, seed: int) -> TaggedSplits:
+    """Reads the splits and brings all tags to IOB2.
+
+    Raises:
+        InputError: anything wrong in the rows, or no entity in train.
+    """
+    reader = TagReader(task)
+    splits = load_splits(
+        data,
+        columns=reader.columns,
+        label_column=None,
+        text_columns=[reader.text_column],
+        seed=seed,
+        convert=reader.convert,
+    )
+    counts = {split: count_types(splits[split]["tags"]) for split in ("train", "validation", "test")}
+    if not counts["train"]:
+        raise InputError(
+            f"{splits.fingerprints['train'].source}: train has no entity in {len(splits.train):,} rows, expected tags "
+            "B-X or I-X, or spans; check the columns, or raise --max_train_samples"
+        )
+    return TaggedSplits(
+        replace(splits, label_names=tuple(counts["train"]), class_counts=counts), reader.schemes, reader.widened
+    )
+
+
+def load_tagged_split(
+    data: DataArguments, split: str, task: TokenClassificationArguments
+) -> tuple[datasets.Dataset, Fingerprint]:
+    """One given split with `tokens` and `tags` (IOB2).
+
+    Raises:
+        InputError: `data` has no such split, or something is wrong in it.
+    """
+    reader = TagReader(task)
+    return load_split(
+        data,
+        split,
+        columns=reader.columns,
+        label_column=None,
+        text_columns=[reader.text_column],
+        convert=reader.convert,
+    )
+
+
+class TagReader:
+    """Turns the cells of each source into `tokens` and `tags`, and keeps what it found out about the source.
+
+    Attributes:
+        columns: canonical name → the user's.
+        text_column: the canonical column that holds the words.
+        schemes: by source.
+        widened: by source.
+    """
+
+    def __init__(self, task: TokenClassificationArguments) -> None:
+        if task.input_format not in INPUT_FORMATS:
+            raise InputError(f"--input_format {task.input_format!r} is not one of {', '.join(INPUT_FORMATS)}")
+        self.input_format = task.input_format
+        if self.input_format == "tokens":
+            self.columns = {"tokens": task.tokens_column, "tags": task.tags_column}
+            self.text_column = "tokens"
+        else:
+            self.columns = {"text": task.text_column, "spans": task.spans_column}
+            self.text_column = "text"
+        self.schemes: dict[str, str] = {}
+        self.widened: dict[str, int] = {}
+
+    def convert(self, rows: Rows, cells: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
+        """The cells with `tokens` and IOB2 `tags`; other columns stay.
+
+        Raises:
+            InputError: a row can't be read, or the tags follow no scheme.
+        """
+        if self.input_format == "tokens":
+            return {**cells, **self._from_tags(rows, cells)}
+        return {**cells, **self._from_spans(rows, cells)}
+
+    def _from_tags(self, rows: Rows, cells: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
+        problems = Problems(rows.source)
+        tokens_column, tags_column = self.columns["tokens"], self.columns["tags"]
+        for row, (tokens, tags) in enumerate(zip(cells["tokens"], cells["tags"], strict=True)):
+            finding, remedy = _row_finding(tokens, tags, tokens_column, tags_column)
+            if finding:
+                problems.add(row, rows.place(row), finding, remedy=remedy)
+        problems.stop()
+        sentences = cells["tags"]
+        scheme = recognise_scheme(rows, sentences, tags_column)
+        converted = [to_iob2(tags, scheme) for tags in sentences]
+        found = sum(count_starts(tags, scheme) for tags in sentences)
+        kept = sum(count_types(converted).values())
+        assert found == kept, f"{rows.source}: {found} entities in {scheme} became {kept} in IOB2"
+        self.schemes[rows.source], self.widened[rows.source] = scheme, 0
+        return {"tags": converted}
+
+    def _from_spans(self, rows: Rows, cells: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
+        problems = Problems(rows.source)
+        remedy = (
+            f"write column {self.columns['spans']!r} as [{{'start': 0, 'end': 5, 'label': 'PERSON'}}, …], characters "
+            "counted from 0, end not included, spans apart from each other"
+        )
+        tokens: list[list[str]] = []
+        tags: list[list[str]] = []
+        widened = 0
+        for row, (text, spans) in enumerate(zip(cells["text"], cells["spans"], strict=True)):
+            findings = span_findings(text, spans)
+            words = words_of(text, "spans")
+            if not findings:
+                row_tags, row_widened, findings = tags_of_spans(text, words, spans)
+                widened += row_widened
+                tokens.append([text[start:end] for start, end in words])
+                tags.append(row_tags)
+            for finding in findings:
+                problems.add(row, rows.place(row), finding, remedy=remedy)
+        problems.stop()
+        found, kept = sum(map(len, cells["spans"])), sum(count_types(tags).values())
+        assert found == kept, f"{rows.source}: {found} spans became {kept} entities"
+        self.schemes[rows.source], self.widened[rows.source] = "character spans", widened
+        return {"tokens": tokens, "tags": tags}
+
+
+def _row_finding(tokens: Any, tags: Any, tokens_column: str, tags_column: str) -> tuple[str, str]:
+    """What is wrong with a row of words and tags, and the remedy; two empty texts where nothing is."""
+    lists = "write words and tags as two lists (jsonl, parquet), or as a .conll file with one word a line"
+    if not isinstance(tokens, list):
+        return f"found {shown(tokens)}, expected a list of words in column {tokens_column!r}", lists
+    if not isinstance(tags, list):
+        return f"found {shown(tags)}, expected a list of tags in column {tags_column!r}", lists
+    if len(tokens) != len(tags):
+        return f"{len(tokens)} words and {len(tags)} tags", "give each word one tag, O outside entities"
+    wrong = [(word, tag) for word, tag in enumerate(tags) if parse_tag(tag) is None]
+    if wrong:
+        word, tag = wrong[0]
+        finding = f"{shown(tag)} (word {word + 1}) in column {tags_column!r} is no tag"
+        if isinstance(tag, int):
+            return (
+                finding,
+                "write the tags' names, or give the data set's column the feature ClassLabel, which names them",
+            )
+        return finding, "write O, B-X and I-X (or E-X, S-X; L-X, U-X) with X the type of the entity"
+    return "", ""
+
+
+def recognise_scheme(rows: Rows, sentences: Sequence[Sequence[str]], tags_column: str) -> str:
+    """IOB2, IOB1, BIOES or BILOU, whichever every row obeys; IOB2 where there is no entity.
+
+    Args:
+        rows: where the sentences come from, for messages.
+        sentences: tags that `parse_tag` reads.
+        tags_column: the user's name of the column, for messages.
+
+    Raises:
+        InputError: the rows obey no one scheme: the first that break the nearest one are named.
+    """
+    letters = {tag[0] for tags in sentences for tag in tags}
+    if letters & set("ES") and letters & set("LU"):
+        candidates = ["BIOES", "BILOU"]
+    else:
+        candidates = ["BIOES"] if letters & set("ES") else ["BILOU"] if letters & set("LU") else ["IOB2", "IOB1"]
+    broken: dict[str, dict[int, int]] = {}
+    for scheme in candidates:
+        found = {row: first_violation(tags, scheme) for row, tags in enumerate(sentences)}
+        broken[scheme] = {row: word for row, word in found.items() if word is not None}
+        if not broken[scheme]:
+            return scheme
+    nearest = min(candidates, key=lambda scheme: len(broken[scheme]))
+    problems = Problems(rows.source)
+    remedy = (
+        f"write one scheme throughout, best IOB2 (B-X on the first word of an entity, I-X on others); {rule(nearest)}"
+    )
+    for row, word in broken[nearest].items():
+        tags = sentences[row]
+        before = f" after {tags[word - 1]}" if word else " at the beginning"
+        finding = (
+            f"{tags[word]}{before} (word {word + 1}) in column {tags_column!r} is not {nearest}, nearest to the whole"
+        )
+        problems.add(row, rows.place(row), finding, remedy=remedy)
+    problems.stop()
+    raise AssertionError("a scheme without violations was passed over")

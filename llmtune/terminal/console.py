@@ -1,0 +1,203 @@
+"""One block a stage (data, model, training, test) at the terminal, in any width; printed by the first process only."""
+
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import datasets
+import numpy as np
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+from transformers.utils import logging as hf_logging
+
+from llmtune.diagnosis.data_checks.labels import find_slips
+from llmtune.metrics import Score, confusion_matrix
+from llmtune.metrics.core.base import with_interval
+from llmtune.predictions import Predictions
+
+# Beyond these a table is no longer read: the rest is in metrics.json.
+MOST_CLASSES, MOST_MATRIX, MOST_SLIPS = 20, 12, 4
+HEADLINES: tuple[str, ...] = (
+    "accuracy",
+    "balanced_accuracy",
+    "f1_macro",
+    "precision",
+    "recall",
+    "f1",
+    "f1@0.5",
+    "mcc",
+    "roc_auc",
+)
+HEADLINES += ("average_precision", "log_loss", "brier", "ece")
+
+
+class Terminal:
+    """Prints the blocks of a run.
+
+    Args:
+        main_process: others print nothing.
+        console: default the terminal; a block is at most 110 columns wide.
+    """
+
+    def __init__(self, main_process: bool = True, console: Console | None = None) -> None:
+        # Labels and metric names are shown as they are: "[x]" would be a style to rich, ":cat:" a picture.
+        self.console = console or Console(quiet=not main_process, highlight=False, markup=False, emoji=False)
+        self.width = min(self.console.width, 110)
+        if not sys.stderr.isatty():
+            # Bars drawn into a file are noise.
+            datasets.disable_progress_bars()
+            hf_logging.disable_progress_bar()
+
+    def block(self, title: str, lines: Sequence[str]) -> None:
+        """A heading and its lines."""
+        self.console.print(Text(f"\n{title}", style="bold"))
+        for line in lines:
+            self.console.print(Padding(Text(line), (0, 0, 0, 2), expand=False), width=self.width)
+
+    def table(self, table: Table) -> None:
+        """A table, as wide as it needs."""
+        self.console.print(table, width=self.width)
+
+    def data(self, splits: Mapping[str, Mapping[str, Any]], truncated: Mapping[str, int], max_length: int) -> None:
+        """What was read, how it was split, which texts repeat, how many were cut."""
+        lines = []
+        for split, said in splits.items():
+            rows = max(1, said["rows"])
+            classes = sorted(said["classes"].items(), key=lambda item: -item[1])
+            shares = ", ".join(f"{label} {count:,} ({count / rows:.1%})" for label, count in classes[:6])
+            more = f" and {len(classes) - 6} classes more" if len(classes) > 6 else ""
+            lines.append(f"{split:<11}{said['rows']:>8,} rows: {shares}{more}; {said['made']}")
+        repeats = {pair: n for said in splits.values() for pair, n in said["duplicates"].items() if n}
+        lines.append(
+            "repeated texts: " + (", ".join(f"{pair} {n:,}" for pair, n in repeats.items()) if repeats else "none")
+        )
+        cut = ", ".join(f"{split} {n:,}" for split, n in truncated.items() if n)
+        lines.append(f"texts cut at {max_length} tokens: {cut or 'none'}")
+        self.block("Data", lines + slip_lines([said["classes"] for said in splits.values()]))
+
+    def model(self, facts: Mapping[str, Any], arithmetic: str, threads: int) -> None:
+        """Which model, how much of it is trained, in which arithmetic."""
+        new = facts["new weights"]
+        lines = [
+            f"{facts['name']} ({facts['model_type']}, {facts['family']}"
+            + (", sees only the left context)" if facts["left context only"] else ")"),
+            f"{facts['parameters']:,} parameters, {facts['trainable parameters']:,} trained; new: "
+            + (", ".join(new[:4]) + (f" and {len(new) - 4} more" if len(new) > 4 else "") or "none"),
+        ]
+        if "lora" in facts:
+            lines.append("LoRA " + ", ".join(f"{key} {value}" for key, value in facts["lora"].items()))
+        lines.append(f"{arithmetic}; {threads} CPU threads")
+        self.block("Model", lines)
+
+    def training(self, facts: Mapping[str, Any]) -> None:
+        """How long, how fast, which checkpoint."""
+        padding = facts["padded_tokens"] / max(1, facts["real_tokens"])
+        best = facts["best_checkpoint"]
+        lines = [
+            f"{facts['steps']} updates of {facts['effective_batch']} rows in {facts['train_seconds']:.1f} s; "
+            f"{facts['tokens_per_second']:,.0f} tokens a second, padded tokens {padding:.2f} x real",
+            f"best checkpoint: step {best['step']}, {best['metric']} {best['value']:.4f} on validation"
+            if best
+            else "the last weights are kept: no checkpoint was compared on validation",
+        ]
+        self.block("Training", lines)
+
+    def test(
+        self,
+        predictions: Predictions,
+        scores: Mapping[str, Score],
+        baselines: Mapping[str, Mapping[str, Score]],
+        notes: Sequence[str] = (),
+    ) -> None:
+        """The numbers of one split: headlines with intervals beside the baselines, classes, confusion matrix."""
+        self.block(f"{predictions.split.capitalize()}: {len(predictions)} rows", [])
+        self.table(_headlines(scores, baselines))
+        self.table(_classes(predictions, scores))
+        if len(predictions.label_names) <= MOST_MATRIX:
+            self.table(_matrix(predictions))
+        for note in notes:
+            self.console.print(Padding(Text(note), (0, 0, 0, 2), expand=False), width=self.width)
+
+
+def slip_lines(classes: Sequence[Mapping[str, int]], unit: str = "rows") -> list[str]:
+    """Classes that are probably another one, misspelt or in other case, each a line with counts and remedy.
+
+    Args:
+        classes: of each split, label → rows.
+        unit: what is counted.
+    """
+    counts = sum((Counter(of) for of in classes), Counter[str]())
+    slips = find_slips(counts)
+    lines = [
+        f"{slip.label!r} ({counts[slip.label]:,} {unit}) is a class of its own here, but is probably {slip.meant!r} "
+        f"({counts[slip.meant]:,} {unit}): write {slip.meant!r} in the file, if so"
+        for slip in slips[:MOST_SLIPS]
+    ]
+    if len(slips) > MOST_SLIPS:
+        lines.append(f"and {len(slips) - MOST_SLIPS} classes more that are probably others: llmtune check lists them")
+    return lines
+
+
+def plain_table(*columns: str) -> Table:
+    """An empty table in the style of the terminal."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for position, column in enumerate(columns):
+        table.add_column(column, no_wrap=position == 0)
+    return table
+
+
+def _headlines(scores: Mapping[str, Score], baselines: Mapping[str, Mapping[str, Score]]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("metric")
+    table.add_column("value [95 % interval]")
+    for name in baselines:
+        table.add_column(name)
+    for name in headline_names(scores):
+        beside = [_value(of.get(name)) for of in baselines.values()]
+        table.add_row(name, with_interval(scores[name]), *beside)
+    return table
+
+
+def headline_names(scores: Mapping[str, Score]) -> tuple[str, ...]:
+    """The metrics of a classifier that a person reads first: neither of one class nor a further average."""
+    extra = [name for name in scores if name not in HEADLINES and "[" not in name and not _is_averaged(name)]
+    return (*(name for name in HEADLINES if name in scores), *extra)
+
+
+def _is_averaged(name: str) -> bool:
+    return name.endswith(("_macro", "_micro", "_weighted", "@0.5"))
+
+
+def _value(score: Score | None) -> str:
+    return "" if score is None or score.value is None else f"{score.value:.3f}"
+
+
+def _classes(predictions: Predictions, scores: Mapping[str, Score]) -> Table:
+    names = list(predictions.label_names)
+    counts = np.bincount(predictions.label_ids("reference"), minlength=len(names))
+    if len(names) > MOST_CLASSES:
+        names = sorted(names, key=lambda name: scores[f"f1[{name}]"].value or 0.0)[:MOST_CLASSES]
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    title = "class" if len(names) == len(predictions.label_names) else f"the {MOST_CLASSES} classes with the least F1"
+    for column in (title, "rows", "precision", "recall", "F1"):
+        table.add_column(column, justify="right" if column == "rows" else "left", min_width=min(len(column), 9))
+    for name in names:
+        cells = [with_interval(scores[f"{metric}[{name}]"]) for metric in ("precision", "recall", "f1")]
+        table.add_row(name, str(counts[predictions.label_names.index(name)]), *cells)
+    return table
+
+
+def _matrix(predictions: Predictions) -> Table:
+    names = predictions.label_names
+    counts = confusion_matrix(predictions.label_ids("reference"), predictions.label_ids("prediction"), len(names))
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("reference ↓  predicted →")
+    for name in names:
+        table.add_column(name, justify="right")
+    for name, row in zip(names, counts, strict=True):
+        total = max(1, int(row.sum()))
+        table.add_row(name, *(f"{count} ({count / total:.1%})" for count in row))
+    return table

@@ -1,0 +1,115 @@
+"""Texts as words, and character spans as tags of words and back.
+
+A word, where spans are given, is a run of letters, digits and underscores or one other character: small enough that
+spans seldom end inside one. A text for a model that was trained on words of a corpus is cut nearly as corpora cut it.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from llmtune.errors import shown
+from llmtune.text.tag_schemes import entities_of
+
+# By the input that a model was trained on. "tokens": newswire's habits; "U.S.", "1996-08-30" and "all-rounder" are one
+# word, "'s" is one of its own, other punctuation is a word each.
+WORDS = {
+    "spans": re.compile(r"\w+|[^\w\s]"),
+    "tokens": re.compile(
+        r"(?:[^\W\d_]\.){2,}|['’](?:s|re|ve|ll|d|m|t)\b|\w+(?:[-.,:/@&+_]\w+)*|[^\w\s]", re.IGNORECASE
+    ),
+}
+
+Bounds = tuple[int, int]
+
+
+def words_of(text: str, input_format: str) -> list[Bounds]:
+    """First character and end of each word.
+
+    >>> [("It's U.S. law".__getitem__(slice(*word))) for word in words_of("It's U.S. law", "tokens")]
+    ['It', "'s", 'U.S.', 'law']
+    """
+    return [match.span() for match in WORDS[input_format].finditer(text)]
+
+
+def span_findings(text: str, spans: Any) -> list[str]:
+    """What is wrong with the spans of a text, in words; nothing where they can be read."""
+    if not isinstance(spans, list):
+        return [f"found {shown(spans)}, expected a list of spans (an empty one where there are none),"]
+    findings, taken = [], []
+    for span in spans:
+        if not isinstance(span, dict) or not {"start", "end", "label"} <= span.keys():
+            findings.append(f"span {shown(span)} has not the keys start, end and label")
+            continue
+        start, end, label = span["start"], span["end"], span["label"]
+        if not isinstance(label, str) or not label.strip():
+            findings.append(f"span {shown(span)} has no label")
+        elif not (isinstance(start, int) and isinstance(end, int) and 0 <= start < end <= len(text)):
+            findings.append(f"span {start}:{end} {label} does not lie within the text's {len(text):,} characters")
+        elif not text[start:end].strip():
+            findings.append(f"span {start}:{end} {label} covers only space")
+        else:
+            taken.append((start, end, label))
+    taken.sort()
+    for (start, end, label), (next_start, next_end, next_label) in zip(taken, taken[1:], strict=False):
+        if next_start < end:
+            findings.append(f"spans {start}:{end} {label} and {next_start}:{next_end} {next_label} overlap")
+    return findings
+
+
+def tags_of_spans(
+    text: str, words: Sequence[Bounds], spans: Sequence[dict[str, Any]]
+) -> tuple[list[str], int, list[str]]:
+    """IOB2 tags of the words, how many spans were widened to whole words, and what could not be written as tags.
+
+    Args:
+        text: the spans' text.
+        words: its words.
+        spans: without findings of `span_findings`.
+    """
+    tags, widened, findings = ["O"] * len(words), 0, []
+    word = 0
+    for span in sorted(spans, key=lambda span: span["start"]):
+        start, end = _without_space(text, span["start"], span["end"])
+        while word < len(words) and words[word][1] <= start:
+            word += 1
+        last = word
+        while last < len(words) and words[last][0] < end:
+            last += 1
+        covered = range(word, last)
+        if not covered:
+            findings.append(f"span {start}:{end} {span['label']} covers no word")
+            continue
+        if tags[covered[0]] != "O":
+            shared = text[slice(*words[covered[0]])]
+            findings.append(f"span {start}:{end} {span['label']} begins inside {shown(shared)}, where another ends")
+            continue
+        widened += (words[covered[0]][0], words[covered[-1]][1]) != (start, end)
+        tags[covered[0]] = f"B-{span['label']}"
+        for inside in covered[1:]:
+            tags[inside] = f"I-{span['label']}"
+    return tags, widened, findings
+
+
+def spans_of_tags(
+    text: str, words: Sequence[Bounds], tags: Sequence[str], probabilities: Sequence[float]
+) -> list[dict[str, Any]]:
+    """Character spans of the entities of valid IOB2 tags: start, end, label, text and score.
+
+    The score is the least probability of its words' tags: an entity is as sure as its least sure word.
+    """
+    return [
+        {
+            "start": words[entity.first][0],
+            "end": words[entity.end - 1][1],
+            "label": entity.type,
+            "text": text[words[entity.first][0] : words[entity.end - 1][1]],
+            "score": min(probabilities[entity.first : entity.end]),
+        }
+        for entity in entities_of(tags)
+    ]
+
+
+def _without_space(text: str, start: int, end: int) -> Bounds:
+    part = text[start:end]
+    return start + len(part) - len(part.lstrip()), end - (len(part) - len(part.rstrip()))

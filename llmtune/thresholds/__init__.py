@@ -1,0 +1,1 @@
+"""Decision thresholds, chosen on validation."""

@@ -1,0 +1,299 @@
+"""The command line of a recipe: what wins, what stops the run, and what --help says."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from llmtune.arguments import RUN_MARKER, DataArguments, TextClassificationArguments
+from llmtune.arguments.parser import RENAMED, parse_arguments
+from llmtune.errors import InputError
+
+DATA_AND_MODEL = ["--train_file", "messages.csv", "--model_type", "bert"]
+
+
+@pytest.fixture(autouse=True)
+def demo(tmp_path, monkeypatch) -> Path:
+    """A demo beside an empty working directory."""
+    folder = tmp_path / "demo"
+    folder.mkdir()
+    (folder / "demo.yaml").write_text("train_file: train.csv\nmodel_type: llama\nlearning_rate: 3e-4\nmax_length: 32\n")
+    work = tmp_path / "work"
+    work.mkdir()
+    monkeypatch.chdir(work)
+    return folder / "demo.yaml"
+
+
+def parse(*argv: str, **options: Any) -> Any:
+    demo = Path.cwd().parent / "demo" / "demo.yaml"
+    return parse_arguments("spam", TextClassificationArguments, demo=demo, argv=argv, **options)
+
+
+def refused(*argv: str, **options: Any) -> str:
+    with pytest.raises(InputError) as stopped:
+        parse(*argv, **options)
+    return str(stopped.value)
+
+
+def yaml_file(text: str) -> str:
+    Path("values.yaml").write_text(text)
+    return "values.yaml"
+
+
+def test_yaml_gives_defaults_and_the_command_line_wins():
+    config = yaml_file("train_file: a.csv\nmodel_type: bert\nlearning_rate: 2e-5\nlora_r: 4\nseed: 7\nuse_peft: true\n")
+
+    data, _, model, training = parse("--config", config, "--seed", "8", "--train_file", "b.csv")
+
+    assert (data.train_file, model.model_type, model.lora_r, model.use_peft) == ("b.csv", "bert", 4, True)
+    assert training.learning_rate == 2e-5  # YAML 1.1 reads 2e-5 as text
+    assert training.seed == 8
+
+
+def test_the_defaults_of_a_recipe_stand_below_both():
+    config = yaml_file("max_length: 50\n")
+
+    _, task, _, training = parse(
+        *DATA_AND_MODEL, "--config", config, recipe_defaults={"max_length": 10, "learning_rate": 1e-3, "seed": 5}
+    )
+    _, _, _, typed = parse(*DATA_AND_MODEL, "--seed", "6", recipe_defaults={"seed": 5})
+
+    assert (task.max_length, training.learning_rate, training.seed, typed.seed) == (50, 1e-3, 5, 6)
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        (["--load_best_model_at_end", "False"], False),
+        (["--load_best_model_at_end=false"], False),
+        (["--no_load_best_model_at_end"], False),
+        (["--load-best-model-at-end"], True),
+        ([], True),
+    ],
+)
+def test_switches_may_be_written_in_every_way(flags, expected):
+    assert parse(*DATA_AND_MODEL, *flags)[3].load_best_model_at_end is expected
+
+
+def test_lists_are_words_on_the_command_line_and_lists_in_yaml():
+    assert parse(*DATA_AND_MODEL, "--group_columns", "age", "place")[0].group_columns == ["age", "place"]
+    assert parse(*DATA_AND_MODEL, "--config", yaml_file("metrics: [f_beta, mcc]\n"))[1].metrics == ["f_beta", "mcc"]
+    assert parse(*DATA_AND_MODEL, "--config", yaml_file("metrics: mcc\n"))[1].metrics == ["mcc"]
+
+
+def test_null_in_yaml_is_a_value_where_none_is_one():
+    config = yaml_file("save_total_limit: null\nlr_scheduler_kwargs: {num_cycles: 2}\n")
+
+    training = parse(*DATA_AND_MODEL, "--config", config)[3]
+
+    assert (training.save_total_limit, training.lr_scheduler_kwargs) == (None, {"num_cycles": 2})
+
+
+@pytest.mark.parametrize("name", RENAMED)
+def test_an_old_name_is_answered_with_its_successor(name):
+    on_the_line = refused(*DATA_AND_MODEL, f"--{name.replace('_', '-')}", "1")
+    in_yaml = refused(*DATA_AND_MODEL, "--config", yaml_file(f"{name}: 1\n"))
+
+    for message in (on_the_line, in_yaml):
+        assert message.endswith(f"is a name of transformers 4 or of another tool; write {RENAMED[name]}")
+
+
+@pytest.mark.parametrize("name", RENAMED)
+def test_the_successor_of_an_old_name_is_a_flag(name):
+    words = RENAMED[name].split()
+    flag = next((word.strip(",;") for word in words if word.startswith("--")), None)
+
+    if flag is not None:
+        field = flag.removeprefix("--")
+        assert any(hasattr(group, field) for group in parse(*DATA_AND_MODEL)), flag
+
+
+@pytest.mark.parametrize(
+    ("yaml", "message"),
+    [
+        ("learning_rte: 1\n", "values.yaml: unknown key 'learning_rte'; did you mean learning_rate?"),
+        ("learning_rate: fast\n", "values.yaml: learning_rate: 'fast' does not fit"),
+        ("learning_rate: [1, 2]\n", "values.yaml: learning_rate: found the list [1, 2], expected one value"),
+        ("lr_scheduler_type: wavy\n", "values.yaml: lr_scheduler_type: 'wavy' is not one of linear, cosine"),
+        ("use_peft: maybe\n", "values.yaml: use_peft: 'maybe' does not fit"),
+        ("- a\n- b\n", "values.yaml: expected `key: value` lines, found list"),
+        ("seed: 1\nmax_length: 9\nseed: 2\n", "values.yaml: seed stands on line 1 and on line 3; keep one of them"),
+        ("a: [\n", "values.yaml: not readable as YAML"),
+        ("learning_rate:\n", "values.yaml: learning_rate: found no value, expected one; leave the key out"),
+        ("group_columns: null\n", "values.yaml: group_columns: found no value, expected one"),
+        ("text_column: {a: b}\n", "values.yaml: text_column: found {'a': 'b'}, expected a value without keys"),
+        ("config: other.yaml\n", "values.yaml: unknown key 'config'"),
+    ],
+)
+def test_a_bad_yaml_value_stops_the_run(yaml, message):
+    assert refused(*DATA_AND_MODEL, "--config", yaml_file(yaml)).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--learning_rte", "1"], "command line: unknown flag '--learning_rte'; did you mean learning_rate?"),
+        (["--qqqq"], "command line: unknown flag '--qqqq'; --help_all lists the keys"),
+        (["stray"], "command line: unknown key 'stray'"),
+        (["--learn", "1"], "command line: unknown flag '--learn'"),  # no abbreviations
+        (["--learning_rate", "x"], "invalid float value: 'x'; --help lists the flags"),
+        (["--config", "nowhere.yaml"], "--config nowhere.yaml: no such file"),
+        (["--config", "."], "--config .: cannot be read: Is a directory; give a YAML file"),
+        (["--config"], "command line: argument --config: expected one argument; give a YAML file"),
+        (["--precision", "tf32"], "--precision 'tf32' is not one of auto, fp32, bf16, fp16"),
+        (["--precision", "fp16", "--use_cpu"], "half precision training needs a GPU"),
+        (["--eval_strategy", "sometimes"], "sometimes is not a valid IntervalStrategy, please select one of"),
+        (["--eval_strategy", "epoch", "--save_strategy", "steps"], "requires the save and eval strategy to match"),
+        (["--train_sampling_strategy", "magic"], "'magic' is not one of batch_rebalance, random"),
+        (["--per_device_train_batch_size", "0"], "--per_device_train_batch_size 0: expected 1 or more"),
+        (["--cpu_threads", "-1"], "--cpu_threads -1: expected 1 or more"),
+        (["--early_stopping_patience", "0"], "--early_stopping_patience 0: expected 1 or more"),
+        (["--early_stopping_patience", "1", "--eval_strategy", "no"], "needs evaluations and checkpoints"),
+        (["--dataloader_drop_last", "True"], "--dataloader_drop_last: rows would be missing"),
+        (["--prediction_loss_only"], "--prediction_loss_only: evaluation would have no predictions to score; leave it"),
+        (["--eval_do_concat_batches", "False"], "--eval_do_concat_batches False: predictions could not be put"),
+        (["--label_names", "kind"], "--label_names: evaluation would miss the labels, which the recipe names itself"),
+        (["--bf16_full_eval"], "--bf16_full_eval: the weights would be rounded, and left so; leave it out"),
+        (["--fp16_full_eval"], "--fp16_full_eval: the weights would be rounded, and left so; leave it out"),
+        (["--seed", "-1"], "--seed -1: expected 0 to 4294967295"),
+        (["--learning_rate", "nan"], "--learning_rate nan: expected 0 or more"),
+        (["--report_to", "no_such_board"], "--report_to no_such_board: unknown or not installed; installed are"),
+        (["--resume_from_checkpoint", "nowhere"], "--resume_from_checkpoint nowhere: no such folder"),
+        (["--lora_alpha", "8"], "--lora_alpha without --use_peft: every weight would be trained; add --use_peft"),
+        (["--model_name_or_path", "x"], "--model_name_or_path x and --model_type bert exclude each other"),
+    ],
+)
+def test_a_bad_flag_stops_the_run(flags, message):
+    assert message in refused(*DATA_AND_MODEL, *flags)
+
+
+def test_without_data_and_model_the_demo_is_taken_and_what_was_typed_stays_above_it(demo):
+    data, task, model, training = parse("--max_length", "16", "--config", yaml_file("learning_rate: 1e-2\n"))
+
+    assert data.train_file == str(demo.parent / "train.csv")
+    assert model.model_type == "llama"
+    assert (task.max_length, training.learning_rate) == (16, 1e-2)
+
+
+def test_data_without_a_model_and_a_model_without_data_are_refused():
+    assert refused("--train_file", "a.csv").startswith("data was named but no model: add --model_name_or_path")
+    assert refused("--dataset_name", "imdb").startswith("data was named but no model")
+    assert refused("--test_file", "a.csv").startswith("data was named but no model")
+    assert refused("--model_type", "bert").startswith("a model was named but no data: add --train_file")
+    assert refused("--config", yaml_file("model_name_or_path: x\n")).startswith("a model was named but no data")
+
+
+def test_the_output_folder_is_the_next_free_number():
+    Path("runs/spam-1").mkdir(parents=True)
+
+    assert parse(*DATA_AND_MODEL)[3].output_dir == "runs/spam-2"
+    assert not Path("runs/spam-2").exists(), "nothing is made before the input is known good"
+
+
+def test_a_folder_with_something_in_it_is_replaced_only_if_it_is_a_run_and_overwrite_is_given():
+    for name in ("run", "photos", "empty"):
+        Path(name).mkdir()
+    (Path("run") / RUN_MARKER).touch()
+    Path("run/model.safetensors").touch()
+    Path("photos/cat.jpg").touch()
+
+    assert "--output_dir run: holds 2 entries already" in refused(*DATA_AND_MODEL, "--output_dir", "run")
+    assert "--overwrite replaces only a run" in refused(*DATA_AND_MODEL, "--output_dir", "photos", "--overwrite")
+    training = parse(*DATA_AND_MODEL, "--output_dir", "run", "--overwrite")[3]
+    assert Path("run/model.safetensors").exists(), "kept until the input is known good"
+    training.start_run("f1")
+    assert [path.name for path in Path("run").iterdir()] == [RUN_MARKER]
+    parse(*DATA_AND_MODEL, "--output_dir", "empty")[3].start_run("f1")
+    assert Path("photos/cat.jpg").exists()
+    assert (Path("empty") / RUN_MARKER).exists()
+
+
+def test_what_is_read_is_not_overwritten():
+    Path("run").mkdir()
+    (Path("run") / RUN_MARKER).touch()
+    Path("run/train.csv").touch()
+    end = "lies in --output_dir run, which --overwrite empties; name another --output_dir"
+
+    into_run = ["--output_dir", "run", "--overwrite"]
+    data = refused("--train_file", "run/train.csv", "--model_type", "bert", *into_run)
+    model = refused("--train_file", "a.csv", "--model_name_or_path", "run", *into_run)
+
+    assert data == f"--train_file run/train.csv: {end}"
+    assert model == f"--model_name_or_path run: {end}"
+
+
+def test_resuming_keeps_the_run():
+    Path("run/checkpoint-5").mkdir(parents=True)
+    Path("run/checkpoint-5/trainer_state.json").touch()
+    Path("run/checkpoint-5/optimizer.pt").touch()
+    (Path("run") / RUN_MARKER).touch()
+
+    resume = ["--resume_from_checkpoint", "run/checkpoint-5", "--output_dir", "run", "--overwrite"]
+    parse(*DATA_AND_MODEL, *resume)[3].start_run("f1")
+
+    assert Path("run/checkpoint-5").exists()
+
+
+def test_a_run_is_not_continued_from_no_checkpoint_nor_into_another_folder():
+    Path("run/checkpoint-5").mkdir(parents=True)
+    resume = ["--resume_from_checkpoint", "run/checkpoint-5"]
+
+    assert "run/checkpoint-5: has no trainer_state.json; name a checkpoint" in refused(*DATA_AND_MODEL, *resume)
+
+    Path("run/checkpoint-5/trainer_state.json").touch()
+    assert "run/checkpoint-5: holds no optimizer, so training would go on" in refused(*DATA_AND_MODEL, *resume)
+
+    Path("run/checkpoint-5/optimizer.pt").touch()
+    Path("photos").mkdir()
+    Path("photos/cat.jpg").touch()
+    message = refused(*DATA_AND_MODEL, *resume, "--output_dir", "photos")
+    assert message == (
+        "--output_dir photos: --resume_from_checkpoint continues only a run, and this folder has no .llmtune-run; "
+        "name another"
+    )
+
+
+def test_a_file_is_no_output_folder():
+    Path("notes.txt").touch()
+
+    assert refused(*DATA_AND_MODEL, "--output_dir", "notes.txt") == "--output_dir notes.txt: is a file; name a folder"
+
+
+def help_text(capsys, flag: str) -> str:
+    with pytest.raises(SystemExit) as ended:
+        parse(flag, description="What it does.\n\n    how to run it")
+    assert ended.value.code == 0
+    return capsys.readouterr().out
+
+
+def test_help_is_short_grouped_and_shows_our_flags_first(capsys):
+    said = help_text(capsys, "--help")
+
+    assert len(said.splitlines()) < 200
+    assert "\n    how to run it\n" in said, "the example keeps its line"
+    groups = [said.index(f"\n{name}:\n") for name in ("data", "task", "model", "training")]
+    assert groups == sorted(groups)
+    for field in DataArguments.__dataclass_fields__:
+        assert f"--{field}" in said
+    assert said.index("--early_stopping_patience") < said.index("--learning_rate")
+    assert "--fsdp" not in said
+    assert max(len(line) for line in said.splitlines()) < 140
+
+
+def test_help_all_has_every_field_of_transformers(capsys):
+    import transformers
+
+    said = help_text(capsys, "--help_all")
+
+    for name, field in transformers.TrainingArguments.__dataclass_fields__.items():
+        assert not field.init or f"--{name}" in said
+
+
+def test_four_bit_weights_on_a_cpu_refuse_the_reload_that_changes_them():
+    with pytest.raises(InputError, match="4-bit weights change when the best checkpoint is loaded over them"):
+        parse("--train_file", "a.csv", "--model_name_or_path", "x", "--load_in_4bit", "--use_cpu")
+
+    *_, training = parse(
+        "--train_file", "a.csv", "--model_name_or_path", "x", "--load_in_4bit", "--use_cpu", "--eval_strategy", "no"
+    )
+    assert not training.load_best_model_at_end

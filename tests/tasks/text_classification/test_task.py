@@ -1,0 +1,123 @@
+"""Text classification: texts to tokens, logits to probabilities and labels."""
+
+import datasets
+import numpy as np
+import pytest
+import torch
+import transformers
+
+from llmtune.arguments import TextClassificationArguments
+from llmtune.errors import InputError
+from llmtune.models.from_scratch import train_tokenizer
+from llmtune.tasks.text_classification import task as text_classification
+from llmtune.tasks.text_classification.task import TextClassification
+
+TASK = TextClassification(("ham", "spam"), "spam", 8)
+THREE = TextClassification(("bad", "fair", "good"), "good", 8)
+TEXTS = ["win cash now", "see you at lunch my friend at noon today", "ok"]
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return train_tokenizer("bert", TEXTS, 200, 64)
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 1_000])
+def test_rows_keep_their_order_and_the_cut_ones_are_counted(tokenizer, at_once, monkeypatch):
+    monkeypatch.setattr(text_classification, "AT_ONCE", at_once)
+    rows = datasets.Dataset.from_dict({"text": TEXTS, "label": ["spam", "ham", "ham"]})
+
+    tokens, truncated = TASK.tokenize(rows, tokenizer)
+
+    assert tokens["labels"] == [1, 0, 0]
+    assert truncated == 1
+    assert [len(ids) for ids in tokens["input_ids"]][1] == 8
+    for ids, text in zip(tokens["input_ids"], TEXTS, strict=True):
+        assert ids == tokenizer(text, truncation=True, max_length=8)["input_ids"]
+    assert set(tokens.column_names) == {"input_ids", "attention_mask", "labels"}
+    assert "labels" not in TASK.tokenize(rows.remove_columns("label"), tokenizer)[0].column_names
+
+
+def test_a_micro_batch_is_padded_to_its_longest_row(tokenizer):
+    tokens, _ = TASK.tokenize(
+        datasets.Dataset.from_dict({"text": ["win", "win cash now"], "label": ["spam"] * 2}), tokenizer
+    )
+
+    batch = TASK.collator(tokenizer)(list(tokens))
+
+    assert batch["input_ids"].shape == (2, 5)
+    assert batch["attention_mask"].sum(dim=1).tolist() == [3, 5]
+    assert batch["labels"].tolist() == [1, 1]
+
+
+def test_probabilities_are_torchs_softmax_also_for_large_logits():
+    logits = np.array([[1.0, -2.0], [1000.0, 999.0], [-1e4, 0.0]])
+
+    expected = torch.tensor(logits, dtype=torch.float64).softmax(-1)
+
+    np.testing.assert_allclose(TASK.probabilities(logits), expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("broken", [np.nan, np.inf, -np.inf])
+def test_a_row_that_is_not_finite_is_nan_and_touches_no_other(broken):
+    found = TASK.probabilities(np.array([[0.0, 0.0], [broken, 1.0], [broken, broken]]))
+
+    assert np.isnan(found).all(axis=1).tolist() == [False, True, True]
+    assert found[0].tolist() == [0.5, 0.5]
+    assert TASK.decide(found) == ["spam", "ham", "ham"]
+    assert TextClassification(("ham", "spam"), "ham", 8).decide(found)[1:] == ["spam", "spam"]
+    assert THREE.decide(np.full((1, 3), np.nan)) == ["bad"]
+
+
+@pytest.mark.parametrize(
+    ("positive", "threshold", "expected"),
+    [
+        ("spam", 0.5, ["ham", "spam", "spam"]),
+        ("spam", 0.2, ["ham", "spam", "spam"]),
+        ("spam", 0.19, ["ham", "spam", "spam"]),
+        ("spam", 0.1, ["spam", "spam", "spam"]),
+        ("spam", 0.6, ["ham", "ham", "spam"]),
+        ("ham", 0.5, ["ham", "ham", "spam"]),  # from the threshold on: a tie is positive
+        ("ham", 0.95, ["spam", "spam", "spam"]),
+    ],
+)
+def test_the_threshold_is_of_the_positive_label(positive, threshold, expected):
+    probabilities = np.array([[0.9, 0.1], [0.5, 0.5], [0.3, 0.7]])
+
+    assert TextClassification(("ham", "spam"), positive, 8, threshold).decide(probabilities) == expected
+
+
+def test_three_classes_take_the_likeliest():
+    assert THREE.decide(np.array([[0.2, 0.5, 0.3], [0.4, 0.35, 0.25]])) == ["fair", "bad"]
+
+
+def test_the_head_and_settings_survive_the_models_config():
+    task = TextClassification(("ham", "spam"), "ham", 48, 0.37)
+    config = transformers.BertConfig(**task.head(), llmtune=task.settings())
+
+    again = TextClassification.from_config(transformers.BertConfig.from_dict(config.to_dict()), "run")
+
+    assert again == task
+
+
+def test_a_foreign_checkpoint_is_read_with_defaults():
+    config = transformers.BertConfig(num_labels=2, id2label={0: "NEG", 1: "POS"}, label2id={"NEG": 0, "POS": 1})
+
+    assert TextClassification.from_config(config, "x") == TextClassification(("NEG", "POS"), "POS", 256, 0.5)
+
+
+def test_a_config_without_classes_is_refused():
+    with pytest.raises(InputError, match="some/model: its config names no classes"):
+        TextClassification.from_config(transformers.BertConfig(num_labels=1), "some/model")
+
+
+def test_the_positive_label_defaults_to_the_last_and_must_be_a_label():
+    assert TextClassification.from_arguments(TextClassificationArguments(), ("a", "b")).positive_label == "b"
+    with pytest.raises(InputError, match="--positive_label 'c' is not one of the labels a, b"):
+        TextClassification.from_arguments(TextClassificationArguments(positive_label="c"), ("a", "b"))
+    with pytest.raises(InputError, match="--max_length 2: expected 3 or more"):
+        TextClassification.from_arguments(TextClassificationArguments(max_length=2), ("a", "b"))
+
+
+def test_the_best_metric_is_f1_of_two_classes_and_macro_f1_of_more():
+    assert (TASK.best_metric, THREE.best_metric) == ("f1", "f1_macro")
