@@ -20,7 +20,7 @@ from llmtune.predictions import Predictions, make_predictions
 from llmtune.predictions.kinds import _first, shortens
 from llmtune.progress import waiting
 from llmtune.text.sentences import sentences_of
-from llmtune.text.tag_schemes import entities_of
+from llmtune.text.tag_schemes import entity_spans
 
 LEAD = 3  # sentences: lead-3 is the yardstick of news summaries
 
@@ -72,7 +72,7 @@ def tfidf_logistic_regression(
     )
 
 
-def known_entities(
+def gazetteer(
     train_tokens: Sequence[Sequence[str]], train_tags: Sequence[Sequence[str]], test: Predictions
 ) -> Predictions:
     """CoNLL-2003's own baseline: phrases that are entities of one type alone in train, the longest first.
@@ -84,7 +84,7 @@ def known_entities(
     """
     types: dict[tuple[str, ...], set[str]] = {}
     for tokens, tags in zip(train_tokens, train_tags, strict=True):
-        for entity in entities_of(tags):
+        for entity in entity_spans(tags):
             types.setdefault(tuple(tokens[entity.first : entity.end]), set()).add(entity.type)
     known = {words: of.copy().pop() for words, of in types.items() if len(of) == 1}
     longest = max(map(len, known), default=0)
@@ -178,7 +178,7 @@ def mean_value(test: Predictions, train_values: Sequence[float] | None = None) -
     return _answered(test, [_filled(row, mean) for row in test.column("prediction")])
 
 
-def made_of_table(test: Predictions) -> dict[str, Predictions]:
+def table_baselines(test: Predictions) -> dict[str, Predictions]:
     """The baselines that need no more than the table itself, by the name that a person reads.
 
     Sources much longer than their references are shortened by lead-3, others copied. A table with rows that lack an

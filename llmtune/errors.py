@@ -30,7 +30,7 @@ def run_command(main: Callable[[], int | None]) -> None:
     sys.exit(code or 0)
 
 
-def shown(value: object) -> str:
+def truncated_repr(value: object) -> str:
     """The value as Python would write it, cut to fit a message."""
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "…" + text[-1:]

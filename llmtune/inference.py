@@ -12,7 +12,7 @@ from llmtune.data.lengths import input_lengths
 from llmtune.predictions import Predictions, make_predictions
 from llmtune.tasks.question_answering.extractive import KIND as ANSWER_KIND
 from llmtune.tasks.question_answering.extractive import QuestionAnswering
-from llmtune.tasks.question_answering.generative import WrittenAnswers
+from llmtune.tasks.question_answering.generative import GenerativeQuestionAnswering
 from llmtune.tasks.question_answering.loss import SpanLoss
 from llmtune.tasks.question_answering.windows import SpanWindows
 from llmtune.tasks.text_classification.task import KIND, TextClassification
@@ -21,7 +21,7 @@ from llmtune.tasks.text_generation.task import TextGeneration
 from llmtune.tasks.token_classification.task import KIND as TOKEN_KIND
 from llmtune.tasks.token_classification.task import TokenClassification
 from llmtune.tasks.token_classification.windows import Windows
-from llmtune.training.generation import WritingTrainer
+from llmtune.training.generation import GenerationTrainer
 from llmtune.training.trainer import Trainer
 
 Task = TextClassification | TokenClassification | QuestionAnswering | TextGeneration
@@ -40,7 +40,7 @@ def inference_trainer(
         remove_unused_columns=True,
     )
     if isinstance(task, TextGeneration):
-        return WritingTrainer(
+        return GenerationTrainer(
             model=model,
             args=arguments,
             processing_class=tokenizer,
@@ -69,7 +69,7 @@ def predict_rows(trainer: Trainer, inputs: datasets.Dataset | Windows | SpanWind
         predictions = trainer.predict(inputs.inputs).predictions
         trainer.compute_metrics = metrics
         return predictions
-    if isinstance(trainer, WritingTrainer):
+    if isinstance(trainer, GenerationTrainer):
         return trainer.answer(inputs)
     tokens = inputs.inputs if isinstance(inputs, Windows) else inputs
     # Labels would only buy a loss that the metrics compute exactly from the table.
@@ -150,7 +150,7 @@ def tabulate_answers(
 
 
 def tabulate_written_answers(
-    task: WrittenAnswers, outputs: tuple[Sequence[str], np.ndarray], rows: datasets.Dataset, split: str
+    task: GenerativeQuestionAnswering, outputs: tuple[Sequence[str], np.ndarray], rows: datasets.Dataset, split: str
 ) -> Predictions:
     """The predictions table of answers that a model wrote; every other column of the rows is carried.
 

@@ -5,20 +5,18 @@ from typing import Any
 import numpy as np
 from datasets import Dataset
 
-from llmtune.arguments import (
-    QuestionAnsweringArguments,
-    TextClassificationArguments,
-    TokenClassificationArguments,
-    TrainingArguments,
-)
+from llmtune.arguments import TrainingArguments
 from llmtune.diagnosis.target_list import read_targets
 from llmtune.diagnosis.targets import check_demands
 from llmtune.errors import InputError
 from llmtune.metrics import MetricHub, available_metrics, compute_metrics, score_predictions
 from llmtune.predictions import Predictions, make_predictions
 from llmtune.tasks.losses import ClassificationLoss, classification_loss
+from llmtune.tasks.question_answering.arguments import QuestionAnsweringArguments
 from llmtune.tasks.question_answering.extractive import KIND as ANSWER_KIND
+from llmtune.tasks.text_classification.arguments import TextClassificationArguments
 from llmtune.tasks.text_classification.task import KIND, TextClassification
+from llmtune.tasks.token_classification.arguments import TokenClassificationArguments
 from llmtune.tasks.token_classification.task import KIND as TOKEN_KIND
 from llmtune.tasks.token_classification.task import TokenClassification
 from llmtune.thresholds.decision import read_objective

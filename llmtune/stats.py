@@ -19,7 +19,7 @@ CHUNK = 2**21  # numbers held at once by a bootstrap (16 MiB of float64): memory
 ALIKE = "every resample"
 
 
-class Interval(NamedTuple):
+class ConfidenceInterval(NamedTuple):
     """A confidence interval; both ends are None where none is given, and `reason` says why."""
 
     low: float | None
@@ -35,7 +35,7 @@ class Interval(NamedTuple):
 # ---- proportions ----
 
 
-def wilson_interval(successes: int, n: int, level: float = 0.95) -> Interval:
+def wilson_interval(successes: int, n: int, level: float = 0.95) -> ConfidenceInterval:
     """Score interval of a proportion (Wilson 1927), within [0, 1]; never empty at 0 or n successes.
 
     >>> low, high, _ = wilson_interval(98, 100)
@@ -43,17 +43,17 @@ def wilson_interval(successes: int, n: int, level: float = 0.95) -> Interval:
     (0.93, 0.9945)
     """
     if n == 0:
-        return Interval(None, None, "no rows to count")
+        return ConfidenceInterval(None, None, "no rows to count")
     z = float(special.ndtri(0.5 + level / 2))
     share = successes / n
     centre = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
     low = 0.0 if successes == 0 else max(0.0, centre - half)
     high = 1.0 if successes == n else min(1.0, centre + half)
-    return Interval(low, high)
+    return ConfidenceInterval(low, high)
 
 
-def clopper_pearson_interval(successes: int, n: int, level: float = 0.95) -> Interval:
+def clopper_pearson_interval(successes: int, n: int, level: float = 0.95) -> ConfidenceInterval:
     """Exact interval of a proportion (Clopper and Pearson 1934): covers at least `level`, hence wider than Wilson's.
 
     >>> low, high, _ = clopper_pearson_interval(98, 100)
@@ -61,14 +61,14 @@ def clopper_pearson_interval(successes: int, n: int, level: float = 0.95) -> Int
     (0.9296, 0.9976)
     """
     if n == 0:
-        return Interval(None, None, "no rows to count")
+        return ConfidenceInterval(None, None, "no rows to count")
     tail = (1 - level) / 2
     low = 0.0 if successes == 0 else float(special.betaincinv(successes, n - successes + 1, tail))
     high = 1.0 if successes == n else float(special.betaincinv(successes + 1, n - successes, 1 - tail))
-    return Interval(low, high)
+    return ConfidenceInterval(low, high)
 
 
-def mean_of_proportions_interval(successes: np.ndarray, trials: np.ndarray, level: float = 0.95) -> Interval:
+def mean_of_proportions_interval(successes: np.ndarray, trials: np.ndarray, level: float = 0.95) -> ConfidenceInterval:
     """Interval of the plain mean of independent proportions, from Wilson's of each (MOVER, Zou and Donner 2008).
 
     For a class whose rows are nearly all right a bootstrap covers 87 % instead of 95 %; this keeps its width.
@@ -83,38 +83,38 @@ def mean_of_proportions_interval(successes: np.ndarray, trials: np.ndarray, leve
     low, high = np.array(ends, dtype=np.float64).T
     below, above = np.sqrt(((shares - low) ** 2).sum()), np.sqrt(((high - shares) ** 2).sum())
     mean = shares.mean()
-    return Interval(float(mean - below / len(shares)), float(mean + above / len(shares)))
+    return ConfidenceInterval(float(mean - below / len(shares)), float(mean + above / len(shares)))
 
 
 # ---- means and smooth scores ----
 
 
-def mean_interval(n: float, total: float, squares: float, cubes: float, level: float = 0.95) -> Interval:
+def mean_interval(n: float, total: float, squares: float, cubes: float, level: float = 0.95) -> ConfidenceInterval:
     """Interval of a mean from its power sums (sum of x, x², x³ about any fixed origin).
 
     Student's t with Johnson's (1978) correction for skewness, so that long right tails (log loss) are not undercovered.
     """
     if n < 2:
-        return Interval(None, None, f"{int(n)} rows: a spread needs 2")
+        return ConfidenceInterval(None, None, f"{int(n)} rows: a spread needs 2")
     mean = total / n
     variance = max(0.0, (squares - n * mean * mean) / (n - 1))
     if variance <= 1e-15 * max(1.0, mean * mean):
-        return Interval(None, None, "all rows have the same value: they tell no spread")
+        return ConfidenceInterval(None, None, "all rows have the same value: they tell no spread")
     third = cubes / n - 3 * mean * squares / n + 2 * mean**3
     error = math.sqrt(variance / n)
     skew = third / (6 * variance * n)
     t = float(special.stdtrit(n - 1, 0.5 + level / 2))
     shift = skew * (1 + 2 * t * t)
-    return Interval(float(mean + shift - t * error), float(mean + shift + t * error))
+    return ConfidenceInterval(float(mean + shift - t * error), float(mean + shift + t * error))
 
 
-def logit_interval(value: float, error: float, level: float = 0.95) -> Interval:
+def logit_interval(value: float, error: float, level: float = 0.95) -> ConfidenceInterval:
     """Interval of a score within (0, 1) with standard error `error`, symmetric on the logit scale."""
     if not 0 < value < 1 or error <= 0:
-        return Interval(None, None, f"the score is {value:g}: no row tells how far it could vary")
+        return ConfidenceInterval(None, None, f"the score is {value:g}: no row tells how far it could vary")
     centre = math.log(value / (1 - value))
     half = float(special.ndtri(0.5 + level / 2)) * error / (value * (1 - value))
-    return Interval(float(special.expit(centre - half)), float(special.expit(centre + half)))
+    return ConfidenceInterval(float(special.expit(centre - half)), float(special.expit(centre + half)))
 
 
 # ---- bootstraps ----
@@ -123,10 +123,10 @@ def logit_interval(value: float, error: float, level: float = 0.95) -> Interval:
 def multinomial_bootstrap(
     counts: np.ndarray,
     statistic: Statistic,
-    resamples: int = 10_000,
+    n_resamples: int = 10_000,
     seed: int = 0,
     level: float = 0.95,
-) -> Interval:
+) -> ConfidenceInterval:
     """BCa interval (Efron 1987) of a score of the confusion matrix, over rows drawn again with replacement.
 
     Drawing the matrix from its multinomial is the same in law as drawing rows, at a cost that does not grow with n; the
@@ -135,26 +135,26 @@ def multinomial_bootstrap(
     Args:
         counts: confusion matrix of shape (c, c), non-negative integers.
         statistic: vectorised, matrices of shape (B, c, c) to scores of shape (B,); finite for every matrix.
-        resamples: drawn at most; a matrix with very many filled cells gets fewer, 1,000 at least.
+        n_resamples: drawn at most; a matrix with very many filled cells gets fewer, 1,000 at least.
         seed: of the generator.
         level: nominal coverage.
     """
-    return _multinomial_bca(np.asarray(counts), statistic, resamples, seed, level)[1]
+    return _multinomial_bca(np.asarray(counts), statistic, n_resamples, seed, level)[1]
 
 
 def paired_multinomial_interval(
     counts: np.ndarray,
     statistic: Statistic,
-    resamples: int = 10_000,
+    n_resamples: int = 10_000,
     seed: int = 0,
     level: float = 0.95,
-) -> tuple[float, Interval]:
+) -> tuple[float, ConfidenceInterval]:
     """Difference score(b) - score(a) of two predictions of the same rows, with its BCa interval.
 
     Args:
         counts: shape (c, c, c), rows counted by [reference, prediction a, prediction b].
         statistic: as in `multinomial_bootstrap`.
-        resamples: as there.
+        n_resamples: as there.
         seed: as there.
         level: as there.
     """
@@ -162,18 +162,18 @@ def paired_multinomial_interval(
     def difference(tensors: np.ndarray) -> np.ndarray:
         return statistic(tensors.sum(axis=2)) - statistic(tensors.sum(axis=3))
 
-    return _multinomial_bca(np.asarray(counts), difference, resamples, seed, level)
+    return _multinomial_bca(np.asarray(counts), difference, n_resamples, seed, level)
 
 
 def _multinomial_bca(
-    counts: np.ndarray, statistic: Statistic, resamples: int, seed: int, level: float
-) -> tuple[float, Interval]:
+    counts: np.ndarray, statistic: Statistic, n_resamples: int, seed: int, level: float
+) -> tuple[float, ConfidenceInterval]:
     value = float(statistic(counts[None])[0])
     cells = np.flatnonzero(counts)
     weights = counts.ravel()[cells]
     n = int(weights.sum())
     if n < 2:
-        return value, Interval(None, None, f"{n} rows: a spread needs 2")
+        return value, ConfidenceInterval(None, None, f"{n} rows: a spread needs 2")
 
     def scores_of(draws: np.ndarray) -> np.ndarray:
         tensors = np.zeros((len(draws), counts.size), dtype=np.int64)
@@ -181,11 +181,14 @@ def _multinomial_bca(
         return statistic(tensors.reshape(-1, *counts.shape))
 
     # 4 million binomial draws take under half a second: more filled cells get fewer resamples, never under 1,000.
-    resamples = min(resamples, max(1_000, 4_000_000 // len(cells)))
+    n_resamples = min(n_resamples, max(1_000, 4_000_000 // len(cells)))
     rng = np.random.default_rng(seed)
     step = max(1, CHUNK // counts.size)
     samples = np.concatenate(
-        [scores_of(rng.multinomial(n, weights / n, size=min(step, resamples - i))) for i in range(0, resamples, step)]
+        [
+            scores_of(rng.multinomial(n, weights / n, size=min(step, n_resamples - i)))
+            for i in range(0, n_resamples, step)
+        ]
     )
     without_one = np.concatenate(
         [scores_of(_minus_one(weights, range(i, min(i + step, len(cells))))) for i in range(0, len(cells), step)]
@@ -203,40 +206,42 @@ def _minus_one(weights: np.ndarray, positions: range) -> np.ndarray:
 def cluster_bootstrap(
     statistics: np.ndarray,
     score: Statistic,
-    resamples: int = 2_000,
+    n_resamples: int = 2_000,
     seed: int = 0,
     level: float = 0.95,
-) -> Interval:
+) -> ConfidenceInterval:
     """BCa interval of a corpus score over independent units (sentence, document, conversation) drawn with replacement.
 
     Args:
         statistics: shape (n, s), the sufficient statistics of each unit; their sum over units gives the score.
         score: vectorised, sums of shape (B, s) to scores of shape (B,).
-        resamples: drawn at most; above 100,000 units fewer are (500 at least), as the work is resamples times units.
+        n_resamples: drawn at most; above 100,000 units fewer are (500 at least), as the work is resamples times units.
         seed: of the generator.
         level: nominal coverage.
     """
-    return interval_of_sums(statistics, resampled_sums(statistics, resamples, seed), score, level)
+    return interval_of_sums(statistics, resampled_sums(statistics, n_resamples, seed), score, level)
 
 
-def resampled_sums(statistics: np.ndarray, resamples: int = 2_000, seed: int = 0) -> np.ndarray:
+def resampled_sums(statistics: np.ndarray, n_resamples: int = 2_000, seed: int = 0) -> np.ndarray:
     """Sums over units drawn with replacement, (n, s) → (B, s): one draw serves every score of these statistics."""
     statistics = np.ascontiguousarray(statistics, dtype=np.float64)
     n = len(statistics)
-    resamples = min(resamples, max(500, 200_000_000 // max(1, n)))
+    n_resamples = min(n_resamples, max(500, 200_000_000 // max(1, n)))
     rng = np.random.default_rng(seed)
-    sums = np.empty((resamples, statistics.shape[1]))
-    for i in progress(range(resamples), "bootstrap", unit="resamples"):
+    sums = np.empty((n_resamples, statistics.shape[1]))
+    for i in progress(range(n_resamples), "bootstrap", unit="resamples"):
         # How often each unit was drawn, times its statistics: the resampled rows are never written out.
         sums[i] = np.bincount(rng.integers(0, n, n), minlength=n).astype(np.float64) @ statistics
     return sums
 
 
-def interval_of_sums(statistics: np.ndarray, sums: np.ndarray, score: Statistic, level: float = 0.95) -> Interval:
+def interval_of_sums(
+    statistics: np.ndarray, sums: np.ndarray, score: Statistic, level: float = 0.95
+) -> ConfidenceInterval:
     """BCa interval of a score from the units' statistics (n, s) and their resampled sums (B, s)."""
     n = len(statistics)
     if n < 2:
-        return Interval(None, None, f"{n} rows: a spread needs 2")
+        return ConfidenceInterval(None, None, f"{n} rows: a spread needs 2")
     total = statistics.sum(axis=0)
     step = max(1, CHUNK // statistics.shape[1])
     without_one = np.concatenate([score(total - statistics[i : i + step]) for i in range(0, n, step)])
@@ -247,10 +252,10 @@ def paired_cluster_bootstrap(
     statistics_a: np.ndarray,
     statistics_b: np.ndarray,
     score: Statistic,
-    resamples: int = 2_000,
+    n_resamples: int = 2_000,
     seed: int = 0,
     level: float = 0.95,
-) -> tuple[float, Interval]:
+) -> tuple[float, ConfidenceInterval]:
     """Difference score(b) - score(a) on the same units, each array of shape (n, s), with its BCa interval."""
     if len(statistics_a) != len(statistics_b):
         raise ValueError(
@@ -262,17 +267,19 @@ def paired_cluster_bootstrap(
         return score(sums[:, width:]) - score(sums[:, :width])
 
     both = np.concatenate([statistics_a, statistics_b], axis=1, dtype=np.float64)
-    return float(difference(both.sum(axis=0)[None])[0]), cluster_bootstrap(both, difference, resamples, seed, level)
+    return float(difference(both.sum(axis=0)[None])[0]), cluster_bootstrap(both, difference, n_resamples, seed, level)
 
 
-def _bca(samples: np.ndarray, value: float, without_one: np.ndarray, weights: np.ndarray, level: float) -> Interval:
+def _bca(
+    samples: np.ndarray, value: float, without_one: np.ndarray, weights: np.ndarray, level: float
+) -> ConfidenceInterval:
     """Bias-corrected and accelerated ends; `without_one` (m,): jackknife scores, each of `weights` rows."""
     undefined = int((~np.isfinite(samples)).sum())
     if undefined or not math.isfinite(value):
-        return Interval(None, None, f"the score is undefined in {undefined} of {len(samples)} resamples")
+        return ConfidenceInterval(None, None, f"the score is undefined in {undefined} of {len(samples)} resamples")
     tolerance = 1e-12 * max(1.0, abs(value))
     if float(np.ptp(samples)) <= tolerance:
-        return Interval(None, None, f"{ALIKE} scores {value:g}: the rows tell no spread")
+        return ConfidenceInterval(None, None, f"{ALIKE} scores {value:g}: the rows tell no spread")
     below = float((samples < value - tolerance).mean() + 0.5 * (np.abs(samples - value) <= tolerance).mean())
     bias = float(special.ndtri(min(max(below, 0.5 / len(samples)), 1 - 0.5 / len(samples))))
     deviation = np.average(without_one, weights=weights) - without_one
@@ -281,7 +288,7 @@ def _bca(samples: np.ndarray, value: float, without_one: np.ndarray, weights: np
     z = float(special.ndtri(0.5 + level / 2))
     shares = [special.ndtr(bias + (bias + end) / (1 - acceleration * (bias + end))) for end in (-z, z)]
     low, high = np.quantile(samples, shares)
-    return Interval(min(float(low), value), max(float(high), value))
+    return ConfidenceInterval(min(float(low), value), max(float(high), value))
 
 
 # ---- two models on the same rows ----

@@ -14,18 +14,18 @@ from pathlib import Path
 
 from transformers import set_seed
 
-from llmtune.arguments import TokenClassificationArguments
 from llmtune.arguments.parser import parse_arguments
 from llmtune.errors import run_command
 from llmtune.finish.token_classification import SentenceScores, judge, leave, show_data
 from llmtune.models.loading import load_model
 from llmtune.preflight import loss_and_directions
+from llmtune.tasks.token_classification.arguments import TokenClassificationArguments
 from llmtune.tasks.token_classification.rows import load_tagged_splits
 from llmtune.tasks.token_classification.task import TokenClassification, tokenize_splits
 from llmtune.tasks.token_classification.windows import describe_windows
 from llmtune.terminal.console import Terminal
-from llmtune.training.callbacks import EvaluationLines
-from llmtune.training.hardware import use_cpu_well
+from llmtune.training.callbacks import EvaluationLogger
+from llmtune.training.hardware import configure_cpu
 from llmtune.training.trainer import Trainer
 
 DEMO = Path(__file__).parent / "demo" / "ner" / "demo.yaml"
@@ -36,7 +36,7 @@ def main() -> None:
     arguments = parse_arguments("ner", TokenClassificationArguments, demo=DEMO, description=__doc__)
     data, options, model_arguments, training = arguments
     terminal = Terminal(training.process_index == 0)
-    threads = use_cpu_well(training.cpu_threads)
+    threads = configure_cpu(training.cpu_threads)
     set_seed(training.seed)
 
     # Data. Whatever the scheme, tags are IOB2 from here on, and as many entities as the files hold.
@@ -47,13 +47,13 @@ def main() -> None:
     loss, directions = loss_and_directions(task, options, training, splits.splits.train)
     # A decoder sees only the words to the left; a row longer than the model reads is cut into windows.
     loaded = load_model(model_arguments, task, train_texts=splits.train_texts)
-    task = replace(task, max_length=loaded.max_length, left_context_only=loaded.facts["left context only"])
+    task = replace(task, max_length=loaded.max_length, is_causal=loaded.facts["left context only"])
     windows = tokenize_splits(task, splits.splits, loaded.tokenizer)
     show_data(terminal, splits, windows, task)
     terminal.model(loaded.facts, training.arithmetic(loaded.facts["weights"]), threads)
 
     # Training. Validation picks the checkpoint, scored by whole sentences; the test split stays unread until the end.
-    training.start_run(prefer="entity_f1", directions=directions)
+    training.prepare_output_dir(prefer="entity_f1", directions=directions)
     scores = SentenceScores(task, windows["validation"], splits.splits.validation["tags"])
     trainer = Trainer(
         model=loaded.model,
@@ -65,7 +65,7 @@ def main() -> None:
         compute_loss_func=loss,
         compute_metrics=scores,
         preprocess_logits_for_metrics=task.reduce,
-        evaluation_lines=EvaluationLines(("entity_f1", "entity_f2"), lambda: scores.confusion_matrix, scores.names),
+        evaluation_lines=EvaluationLogger(("entity_f1", "entity_f2"), lambda: scores.confusion_matrix, scores.names),
     )
     trainer.train(resume_from_checkpoint=training.resume_from_checkpoint)
 

@@ -13,19 +13,19 @@ from pathlib import Path
 
 from transformers import set_seed
 
-from llmtune.arguments import QuestionAnsweringArguments
 from llmtune.arguments.parser import parse_arguments
 from llmtune.errors import run_command
 from llmtune.finish.question_answering import answer_scores, describe_inputs, encode_splits, judge, leave, show_data
-from llmtune.models.loading import family_asked_for, load_model
+from llmtune.models.loading import load_model, requested_family
 from llmtune.preflight import answer_directions
+from llmtune.tasks.question_answering.arguments import QuestionAnsweringArguments
 from llmtune.tasks.question_answering.extractive import QuestionAnswering
-from llmtune.tasks.question_answering.generative import FAMILIES, WrittenAnswers, writes_answers
+from llmtune.tasks.question_answering.generative import FAMILIES, GenerativeQuestionAnswering, is_generative
 from llmtune.tasks.question_answering.rows import load_answered_splits
 from llmtune.terminal.console import Terminal
 from llmtune.training.answering import answering_trainer
-from llmtune.training.callbacks import EvaluationLines
-from llmtune.training.hardware import use_cpu_well
+from llmtune.training.callbacks import EvaluationLogger
+from llmtune.training.hardware import configure_cpu
 
 DEMO = Path(__file__).parent / "demo" / "question_answering" / "demo.yaml"
 
@@ -35,11 +35,11 @@ def main() -> None:
     arguments = parse_arguments("question_answering", QuestionAnsweringArguments, demo=DEMO, description=__doc__)
     data, options, model_arguments, training = arguments
     terminal = Terminal(training.process_index == 0)
-    threads = use_cpu_well(training.cpu_threads)
+    threads = configure_cpu(training.cpu_threads)
     set_seed(training.seed)
 
     # Encoders mark the answer in the context; decoders and sequence-to-sequence models write it.
-    writes = writes_answers(options.method, family_asked_for(model_arguments, FAMILIES))
+    writes = is_generative(options.method, requested_family(model_arguments, FAMILIES))
 
     # Data. Questions on one context stay on one side of a split.
     splits = load_answered_splits(data, options, seed=training.seed, located=not writes)
@@ -47,15 +47,19 @@ def main() -> None:
     # Model. First what judges it: a slip in --metrics or --targets costs seconds here, an hour later.
     directions = answer_directions(options, training, writes=writes)
     some_without = splits.unanswerable()["train"] > 0
-    task = WrittenAnswers.from_options(options) if writes else QuestionAnswering.from_arguments(options, some_without)
+    task = (
+        GenerativeQuestionAnswering.from_options(options)
+        if writes
+        else QuestionAnswering.from_arguments(options, some_without)
+    )
     loaded = load_model(model_arguments, task, train_texts=splits.train_texts)
-    task = task.fitted(loaded.tokenizer, decoder=loaded.facts["left context only"], limit=loaded.max_length)
+    task = task.for_model(loaded.tokenizer, decoder=loaded.facts["left context only"], limit=loaded.max_length)
     inputs = encode_splits(task, splits, loaded.tokenizer)
     show_data(terminal, splits, inputs, task)
     terminal.model(loaded.facts, training.arithmetic(loaded.facts["weights"]), threads)
 
     # Training. Validation picks the checkpoint, scored by whole questions; the test split stays unread until the end.
-    training.start_run(prefer="f1", directions=directions)
+    training.prepare_output_dir(prefer="f1", directions=directions)
     trainer = answering_trainer(
         task,
         model=loaded.model,
@@ -65,7 +69,7 @@ def main() -> None:
         processing_class=loaded.tokenizer,
         data_collator=task.collator(loaded.tokenizer, loaded.model),
         compute_metrics=answer_scores(task, loaded.tokenizer, inputs["validation"], splits.splits.validation),
-        evaluation_lines=EvaluationLines(("exact_match", "f1")),
+        evaluation_lines=EvaluationLogger(("exact_match", "f1")),
     )
     trainer.train(resume_from_checkpoint=training.resume_from_checkpoint)
 

@@ -13,7 +13,6 @@ from pathlib import Path
 
 from transformers import set_seed
 
-from llmtune.arguments import TextClassificationArguments
 from llmtune.arguments.parser import parse_arguments
 from llmtune.data import load_splits
 from llmtune.errors import run_command
@@ -21,10 +20,11 @@ from llmtune.finish.text_classification import judge, leave
 from llmtune.models.loading import load_model
 from llmtune.preflight import metrics_of
 from llmtune.tasks.losses import classification_loss
+from llmtune.tasks.text_classification.arguments import TextClassificationArguments
 from llmtune.tasks.text_classification.task import TextClassification, tokenize_splits
 from llmtune.terminal.console import Terminal
-from llmtune.training.callbacks import EvaluationLines
-from llmtune.training.hardware import use_cpu_well
+from llmtune.training.callbacks import EvaluationLogger
+from llmtune.training.hardware import configure_cpu
 from llmtune.training.trainer import Trainer
 
 DEMO = Path(__file__).parent / "demo" / "spam" / "demo.yaml"
@@ -35,7 +35,7 @@ def main() -> None:
     arguments = parse_arguments("spam", TextClassificationArguments, demo=DEMO, description=__doc__)
     data, options, model_arguments, training = arguments
     terminal = Terminal(training.process_index == 0)
-    threads = use_cpu_well(training.cpu_threads)
+    threads = configure_cpu(training.cpu_threads)
     set_seed(training.seed)
 
     # Data. Read before the model: a bad row costs seconds here, an hour later.
@@ -53,8 +53,8 @@ def main() -> None:
     terminal.model(loaded.facts, training.arithmetic(loaded.facts["weights"]), threads)
 
     # Training. Validation picks the checkpoint; the test split stays unread until the end.
-    lines = EvaluationLines((task.best_metric, "log_loss"), lambda: hub.confusion_matrix, task.label_names)
-    training.start_run(prefer=task.best_metric, directions=directions)
+    lines = EvaluationLogger((task.best_metric, "log_loss"), lambda: hub.confusion_matrix, task.label_names)
+    training.prepare_output_dir(prefer=task.best_metric, directions=directions)
     trainer = Trainer(
         model=loaded.model,
         args=training,

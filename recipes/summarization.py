@@ -13,18 +13,18 @@ from pathlib import Path
 
 from transformers import set_seed
 
-from llmtune.arguments import SummarizationArguments
 from llmtune.arguments.parser import parse_arguments
 from llmtune.errors import run_command
-from llmtune.finish.text_generation import TextLines, check_beforehand, judge, leave, scores_of, show_data
+from llmtune.finish.text_generation import SampleLogger, check_beforehand, judge, leave, scores_of, show_data
 from llmtune.models.loading import load_model
-from llmtune.tasks.losses import WritingLoss
+from llmtune.tasks.losses import TokenCrossEntropy
+from llmtune.tasks.text_generation.arguments import SummarizationArguments
 from llmtune.tasks.text_generation.rows import load_text_splits
 from llmtune.tasks.text_generation.summarization import Summarization
 from llmtune.tasks.text_generation.task import tokenize_splits
 from llmtune.terminal.console import Terminal
-from llmtune.training.generation import WritingTrainer
-from llmtune.training.hardware import use_cpu_well
+from llmtune.training.generation import GenerationTrainer
+from llmtune.training.hardware import configure_cpu
 
 DEMO = Path(__file__).parent / "demo" / "summarization" / "demo.yaml"
 
@@ -34,7 +34,7 @@ def main() -> None:
     arguments = parse_arguments("summarization", SummarizationArguments, demo=DEMO, description=__doc__)
     data, options, model_arguments, training = arguments
     terminal = Terminal(training.process_index == 0)
-    threads = use_cpu_well(training.cpu_threads)
+    threads = configure_cpu(training.cpu_threads)
     set_seed(training.seed)
 
     # Data. Rows with an equal text stay on one side of a split.
@@ -45,24 +45,24 @@ def main() -> None:
     directions = check_beforehand(task, options.metrics, options.targets)
     loaded = load_model(model_arguments, task, train_texts=lambda: splits.texts("train", "source", "target"))
     is_decoder = loaded.facts["family"] == "decoder"
-    task = task.fitted(loaded.tokenizer, decoder=is_decoder, limit=loaded.max_length)
+    task = task.for_model(loaded.tokenizer, decoder=is_decoder, limit=loaded.max_length)
     tokens, cuts = tokenize_splits(task, splits, loaded.tokenizer)
     show_data(terminal, splits, cuts, task)
     terminal.model(loaded.facts, training.precision, threads)
 
     # Training. Validation is answered and scored, which picks the checkpoint; test stays unread until the end.
-    training.start_run(prefer=task.best_metric, directions=directions)
+    training.prepare_output_dir(prefer=task.best_metric, directions=directions)
     scores = scores_of(task, loaded.tokenizer, tokens["validation"], splits.validation)
-    trainer = WritingTrainer(
+    trainer = GenerationTrainer(
         model=loaded.model,
         args=training,
         train_dataset=tokens["train"],
         eval_dataset=tokens["validation"],
         processing_class=loaded.tokenizer,
         data_collator=task.collator(loaded.tokenizer, loaded.model),
-        compute_loss_func=WritingLoss(task.decoder, training.label_smoothing_factor),
+        compute_loss_func=TokenCrossEntropy(task.decoder, training.label_smoothing_factor),
         compute_metrics=scores,
-        evaluation_lines=TextLines(scores, splits.validation, task.scored, samples=not data.no_examples),
+        evaluation_lines=SampleLogger(scores, splits.validation, task.scored, samples=not data.no_examples),
         task=task,
     )
     trainer.train(resume_from_checkpoint=training.resume_from_checkpoint)

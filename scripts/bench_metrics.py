@@ -20,7 +20,7 @@ import numpy as np
 from llmtune.metrics import compute_metrics, confusion_matrix
 from llmtune.metrics.bleu import NgramCounts
 from llmtune.metrics.bleu import score as bleu_score
-from llmtune.metrics.core.base import Sample, Setting
+from llmtune.metrics.core.base import MetricContext, SufficientStatistics
 from llmtune.metrics.core.registry import named_metrics
 from llmtune.metrics.entity_f1 import EntityCounts, f_beta
 from llmtune.metrics.f1 import F1
@@ -81,7 +81,7 @@ def classification(rounds: int, rows: int) -> bool:
     rng = np.random.default_rng(0)
     reference = rng.integers(0, 2, rows)
     prediction = np.where(rng.random(rows) < 0.9, reference, 1 - reference)
-    setting = Setting("classification", ("ham", "spam"), 1)
+    setting = MetricContext("classification", ("ham", "spam"), 1)
     metrics = [named_metrics(name, setting)[0] for name in FOUR]
     peer = four_of_evaluate()
 
@@ -161,7 +161,7 @@ def bleu(rounds: int) -> bool:
     lists = statistics.astype(int).tolist()
 
     def ours() -> Any:
-        return cluster_bootstrap(statistics, bleu_score, resamples=1000)
+        return cluster_bootstrap(statistics, bleu_score, n_resamples=1000)
 
     def theirs() -> Any:
         from sacrebleu.significance import _bootstrap_resample
@@ -177,7 +177,7 @@ def bleu(rounds: int) -> bool:
     )
     whole = compared(
         "score and interval, tokenizing too",
-        lambda: Sample(NgramCounts("13a")(columns), 0).bootstrap(bleu_score),
+        lambda: SufficientStatistics(NgramCounts("13a")(columns), 0).bootstrap(bleu_score),
         lambda: peer.corpus_score(predictions, [references], n_bootstrap=1000),
         rounds=1,
         least=1,

@@ -17,22 +17,22 @@ from functools import partial
 import numpy as np
 from scipy import special
 
-from llmtune.metrics.core.base import Metric, Sample, Setting
+from llmtune.metrics.core.base import Metric, MetricContext, SufficientStatistics
 from llmtune.metrics.core.registry import named_metrics
 from llmtune.metrics.entity_f1 import EntityCounts
-from llmtune.stats import Interval
+from llmtune.stats import ConfidenceInterval
 
 SIZES, BALANCES, RECALLS, FALSE_ALARMS = (200, 1000, 5000), (0.05, 0.2, 0.5), (0.4, 0.8, 0.95), (0.02, 0.1)
 BINARY = (
     *("accuracy", "recall", "precision", "f1", "f1_macro", "f1_weighted", "mcc", "cohen_kappa"),
     *("precision_macro", "recall_macro", "balanced_accuracy"),
 )
-Cell = tuple[str, str, float, Callable[[np.random.Generator], Interval]]
+Cell = tuple[str, str, float, Callable[[np.random.Generator], ConfidenceInterval]]
 
 
 def binary_cells() -> Iterator[Cell]:
     """Two classes: what the confusion matrix tells."""
-    setting = Setting("classification", ("ham", "spam"), 1)
+    setting = MetricContext("classification", ("ham", "spam"), 1)
     metrics = [metric for name in BINARY for metric in named_metrics(name, setting) if metric.name == name]
     for n, balance, recall, alarms in itertools.product(SIZES, BALANCES, RECALLS, FALSE_ALARMS):
         if n * balance * recall < 10:
@@ -46,23 +46,23 @@ def binary_cells() -> Iterator[Cell]:
             yield metric.name, where, truth, partial(of_matrix, metric=metric, n=n, shares=shares)
 
 
-def of_matrix(rng: np.random.Generator, *, metric: Metric, n: int, shares: np.ndarray) -> Interval:
+def of_matrix(rng: np.random.Generator, *, metric: Metric, n: int, shares: np.ndarray) -> ConfidenceInterval:
     """The interval of one test set of n rows."""
     matrix = rng.multinomial(n, shares).reshape(1, 2, 2)
     if metric.undefined(matrix[0]):
-        return Interval(None, None, "undefined")
-    return metric.interval(Sample(matrix, int(rng.integers(2**31))))
+        return ConfidenceInterval(None, None, "undefined")
+    return metric.interval(SufficientStatistics(matrix, int(rng.integers(2**31))))
 
 
 def ranked_cells() -> Iterator[Cell]:
     """Two normal distributions of the logit: ranks and probabilities."""
-    setting = Setting("classification", ("ham", "spam"), 1)
+    setting = MetricContext("classification", ("ham", "spam"), 1)
     for n, balance, gap in itertools.product(SIZES[:2], (0.2, 0.5), (1.0, 2.5)):
         for name in ("roc_auc", "average_precision", "log_loss", "brier"):
             metric = named_metrics(name, setting)[0]
             columns = drawn(np.random.default_rng(1), 2_000_000, balance, gap)
             statistics = metric.statistics(columns)
-            truth = metric.value(metric.gathered(statistics))
+            truth = metric.value(metric.aggregate(statistics))
             assert truth is not None
             yield (
                 name,
@@ -79,16 +79,19 @@ def drawn(rng: np.random.Generator, n: int, balance: float, gap: float) -> dict[
     return {"reference": reference, "probabilities": np.stack([1 - p, p], axis=1)}
 
 
-def of_columns(rng: np.random.Generator, *, metric: Metric, n: int, balance: float, gap: float) -> Interval:
+def of_columns(rng: np.random.Generator, *, metric: Metric, n: int, balance: float, gap: float) -> ConfidenceInterval:
     """The interval of one test set of n rows."""
-    return metric.interval(Sample(metric.statistics(drawn(rng, n, balance, gap)), 0))
+    return metric.interval(SufficientStatistics(metric.statistics(drawn(rng, n, balance, gap)), 0))
 
 
 def clustered_cells() -> Iterator[Cell]:
     """Entities in sentences that are easy or hard as a whole, and nats of documents of unequal length."""
     counts = EntityCounts(("PER",), "IOB2")
     entity = next(
-        m for m in named_metrics("entity_f1", Setting("token-classification", counts.types, options={"scheme": "IOB2"}))
+        m
+        for m in named_metrics(
+            "entity_f1", MetricContext("token-classification", counts.types, options={"scheme": "IOB2"})
+        )
     )
     for n, per_sentence, skill in itertools.product((100, 400), (0.5, 2.0), (0.5, 0.9)):
         # Recall is Beta with mean `skill` by sentence; false alarms come on top: the truth is a ratio of means.
@@ -104,22 +107,28 @@ def clustered_cells() -> Iterator[Cell]:
         yield "perplexity", f"documents={n}", float(np.exp(3.0)), partial(of_documents, n=n)
 
 
-def of_entities(rng: np.random.Generator, *, metric: Metric, n: int, per_sentence: float, skill: float) -> Interval:
+def of_entities(
+    rng: np.random.Generator, *, metric: Metric, n: int, per_sentence: float, skill: float
+) -> ConfidenceInterval:
     """The interval of one test set of n sentences."""
     gold = rng.poisson(per_sentence, n)
     right = rng.binomial(gold, rng.beta(4 * skill, 4 * (1 - skill), n))
     predicted = right + rng.poisson(0.1, n)
     return metric.interval(
-        Sample(np.stack([right, gold, predicted], axis=1)[:, None].astype(float), int(rng.integers(2**31)))
+        SufficientStatistics(
+            np.stack([right, gold, predicted], axis=1)[:, None].astype(float), int(rng.integers(2**31))
+        )
     )
 
 
-def of_documents(rng: np.random.Generator, *, n: int) -> Interval:
+def of_documents(rng: np.random.Generator, *, n: int) -> ConfidenceInterval:
     """The interval of one test set of n documents, 3 nats a token with a spread between documents."""
-    metric = named_metrics("perplexity", Setting("language-modeling"))[0]
+    metric = named_metrics("perplexity", MetricContext("language-modeling"))[0]
     tokens = rng.integers(50, 500, n)
     return metric.interval(
-        Sample(np.stack([tokens * (3 + 0.4 * rng.normal(size=n)), tokens], axis=1), int(rng.integers(2**31)))
+        SufficientStatistics(
+            np.stack([tokens * (3 + 0.4 * rng.normal(size=n)), tokens], axis=1), int(rng.integers(2**31))
+        )
     )
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from llmtune.diagnosis.check import FAIL, NOT_ENOUGH_DATA
-from llmtune.diagnosis.context import Case, TrainingLog, diagnose
+from llmtune.diagnosis.context import Context, TrainingLog, diagnose
 from llmtune.diagnosis.leakage import Examples
 from llmtune.diagnosis.target_list import read_targets
 from llmtune.diagnosis.verdict import NOT_READY
@@ -111,22 +111,22 @@ def log_of(losses: Sequence[float], train: Sequence[float], hits: Sequence[int],
     return TrainingLog(entries)
 
 
-def clean(draw: Draw) -> Case:
+def clean(draw: Draw) -> Context:
     """A good model of any kind, whose demands, where there are some, it meets with room."""
     n = int(draw.choice([200, 500, 1_500, 4_000]))
     kind = draw.choice(["classes", "classes", "classes", "tags", "texts", "perplexity", "numbers"])
     if kind == "tags":
-        return Case(tagged(draw, n, draw.uniform(0.75, 0.98)), slice_columns=())
+        return Context(tagged(draw, n, draw.uniform(0.75, 0.98)), slice_columns=())
     if kind == "texts":
-        return Case(written(draw, min(n, 500)), base=None)
+        return Context(written(draw, min(n, 500)), base=None)
     if kind == "perplexity":
         nll, tokens = draw.gamma(20, 3, n), draw.integers(10, 40, n)
-        return Case(make_predictions("language-modeling", {"nll": nll, "tokens": tokens}))
+        return Context(make_predictions("language-modeling", {"nll": nll, "tokens": tokens}))
     if kind == "numbers":
         truth = draw.normal(size=n)
         columns = {"reference": truth, "prediction": truth + draw.normal(size=n) * 0.4}
         persisted = make_predictions("regression", {"reference": truth, "prediction": np.roll(truth, 1)})
-        return Case(make_predictions("regression", columns), baselines={"persistence": persisted})
+        return Context(make_predictions("regression", columns), baselines={"persistence": persisted})
     c = int(draw.choice([2, 2, 3, 6]))
     shares = draw.dirichlet(np.full(c, 8.0)) + 0.05
     skill = draw.uniform(2.2, 4.0)
@@ -146,7 +146,7 @@ def clean(draw: Draw) -> Case:
     examples = {}
     if n <= 500:
         examples = {"train": Examples(texts(draw, 2 * n)), "test": Examples(texts(draw, n))}
-    return Case(
+    return Context(
         table,
         validation=classes(draw, 300, shares, skill),
         demands=demands,
@@ -158,82 +158,82 @@ def clean(draw: Draw) -> Case:
     )
 
 
-def hidden_class(draw: Draw, strength: float) -> Case:
+def hidden_class(draw: Draw, strength: float) -> Context:
     """A rare class of which less than half is found; the strength counts from there, 12 % at its greatest."""
     n = int(draw.choice([1_500, 4_000]))
     truth = draw.random(n) < draw.uniform(0.03, 0.08)
     said = np.where(truth, draw.random(n) < 0.5 - 0.38 * strength, draw.random(n) < 0.002)
-    return Case(table_of(truth.astype(int), said.astype(int), None, draw))
+    return Context(table_of(truth.astype(int), said.astype(int), None, draw))
 
 
-def missed_target(draw: Draw, strength: float) -> Case:
+def missed_target(draw: Draw, strength: float) -> Context:
     """A recall that was demanded to be 0.95 and is not."""
     n = int(draw.choice([600, 2_000]))
     truth = draw.random(n) < 0.4
     said = np.where(truth, draw.random(n) < 0.95 - 0.3 * strength, draw.random(n) < 0.05)
-    return Case(
+    return Context(
         table_of(truth.astype(int), said.astype(int), None, draw), demands=read_targets("recall[class 1]>=0.95")
     )
 
 
-def leaked(draw: Draw, strength: float) -> Case:
+def leaked(draw: Draw, strength: float) -> Context:
     """Test rows that stand in train, and are known by heart."""
     n = int(draw.choice([400, 800]))
     copied = draw.random(n) < 0.4 * strength
     table = classes(draw, n, [0.5, 0.5], np.where(copied, 6.0, 1.2))
     test = texts(draw, n)
     train = [*texts(draw, n), *(text for text, is_copy in zip(test, copied, strict=True) if is_copy)]
-    return Case(table, examples={"train": Examples(train), "test": Examples(test)})
+    return Context(table, examples={"train": Examples(train), "test": Examples(test)})
 
 
-def overfitted(draw: Draw, strength: float) -> Case:
+def overfitted(draw: Draw, strength: float) -> Context:
     """A validation loss that rises while that of train goes to nothing."""
     table = classes(draw, 500, [0.5, 0.5], 2.5)
     risen = 0.4 * np.array([1.4, 1.0, 1 + 0.5 * strength, 1 + strength, 1 + 1.5 * strength])
     training = log_of(risen.tolist(), [0.5, 0.35, 0.15, 0.05, 0.01], [380, 410, 405, 400, 395])
-    return Case(table, training=training)
+    return Context(table, training=training)
 
 
-def long_texts(draw: Draw, strength: float) -> Case:
+def long_texts(draw: Draw, strength: float) -> Context:
     """The longest fifth is served worse."""
     n = int(draw.choice([1_000, 3_000]))
     length = draw.lognormal(3, 0.6, n).astype(int) + 1
     skill = np.where(length > np.quantile(length, 0.8), 3.0 - 2.4 * strength, 3.0)
-    return Case(_with(classes(draw, n, [0.5, 0.5], skill), "length", length))
+    return Context(_with(classes(draw, n, [0.5, 0.5], skill), "length", length))
 
 
-def unfair(draw: Draw, strength: float) -> Case:
+def unfair(draw: Draw, strength: float) -> Context:
     """One group of three to six is served worse."""
     n = int(draw.choice([1_500, 4_000]))
     group = draw.integers(0, draw.integers(3, 7), n)
     table = classes(draw, n, [0.5, 0.5], np.where(group == 1, 3.0 - 2.4 * strength, 3.0))
-    return Case(_with(table, "group", [f"group {i}" for i in group]), group_columns=("group",))
+    return Context(_with(table, "group", [f"group {i}" for i in group]), group_columns=("group",))
 
 
-def too_sure(draw: Draw, strength: float) -> Case:
+def too_sure(draw: Draw, strength: float) -> Context:
     """Probabilities nearer to 0 and 1 than they come true."""
-    return Case(classes(draw, int(draw.choice([500, 2_000])), [0.5, 0.5], 1.4, cold=1 / (1 + 3 * strength)))
+    return Context(classes(draw, int(draw.choice([500, 2_000])), [0.5, 0.5], 1.4, cold=1 / (1 + 3 * strength)))
 
 
-def bad_threshold(draw: Draw, strength: float) -> Case:
+def bad_threshold(draw: Draw, strength: float) -> Context:
     """A threshold that loses on test."""
     table = classes(draw, 1_500, [0.7, 0.3], 2.5)
     threshold = 0.5 + 0.49 * strength
     said = [table.label_names[int(p >= threshold)] for p in table.probabilities()[:, 1]]
-    return Case(replace(_with(table, "prediction", said), threshold=threshold), objective="f1")
+    return Context(replace(_with(table, "prediction", said), threshold=threshold), objective="f1")
 
 
-def noisy_labels(draw: Draw, strength: float) -> Case:
+def noisy_labels(draw: Draw, strength: float) -> Context:
     """Labels that are wrong."""
-    return Case(classes(draw, int(draw.choice([800, 3_000])), [0.5, 0.5], 3.5, flips=0.12 * strength))
+    return Context(classes(draw, int(draw.choice([800, 3_000])), [0.5, 0.5], 3.5, flips=0.12 * strength))
 
 
-def broken_numbers(draw: Draw, strength: float) -> Case:
+def broken_numbers(draw: Draw, strength: float) -> Context:
     """Rows of NaN."""
     table = classes(draw, 500, [0.5, 0.5], 3.0)
     probabilities = table.probabilities()
     probabilities[: max(1, int(50 * strength))] = np.nan
-    return Case(_with(table, "probabilities", list(probabilities)))
+    return Context(_with(table, "probabilities", list(probabilities)))
 
 
 def _outdone(draw: Draw, strength: float) -> tuple[Predictions, Predictions]:
@@ -248,19 +248,19 @@ def _outdone(draw: Draw, strength: float) -> tuple[Predictions, Predictions]:
     return _with(_without(better, "probabilities"), "prediction", other), better
 
 
-def losing(draw: Draw, strength: float) -> Case:
+def losing(draw: Draw, strength: float) -> Context:
     """TF-IDF is better."""
     ours, better = _outdone(draw, strength)
-    return Case(ours, baselines={"TF-IDF": better})
+    return Context(ours, baselines={"TF-IDF": better})
 
 
-def worse(draw: Draw, strength: float) -> Case:
+def worse(draw: Draw, strength: float) -> Context:
     """The base was better."""
     ours, better = _outdone(draw, strength)
-    return Case(ours, base=better)
+    return Context(ours, base=better)
 
 
-def degenerate(draw: Draw, strength: float) -> Case:
+def degenerate(draw: Draw, strength: float) -> Context:
     """Texts that are no answer."""
     spoils: list[Callable[[str, str], str]] = [
         lambda said, source: "",
@@ -269,21 +269,21 @@ def degenerate(draw: Draw, strength: float) -> Case:
         lambda said, source: "I am sorry",
     ]
     spoil = spoils[int(draw.integers(len(spoils)))]
-    return Case(written(draw, int(draw.choice([100, 400])), spoil, 0.3 * strength))
+    return Context(written(draw, int(draw.choice([100, 400])), spoil, 0.3 * strength))
 
 
-def alone(draw: Draw, strength: float) -> Case:
+def alone(draw: Draw, strength: float) -> Context:
     """A perplexity without a task."""
     columns = {"nll": draw.gamma(20, 3, 100), "tokens": draw.integers(10, 40, 100)}
-    return Case(make_predictions("language-modeling", columns))
+    return Context(make_predictions("language-modeling", columns))
 
 
-def few_rows(draw: Draw, strength: float) -> Case:
+def few_rows(draw: Draw, strength: float) -> Context:
     """Rows that can't decide anything."""
-    return Case(classes(draw, int(10 + 40 * (1 - strength)), [0.7, 0.3], 3.0))
+    return Context(classes(draw, int(10 + 40 * (1 - strength)), [0.7, 0.3], 3.0))
 
 
-FAULTS: dict[str, Callable[[Draw, float], Case]] = {
+FAULTS: dict[str, Callable[[Draw, float], Context]] = {
     "accuracy_paradox": hidden_class,
     "targets": missed_target,
     "leakage": leaked,

@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from llmtune.text.spans import tags_of_spans, words_of
+from llmtune.text.spans import split_words, tags_of_spans
 
 SEED = 7
 ROWS = {  # spans of digits and signs take more rows to learn than names do
@@ -167,7 +167,7 @@ def make_rows(templates: str, sizes: Mapping[str, int], seed: int) -> dict[str, 
 
 def to_tokens(row: Mapping[str, Any]) -> dict[str, list[str]]:
     """The row as words and IOB2 tags."""
-    words = words_of(row["text"], "tokens")
+    words = split_words(row["text"], "tokens")
     tags, _, findings = tags_of_spans(row["text"], words, row["spans"])
     assert not findings, findings
     return {"tokens": [row["text"][start:end] for start, end in words], "tags": tags}

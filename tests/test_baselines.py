@@ -8,10 +8,10 @@ from llmtune.baselines import (
     best_overlap_sentence,
     copy_source,
     lead_sentences,
-    made_of_table,
     majority,
     mean_value,
     persistence,
+    table_baselines,
     tfidf_logistic_regression,
 )
 from llmtune.errors import InputError
@@ -165,7 +165,7 @@ MADE = [
 
 @pytest.mark.parametrize(("table", "names"), MADE)
 def test_a_table_gives_the_baselines_that_it_has_columns_for(table, names):
-    assert list(made_of_table(table)) == names
+    assert list(table_baselines(table)) == names
 
 
 LACKING = [

@@ -37,9 +37,9 @@ def test_no_clean_case_fails():
 
 
 def test_every_check_has_its_fault():
-    from llmtune.diagnosis.context import Case, checks_of
+    from llmtune.diagnosis.context import Context, checks_of
 
     names = [check.check for check in checks_of(gauntlet.alone(gauntlet.np.random.default_rng(0), 1.0))]
 
-    assert Case is gauntlet.Case
+    assert Context is gauntlet.Context
     assert sorted(names) == sorted(gauntlet.FAULTS)

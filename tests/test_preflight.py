@@ -3,10 +3,12 @@
 import datasets
 import pytest
 
-from llmtune.arguments import TextClassificationArguments, TokenClassificationArguments, TrainingArguments
+from llmtune.arguments import TrainingArguments
 from llmtune.errors import InputError
 from llmtune.preflight import loss_and_directions, metrics_of
+from llmtune.tasks.text_classification.arguments import TextClassificationArguments
 from llmtune.tasks.text_classification.task import TextClassification
+from llmtune.tasks.token_classification.arguments import TokenClassificationArguments
 from llmtune.tasks.token_classification.task import TokenClassification
 
 SPAM = TextClassification(("ham", "spam"), "spam", 64)

@@ -89,7 +89,7 @@ def test_reading_tokenising_bootstrapping_and_the_baseline_show_what_they_do(mon
 
     tokenizer = train_tokenizer("bert", ["a message"], 100, 64)
     TextClassification(("ham", "spam"), "spam", 8).tokenize(datasets.Dataset.from_dict({"text": ["a"]}), tokenizer)
-    make_windows([["a"]], tokenizer, max_length=8, stride=2, left_context_only=False)
+    make_windows([["a"]], tokenizer, max_length=8, stride=2, is_causal=False)
 
     for what in (f"reading {file}", "big.csv", "bootstrap", "TF-IDF baseline", "batches", "tokenising"):
         assert what in terminal.getvalue(), what

@@ -82,7 +82,7 @@ def test_resampling_the_matrix_is_resampling_the_rows():
 def test_resampling_sums_is_scipys_bca_of_a_mean():
     values = np.random.default_rng(0).gamma(2.0, size=200)
 
-    low, high, _ = cluster_bootstrap(np.stack([values, np.ones(200)], axis=1), share, resamples=10_000)
+    low, high, _ = cluster_bootstrap(np.stack([values, np.ones(200)], axis=1), share, n_resamples=10_000)
 
     theirs = stats.bootstrap((values,), np.mean, n_resamples=10_000, method="BCa", rng=1)
     assert (low, high) == pytest.approx(tuple(theirs.confidence_interval), abs=0.02)
@@ -122,7 +122,7 @@ def test_a_bootstrap_of_a_million_rows_is_as_quick_as_one_of_a_hundred():
     multinomial_bootstrap(counts, f1)  # warm
 
     start = time.perf_counter()
-    low, high, _ = multinomial_bootstrap(counts, f1, resamples=10_000)
+    low, high, _ = multinomial_bootstrap(counts, f1, n_resamples=10_000)
 
     assert time.perf_counter() - start < 0.1
     assert low < 0.9188 < high
@@ -135,7 +135,7 @@ def test_many_classes_and_many_units_stay_in_bounded_memory():
 
     tracemalloc.start()
     multinomial_bootstrap(counts, lambda m: np.trace(m, axis1=1, axis2=2) / m.sum(axis=(1, 2)))
-    cluster_bootstrap(statistics, share, resamples=20)
+    cluster_bootstrap(statistics, share, n_resamples=20)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
 

@@ -6,10 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from llmtune.arguments.data import DataArguments
 from llmtune.arguments.model import ModelArguments
-from llmtune.tasks.question_answering.arguments import QuestionAnsweringArguments
-from llmtune.tasks.text_classification.arguments import TextClassificationArguments
-from llmtune.tasks.text_generation.arguments import GenerationArguments, SummarizationArguments, TranslationArguments
-from llmtune.tasks.token_classification.arguments import TokenClassificationArguments
 
 if TYPE_CHECKING:
     from llmtune.arguments.run_marker import RUN_MARKER
@@ -18,14 +14,8 @@ if TYPE_CHECKING:
 __all__ = [
     "RUN_MARKER",
     "DataArguments",
-    "GenerationArguments",
     "ModelArguments",
-    "QuestionAnsweringArguments",
-    "SummarizationArguments",
-    "TextClassificationArguments",
-    "TokenClassificationArguments",
     "TrainingArguments",
-    "TranslationArguments",
     "describe_arguments",
 ]
 

@@ -113,7 +113,7 @@ def parse_arguments(
     except ValueError as error:  # of transformers.TrainingArguments
         raise InputError(f"command line: {error}") from error
     _check_pair(data, model, training)
-    training.claim_output_dir(recipe)
+    training.resolve_output_dir(recipe)
     _check_inputs_stay(data, model, training)
     return data, task, model, training
 

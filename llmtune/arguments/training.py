@@ -199,7 +199,7 @@ class TrainingArguments(transformers.TrainingArguments):
         stored = "" if weights == "float32" else f", the weights in {weights}"
         return f"training in {training}, evaluation in {evaluation}{stored}"
 
-    def claim_output_dir(self, recipe: str) -> None:
+    def resolve_output_dir(self, recipe: str) -> None:
         """Settles `output_dir`, the same on every process.
 
         Raises:
@@ -234,7 +234,7 @@ class TrainingArguments(transformers.TrainingArguments):
                 f"--output_dir {folder}: {act} only a run, and this folder has no {RUN_MARKER}; name another"
             )
 
-    def start_run(self, prefer: str, directions: Mapping[str, bool] | None = None) -> None:
+    def prepare_output_dir(self, prefer: str, directions: Mapping[str, bool] | None = None) -> None:
         """Empties the claimed folder where --overwrite was given, and marks it as a run; only once the input is good.
 
         Args:

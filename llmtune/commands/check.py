@@ -15,7 +15,7 @@ from llmtune.data.files import read_rows
 from llmtune.data.rows import Rows
 from llmtune.diagnosis.data_checks import duplicates as copies
 from llmtune.diagnosis.data_checks import groups, labels, tags, texts
-from llmtune.diagnosis.data_checks.finding import FINE, LOOK, SPOILS, Finding, Split
+from llmtune.diagnosis.data_checks.finding import ERROR, OK, WARNING, Finding, Split
 from llmtune.errors import InputError
 from llmtune.terminal.console import Terminal, plain_table
 
@@ -31,7 +31,7 @@ SPLIT_NAMES = {
     "validation": ("validation", "valid", "val", "dev", "development"),
     "test": ("test", "testing", "eval", "evaluation"),
 }
-STYLES = {SPOILS: "bold red", LOOK: "yellow", FINE: "green"}
+STYLES = {ERROR: "bold red", WARNING: "yellow", OK: "green"}
 
 
 def check(
@@ -81,10 +81,10 @@ def check(
         findings += groups.ids_on_both_sides(splits, split_group_column)
     if time_column:
         findings += groups.times_before(splits, time_column)
-    findings += [*about_rows(splits), *copies.find_repeats(splits)]
+    findings += [*about_rows(splits), *copies.find_duplicates(splits)]
     findings.append(texts.lengths(splits, max_length, count, "tokens" if model_name_or_path else "words"))
     show_findings(Terminal(), splits, findings, show)
-    return int(strict and any(finding.severity == SPOILS for finding in findings))
+    return int(strict and any(finding.severity == ERROR for finding in findings))
 
 
 def about_rows(splits: Sequence[Split]) -> list[Finding]:
@@ -165,7 +165,7 @@ def read_splits(
                 errors[split] = error
         if len(errors) == len(rows):
             raise next(iter(errors.values()))
-        findings += [Finding("columns", SPOILS, str(error)) for error in errors.values()]
+        findings += [Finding("columns", ERROR, str(error)) for error in errors.values()]
     return [Split(split, of, columns[split]) for split, of in rows.items()], findings
 
 
@@ -198,7 +198,7 @@ def show_findings(terminal: Terminal, splits: Sequence[Split], findings: Sequenc
         data.add_row(split.name, f"{len(split):,}", split.rows.source, ", ".join(split.rows.columns))
     terminal.table(data)
     by_severity = {severity: [one for one in findings if one.severity == severity] for severity in STYLES}
-    spoiling, doubtful = len(by_severity[SPOILS]), len(by_severity[LOOK])
+    spoiling, doubtful = len(by_severity[ERROR]), len(by_severity[WARNING])
     verdict = (
         f"{spoiling} of these findings would spoil the result" if spoiling else "Nothing that would spoil the result"
     )

@@ -49,7 +49,7 @@ def compare(
     if output_dir is not None:
         Path(output_dir).mkdir(parents=True, exist_ok=True)
         write_json(Path(output_dir) / "comparison.json", {"a": a, "b": b, "seed": seed, **found.to_json()})
-    return int(fail_if_worse and found.surely_worse)
+    return int(fail_if_worse and found.significantly_worse)
 
 
 def show_comparison(

@@ -19,7 +19,7 @@ from llmtune.errors import InputError
 from llmtune.inference import inference_trainer, predict_rows
 from llmtune.models.checkpoints import load_config, load_run
 from llmtune.predictions import Predictions
-from llmtune.training.hardware import use_cpu_well
+from llmtune.training.hardware import configure_cpu
 
 
 class Served(Protocol):
@@ -112,7 +112,7 @@ def run_model(
         raise InputError(f"--per_device_eval_batch_size {batch_size}: expected 1 or more")
     if cpu_threads is not None and cpu_threads < 1:
         raise InputError(f"--cpu_threads {cpu_threads}: expected 1 or more")
-    use_cpu_well(cpu_threads)
+    configure_cpu(cpu_threads)
     tokenizer, loaded = load_run(model, served.task.auto_model)
     facts = {
         "name": model,

@@ -7,12 +7,13 @@ from typing import Any
 import datasets
 from transformers import PreTrainedTokenizerBase
 
-from llmtune.arguments import DataArguments, QuestionAnsweringArguments
+from llmtune.arguments import DataArguments
 from llmtune.data import Fingerprint
 from llmtune.inference import tabulate_answers, tabulate_written_answers
 from llmtune.predictions import Predictions
+from llmtune.tasks.question_answering.arguments import QuestionAnsweringArguments
 from llmtune.tasks.question_answering.extractive import QuestionAnswering
-from llmtune.tasks.question_answering.generative import WrittenAnswers
+from llmtune.tasks.question_answering.generative import GenerativeQuestionAnswering
 from llmtune.tasks.question_answering.rows import load_answered_split
 from llmtune.tasks.question_answering.windows import SpanWindows
 
@@ -73,12 +74,12 @@ class ServedQuestionAnswering:
 class ServedWrittenAnswers:
     """Answers that a model writes, asked and searched for as in training."""
 
-    task: WrittenAnswers
+    task: GenerativeQuestionAnswering
 
     @classmethod
     def from_config(cls, config: Any, model: str) -> "ServedWrittenAnswers":
         """As the model's config says."""
-        return cls(WrittenAnswers.from_config(config, model))
+        return cls(GenerativeQuestionAnswering.from_config(config, model))
 
     def read(
         self, data: DataArguments, columns: Mapping[str, str], *, labelled: bool

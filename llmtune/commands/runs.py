@@ -7,11 +7,11 @@ from llmtune.commands.scores import notes_of, score_table
 from llmtune.commands.tables import find_tables, open_table, run_settings
 from llmtune.commands.verdicts import VerdictOptions, earlier_leakage, read_beside, verdict_of
 from llmtune.diagnosis.check import FAIL
-from llmtune.diagnosis.context import Case, TrainingLog, diagnose
+from llmtune.diagnosis.context import Context, TrainingLog, diagnose
 from llmtune.diagnosis.target_list import read_targets
 from llmtune.errors import InputError
-from llmtune.report.aggregate import Tested, merge, run_table
-from llmtune.report.compare_page import contenders, write_side_by_side
+from llmtune.report.aggregate import TestResult, merge, run_table
+from llmtune.report.compare_page import run_reports, write_compare_page
 from llmtune.report.report import Report
 from llmtune.runs.folder import baseline_splits, write_metrics, write_verdict
 from llmtune.terminal.console import Terminal
@@ -45,7 +45,7 @@ def report_runs(
         table = open_table(find_tables(source, "test")[0], kind=None, labels=None, positive_label=positive_label)
         fold = run_settings(source).get("arguments", {}).get("data", {}).get("fold")
         of_run = score_table(table, metrics=metrics, seed=seed)
-        runs.append(Tested(source, fold, table, of_run, read_beside(source, table, options).baselines))
+        runs.append(TestResult(source, fold, table, of_run, read_beside(source, table, options).baselines))
     table, baselines, lines = merge(runs)
     scores = score_table(table, metrics=metrics, seed=seed)
     asked, options = options, options.with_run(run_settings(sources[0]).get("arguments", {}))
@@ -56,7 +56,7 @@ def report_runs(
     show_scores(terminal, table, scores, beside, notes_of(scores))
     leaks = [check for check in map(earlier_leakage, sources) if check is not None]
     verdict = diagnose(
-        Case(
+        Context(
             table,
             scores=scores,
             demands=read_targets(options.targets),
@@ -89,9 +89,9 @@ def report_runs(
     ]  # fmt: skip
     hidden = no_examples or any(report.arguments("data").get("no_examples") for report in reports)
     folds = {run.fold for run in runs}
-    page = write_side_by_side(
+    page = write_compare_page(
         folder,
-        contenders(reports, seed=seed),
+        run_reports(reports, seed=seed),
         together=verdict if len(folds) > 1 else None,
         no_examples=hidden,
     )

@@ -8,10 +8,11 @@ from typing import Any
 import datasets
 from transformers import PreTrainedTokenizerBase
 
-from llmtune.arguments import DataArguments, TokenClassificationArguments
+from llmtune.arguments import DataArguments
 from llmtune.data import Fingerprint, load_split
 from llmtune.inference import tabulate_words
 from llmtune.predictions import Predictions
+from llmtune.tasks.token_classification.arguments import TokenClassificationArguments
 from llmtune.tasks.token_classification.rows import load_tagged_split
 from llmtune.tasks.token_classification.task import TokenClassification
 from llmtune.tasks.token_classification.windows import Windows

@@ -6,19 +6,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from llmtune.baselines import known_entities, made_of_table, majority, tfidf_logistic_regression
+from llmtune.baselines import gazetteer, majority, table_baselines, tfidf_logistic_regression
 from llmtune.commands.tables import find_tables, open_table, run_settings
 from llmtune.data.files import read_rows
 from llmtune.data.rows import Rows
 from llmtune.diagnosis.check import Check
-from llmtune.diagnosis.context import Case, TrainingLog, diagnose
+from llmtune.diagnosis.context import Context, TrainingLog, diagnose
 from llmtune.diagnosis.leakage import Examples
 from llmtune.diagnosis.target_list import read_targets
 from llmtune.diagnosis.verdict import Verdict
-from llmtune.errors import InputError, shown
+from llmtune.errors import InputError, truncated_repr
 from llmtune.metrics import Score
 from llmtune.predictions import Predictions
-from llmtune.tasks.token_classification.rows import recognise_scheme
+from llmtune.tasks.token_classification.rows import detect_tag_scheme
 from llmtune.text.tag_schemes import parse_tag, to_iob2
 
 # What train and table call the input of each kind, and what train calls the answer.
@@ -83,7 +83,7 @@ def read_beside(source: str, table: Predictions, options: VerdictOptions) -> Bes
     """
     options = options.with_run(run_settings(source).get("arguments", {}))
     examples, trained = _training_rows(table, options)
-    return Beside({**made_of_table(table), **kept_baselines(source, table), **trained}, examples)
+    return Beside({**table_baselines(table), **kept_baselines(source, table), **trained}, examples)
 
 
 def verdict_of(
@@ -104,7 +104,7 @@ def verdict_of(
     options = options.with_run(settings.get("arguments", {}))
     threshold = settings.get("threshold") or {}
     return diagnose(
-        Case(
+        Context(
             table,
             _validation(source, table),
             scores,
@@ -149,7 +149,7 @@ def _training_rows(table: Predictions, options: VerdictOptions) -> tuple[dict[st
         of_test = table.column("reference") if table.kind == "classification" else None
         examples["test"] = Examples(table.column(carried), of_test)
     if table.kind == "token-classification" and answers is not None and table.has("tokens"):
-        return examples, {"names known from train": known_entities(texts, _iob2(rows, str(answer)), table)}
+        return examples, {"names known from train": gazetteer(texts, _iob2(rows, str(answer)), table)}
     if labels is None:
         return examples, {}
     absent = [name for name in table.label_names if name not in labels]
@@ -170,10 +170,10 @@ def _iob2(rows: Rows, column: str) -> list[list[str]]:
     for row, of_row in enumerate(tags):
         if not isinstance(of_row, list) or any(parse_tag(tag) is None for tag in of_row):
             raise InputError(
-                f"--train_file {rows.source}: column {column!r}, {rows.place(row)}: {shown(of_row)} is no list "
+                f"--train_file {rows.source}: column {column!r}, {rows.place(row)}: {truncated_repr(of_row)} is no list "
                 "of tags; give one tag a word, as B-PER, I-PER, O, or name the column by --label_column"
             )
-    scheme = recognise_scheme(rows, tags, column)
+    scheme = detect_tag_scheme(rows, tags, column)
     return [to_iob2(of_row, scheme) for of_row in tags]
 
 

@@ -13,13 +13,13 @@ import pyarrow as pa
 from llmtune.comparison.alignment import same_rows
 from llmtune.errors import InputError
 from llmtune.metrics import Metric, available_metrics
-from llmtune.metrics.core.base import Columns, Sample, Score, score_metric
+from llmtune.metrics.core.base import Columns, Score, SufficientStatistics, score_metric
 from llmtune.metrics.core.columns import read_rows
 from llmtune.metrics.core.confusion import ConfusionCounts
 from llmtune.predictions import Predictions
 from llmtune.predictions.table import COLUMNS
 from llmtune.stats import (
-    Interval,
+    ConfidenceInterval,
     mcnemar_exact,
     paired_cluster_bootstrap,
     paired_multinomial_interval,
@@ -61,14 +61,14 @@ class Difference:
     reason: str | None = None
 
     @property
-    def surely_worse(self) -> bool:
+    def significantly_worse(self) -> bool:
         """Whether the interval lies wholly on the bad side of 0, or B has no value where A has one."""
         if self.a is not None and self.b is None:
             return True
         return self._is_beyond(worse=True)
 
     @property
-    def surely_better(self) -> bool:
+    def significantly_better(self) -> bool:
         """Whether the interval lies wholly on the good side of 0."""
         return self._is_beyond(worse=False)
 
@@ -123,15 +123,15 @@ class Comparison:
         return self.differences[0]
 
     @property
-    def surely_worse(self) -> bool:
+    def significantly_worse(self) -> bool:
         """B is worse beyond chance on the main metric; below its evidence floor McNemar's test decides."""
         if self.main.low is None and self.main.b is not None and self.mcnemar is not None:
             return self.mcnemar.p < 0.05 and self.mcnemar.only_a > self.mcnemar.only_b
-        return self.main.surely_worse
+        return self.main.significantly_worse
 
     def to_json(self) -> dict[str, Any]:
         """comparison.json."""
-        return asdict(self) | {"main": self.main.metric, "surely_worse": self.surely_worse}
+        return asdict(self) | {"main": self.main.metric, "significantly_worse": self.significantly_worse}
 
 
 def compare_predictions(
@@ -232,7 +232,7 @@ class _Pair:
             )
         statistics = self.statistics(metric)
         half = len(statistics) // 2
-        samples = [Sample(part, self.seed) for part in (statistics[:half], statistics[half:])]
+        samples = [SufficientStatistics(part, self.seed) for part in (statistics[:half], statistics[half:])]
         scored = [score_metric(metric, sample, n=self.n) for sample in samples]
         a, b = scored
         found = Difference(metric.name, metric.higher_is_better, a.value, b.value, reason=a.reason or b.reason)
@@ -252,19 +252,19 @@ class _Pair:
         columns = self._cut(half * self.n, (half + 1) * self.n)
         if not all(np.isfinite(columns[name]).all() for name in metric.needs if name in self.flaws):
             return None
-        return metric.value(metric.gathered(metric.statistics(columns)))
+        return metric.value(metric.aggregate(metric.statistics(columns)))
 
     def _discordant(self) -> float:
         right = self.columns["prediction"] == self.columns["reference"]
         return float((right[: self.n] != right[self.n :]).mean())
 
-    def _interval(self, metric: Metric, statistics: np.ndarray, a: Score, b: Score) -> Interval:
+    def _interval(self, metric: Metric, statistics: np.ndarray, a: Score, b: Score) -> ConfidenceInterval:
         if a.low is None and b.low is None:
-            return Interval(None, None, a.reason or b.reason)
+            return ConfidenceInterval(None, None, a.reason or b.reason)
         if isinstance(metric.statistics, ConfusionCounts):
             return self._interval_of_counts(metric)
         flat = statistics.reshape(2, self.n, -1)
-        if not metric.adds_up:
+        if not metric.additive:
             return _bootstrap_of_rows(metric, *statistics.reshape(2, self.n, *statistics.shape[1:]), seed=self.seed)
 
         def score(sums: np.ndarray) -> np.ndarray:
@@ -272,7 +272,7 @@ class _Pair:
 
         return paired_cluster_bootstrap(flat[0], flat[1], score, seed=self.seed)[1]
 
-    def _interval_of_counts(self, metric: Metric) -> Interval:
+    def _interval_of_counts(self, metric: Metric) -> ConfidenceInterval:
         reference, prediction = self.columns["reference"][: self.n], self.columns["prediction"]
         c = len(self.both.label_names)
         cells = np.zeros((c, c, c), dtype=np.int64)
@@ -281,25 +281,27 @@ class _Pair:
 
     def gain_of_rows(self, metric: Metric) -> np.ndarray:
         """How much better B is on each row alone, (n,); 0 where a row alone has no score."""
-        if not metric.adds_up or any(name in self.flaws for name in metric.needs):
+        if not metric.additive or any(name in self.flaws for name in metric.needs):
             return np.zeros(self.n)
         scores = metric.score(self.statistics(metric))
         gain = scores[self.n :] - scores[: self.n]
         return np.nan_to_num(gain if metric.higher_is_better else -gain, nan=0.0)
 
 
-def _bootstrap_of_rows(metric: Metric, rows_a: np.ndarray, rows_b: np.ndarray, *, seed: int) -> Interval:
+def _bootstrap_of_rows(metric: Metric, rows_a: np.ndarray, rows_b: np.ndarray, *, seed: int) -> ConfidenceInterval:
     """Percentiles of the difference over rows drawn with replacement, for ranks, whose score needs every row."""
     n = len(rows_a)
     rng = np.random.default_rng(seed)
-    resamples = max(200, min(1_000, 20_000_000 // n))
-    differences = np.empty(resamples)
-    for i in range(resamples):
+    n_resamples = max(200, min(1_000, 20_000_000 // n))
+    differences = np.empty(n_resamples)
+    for i in range(n_resamples):
         drawn = rng.integers(0, n, n)
         differences[i] = metric.score(rows_b[drawn][None])[0] - metric.score(rows_a[drawn][None])[0]
     if not np.isfinite(differences).all():
-        return Interval(None, None, f"{metric.name} is undefined in {int((~np.isfinite(differences)).sum())} resamples")
+        return ConfidenceInterval(
+            None, None, f"{metric.name} is undefined in {int((~np.isfinite(differences)).sum())} resamples"
+        )
     if np.ptp(differences) == 0:
-        return Interval(None, None, f"every resample differs by {differences[0]:g}: the rows tell no spread")
+        return ConfidenceInterval(None, None, f"every resample differs by {differences[0]:g}: the rows tell no spread")
     low, high = np.quantile(differences, (0.025, 0.975))
-    return Interval(float(low), float(high))
+    return ConfidenceInterval(float(low), float(high))

@@ -14,14 +14,14 @@ from llmtune.metrics.core.confusion import ConfusionCounts
 from llmtune.predictions import Predictions
 from llmtune.predictions.kinds import shortens
 from llmtune.predictions.table import COLUMNS
-from llmtune.stats import Interval, mcnemar_exact, paired_cluster_bootstrap, paired_multinomial_interval
+from llmtune.stats import ConfidenceInterval, mcnemar_exact, paired_cluster_bootstrap, paired_multinomial_interval
 
 MOST_CLASSES = 12  # beyond, the bootstrap of (c, c, c) cells costs seconds, and McNemar's test decides
 CLEAR = 0.01  # of the range 0 to 1; of a metric on another scale this share of the other model's value
 
 
 @dataclass(frozen=True)
-class Paired:
+class PairedComparison:
     """Ours against another model on the same rows.
 
     Args:
@@ -52,7 +52,7 @@ class Paired:
         return {name: value for name, value in vars(self).items() if name in kept}
 
 
-def compare_pair(ours: Predictions, other: Predictions, name: str, *, seed: int = 0) -> Paired | None:
+def compare_pair(ours: Predictions, other: Predictions, name: str, *, seed: int = 0) -> PairedComparison | None:
     """Compares ours with the other; None where the table allows no metric, or a value is not finite.
 
     Raises:
@@ -81,7 +81,7 @@ def check_same_rows(ours: Predictions, other: Predictions, name: str) -> None:
         raise InputError(f"{name} row {row}: its reference is another than in these predictions; give the same rows")
 
 
-def _by_classes(ours: Predictions, other: Predictions, seed: int) -> Paired:
+def _by_classes(ours: Predictions, other: Predictions, seed: int) -> PairedComparison:
     reference, mine, theirs = (
         ours.label_ids("reference"),
         ours.label_ids("prediction"),
@@ -95,7 +95,7 @@ def _by_classes(ours: Predictions, other: Predictions, seed: int) -> Paired:
     if c > MOST_CLASSES or counts[counts > 0].min() < ENOUGH:
         a, b = float((mine == reference).mean()), float((theirs == reference).mean())
         sure = p < SIGNIFICANT
-        return Paired("accuracy", a, b, a - b, None, None, p, sure and a > b, sure and a <= b - CLEAR)
+        return PairedComparison("accuracy", a, b, a - b, None, None, p, sure and a > b, sure and a <= b - CLEAR)
     # Not F1 of the positive label: on balanced classes always naming it scores 0.67, more than many an honest model.
     name = "f1_macro"
     metric = available_metrics(ours)[name]
@@ -105,10 +105,10 @@ def _by_classes(ours: Predictions, other: Predictions, seed: int) -> Paired:
     a, b = (float(metric.score(cells.sum(axis=axis)[None])[0]) for axis in (1, 2))
     better = interval.low is not None and interval.low > 0
     worse = interval.high is not None and interval.high < 0 and difference <= -CLEAR
-    return Paired(name, a, b, difference, interval.low, interval.high, p, better, worse)
+    return PairedComparison(name, a, b, difference, interval.low, interval.high, p, better, worse)
 
 
-def _by_metric(ours: Predictions, other: Predictions, seed: int) -> Paired | None:
+def _by_metric(ours: Predictions, other: Predictions, seed: int) -> PairedComparison | None:
     """The metric that the kind is known by, whose statistics of each row are resampled in pairs."""
     needed = [name for part in COLUMNS[ours.kind] for name in part]
     kept = [name for name in needed if ours.has(name) and other.has(name)]
@@ -130,12 +130,12 @@ def _by_metric(ours: Predictions, other: Predictions, seed: int) -> Paired | Non
     flat = statistics.reshape(2, n, -1)
     difference, interval = paired_cluster_bootstrap(flat[0], flat[1], score, seed=seed, level=SURE_LEVEL)
     if interval.is_alike and n >= ENOUGH:  # one right on every row, the other on none: the value speaks
-        interval = Interval(difference, difference)
+        interval = ConfidenceInterval(difference, difference)
     b, a = (float(metric.score(half.sum(axis=0).reshape(1, *shape))[0]) for half in flat)
     better = interval.low is not None and interval.low > 0
     clear = CLEAR if metric.range == (0.0, 1.0) else CLEAR * abs(b)
     worse = interval.high is not None and interval.high < 0 and difference <= -clear
-    return Paired(metric.name, a, b, difference, interval.low, interval.high, None, better, worse)
+    return PairedComparison(metric.name, a, b, difference, interval.low, interval.high, None, better, worse)
 
 
 def _known_by(predictions: Predictions) -> str:

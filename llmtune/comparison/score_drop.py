@@ -12,7 +12,7 @@ from llmtune.metrics import Metric, available_metrics, confusion_matrix
 from llmtune.metrics.core.columns import read_rows
 from llmtune.metrics.core.confusion import ConfusionCounts
 from llmtune.predictions import Predictions
-from llmtune.stats import Interval, cluster_bootstrap, multinomial_bootstrap
+from llmtune.stats import ConfidenceInterval, cluster_bootstrap, multinomial_bootstrap
 
 CLEAR = 0.01  # drop of a score from 0 to 1 that matters; of another scale this share of the score
 
@@ -34,7 +34,7 @@ class Drop:
     with_leaked: float
     without: float
     value: float
-    interval: Interval
+    interval: ConfidenceInterval
     clear: float
 
     @property

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from llmtune.arguments import DataArguments
-from llmtune.data.rows import Problems, Rows
-from llmtune.errors import InputError, shown
+from llmtune.data.rows import RowErrors, Rows
+from llmtune.errors import InputError, truncated_repr
 from llmtune.text.normalize import INVISIBLE
 
 # What the predictions table holds beside the carried columns; one of these names would be lost there.
@@ -50,7 +50,7 @@ def check_cells(
     split_group_column: str | None,
 ) -> dict[str, list[Any]]:
     """The cells with labels as text. Raises `InputError` on rows with no text, no label, or a label of another type."""
-    problems = Problems(rows.source)
+    problems = RowErrors(rows.source)
     checked = dict(cells)
     for name in text_columns:
         for row, cell in enumerate(cells[name]):
@@ -70,7 +70,7 @@ def check_cells(
                 remedy = "fill it, or leave --split_group_column out"
                 problems.add(row, rows.place(row), f"no value in column {split_group_column!r}", remedy=remedy)
             elif isinstance(cell, list | dict):
-                finding = f"found {shown(cell)} in column {split_group_column!r}, expected one text or number"
+                finding = f"found {truncated_repr(cell)} in column {split_group_column!r}, expected one text or number"
                 problems.add(row, rows.place(row), finding, remedy="give each row one group")
     problems.stop()
     return checked
@@ -112,10 +112,10 @@ def check_labels(
 ) -> None:
     """Raises `InputError` on rows whose label is not among `label_names`, the classes of `known_to`."""
     unknown = {label: closest(label, label_names) for label in set(labels) if label not in label_names}
-    problems = Problems(rows.source)
+    problems = RowErrors(rows.source)
     for row, label in enumerate(labels):
         if label in unknown:
-            finding = f"label {shown(label)} in column {label_column!r} is not one of {known_to}'s {list(label_names)}"
+            finding = f"label {truncated_repr(label)} in column {label_column!r} is not one of {known_to}'s {list(label_names)}"
             nearest = unknown[label]
             if nearest:
                 finding += f", did you mean {nearest!r}?"
@@ -149,22 +149,26 @@ def _missing_column(rows: Rows, name: str, flag: str) -> str:
 
 def _shown_names(names: Sequence[str]) -> str:
     """The names, each cut to fit a message: without a header, a text may stand in a name's place."""
-    return "[" + ", ".join(map(shown, names)) + "]"
+    return "[" + ", ".join(map(truncated_repr, names)) + "]"
 
 
 def _text_finding(cell: Any) -> str | None:
     if isinstance(cell, str):
-        return None if cell.strip() and cell.strip().strip(INVISIBLE) else f"no text ({shown(cell)})"
+        return None if cell.strip() and cell.strip().strip(INVISIBLE) else f"no text ({truncated_repr(cell)})"
     if cell is None or cell == []:
         return f"no text ({'null' if cell is None else 'an empty list'})"
     if isinstance(cell, list) and all(isinstance(item, str) for item in cell):
         return None
-    return f"found {shown(cell)}, expected text,"
+    return f"found {truncated_repr(cell)}, expected text,"
 
 
-def _add_label_problem(problems: Problems, rows: Rows, row: int, cell: Any, column: str) -> None:
+def _add_label_problem(problems: RowErrors, rows: Rows, row: int, cell: Any, column: str) -> None:
     missing = cell is None or cell != cell or isinstance(cell, str)  # NaN is pandas' null
-    finding = f"no label ({shown(cell)})" if missing else f"label {shown(cell)} is not text or a whole number"
+    finding = (
+        f"no label ({truncated_repr(cell)})"
+        if missing
+        else f"label {truncated_repr(cell)} is not text or a whole number"
+    )
     remedy = f"write the class in column {column!r}" if missing else "name another column with --label_column"
     problems.add(row, rows.place(row), f"{finding} in column {column!r}", remedy=remedy)
 

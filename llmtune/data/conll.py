@@ -7,8 +7,8 @@ a document, and each sentence then has its number in the column `document` (for 
 from collections.abc import Sequence
 from typing import Any
 
-from llmtune.data.rows import Problems, Rows
-from llmtune.errors import InputError, shown
+from llmtune.data.rows import RowErrors, Rows
+from llmtune.errors import InputError, truncated_repr
 
 DOCUMENT_START = "-DOCSTART-"
 
@@ -27,10 +27,10 @@ def read_sentences(source: str, lines: Sequence[str]) -> Rows:
     width = len(first.strip().split(separator))
     if width < 2:
         raise InputError(
-            f"{source}: its first line {shown(first)} has one column, expected a word and its tag, separated by a tab "
+            f"{source}: its first line {truncated_repr(first)} has one column, expected a word and its tag, separated by a tab "
             "or space; a text without tags goes into a .txt file"
         )
-    problems = Problems(source)
+    problems = RowErrors(source)
     sentences: list[list[list[str]]] = []
     begins: list[int] = []
     documents: list[int] = []

@@ -20,9 +20,9 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from llmtune.data.conll import read_sentences
-from llmtune.data.rows import Problems, Rows, to_arrow
+from llmtune.data.rows import RowErrors, Rows, to_arrow
 from llmtune.data.squad import flatten_articles, is_nested
-from llmtune.errors import InputError, shown
+from llmtune.errors import InputError, truncated_repr
 from llmtune.progress import progress
 
 # What a text file must not begin with, and what such a file is.
@@ -110,7 +110,7 @@ def _text(source: str, content: bytes) -> str:
 
 
 def _read_delimited(source: str, content: bytes, delimiter: str) -> Rows:
-    problems = Problems(source)
+    problems = RowErrors(source)
     records: list[list[str]] = []
     lines: list[int] = []
     with _long_fields():
@@ -134,7 +134,7 @@ def _read_delimited(source: str, content: bytes, delimiter: str) -> Rows:
     return Rows(source, columns or {name: [] for name in header}, lines=lines)
 
 
-def _records(reader: Any, problems: Problems) -> Iterator[tuple[int, int, list[str]]]:
+def _records(reader: Any, problems: RowErrors) -> Iterator[tuple[int, int, list[str]]]:
     """Number (the header is 0), first line and fields of each record; an unparsable one is noted and left to `stop`."""
     number = 0
     while True:
@@ -153,7 +153,7 @@ def _records(reader: Any, problems: Problems) -> Iterator[tuple[int, int, list[s
         number += 1
 
 
-def _header(source: str, first: tuple[int, int, list[str]] | None, problems: Problems) -> list[str]:
+def _header(source: str, first: tuple[int, int, list[str]] | None, problems: RowErrors) -> list[str]:
     if first is None or first[0] > 0:
         problems.stop()
     assert first is not None  # an empty file was refused before
@@ -167,7 +167,7 @@ def _header(source: str, first: tuple[int, int, list[str]] | None, problems: Pro
 
 
 def _add_misfit(
-    problems: Problems, number: int, line: int, record: list[str], header: list[str], delimiter: str
+    problems: RowErrors, number: int, line: int, record: list[str], header: list[str], delimiter: str
 ) -> None:
     found = f"{len(record)} field{'s' if len(record) > 1 else ''}" if record else "a blank line"
     problems.add(
@@ -205,7 +205,7 @@ def _read_conll(source: str, content: bytes) -> Rows:
 
 
 def _read_jsonl(source: str, content: bytes) -> Rows:
-    problems = Problems(source)
+    problems = RowErrors(source)
     remedy = 'write one object a line, as {"text": "…"}; a file that is one JSON list must end in .json'
     records: list[dict[str, Any]] = []
     lines = _lines(_text(source, content).rstrip())
@@ -219,7 +219,9 @@ def _read_jsonl(source: str, content: bytes) -> Rows:
             problems.add(row, f"line {row + 1}", f"not readable JSON: {error}", remedy=remedy)
         else:
             if not isinstance(record, dict):
-                problems.add(row, f"line {row + 1}", f"found {shown(record)}, expected an object", remedy=remedy)
+                problems.add(
+                    row, f"line {row + 1}", f"found {truncated_repr(record)}, expected an object", remedy=remedy
+                )
             records.append(record)
     problems.stop()
     return Rows(source, _columns(records), unit="line")
@@ -235,13 +237,13 @@ def _read_json(source: str, content: bytes) -> Rows:
     records = found.get("data") if isinstance(found, dict) else found
     if not isinstance(records, list):
         raise InputError(
-            f"{source}: found {shown(found)}, expected a list of objects or {{'data': [objects]}}; "
+            f"{source}: found {truncated_repr(found)}, expected a list of objects or {{'data': [objects]}}; "
             f"write one object a row, as {{'text': '…'}}"
         )
-    problems = Problems(source)
+    problems = RowErrors(source)
     for row, record in enumerate(records):
         if not isinstance(record, dict):
-            finding = f"found {shown(record)}, expected an object"
+            finding = f"found {truncated_repr(record)}, expected an object"
             problems.add(row, f"row {row + 1}", finding, remedy='write each row as an object, as {"text": "…"}')
     problems.stop()
     if is_nested(records):

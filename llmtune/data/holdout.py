@@ -11,7 +11,7 @@ from collections.abc import Hashable, Mapping, Sequence
 TRAIN = "train"
 
 
-def find_groups(keys: Sequence[Sequence[Hashable]]) -> list[list[int]]:
+def connected_groups(keys: Sequence[Sequence[Hashable]]) -> list[list[int]]:
     """Rows that share a key in any of the columns of `keys` (each of n rows), also over other rows: union-find."""
     n = len(keys[0])
     parent = list(range(n))
@@ -33,7 +33,7 @@ def find_groups(keys: Sequence[Sequence[Hashable]]) -> list[list[int]]:
     return list(groups.values())
 
 
-def hold_out(
+def stratified_group_split(
     groups: Sequence[Sequence[int]],
     labels: Sequence[str],
     texts: Sequence[str],
@@ -85,7 +85,7 @@ def hold_out(
     return {part: sorted(found) for part, found in rows.items()}
 
 
-def make_folds(
+def stratified_group_folds(
     groups: Sequence[Sequence[int]], labels: Sequence[str], texts: Sequence[str], *, count: int
 ) -> list[list[int]]:
     """Row numbers, ascending, of each of `count` folds: every row is in one, equal shares of each class in all.
@@ -93,7 +93,7 @@ def make_folds(
     They hang on the texts alone, not on a seed: the folds of runs with several seeds are the same.
     """
     names = [f"fold {number}" for number in range(1, count)]
-    parts = hold_out(groups, labels, texts, fractions=dict.fromkeys(names, 1 / count), seed=0)
+    parts = stratified_group_split(groups, labels, texts, fractions=dict.fromkeys(names, 1 / count), seed=0)
     return [*(parts[name] for name in names), parts[TRAIN]]
 
 

@@ -15,7 +15,7 @@ from llmtune.errors import InputError
 SPLIT_NAMES = {"train": ("train",), "validation": ("validation", "valid", "dev", "val"), "test": ("test",)}
 
 
-def open_named_set(data: DataArguments) -> dict[str, Rows]:
+def load_named_dataset(data: DataArguments) -> dict[str, Rows]:
     """The rows of the splits train, validation and test, as far as the set has them.
 
     Raises:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from llmtune.errors import InputError, shown
+from llmtune.errors import InputError, truncated_repr
 
 SHOWN_ROWS = 10  # enough to see the pattern, short enough to read
 
@@ -66,7 +66,7 @@ class Rows:
             ) from error
 
 
-class Problems:
+class RowErrors:
     """The bad rows of one source: the first ten are shown, all are counted."""
 
     def __init__(self, source: str) -> None:
@@ -100,7 +100,7 @@ def to_arrow(rows: Rows, name: str, cells: list[Any]) -> "pa.Array | pa.ChunkedA
         middle = (fits + fails) // 2
         fits, fails = (middle, fails) if _fits(cells[:middle]) else (fits, middle)
     raise InputError(
-        f"{rows.source} {rows.place(fits)}: column {name!r} holds {shown(cells[fits])}, which is not valid Unicode or "
+        f"{rows.source} {rows.place(fits)}: column {name!r} holds {truncated_repr(cells[fits])}, which is not valid Unicode or "
         f"of another type than the rows before it; make the column one type"
     )
 

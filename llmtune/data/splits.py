@@ -14,12 +14,12 @@ import pyarrow as pa
 from llmtune.arguments import DataArguments
 from llmtune.data.columns import check_cells, check_labels, find_label_names, pick_columns
 from llmtune.data.files import read_rows
-from llmtune.data.holdout import TRAIN, find_groups, hold_out, make_folds
-from llmtune.data.hub_datasets import open_named_set
+from llmtune.data.holdout import TRAIN, connected_groups, stratified_group_folds, stratified_group_split
+from llmtune.data.hub_datasets import load_named_dataset
 from llmtune.data.rows import Rows, to_arrow
 from llmtune.errors import InputError
 from llmtune.progress import waiting
-from llmtune.text.normalize import normalise
+from llmtune.text.normalize import normalize
 
 SPLITS = (TRAIN, "validation", "test")
 
@@ -142,7 +142,7 @@ class _Reader:
         """The text that tells duplicates, folded; of several columns together."""
         if not self.text_columns:
             return [f"row {number}" for number in part.numbers]
-        folded = [[normalise(text) for text in part.cells[name]] for name in self.text_columns]
+        folded = [[normalize(text) for text in part.cells[name]] for name in self.text_columns]
         return ["\n".join(texts) for texts in zip(*folded, strict=True)]
 
     def fingerprint(self, part: _Part) -> Fingerprint:
@@ -259,7 +259,7 @@ def _open(data: DataArguments, only: str | None = None) -> dict[str, Rows]:
             raise InputError(
                 f"--dataset_name {data.dataset_name} and --{next(iter(named))}_file are both given; give one of the two"
             )
-        return open_named_set(data)
+        return load_named_dataset(data)
     return {split: read_rows(path) for split, path in named.items() if only in (None, split)}
 
 
@@ -277,7 +277,7 @@ def _hold_out(
             )
     by = data.split_group_column
     groups, labels, texts = _grouped(reader, train)
-    rows = hold_out(groups, labels, texts, fractions=fractions, seed=seed)
+    rows = stratified_group_split(groups, labels, texts, fractions=fractions, seed=seed)
     empty = [split for split, numbers in rows.items() if not numbers]
     if empty:
         together = " or ".join(["share a text", *(f"a {name!r}" for name in (*reader.together, by) if name)])
@@ -303,8 +303,8 @@ def _grouped(reader: _Reader, train: _Part) -> tuple[list[list[int]], list[str],
     """Rows that belong together, and of each row its class and its text."""
     texts = reader.keys(train)
     by = reader.data.split_group_column
-    same = [[normalise(text) for text in train.cells[name]] for name in reader.together]
-    groups = find_groups([texts, *same, *([train.cells[by]] if by else [])])
+    same = [[normalize(text) for text in train.cells[name]] for name in reader.together]
+    groups = connected_groups([texts, *same, *([train.cells[by]] if by else [])])
     return groups, train.cells[reader.label_column] if reader.label_column else [""] * len(train), texts
 
 
@@ -316,7 +316,7 @@ def _take_fold(reader: _Reader, parts: Mapping[str, _Part], fold: str) -> dict[s
     if "test" in parts:
         raise InputError(f"--fold {fold} takes the test rows out of train, but a test split is given; leave one out")
     train = parts[TRAIN]
-    folds = make_folds(*_grouped(reader, train), count=int(match[2]))
+    folds = stratified_group_folds(*_grouped(reader, train), count=int(match[2]))
     if not all(folds):
         raise InputError(f"--fold {fold}: {len(train):,} rows are too few for {match[2]} folds; take fewer")
     test = folds[int(match[1]) - 1]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from llmtune.data.rows import Rows
-from llmtune.errors import InputError, shown
+from llmtune.errors import InputError, truncated_repr
 
 LAYOUT = "{'title': …, 'paragraphs': [{'context': …, 'qas': [{'question': …, 'id': …, 'answers': […]}]}]}"
 
@@ -26,7 +26,7 @@ def flatten_articles(source: str, articles: Sequence[dict[str, Any]]) -> Rows:
             where = f"{source} article {number}, paragraph {position}"
             for place, one in enumerate(_list_in(paragraph, "qas", where), start=1):
                 if not isinstance(one, dict):
-                    raise InputError(f"{where}: found {shown(one)} as question {place}; write {LAYOUT}")
+                    raise InputError(f"{where}: found {truncated_repr(one)} as question {place}; write {LAYOUT}")
                 columns["id"].append(one.get("id"))
                 columns["title"].append(article.get("title"))
                 columns["context"].append(paragraph.get("context"))
@@ -38,5 +38,5 @@ def flatten_articles(source: str, articles: Sequence[dict[str, Any]]) -> Rows:
 def _list_in(parent: Any, name: str, where: str) -> list[Any]:
     found = parent.get(name) if isinstance(parent, dict) else None
     if not isinstance(found, list):
-        raise InputError(f"{where}: found {shown(found)} as its {name!r}, expected a list; write {LAYOUT}")
+        raise InputError(f"{where}: found {truncated_repr(found)} as its {name!r}, expected a list; write {LAYOUT}")
     return found

@@ -6,7 +6,7 @@ nine times in ten, that 0.46 is below takes 2,600 examples. What passes is bette
 """
 
 from llmtune.diagnosis.check import FAIL, NOT_ENOUGH_DATA, PASS, Check, not_applicable, percent
-from llmtune.diagnosis.proportions import KINDS, Outcomes, outcomes, rows_to_decide
+from llmtune.diagnosis.proportions import KINDS, ClassCounts, outcomes, rows_to_decide
 from llmtune.evidence import ENOUGH, FEWEST, SIGNIFICANT, SURE_LEVEL
 from llmtune.metrics import confusion_matrix
 from llmtune.metrics.mcc import score as mcc_of
@@ -88,12 +88,12 @@ def accuracy_paradox(predictions: Predictions) -> Check:
     return Check(NAME, PASS, finding, numbers)
 
 
-def _is_hidden(seen: Outcomes, label: str, tests: int) -> bool:
+def _is_hidden(seen: ClassCounts, label: str, tests: int) -> bool:
     rate = seen.recall[label].rate
     return rate.surely_below(HALF, p=SIGNIFICANT / tests) and seen.accuracy.value - rate.value >= HIDDEN
 
 
-def _correlation(predictions: Predictions, seen: Outcomes) -> tuple[float | None, bool, bool]:
+def _correlation(predictions: Predictions, seen: ClassCounts) -> tuple[float | None, bool, bool]:
     """Matthews correlation; whether it is surely that of guessing; whether it may be."""
     if predictions.kind != "classification":
         return None, False, False

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from llmtune.comparison.paired import Paired, compare_pair
+from llmtune.comparison.paired import PairedComparison, compare_pair
 from llmtune.diagnosis.check import FAIL, NOT_ENOUGH_DATA, PASS, Check, not_applicable
 from llmtune.diagnosis.proportions import rows_to_narrow
 from llmtune.evidence import FEWEST
@@ -42,7 +42,7 @@ def baseline(predictions: Predictions, baselines: Mapping[str, Predictions], *, 
     return Check(NAME, PASS, f"It surely beats the simpler models, the best of them: {_beside(name, pair)}", numbers)
 
 
-def _more(pair: Paired, n: int) -> str:
+def _more(pair: PairedComparison, n: int) -> str:
     """How many rows would tell, if the difference stays."""
     needed = None
     if pair.low is not None and pair.high is not None:
@@ -59,5 +59,5 @@ def _lacking(predictions: Predictions) -> str:
     return "no baseline was predicted"
 
 
-def _beside(name: str, pair: Paired) -> str:
+def _beside(name: str, pair: PairedComparison) -> str:
     return f"{pair.metric} {pair.ours:.3f}, of {name} {pair.other:.3f}"

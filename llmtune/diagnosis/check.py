@@ -54,7 +54,7 @@ def percent(share: float) -> str:
     return f"{share:.{digits}%}".replace("%", " %") if near_an_end else f"{share:.0%}".replace("%", " %")
 
 
-def listed(names: list[str], most: int = 4) -> str:
+def join_names(names: list[str], most: int = 4) -> str:
     """`a, b, c and 5 more`."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from llmtune.baselines import made_of_table
+from llmtune.baselines import table_baselines
 from llmtune.diagnosis.accuracy_paradox import accuracy_paradox
 from llmtune.diagnosis.baseline import baseline
 from llmtune.diagnosis.calibration import calibration
@@ -62,7 +62,7 @@ class TrainingLog:
 
 
 @dataclass(frozen=True)
-class Case:
+class Context:
     """A test table and what stands beside it; every check says what it lacks.
 
     Args:
@@ -70,7 +70,7 @@ class Case:
         validation: of the same model, for the temperature.
         scores: of `test`, where they are computed already.
         demands: from --targets.
-        baselines: simple models on the same rows, by name; those that `made_of_table` makes stand beside in any case.
+        baselines: simple models on the same rows, by name; those that `table_baselines` makes stand beside in any case.
         base: the base model or an earlier run on the same rows.
         training: what training left.
         runs: of several runs put together what training left of each, by name.
@@ -102,10 +102,10 @@ class Case:
     seed: int = 42
 
 
-def checks_of(case: Case) -> tuple[Check, ...]:
+def checks_of(case: Context) -> tuple[Check, ...]:
     """Every check once, in the order in which a person should read them."""
     test, seed = case.test, case.seed
-    simple = baseline(test, {**made_of_table(test), **case.baselines}, seed=seed)
+    simple = baseline(test, {**table_baselines(test), **case.baselines}, seed=seed)
     before = worse_than_base(test, case.base, seed=seed)
     losses = [loss for log in (case.training, *case.runs.values()) for loss in log.losses]
     return (
@@ -127,7 +127,7 @@ def checks_of(case: Case) -> tuple[Check, ...]:
     )
 
 
-def overfitting_of_case(case: Case) -> Check:
+def overfitting_of_case(case: Context) -> Check:
     """The check `overfitting` of one run, or of each of several."""
     if case.runs:
         return overfitting_of_runs({name: log.curve for name, log in case.runs.items()})
@@ -135,7 +135,7 @@ def overfitting_of_case(case: Case) -> Check:
     return overfitting(curve.evaluations, curve.kept_step, chosen=curve.chosen)
 
 
-def leakage_of(case: Case) -> Check:
+def leakage_of(case: Context) -> Check:
     """The check `leakage`, or what is lacking for it."""
     if "train" not in case.examples and case.earlier_leakage is not None:
         return case.earlier_leakage
@@ -148,7 +148,7 @@ def leakage_of(case: Case) -> Check:
 
 
 @waiting("checking the result")
-def diagnose(case: Case) -> Verdict:
+def diagnose(case: Context) -> Verdict:
     """Runs every check.
 
     Raises:

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from llmtune.diagnosis.check import FAIL, NOT_ENOUGH_DATA, PASS, Check, not_applicable
-from llmtune.diagnosis.messages import remedy_for, rules_of_thumb, said_of
-from llmtune.diagnosis.proportions import KINDS, Rate, outcomes
+from llmtune.diagnosis.messages import describe_rate, reference_ranges, remedy_for
+from llmtune.diagnosis.proportions import KINDS, Proportion, outcomes
 from llmtune.evidence import ENOUGH, FEWEST, SIGNIFICANT
 from llmtune.metrics import Score
 from llmtune.predictions import Predictions
@@ -20,7 +20,7 @@ FLOOR = 0.5  # of recall and precision of every class
 GUESSED_BYTES = 8.0  # bits a byte: every byte as likely as any other
 
 
-def least_demand(
+def default_target(
     name: str, predictions: Predictions, scores: Mapping[str, Score] | None, beside: Sequence[Check] = ()
 ) -> Check:
     """Judges a table of which nothing was demanded.
@@ -33,7 +33,7 @@ def least_demand(
     """
     if predictions.kind in KINDS:
         return _of_classes(name, predictions, scores or {})
-    numbers = {"rules_of_thumb": rules_of_thumb(scores or {})}
+    numbers = {"reference_ranges": reference_ranges(scores or {})}
     say = f"say what is needed, e.g. --targets {example_target(predictions)}"
     bits = (scores or {}).get("bits_per_byte")
     if bits is not None and bits.low is not None and bits.low > GUESSED_BYTES:
@@ -83,7 +83,7 @@ def _is_better(check: Check) -> bool:
 
 def _of_classes(name: str, predictions: Predictions, scores: Mapping[str, Score]) -> Check:
     seen = outcomes(predictions)
-    tested: dict[tuple[str, str], Rate] = {}
+    tested: dict[tuple[str, str], Proportion] = {}
     for label in seen.labels:
         if seen.support(label) >= FEWEST:
             tested[label, "recall"] = seen.recall[label].rate
@@ -92,18 +92,18 @@ def _of_classes(name: str, predictions: Predictions, scores: Mapping[str, Score]
     numbers: dict[str, Any] = {
         "floor": FLOOR,
         "rates": {f"{metric}[{label}]": rate.to_json() for (label, metric), rate in tested.items()},
-        "rules_of_thumb": rules_of_thumb(scores),
+        "reference_ranges": reference_ranges(scores),
     }
     below = {key: rate for key, rate in tested.items() if rate.surely_below(FLOOR, p=SIGNIFICANT / len(tested))}
     if below:
         (label, metric), rate = min(below.items(), key=lambda item: item[1].value)
         more = f"; so are {len(below) - 1} other rates" if len(below) > 1 else ""
-        finding = f"{said_of(metric, label, rate)}: surely less than half{more}"
+        finding = f"{describe_rate(metric, label, rate)}: surely less than half{more}"
         return Check(name, FAIL, finding, numbers, remedy_for(metric, label, FLOOR, predictions))
     few = [label for label in seen.labels if seen.support(label) < ENOUGH]
     if few or not seen.labels:
         finding = f"{len(few)} of {len(seen.labels)} classes have fewer than {ENOUGH} examples: nothing is sure of them"
         return Check(name, NOT_ENOUGH_DATA, finding, numbers, "label more rows of " + ", ".join(map(repr, few[:5])))
     (label, metric), rate = min(tested.items(), key=lambda item: item[1].value)
-    finding = f"No class is surely below one half; least: {said_of(metric, label, rate)}"
+    finding = f"No class is surely below one half; least: {describe_rate(metric, label, rate)}"
     return Check(name, PASS, finding, numbers, f"say what is needed, e.g. --targets {example_target(predictions)}")

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from llmtune.diagnosis.check import FAIL, NOT_ENOUGH_DATA, PASS, Check, not_applicable, percent
-from llmtune.diagnosis.proportions import Rate
+from llmtune.diagnosis.proportions import Proportion
 from llmtune.evidence import ENOUGH, FEWEST, SURE_LEVEL
 from llmtune.predictions import Predictions
 
@@ -66,9 +66,9 @@ def repeats(text: str, times: int = MOST_REPEATS) -> bool:
     return False
 
 
-def _rate(faulty: Sequence[bool], so_in_reference: Sequence[bool]) -> Rate:
+def _rate(faulty: Sequence[bool], so_in_reference: Sequence[bool]) -> Proportion:
     judged = [fault for fault, right in zip(faulty, so_in_reference, strict=True) if not right]
-    return Rate(sum(judged), len(judged))
+    return Proportion(sum(judged), len(judged))
 
 
 def _is_empty(references: Sequence[str]) -> bool:
@@ -79,11 +79,11 @@ def _same(text: str, source: str | None) -> bool:
     return bool(text.strip()) and text.split() == (source or "").split()
 
 
-def _sameness(texts: Sequence[str], references: Sequence[Sequence[str]]) -> Rate:
+def _sameness(texts: Sequence[str], references: Sequence[Sequence[str]]) -> Proportion:
     """The most frequent output that is not empty, beyond how often the reference says it."""
     said = Counter(text for text in texts if text.strip())
     if not said:
-        return Rate(0, len(texts))
+        return Proportion(0, len(texts))
     text, count = said.most_common(1)[0]
     right = sum(text in of for of in references)
-    return Rate(0 if count == 1 else max(0, count - right), len(texts))
+    return Proportion(0 if count == 1 else max(0, count - right), len(texts))

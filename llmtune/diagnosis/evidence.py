@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from llmtune.diagnosis.check import NOT_ENOUGH_DATA, PASS, Check, listed
+from llmtune.diagnosis.check import NOT_ENOUGH_DATA, PASS, Check, join_names
 from llmtune.diagnosis.proportions import KINDS, outcomes
 from llmtune.diagnosis.target_list import Target
 from llmtune.evidence import ENOUGH
@@ -25,11 +25,11 @@ def evidence(predictions: Predictions, demands: tuple[Target, ...] = ()) -> Chec
     lacking = {name: ENOUGH - n for name, n in counts.items() if n < ENOUGH}
     numbers = {"needed": ENOUGH, "counts": counts}
     if lacking:
-        told = listed([f"{counts[name]} {name}" for name in lacking])
+        told = join_names([f"{counts[name]} {name}" for name in lacking])
         finding = f"Too few test rows: {told}; below {ENOUGH} chance decides"
         if predictions.kind == "classification":  # a row more of a class is a row more
             lacking["rows"] = lacking.get("rows", 0) - sum(n for name, n in lacking.items() if name != "rows")
-        remedy = "label " + listed([f"{n} more {name}" for name, n in lacking.items() if n > 0]) + " at least"
+        remedy = "label " + join_names([f"{n} more {name}" for name, n in lacking.items() if n > 0]) + " at least"
         return Check(NAME, NOT_ENOUGH_DATA, finding, numbers, remedy)
     fewest = min(counts, key=lambda name: counts[name])
     what = f"{counts[fewest]:,} {fewest}" + (", the fewest" if fewest.startswith("of ") else "")

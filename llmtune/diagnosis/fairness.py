@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from llmtune.diagnosis.check import FAIL, NOT_ENOUGH_DATA, PASS, Check, listed, not_applicable, percent
+from llmtune.diagnosis.check import FAIL, NOT_ENOUGH_DATA, PASS, Check, join_names, not_applicable, percent
 from llmtune.diagnosis.groups import FOUR_FIFTHS, GroupRates, compare_groups
 from llmtune.diagnosis.proportions import KINDS, RowCounts, outcomes
 from llmtune.errors import InputError
@@ -44,7 +44,7 @@ def fairness(predictions: Predictions, group_columns: Sequence[str] = (), slice_
     worse += [_favours(model) for model, reference in chosen if _makes_a_difference(model, reference)]
     if worse:
         remedy = "add training rows of the worse group, or check its labels; don't use the model on it before"
-        return Check(NAME, FAIL, listed(worse, 3), numbers, remedy)
+        return Check(NAME, FAIL, join_names(worse, 3), numbers, remedy)
     if not compared:
         finding = f"no two groups have {ENOUGH} examples of one class"
         return Check(NAME, NOT_ENOUGH_DATA, finding, numbers, "label more test rows of the small groups")
@@ -56,7 +56,7 @@ def fairness(predictions: Predictions, group_columns: Sequence[str] = (), slice_
         f"{difference:.2f} (95 % interval {low:.2f} to {high:.2f}, corrected p {gap.adjusted:.2g})"
     )
     small = sorted({f"{one.column} {name}" for one in compared for name in one.too_small})
-    remedy = f"fewer than {ENOUGH} examples: {listed(small)}; label more to judge them" if small else ""
+    remedy = f"fewer than {ENOUGH} examples: {join_names(small)}; label more to judge them" if small else ""
     return Check(NAME, PASS, finding, numbers, remedy)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from llmtune.diagnosis.check import percent
-from llmtune.diagnosis.proportions import Rate, RowCounts, newcombe_difference
+from llmtune.diagnosis.proportions import Proportion, RowCounts, newcombe_difference
 from llmtune.evidence import ENOUGH, SIGNIFICANT
 from llmtune.metrics.core.base import ratio
 from llmtune.stats import benjamini_hochberg, homogeneity_test
@@ -35,7 +35,7 @@ class GroupRates:
 
     column: str
     rate: str
-    groups: Mapping[str, Rate]
+    groups: Mapping[str, Proportion]
     too_small: tuple[str, ...]
     p: float
     adjusted: float = 1.0
@@ -59,10 +59,10 @@ class GroupRates:
         pairs = len(self.groups) * (len(self.groups) - 1) // 2
         return newcombe_difference(self.groups[most], self.groups[least], 1 - 0.05 / pairs)
 
-    def rest(self, name: str) -> Rate:
+    def rest(self, name: str) -> Proportion:
         """All groups but this one."""
         others = [rate for other, rate in self.groups.items() if other != name]
-        return Rate(sum(rate.hits for rate in others), sum(rate.n for rate in others))
+        return Proportion(sum(rate.hits for rate in others), sum(rate.n for rate in others))
 
     def sentence(self) -> str:
         """The worst of the worse groups beside the rest."""
@@ -104,7 +104,9 @@ def compare_groups(columns: Mapping[str, Sequence[Any]], rates: Mapping[str, Row
             hits, trials = (
                 np.bincount(codes + 1, of, len(names) + 1)[1:].astype(np.int64) for of in (counts.hits, counts.trials)
             )
-            groups = {name: Rate(int(h), int(n)) for name, h, n in zip(names, hits, trials, strict=True) if n >= ENOUGH}
+            groups = {
+                name: Proportion(int(h), int(n)) for name, h, n in zip(names, hits, trials, strict=True) if n >= ENOUGH
+            }
             too_small = tuple(name for name, n in zip(names, trials, strict=True) if 0 < n < ENOUGH)
             if len(groups) > 1:
                 found.append(GroupRates(column, rate, groups, too_small, homogeneity_p(list(groups.values()))))
@@ -144,7 +146,7 @@ def is_large(rate: float, rest: float) -> bool:
     return rate <= rest - LARGE_GAP or rate < FOUR_FIFTHS * rest
 
 
-def homogeneity_p(groups: Sequence[Rate], *, seed: int = 0, draws: int = 20_000) -> float:
+def homogeneity_p(groups: Sequence[Proportion], *, seed: int = 0, draws: int = 20_000) -> float:
     """P that all groups share one rate: chi-squared, or its permutation value where a cell expects fewer than 5.
 
     Near 0 % and 100 % the chi-squared distribution calls chance significant: at 98 % and 30 rows it expects 0.6 misses.

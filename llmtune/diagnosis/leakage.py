@@ -43,7 +43,7 @@ class Examples:
 
 
 @dataclass(frozen=True)
-class Copies:
+class Duplicates:
     """Rows of a split that stand in another.
 
     Args:
@@ -61,7 +61,7 @@ class Copies:
     labelled: bool
 
     @property
-    def follow_a_template(self) -> bool:
+    def is_templated(self) -> bool:
         """Whether the labels of the edited copies surely differ too often for copies: the texts only look alike."""
         if not self.near or not self.labelled:
             return False
@@ -73,7 +73,7 @@ class Copies:
     @property
     def leaked(self) -> list[int]:
         """The rows that a model may remember."""
-        near = [] if self.follow_a_template else [one.row for one in self.near]
+        near = [] if self.is_templated else [one.row for one in self.near]
         return sorted([*self.equal, *near])
 
     @property
@@ -95,7 +95,7 @@ class Copies:
             "equal": len(equal),
             "edited": len(near),
             "other_label": len(self.conflicting),
-            "template": self.follow_a_template,
+            "template": self.is_templated,
             "equal_rows": equal[:MOST_LISTED],
             "edited_rows": near[:MOST_LISTED],
         }
@@ -117,7 +117,7 @@ def leakage(
     if "test" in held_out and len(held_out["test"].texts) < FEWEST:
         return Check(NAME, NOT_ENOUGH_DATA, f"{len(held_out['test'].texts)} test rows are too few to judge")
     splits = {"train": train, **held_out}
-    copies: dict[Pair, Copies] = {}
+    copies: dict[Pair, Duplicates] = {}
     names = list(splits)
     for place, first in enumerate(names[:-1], start=1):
         later = {name: splits[name] for name in names[place:]}
@@ -132,7 +132,7 @@ def leakage(
 
 def find_copies(
     corpus: Examples, splits: Mapping[str, Examples], index: NearDuplicates | None = None
-) -> dict[str, Copies]:
+) -> dict[str, Duplicates]:
     """Of each split, the rows whose text stands in the corpus, as it is or with a word or two changed.
 
     Args:
@@ -147,10 +147,10 @@ def find_copies(
         pairs = [*equal.items(), *((one.row, one.original) for one in near)]
         ours, theirs = rows.labels, corpus.labels
         if ours is None or theirs is None:
-            found[name] = Copies(len(rows.texts), equal, near, [], labelled=False)
+            found[name] = Duplicates(len(rows.texts), equal, near, [], labelled=False)
         else:
             conflicting = sorted(row for row, original in pairs if ours[row] != theirs[original])
-            found[name] = Copies(len(rows.texts), equal, near, conflicting, labelled=True)
+            found[name] = Duplicates(len(rows.texts), equal, near, conflicting, labelled=True)
     return found
 
 
@@ -172,7 +172,7 @@ def early_rows(train: Examples, rows: Examples) -> list[int]:
 
 
 def _judged(
-    copies: Mapping[Pair, Copies],
+    copies: Mapping[Pair, Duplicates],
     shared: Mapping[Pair, Mapping[str, list[int]]],
     early: Mapping[Pair, list[int]],
     drop: Drop | None,
@@ -198,7 +198,7 @@ def _judged(
     some = [_copies_sentence(late, first, found) for (late, first), found in copies.items() if found.leaked]
     if not some:
         splits = " and ".join(dict.fromkeys(late for late, _ in copies))
-        alike = any(found.follow_a_template for found in copies.values())
+        alike = any(found.is_templated for found in copies.values())
         template = " (rows that differ in a word or two follow a template: their labels differ too)" if alike else ""
         return Check(NAME, PASS, f"No row of {splits} was seen before, neither equal nor edited{template}", numbers)
     kept = "" if drop is None else f"; {_drop_sentence(drop)}"
@@ -209,7 +209,7 @@ def _judged(
     return Check(NAME, PASS, f"{'; '.join(some)}: too few to spoil the result{kept}", numbers, remedy)
 
 
-def _copy_faults(copies: Mapping[Pair, Copies], drop: Drop | None) -> list[tuple[str, str]]:
+def _copy_faults(copies: Mapping[Pair, Duplicates], drop: Drop | None) -> list[tuple[str, str]]:
     faults = []
     for (late, first), found in copies.items():
         measured = drop if (late, first) == ("test", "train") else None
@@ -229,7 +229,9 @@ def _copy_faults(copies: Mapping[Pair, Copies], drop: Drop | None) -> list[tuple
     return faults
 
 
-def _id_faults(copies: Mapping[Pair, Copies], shared: Mapping[Pair, Mapping[str, list[int]]]) -> list[tuple[str, str]]:
+def _id_faults(
+    copies: Mapping[Pair, Duplicates], shared: Mapping[Pair, Mapping[str, list[int]]]
+) -> list[tuple[str, str]]:
     return [
         (
             f"{_of_rows(len(rows), late, copies[late, first].rows)} {_have(rows)} a value of {column!r} "
@@ -242,7 +244,7 @@ def _id_faults(copies: Mapping[Pair, Copies], shared: Mapping[Pair, Mapping[str,
     ]
 
 
-def _time_faults(copies: Mapping[Pair, Copies], early: Mapping[Pair, list[int]]) -> list[tuple[str, str]]:
+def _time_faults(copies: Mapping[Pair, Duplicates], early: Mapping[Pair, list[int]]) -> list[tuple[str, str]]:
     return [
         (
             f"{_of_rows(len(rows), late, copies[late, first].rows)} {_have(rows)} a time not after all of {first}",
@@ -253,7 +255,7 @@ def _time_faults(copies: Mapping[Pair, Copies], early: Mapping[Pair, list[int]])
     ]
 
 
-def _copies_sentence(late: str, first: str, found: Copies) -> str:
+def _copies_sentence(late: str, first: str, found: Duplicates) -> str:
     equal, edited = len(found.equal), len(found.leaked) - len(found.equal)
     kinds = {"word for word": equal, "with a word or two changed": edited}
     how = ", ".join(f"{count:,} {kind}" for kind, count in kinds.items() if count)

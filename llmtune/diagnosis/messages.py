@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from llmtune.diagnosis.check import percent
-from llmtune.diagnosis.proportions import Rate
+from llmtune.diagnosis.proportions import Proportion
 from llmtune.metrics import Score
 from llmtune.predictions import Predictions
 
@@ -11,10 +11,10 @@ from llmtune.predictions import Predictions
 THUMB = (("recall", 0.8, None), ("precision", 0.8, None), ("accuracy", 0.85, 0.6), ("perplexity", 20.0, 50.0))
 
 
-def said_of(metric: str, label: str, rate: Rate) -> str:
+def describe_rate(metric: str, label: str, rate: Proportion) -> str:
     """A rate in words: `it finds 12 % of 'spam' (3 of 25)`.
 
-    >>> said_of("precision", "spam", Rate(9, 10))
+    >>> describe_rate("precision", "spam", Proportion(9, 10))
     "of what it calls 'spam' 90 % is right (9 of 10)"
     """
     if metric == "recall":
@@ -38,7 +38,7 @@ def remedy_for(metric: str, label: str | None, value: float, predictions: Predic
     return f"more or cleaner training rows, a larger model, or a lower demand on {metric}"
 
 
-def rules_of_thumb(scores: Mapping[str, Score]) -> dict[str, str]:
+def reference_ranges(scores: Mapping[str, Score]) -> dict[str, str]:
     """What the field calls good and poor, as information."""
     said = {}
     for name, good, poor in THUMB:

@@ -18,7 +18,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from llmtune.diagnosis.check import FAIL, NOT_APPLICABLE, NOT_ENOUGH_DATA, PASS, Check, not_applicable, percent
-from llmtune.diagnosis.proportions import Rate, newcombe_difference
+from llmtune.diagnosis.proportions import Proportion, newcombe_difference
 from llmtune.evidence import SIGNIFICANT
 
 NAME = "overfitting"
@@ -144,8 +144,8 @@ def _relative_rise(least: Entry, kept: Entry) -> float:
     return float(now / before - 1) if before > 0 else 0.0
 
 
-def _right(side: Mapping[str, Any]) -> Rate | None:
-    return Rate(side["hits"], side["rows"]) if side.get("hits") is not None and side.get("rows") else None
+def _right(side: Mapping[str, Any]) -> Proportion | None:
+    return Proportion(side["hits"], side["rows"]) if side.get("hits") is not None and side.get("rows") else None
 
 
 def _gap(entry: Entry) -> tuple[float, float, float] | None:

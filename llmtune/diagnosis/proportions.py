@@ -21,7 +21,7 @@ MOST_MORE = 100  # times the rows there are: beyond, no one labels them
 
 
 @dataclass(frozen=True)
-class Rate:
+class Proportion:
     """Hits of n trials."""
 
     hits: int
@@ -55,17 +55,17 @@ class RowCounts:
     trials: np.ndarray
 
     @cached_property
-    def rate(self) -> Rate:
+    def rate(self) -> Proportion:
         """Over all rows."""
-        return Rate(int(self.hits.sum()), int(self.trials.sum()))
+        return Proportion(int(self.hits.sum()), int(self.trials.sum()))
 
-    def of(self, rows: np.ndarray) -> Rate:
+    def of(self, rows: np.ndarray) -> Proportion:
         """Over the rows of this mask or index."""
-        return Rate(int(self.hits[rows].sum()), int(self.trials[rows].sum()))
+        return Proportion(int(self.hits[rows].sum()), int(self.trials[rows].sum()))
 
 
 @dataclass(frozen=True)
-class Outcomes:
+class ClassCounts:
     """What a table shows of each class.
 
     Args:
@@ -79,7 +79,7 @@ class Outcomes:
     labels: tuple[str, ...]
     recall: Mapping[str, RowCounts]
     precision: Mapping[str, RowCounts]
-    accuracy: Rate
+    accuracy: Proportion
     majority: float
 
     def support(self, label: str) -> int:
@@ -95,12 +95,12 @@ class Outcomes:
 KINDS = ("classification", "token-classification")
 
 
-def outcomes(predictions: Predictions) -> Outcomes:
+def outcomes(predictions: Predictions) -> ClassCounts:
     """Of a classification or token-classification table."""
     return _of_classes(predictions) if predictions.kind == "classification" else _of_entities(predictions)
 
 
-def _of_classes(predictions: Predictions) -> Outcomes:
+def _of_classes(predictions: Predictions) -> ClassCounts:
     names = predictions.label_names
     reference, prediction = predictions.label_ids("reference"), predictions.label_ids("prediction")
     hit = reference == prediction
@@ -111,10 +111,10 @@ def _of_classes(predictions: Predictions) -> Outcomes:
         precision[name] = RowCounts((said & hit).astype(np.int64), said.astype(np.int64))
     counts = np.bincount(reference, minlength=len(names))
     majority = float(counts.max() / max(1, counts.sum()))
-    return Outcomes(names, recall, precision, Rate(int(hit.sum()), len(hit)), majority)
+    return ClassCounts(names, recall, precision, Proportion(int(hit.sum()), len(hit)), majority)
 
 
-def _of_entities(predictions: Predictions) -> Outcomes:
+def _of_entities(predictions: Predictions) -> ClassCounts:
     """By the statistics of the strict entity metrics: what a check says is what the report's table says."""
     setting, columns, _ = read_rows(predictions)
     counts = EntityCounts(setting.label_names, setting.options["scheme"])(columns).astype(np.int64)
@@ -122,11 +122,11 @@ def _of_entities(predictions: Predictions) -> Outcomes:
     reference = columns["reference"]
     outside = int((np.array(reference.names, dtype=object) == "O")[reference.codes].sum()) if words else 0
     of_type = {kind: counts[:, k] for k, kind in enumerate(setting.label_names) if counts[:, k, 1].any()}
-    return Outcomes(
+    return ClassCounts(
         tuple(of_type),
         {kind: RowCounts(of_kind[:, 0], of_kind[:, 1]) for kind, of_kind in of_type.items()},
         {kind: RowCounts(of_kind[:, 0], of_kind[:, 2]) for kind, of_kind in of_type.items()},
-        Rate(int(right), int(words)),
+        Proportion(int(right), int(words)),
         outside / max(1, int(words)),
     )
 
@@ -156,7 +156,7 @@ def rows_to_narrow(n: int, value: float, low: float, high: float, bound: float) 
     return math.ceil(n * (half / distance) ** 2 - 1e-9)
 
 
-def newcombe_difference(a: Rate, b: Rate, level: float = 0.95) -> tuple[float, float, float]:
+def newcombe_difference(a: Proportion, b: Proportion, level: float = 0.95) -> tuple[float, float, float]:
     """Difference a - b of two independent proportions with Newcombe's (1998) interval: (difference, low, high)."""
     (low_a, high_a), (low_b, high_b) = a.interval(level), b.interval(level)
     difference = a.value - b.value

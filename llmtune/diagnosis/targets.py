@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from llmtune.diagnosis.check import FAIL, NOT_ENOUGH_DATA, PASS, Check, percent
-from llmtune.diagnosis.default_target import least_demand
-from llmtune.diagnosis.messages import remedy_for, rules_of_thumb, said_of
-from llmtune.diagnosis.proportions import KINDS, Outcomes, Rate, outcomes, rows_to_decide, rows_to_narrow
+from llmtune.diagnosis.default_target import default_target
+from llmtune.diagnosis.messages import describe_rate, reference_ranges, remedy_for
+from llmtune.diagnosis.proportions import KINDS, ClassCounts, Proportion, outcomes, rows_to_decide, rows_to_narrow
 from llmtune.diagnosis.target_list import Target
 from llmtune.errors import InputError
 from llmtune.evidence import ENOUGH, FEWEST
@@ -23,7 +23,7 @@ NAME = "targets"
 
 
 @dataclass(frozen=True)
-class Judged:
+class TargetResult:
     """One target on one table.
 
     Args:
@@ -71,12 +71,12 @@ def targets(
         InputError: a target that the table has no metric for.
     """
     if not demands:
-        return least_demand(NAME, predictions, scores, beside)
+        return default_target(NAME, predictions, scores, beside)
     scores = score_predictions(predictions, seed=seed) if scores is None else scores
     seen = outcomes(predictions) if predictions.kind in KINDS else None
     check_demands(demands, predictions, scores)
     judged = [judge_target(target, predictions, seen, scores) for target in demands]
-    numbers = {"targets": [one.to_json() for one in judged], "rules_of_thumb": rules_of_thumb(scores)}
+    numbers = {"targets": [one.to_json() for one in judged], "reference_ranges": reference_ranges(scores)}
     for status in (FAIL, NOT_ENOUGH_DATA):
         of_status = [one for one in judged if one.status == status]
         if of_status:
@@ -102,22 +102,22 @@ def check_demands(demands: Sequence[Target], predictions: Predictions, scores: M
 
 
 def judge_target(
-    target: Target, predictions: Predictions, seen: Outcomes | None, scores: Mapping[str, Score]
-) -> Judged:
+    target: Target, predictions: Predictions, seen: ClassCounts | None, scores: Mapping[str, Score]
+) -> TargetResult:
     """Compares the interval of one metric with its target."""
     rate = _rate(target, predictions, seen)
     if rate is not None:
         ends = rate.interval()
-        return Judged(target, rate.value, *ends, rate.n, "rows", _status(target, *ends, rate.n))
+        return TargetResult(target, rate.value, *ends, rate.n, "rows", _status(target, *ends, rate.n))
     score = scores[target.name]
     n, of = _examples(target, predictions, seen)
     # Below the floor no interval is given; above it none means that no resample differs: then the value speaks.
     low, high = (score.low, score.high) if score.low is not None else (score.value, score.value)
     if low is None or high is None:
-        return Judged(target, None, None, None, n, of, NOT_ENOUGH_DATA)
+        return TargetResult(target, None, None, None, n, of, NOT_ENOUGH_DATA)
     if n < ENOUGH:
-        return Judged(target, score.value, score.low, score.high, n, of, NOT_ENOUGH_DATA)
-    return Judged(target, score.value, score.low, score.high, n, of, _status(target, low, high, n))
+        return TargetResult(target, score.value, score.low, score.high, n, of, NOT_ENOUGH_DATA)
+    return TargetResult(target, score.value, score.low, score.high, n, of, _status(target, low, high, n))
 
 
 def _status(target: Target, low: float, high: float, n: int) -> str:
@@ -130,7 +130,7 @@ def _status(target: Target, low: float, high: float, n: int) -> str:
     return PASS if met and n >= ENOUGH else NOT_ENOUGH_DATA
 
 
-def _rate(target: Target, predictions: Predictions, seen: Outcomes | None) -> Rate | None:
+def _rate(target: Target, predictions: Predictions, seen: ClassCounts | None) -> Proportion | None:
     """The proportion that a target is about, None where the metric is none."""
     if seen is None or predictions.kind != "classification":
         return None
@@ -144,7 +144,7 @@ def _rate(target: Target, predictions: Predictions, seen: Outcomes | None) -> Ra
     return None
 
 
-def _examples(target: Target, predictions: Predictions, seen: Outcomes | None) -> tuple[int, str]:
+def _examples(target: Target, predictions: Predictions, seen: ClassCounts | None) -> tuple[int, str]:
     if seen is not None and target.label in seen.labels:
         return seen.support(target.label), f"examples of {target.label!r}"
     if predictions.kind == "classification" and seen is not None:
@@ -154,7 +154,7 @@ def _examples(target: Target, predictions: Predictions, seen: Outcomes | None) -
     return len(predictions), "rows"
 
 
-def _rows_needed(one: Judged, predictions: Predictions) -> int | None:
+def _rows_needed(one: TargetResult, predictions: Predictions) -> int | None:
     if one.value is None or one.low is None or one.high is None:
         return None
     if predictions.kind == "classification" and one.of == "rows":
@@ -169,7 +169,7 @@ def _label(target: Target, predictions: Predictions) -> str | None:
     return target.label
 
 
-def _counted(one: Judged, predictions: Predictions) -> str:
+def _counted(one: TargetResult, predictions: Predictions) -> str:
     """What one more trial is: recall counts the rows of its class, precision those that are called so."""
     label = _label(one.target, predictions)
     if one.of != "rows" or label is None or one.target.metric not in ("recall", "precision"):
@@ -177,7 +177,7 @@ def _counted(one: Judged, predictions: Predictions) -> str:
     return f"rows of {label!r}" if one.target.metric == "recall" else f"rows that it calls {label!r}"
 
 
-def _sentence(one: Judged, predictions: Predictions) -> str:
+def _sentence(one: TargetResult, predictions: Predictions) -> str:
     """A judged target in words, with its interval."""
     target, label = one.target, _label(one.target, predictions)
     wanted = f"{target.value:g} {'or more' if target.at_least else 'or less'} is demanded"
@@ -185,7 +185,7 @@ def _sentence(one: Judged, predictions: Predictions) -> str:
         return f"{target.name} is undefined; {wanted}"
     between = "" if one.low is None or one.high is None else f" (95 % interval {one.low:.3f} to {one.high:.3f})"
     if target.metric in ("recall", "precision") and one.of == "rows" and label is not None and one.n:
-        said = said_of(target.metric, label, Rate(round(one.value * one.n), one.n))
+        said = describe_rate(target.metric, label, Proportion(round(one.value * one.n), one.n))
         wanted = f"{percent(target.value)} is demanded"
     elif target.name == "accuracy":
         said, wanted = f"it is right on {percent(one.value)} of {one.n} rows", f"{percent(target.value)} is demanded"
@@ -195,7 +195,7 @@ def _sentence(one: Judged, predictions: Predictions) -> str:
     return f"{said}, {wanted}: {verdict}{between}"
 
 
-def _remedy(one: Judged, predictions: Predictions) -> str:
+def _remedy(one: TargetResult, predictions: Predictions) -> str:
     if one.status == NOT_ENOUGH_DATA:
         what = _counted(one, predictions)
         if one.n < ENOUGH:

@@ -9,8 +9,8 @@ import datasets
 import numpy as np
 from transformers import EvalPrediction, PreTrainedTokenizerBase
 
-from llmtune.baselines import made_of_table
-from llmtune.diagnosis.context import Case, TrainingLog, diagnose
+from llmtune.baselines import table_baselines
+from llmtune.diagnosis.context import Context, TrainingLog, diagnose
 from llmtune.diagnosis.leakage import Examples
 from llmtune.diagnosis.target_list import read_targets
 from llmtune.diagnosis.verdict import Verdict
@@ -21,7 +21,7 @@ from llmtune.models.checkpoints import save_weights
 from llmtune.predictions import Predictions
 from llmtune.runs.folder import baseline_splits
 from llmtune.tasks.question_answering.extractive import QuestionAnswering
-from llmtune.tasks.question_answering.generative import WrittenAnswers, WrittenInputs
+from llmtune.tasks.question_answering.generative import GenerativeInputs, GenerativeQuestionAnswering
 from llmtune.tasks.question_answering.rows import SPLITS, AnsweredSplits
 from llmtune.tasks.question_answering.windows import SpanWindows, describe_span_windows
 from llmtune.terminal.console import Terminal
@@ -29,11 +29,11 @@ from llmtune.terminal.score_tables import metric_table
 from llmtune.thresholds.no_answer import NullThreshold, choose_null_threshold
 from llmtune.training.answering import Answering
 from llmtune.training.batching import LongestFirstSampler
-from llmtune.training.generation import WritingScores
+from llmtune.training.generation import GenerationMetrics
 from llmtune.training.trainer import Trainer
 
 SCORES = (("exact_match", exact_match), ("f1", token_f1))
-Inputs = SpanWindows | WrittenInputs
+Inputs = SpanWindows | GenerativeInputs
 
 
 def encode_splits(task: Answering, splits: AnsweredSplits, tokenizer: PreTrainedTokenizerBase) -> dict[str, Inputs]:
@@ -47,20 +47,20 @@ def describe_inputs(inputs: Mapping[str, Inputs]) -> dict[str, Any]:
     written = {
         split: {**asdict(of.cuts), "lost_answers": of.lost_answers}
         for split, of in inputs.items()
-        if isinstance(of, WrittenInputs)
+        if isinstance(of, GenerativeInputs)
     }
     return {"windows": describe_span_windows(windows)} if windows else {"cuts": written}
 
 
 def answer_scores(
     task: Answering, tokenizer: PreTrainedTokenizerBase, inputs: Inputs, rows: datasets.Dataset
-) -> "AnswerScores | WritingScores":
+) -> "AnswerScores | GenerationMetrics":
     """`compute_metrics` of the evaluations in training."""
     if isinstance(task, QuestionAnswering):
         assert isinstance(inputs, SpanWindows)
         return AnswerScores(task, inputs, rows)
     references = [one["text"] for one in rows["answers"]]
-    return WritingScores(task, tokenizer, inputs.inputs, lambda answers: _values(answers, references))
+    return GenerationMetrics(task, tokenizer, inputs.inputs, lambda answers: _values(answers, references))
 
 
 def _values(prediction: Sequence[str], reference: Sequence[Sequence[str]]) -> dict[str, float]:
@@ -101,7 +101,7 @@ def show_data(terminal: Terminal, splits: AnsweredSplits, inputs: Mapping[str, I
         )
     repeats = {pair: n for said in described.values() for pair, n in said["duplicates"].items() if n}
     lines.append("repeated questions: " + (", ".join(f"{pair} {n:,}" for pair, n in repeats.items()) or "none"))
-    if isinstance(task, WrittenAnswers):
+    if isinstance(task, GenerativeQuestionAnswering):
         lines += written_lines(inputs, task)
     else:
         lines += window_lines({s: of for s, of in inputs.items() if isinstance(of, SpanWindows)}, task)
@@ -111,9 +111,9 @@ def show_data(terminal: Terminal, splits: AnsweredSplits, inputs: Mapping[str, I
     terminal.block("Data", lines)
 
 
-def written_lines(inputs: Mapping[str, Inputs], task: WrittenAnswers) -> list[str]:
+def written_lines(inputs: Mapping[str, Inputs], task: GenerativeQuestionAnswering) -> list[str]:
     """What was cut, and what the model is asked."""
-    written = {split: of for split, of in inputs.items() if isinstance(of, WrittenInputs)}
+    written = {split: of for split, of in inputs.items() if isinstance(of, GenerativeInputs)}
     contexts = _counts({split: of.cuts.sources for split, of in written.items()})
     lost = _counts({split: of.lost_answers for split, of in written.items()})
     answers = _counts({split: of.cuts.targets for split, of in written.items()})
@@ -162,7 +162,7 @@ def judge(
     tables = {}
     for split in ("validation", "test"):
         rows, of = splits.splits[split], inputs[split]
-        if isinstance(task, WrittenAnswers):
+        if isinstance(task, GenerativeQuestionAnswering):
             tables[split] = tabulate_written_answers(task, predict_rows(trainer, of.inputs), rows, split)
             continue
         assert isinstance(of, SpanWindows)
@@ -204,7 +204,7 @@ def leave(
     model = trainer.accelerator.unwrap_model(trainer.model)
     model.config.llmtune = task.settings()
     save_weights(trainer, keep_base="from scratch" in facts["model"]["name"])
-    if isinstance(task, WrittenAnswers) and trainer.is_world_process_zero():
+    if isinstance(task, GenerativeQuestionAnswering) and trainer.is_world_process_zero():
         model.generation_config.save_pretrained(folder)  # plain `generate` asks it; an adapter is saved without it
     trained = training_facts(trainer)
     seed = trainer.args.seed
@@ -212,7 +212,7 @@ def leave(
     if not trainer.is_world_process_zero():
         return scores
     test = tables["test"]
-    baselines = made_of_table(test)
+    baselines = table_baselines(test)
     beside = {name: score_predictions(table, seed=seed) for name, table in baselines.items()}
     by_part = scores_by_answerability(test)
     write_results(
@@ -256,7 +256,7 @@ def diagnose_run(
     """All checks of a run on its test split; the arguments are those of `leave`, `scores` are of the test split."""
     data, options = arguments[0], arguments[1]
     return diagnose(
-        Case(
+        Context(
             tables["test"],
             tables["validation"],
             scores,
@@ -305,7 +305,7 @@ def notes(
             f"{answered['questions']:,} questions with an answer: exact match {answered['exact_match']:.1f}, "
             f"F1 {answered['f1']:.1f}; {empty['questions']:,} without: {empty['exact_match']:.1f} % left unanswered"
         )
-    if isinstance(task, WrittenAnswers):
+    if isinstance(task, GenerativeQuestionAnswering):
         outside, unfinished = test.column("start").count(None), test.settings["unfinished"]
         empty = sum(not text for text in test.column("prediction"))
         said.append(f"{outside - empty:,} answers do not stand in their context word for word")
@@ -314,7 +314,7 @@ def notes(
                 f"{unfinished:,} answers did not end in {task.max_new_tokens} tokens: raise --max_answer_length"
             )
         return said
-    if task.left_context_only:
+    if task.is_causal:
         said.append("the model reads the question before the context, but of the context only what stands to the left")
     if test.settings["nonfinite_rows"]:
         lost = test.settings["nonfinite_rows"]

@@ -9,7 +9,7 @@ import datasets
 
 from llmtune.baselines import majority, tfidf_logistic_regression
 from llmtune.data import Splits
-from llmtune.diagnosis.context import Case, TrainingLog, diagnose
+from llmtune.diagnosis.context import Context, TrainingLog, diagnose
 from llmtune.diagnosis.leakage import Examples
 from llmtune.diagnosis.target_list import read_targets
 from llmtune.diagnosis.verdict import Verdict
@@ -135,7 +135,7 @@ def diagnose_run(
     """All checks of a run on its test split; the arguments are those of `leave`, `scores` are of the test split."""
     data, options = arguments[0], arguments[1]
     return diagnose(
-        Case(
+        Context(
             tables["test"],
             tables["validation"],
             scores,

@@ -6,9 +6,9 @@ from typing import Any
 
 import datasets
 
-from llmtune.baselines import made_of_table
+from llmtune.baselines import table_baselines
 from llmtune.data import Splits
-from llmtune.diagnosis.context import Case, TrainingLog, diagnose
+from llmtune.diagnosis.context import Context, TrainingLog, diagnose
 from llmtune.diagnosis.degenerate_output import degenerate_output
 from llmtune.diagnosis.leakage import Examples
 from llmtune.diagnosis.target_list import read_targets
@@ -21,26 +21,28 @@ from llmtune.metrics import Score, metric_values, score_predictions
 from llmtune.models.checkpoints import save_weights
 from llmtune.predictions import Predictions, make_predictions
 from llmtune.runs.folder import baseline_splits
-from llmtune.tasks.text_generation.task import KIND, Cuts, TextGeneration, first_of
+from llmtune.tasks.text_generation.task import KIND, TextGeneration, Truncation, primary_reference
 from llmtune.terminal.console import Terminal
 from llmtune.terminal.score_tables import metric_table
-from llmtune.training.callbacks import EvaluationLines
-from llmtune.training.generation import WritingScores, WritingTrainer
+from llmtune.training.callbacks import EvaluationLogger
+from llmtune.training.generation import GenerationMetrics, GenerationTrainer
 
 SAMPLES, SAMPLE_LENGTH = 3, 300
 
 
-class TextLines(EvaluationLines):
+class SampleLogger(EvaluationLogger):
     """The line of each evaluation, and in its history the first answers, so that one sees the model learn to write.
 
     Args:
         scores: of the evaluations.
         rows: validation.
-        shown: metrics on the line.
+        truncated_repr: metrics on the line.
         samples: whether texts may be kept.
     """
 
-    def __init__(self, scores: WritingScores, rows: datasets.Dataset, shown: tuple[str, ...], *, samples: bool) -> None:
+    def __init__(
+        self, scores: GenerationMetrics, rows: datasets.Dataset, shown: tuple[str, ...], *, samples: bool
+    ) -> None:
         super().__init__(shown)
         self.scores, self.rows, self.samples = scores, rows, samples
 
@@ -52,14 +54,16 @@ class TextLines(EvaluationLines):
             self.history[-1]["samples"] = [
                 {
                     "source": _short(self.rows[row]["source"]),
-                    "reference": _short(first_of(self.rows[row]["target"])),
+                    "reference": _short(primary_reference(self.rows[row]["target"])),
                     "prediction": _short(self.scores.answers[row]),
                 }
                 for row in range(min(SAMPLES, len(self.rows)))
             ]
 
 
-def scores_of(task: TextGeneration, tokenizer: Any, inputs: datasets.Dataset, rows: datasets.Dataset) -> WritingScores:
+def scores_of(
+    task: TextGeneration, tokenizer: Any, inputs: datasets.Dataset, rows: datasets.Dataset
+) -> GenerationMetrics:
     """`compute_metrics` of the evaluations in training."""
     references, language = list(rows["target"]), {"language": task.target_lang} if task.target_lang else {}
 
@@ -67,7 +71,7 @@ def scores_of(task: TextGeneration, tokenizer: Any, inputs: datasets.Dataset, ro
         columns = {"reference": references, "prediction": list(answers)}
         return metric_values(make_predictions(KIND, columns, settings=language), task.scored)
 
-    return WritingScores(task, tokenizer, inputs, score)
+    return GenerationMetrics(task, tokenizer, inputs, score)
 
 
 def check_beforehand(task: TextGeneration, metrics: Sequence[str], targets: str | None) -> dict[str, bool]:
@@ -86,13 +90,13 @@ def check_beforehand(task: TextGeneration, metrics: Sequence[str], targets: str 
     return {name: True for name in task.scored if name != "length_ratio"}
 
 
-def show_data(terminal: Terminal, splits: Splits, cuts: Mapping[str, Cuts], task: TextGeneration) -> None:
+def show_data(terminal: Terminal, splits: Splits, cuts: Mapping[str, Truncation], task: TextGeneration) -> None:
     """What was read: rows, words, repeated sources, what was cut, what the model is asked."""
     lines = []
     for split, said in splits.describe().items():
         rows = splits[split]
         sources = sum(len(text.split()) for text in rows["source"])
-        targets = sum(len(first_of(target).split()) for target in rows["target"])
+        targets = sum(len(primary_reference(target).split()) for target in rows["target"])
         lines.append(
             f"{split:<11}{said['rows']:>8,} rows, {sources:,} words of sources, {targets:,} of targets; {said['made']}"
         )
@@ -106,7 +110,7 @@ def show_data(terminal: Terminal, splits: Splits, cuts: Mapping[str, Cuts], task
 
 
 def judge(
-    trainer: WritingTrainer, task: TextGeneration, splits: Splits, tokens: Mapping[str, datasets.Dataset]
+    trainer: GenerationTrainer, task: TextGeneration, splits: Splits, tokens: Mapping[str, datasets.Dataset]
 ) -> dict[str, Predictions]:
     """Answers validation and test with the best weights. Call it on every process."""
     tables = {}
@@ -117,7 +121,7 @@ def judge(
 
 
 def leave(
-    trainer: WritingTrainer,
+    trainer: GenerationTrainer,
     task: TextGeneration,
     tables: Mapping[str, Predictions],
     splits: Splits,
@@ -152,9 +156,9 @@ def leave(
     if not trainer.is_world_process_zero():
         return scores
     test = tables["test"]
-    baselines = made_of_table(test)
+    baselines = table_baselines(test)
     beside = {name: score_predictions(table, seed=seed) for name, table in baselines.items()}
-    cuts: Mapping[str, Cuts] = facts["cuts"]
+    cuts: Mapping[str, Truncation] = facts["cuts"]
     kept = {name: value for name, value in facts.items() if name != "cuts"}
     write_results(
         folder,
@@ -193,7 +197,7 @@ def diagnose_run(
     scores: Mapping[str, Score],
     baselines: Mapping[str, Predictions],
     log: TrainingLog,
-    cuts: Mapping[str, Cuts],
+    cuts: Mapping[str, Truncation],
     *,
     arguments: Sequence[Any],
     seed: int,
@@ -201,7 +205,7 @@ def diagnose_run(
     """All checks of a run on its test split; the arguments are those of `leave`, `scores` are of the test split."""
     data, options = arguments[0], arguments[1]
     return diagnose(
-        Case(
+        Context(
             tables["test"],
             tables["validation"],
             scores,
@@ -235,7 +239,7 @@ def notes(test: Predictions, scores: Mapping[str, Score], task: TextGeneration) 
 def _samples(test: Predictions) -> list[str]:
     rows = test.table.slice(0, SAMPLES).to_pylist()
     parts = ("source", "reference", "prediction")
-    return [f"{part:<11}{_short(first_of(row[part]))}" for row in rows for part in parts]
+    return [f"{part:<11}{_short(primary_reference(row[part]))}" for row in rows for part in parts]
 
 
 def _short(text: str) -> str:

@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 from transformers import EvalPrediction
 
-from llmtune.baselines import known_entities
-from llmtune.diagnosis.context import Case, TrainingLog, diagnose
+from llmtune.baselines import gazetteer
+from llmtune.diagnosis.context import Context, TrainingLog, diagnose
 from llmtune.diagnosis.leakage import Examples
 from llmtune.diagnosis.target_list import read_targets
 from llmtune.diagnosis.verdict import Verdict
@@ -26,7 +26,7 @@ from llmtune.runs.folder import baseline_splits
 from llmtune.tasks.token_classification.rows import TaggedSplits
 from llmtune.tasks.token_classification.task import TokenClassification
 from llmtune.tasks.token_classification.windows import Windows
-from llmtune.terminal.console import Terminal, plain_table, slip_lines
+from llmtune.terminal.console import Terminal, label_typo_lines, plain_table
 from llmtune.terminal.entity_tables import show_entities
 from llmtune.text.tag_schemes import count_types
 from llmtune.training.batching import LongestFirstSampler
@@ -98,7 +98,7 @@ def show_data(
     for split, types in splits.unseen().items():
         named = ", ".join(f"{kind} {n}" for kind, n in types.items())
         lines.append(f"never in train, so all missed: {named} entities of {split}")
-    lines += slip_lines([said["entities"] for said in splits.describe().values()], "entities")
+    lines += label_typo_lines([said["entities"] for said in splits.describe().values()], "entities")
     terminal.block("Data", lines)
 
 
@@ -154,7 +154,7 @@ def leave(
         return scores
     test = tables["test"]
     train = splits.splits.train
-    baselines = {"names known from train": known_entities(list(train["tokens"]), list(train["tags"]), test)}
+    baselines = {"names known from train": gazetteer(list(train["tokens"]), list(train["tags"]), test)}
     beside = {name: score_predictions(table, seed=seed) for name, table in baselines.items()}
     raw = score_predictions(raw_table(test), seed=seed)
     comparison = compare_entities(test)
@@ -207,7 +207,7 @@ def diagnose_run(
     data, options = arguments[0], arguments[1]
     sentences = {split: splits.splits[split]["tokens"] for split in ("train", "validation", "test")}
     return diagnose(
-        Case(
+        Context(
             tables["test"],
             tables["validation"],
             scores,
@@ -271,7 +271,7 @@ def notes(
     tags = [tag for row in predictions.column("reference") for tag in row]
     share = tags.count("O") / max(1, len(tags))
     said.append(f"token accuracy flatters: {share:.1%} of the words are O, and who tags all O scores {share:.3f}")
-    if task.left_context_only:
+    if task.is_causal:
         said.append("the model sees only the words to the left: an encoder of the same size usually finds more")
     if nonfinite:
         said.append(f"{nonfinite:,} words had NaN or infinite outputs and were tagged O: do not use these weights")

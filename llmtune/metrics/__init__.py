@@ -4,7 +4,7 @@
 metric, in three parts that a reader can see: statistics of a batch (they add up), score from statistics, interval.
 """
 
-from llmtune.metrics.core.base import Metric, Score, Setting
+from llmtune.metrics.core.base import Metric, MetricContext, Score
 from llmtune.metrics.core.confusion import confusion_matrix
 from llmtune.metrics.core.scoring import available_metrics, metric_values, metrics_to_json, score_predictions
 from llmtune.metrics.core.trainer import MetricHub, compute_metrics
@@ -13,7 +13,7 @@ __all__ = [
     "Metric",
     "MetricHub",
     "Score",
-    "Setting",
+    "MetricContext",
     "available_metrics",
     "compute_metrics",
     "confusion_matrix",

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from llmtune.metrics.core.base import Metric, Sample, Setting, ratio
-from llmtune.metrics.core.confusion import ConfusionCounts, binary_options
-from llmtune.stats import Interval, wilson_interval
+from llmtune.metrics.core.base import Metric, MetricContext, SufficientStatistics, ratio
+from llmtune.metrics.core.confusion import ConfusionCounts, decision_signature
+from llmtune.stats import ConfidenceInterval, wilson_interval
 
 KINDS = ("classification",)
 
@@ -14,7 +14,7 @@ def score(matrices: np.ndarray) -> np.ndarray:
     return ratio(np.trace(matrices, axis1=1, axis2=2), matrices.sum(axis=(1, 2)))
 
 
-def interval(sample: Sample) -> Interval:
+def interval(sample: SufficientStatistics) -> ConfidenceInterval:
     """Wilson's."""
     return wilson_interval(int(np.trace(sample.total)), int(sample.total.sum()))
 
@@ -24,8 +24,8 @@ def undefined(matrix: np.ndarray) -> str | None:
     return None if matrix.sum() else "no rows to score"
 
 
-def metrics(setting: Setting) -> list[Metric]:
+def metrics(setting: MetricContext) -> list[Metric]:
     """`accuracy`."""
     counts = ConfusionCounts(len(setting.label_names))
-    signature = binary_options(setting)
+    signature = decision_signature(setting)
     return [Metric("accuracy", counts, score, interval, signature, range=(0.0, 1.0), undefined=undefined)]

@@ -5,9 +5,9 @@ A model without skill scores the share of positives, so read it beside that shar
 
 import numpy as np
 
-from llmtune.metrics.core.base import Metric, Sample, Setting, too_few
+from llmtune.metrics.core.base import Metric, MetricContext, SufficientStatistics, insufficient_support
 from llmtune.metrics.core.ranks import RankedRows
-from llmtune.stats import Interval, logit_interval
+from llmtune.stats import ConfidenceInterval, logit_interval
 
 KINDS = ("classification",)
 
@@ -31,11 +31,13 @@ def score(batches: np.ndarray) -> np.ndarray:
     return scores
 
 
-def interval(sample: Sample) -> Interval:
+def interval(sample: SufficientStatistics) -> ConfidenceInterval:
     """Infinitesimal jackknife (Efron 1982): what one more of each row would change; on the logit scale."""
     rows = sample.statistics
     positives = int(rows[:, 1].sum())
-    few = too_few(positives, "positive rows") or too_few(len(rows) - positives, "negative rows")
+    few = insufficient_support(positives, "positive rows") or insufficient_support(
+        len(rows) - positives, "negative rows"
+    )
     if few:
         return few
     hits, count, new_hits, new_count = thresholds(rows)
@@ -56,7 +58,7 @@ def undefined(rows: np.ndarray) -> str | None:
     return f"no positive row among {len(rows)}: average precision is set to 0 (sklearn)"
 
 
-def metrics(setting: Setting) -> list[Metric]:
+def metrics(setting: MetricContext) -> list[Metric]:
     """`average_precision` of the positive label, for two labels."""
     if setting.positive_id is None:
         return []
@@ -70,6 +72,6 @@ def metrics(setting: Setting) -> list[Metric]:
             range=(0.0, 1.0),
             needs=("reference", "probabilities"),
             undefined=undefined,
-            adds_up=False,
+            additive=False,
         )
     ]

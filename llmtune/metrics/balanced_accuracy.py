@@ -4,10 +4,10 @@ from functools import partial
 
 import numpy as np
 
-from llmtune.metrics.core.base import Metric, Sample, Setting, ratio
-from llmtune.metrics.core.confusion import ConfusionCounts, binary_options, rows_of_each
+from llmtune.metrics.core.base import Metric, MetricContext, SufficientStatistics, ratio
+from llmtune.metrics.core.confusion import ConfusionCounts, decision_signature, require_support
 from llmtune.metrics.recall import RECALL, referenced
-from llmtune.stats import Interval, mean_of_proportions_interval
+from llmtune.stats import ConfidenceInterval, mean_of_proportions_interval
 
 KINDS = ("classification",)
 
@@ -17,11 +17,11 @@ def score(matrices: np.ndarray) -> np.ndarray:
     return ratio(RECALL.per_class(matrices).sum(axis=1), (referenced(matrices) > 0).sum(axis=1))
 
 
-def interval_of(sample: Sample, setting: Setting) -> Interval:
+def interval_of(sample: SufficientStatistics, setting: MetricContext) -> ConfidenceInterval:
     """From Wilson's of the recall of each class that occurs, above the evidence floor in each."""
     matrix = sample.total
     occurring = np.flatnonzero(matrix.sum(axis=1))
-    few = rows_of_each(matrix, setting, occurring.tolist())
+    few = require_support(matrix, setting, occurring.tolist())
     return few or mean_of_proportions_interval(np.diagonal(matrix)[occurring], matrix.sum(axis=1)[occurring])
 
 
@@ -30,9 +30,9 @@ def undefined(matrix: np.ndarray) -> str | None:
     return None if matrix.sum() else "no rows to score"
 
 
-def metrics(setting: Setting) -> list[Metric]:
+def metrics(setting: MetricContext) -> list[Metric]:
     """`balanced_accuracy`."""
     counts = ConfusionCounts(len(setting.label_names))
     interval = partial(interval_of, setting=setting)
-    signature = f"average:macro|{binary_options(setting)}"
+    signature = f"average:macro|{decision_signature(setting)}"
     return [Metric("balanced_accuracy", counts, score, interval, signature, range=(0.0, 1.0), undefined=undefined)]

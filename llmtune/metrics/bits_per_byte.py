@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
-from llmtune.metrics.core.base import Columns, Metric, Setting, ratio
-from llmtune.metrics.core.clusters import clustered
+from llmtune.metrics.core.base import Columns, Metric, MetricContext, ratio
+from llmtune.metrics.core.clusters import cluster_bootstrap_interval
 
 KINDS = ("language-modeling",)
 
@@ -25,14 +25,14 @@ def undefined(sums: np.ndarray) -> str | None:
     return None if sums[1] else "no bytes to score"
 
 
-def metrics(setting: Setting) -> list[Metric]:
+def metrics(setting: MetricContext) -> list[Metric]:
     """`bits_per_byte`."""
     return [
         Metric(
             name="bits_per_byte",
             statistics=statistics,
             score=score,
-            interval=clustered(score),
+            interval=cluster_bootstrap_interval(score),
             signature="log:2|average:bytes|units:rows",
             range=(0.0, math.inf),
             needs=("nll", "bytes"),

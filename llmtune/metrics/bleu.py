@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from llmtune.errors import InputError
-from llmtune.metrics.core.base import Columns, Metric, Setting, ratio
-from llmtune.metrics.core.clusters import clustered
+from llmtune.metrics.core.base import Columns, Metric, MetricContext, ratio
+from llmtune.metrics.core.clusters import cluster_bootstrap_interval
 from llmtune.metrics.core.sacrebleu_statistics import sentence_statistics, signature
 from llmtune.text.languages import base_language
 
@@ -81,7 +81,7 @@ def undefined(sums: np.ndarray) -> str | None:
     return "no prediction has four words: BLEU has no 4-gram to count and is 0 (sacrebleu); read chrf"
 
 
-def metrics(setting: Setting) -> list[Metric]:
+def metrics(setting: MetricContext) -> list[Metric]:
     """`bleu`."""
     tokenizer = tokenizer_for(setting.options.get("language", ""), setting.options.get("bleu_tokenizer"))
     return [
@@ -89,7 +89,7 @@ def metrics(setting: Setting) -> list[Metric]:
             name="bleu",
             statistics=NgramCounts(tokenizer),
             score=score,
-            interval=clustered(score),
+            interval=cluster_bootstrap_interval(score),
             signature=signature(sacrebleu_metric(tokenizer), setting),
             range=(0.0, 100.0),
             undefined=undefined,

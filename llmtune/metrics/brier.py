@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from llmtune.metrics.core import moments
-from llmtune.metrics.core.base import Columns, Metric, Setting
+from llmtune.metrics.core.base import Columns, Metric, MetricContext
 
 KINDS = ("classification",)
 
@@ -24,7 +24,7 @@ class SquaredErrors:
         return moments.power_sums(self.scale * (errors**2).sum(axis=1))
 
 
-def metrics(setting: Setting) -> list[Metric]:
+def metrics(setting: MetricContext) -> list[Metric]:
     """`brier`: within [0, 1] for two labels, [0, 2] for more. lm-eval's is always the sum, twice sklearn's for two."""
     scale = 0.5 if len(setting.label_names) == 2 else 1.0
     return [

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from llmtune.metrics.core.base import Columns, Metric, Setting, ratio
-from llmtune.metrics.core.clusters import clustered
+from llmtune.metrics.core.base import Columns, Metric, MetricContext, ratio
+from llmtune.metrics.core.clusters import cluster_bootstrap_interval
 from llmtune.metrics.core.sacrebleu_statistics import sentence_statistics, signature
 
 KINDS = ("text-generation",)
@@ -50,14 +50,14 @@ def undefined(sums: np.ndarray) -> str | None:
     return None if sums[0] or sums[1] else "no characters to compare: chrF is set to 0 (sacrebleu)"
 
 
-def metrics(setting: Setting) -> list[Metric]:
+def metrics(setting: MetricContext) -> list[Metric]:
     """`chrf` and `chrf++`."""
     return [
         Metric(
             name=name,
             statistics=CharacterCounts(word_order),
             score=score,
-            interval=clustered(score),
+            interval=cluster_bootstrap_interval(score),
             signature=signature(sacrebleu_metric(word_order), setting),
             range=(0.0, 100.0),
             undefined=undefined,

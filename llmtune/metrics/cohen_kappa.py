@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from llmtune.metrics.core.base import Metric, Setting, ratio
-from llmtune.metrics.core.confusion import ConfusionCounts, binary_options, resampled
+from llmtune.metrics.core.base import Metric, MetricContext, ratio
+from llmtune.metrics.core.confusion import ConfusionCounts, confusion_bootstrap_interval, decision_signature
 
 KINDS = ("classification",)
 
@@ -31,11 +31,11 @@ def undefined(matrix: np.ndarray) -> str | None:
     return None
 
 
-def metrics(setting: Setting) -> list[Metric]:
+def metrics(setting: MetricContext) -> list[Metric]:
     """`cohen_kappa`, unweighted."""
     counts = ConfusionCounts(len(setting.label_names))
-    interval = resampled(setting, score, all_classes=False)
-    signature = f"weights:none|{binary_options(setting)}"
+    interval = confusion_bootstrap_interval(setting, score, all_classes=False)
+    signature = f"weights:none|{decision_signature(setting)}"
     return [
         Metric(
             "cohen_kappa",

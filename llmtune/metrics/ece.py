@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from llmtune.metrics.core.base import Columns, Metric, Sample, Setting, ratio
-from llmtune.stats import Interval
+from llmtune.metrics.core.base import Columns, Metric, MetricContext, SufficientStatistics, ratio
+from llmtune.stats import ConfidenceInterval
 
 KINDS = ("classification",)
 
@@ -51,9 +51,9 @@ def score(sums: np.ndarray) -> np.ndarray:
 
 
 def null_distribution(
-    columns: Columns, positive_id: int | None, *, resamples: int = 1_000, seed: int = 0
+    columns: Columns, positive_id: int | None, *, n_resamples: int = 1_000, seed: int = 0
 ) -> np.ndarray:
-    """ECE of `resamples` sets of references drawn from the probabilities themselves, shape (resamples,).
+    """ECE of `n_resamples` sets of references drawn from the probabilities themselves, shape (resamples,).
 
     What a perfectly calibrated model with these confidences would show. Its 99.5 % quantile bounds chance.
     """
@@ -64,14 +64,14 @@ def null_distribution(
     rng = np.random.default_rng(seed)
     # Hits of a bin are a sum of unequal Bernoullis. Within a bin 1/15 wide a binomial with their mean is that sum but
     # for a variance larger by at most n (1/30)²: far cheaper than drawing every row, and on the safe side.
-    hits = rng.binomial(sizes, np.clip(ratio(expected, sizes), 0, 1), size=(resamples, BINS + 1))
-    return ratio(np.abs(hits - expected).sum(axis=1), np.full(resamples, sizes.sum()))
+    hits = rng.binomial(sizes, np.clip(ratio(expected, sizes), 0, 1), size=(n_resamples, BINS + 1))
+    return ratio(np.abs(hits - expected).sum(axis=1), np.full(n_resamples, sizes.sum()))
 
 
-def no_interval(sample: Sample) -> Interval:
+def no_interval(sample: SufficientStatistics) -> ConfidenceInterval:
     """None is given: the resampled ECE is biased again, so no bootstrap covers; its null value stands beside it."""
     n = int(sample.total[:, 0].sum())
-    return Interval(None, None, f"ECE is biased upwards by chance (n={n}); compare it with its null value")
+    return ConfidenceInterval(None, None, f"ECE is biased upwards by chance (n={n}); compare it with its null value")
 
 
 def undefined(sums: np.ndarray) -> str | None:
@@ -86,7 +86,7 @@ def null_score(sums: np.ndarray) -> np.ndarray:
     return ratio(np.sqrt(2 / np.pi * rows * share * (1 - share)).sum(axis=1), rows.sum(axis=1))
 
 
-def metrics(setting: Setting) -> list[Metric]:
+def metrics(setting: MetricContext) -> list[Metric]:
     """`ece` and `ece_null`, what chance alone would show."""
     of = "top label" if setting.positive_id is None else setting.label_names[setting.positive_id]
     return [

@@ -9,8 +9,8 @@ from functools import partial
 
 import numpy as np
 
-from llmtune.metrics.core.base import Columns, Metric, Setting, ratio
-from llmtune.metrics.core.clusters import clustered
+from llmtune.metrics.core.base import Columns, Metric, MetricContext, ratio
+from llmtune.metrics.core.clusters import cluster_bootstrap_interval
 from llmtune.stats import Statistic
 from llmtune.text.tag_arrays import Tags, spans
 
@@ -90,7 +90,7 @@ def metric(name: str, score: Statistic, counts: EntityCounts, *, of: str = "", p
         name=name,
         statistics=counts,
         score=scored,
-        interval=clustered(
+        interval=cluster_bootstrap_interval(
             scored,
             informative=partial(has_entity, types=types),
             what=f"sentences with {of or 'an'} entity",
@@ -102,7 +102,7 @@ def metric(name: str, score: Statistic, counts: EntityCounts, *, of: str = "", p
     )
 
 
-def metrics(setting: Setting) -> list[Metric]:
+def metrics(setting: MetricContext) -> list[Metric]:
     """`entity_f1`, `_precision`, `_recall`, `_f2`, each but the last also `_lenient` and by type, strict."""
     strict = EntityCounts(setting.label_names, setting.options["scheme"])
     lenient = EntityCounts(setting.label_names, "lenient")

@@ -9,18 +9,18 @@ from collections.abc import Callable
 
 import numpy as np
 
-from llmtune.metrics.core.base import Columns, Metric, Sample, Setting, ratio
-from llmtune.stats import Interval, wilson_interval
+from llmtune.metrics.core.base import Columns, Metric, MetricContext, SufficientStatistics, ratio
+from llmtune.stats import ConfidenceInterval, wilson_interval
 
 KINDS = ("question-answering", "text-generation")
 ARTICLES = re.compile(r"\b(a|an|the)\b")
 PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
-def folded(answer: str) -> str:
+def normalize_answer(answer: str) -> str:
     """SQuAD's `normalize_answer`.
 
-    >>> folded("The Eiffel  Tower!")
+    >>> normalize_answer("The Eiffel  Tower!")
     'eiffel tower'
     """
     return " ".join(ARTICLES.sub(" ", answer.lower().translate(PUNCTUATION)).split())
@@ -34,7 +34,9 @@ def best_of(columns: Columns, score: Callable[[str, str], float]) -> list[float]
 
 def statistics(columns: Columns) -> np.ndarray:
     """Whether each row matches, and 1: shape (n, 2)."""
-    found = best_of(columns, lambda prediction, reference: float(folded(prediction) == folded(reference)))
+    found = best_of(
+        columns, lambda prediction, reference: float(normalize_answer(prediction) == normalize_answer(reference))
+    )
     return np.stack([found, np.ones(len(found))], axis=1)
 
 
@@ -43,10 +45,10 @@ def score(sums: np.ndarray) -> np.ndarray:
     return 100 * ratio(sums[:, 0], sums[:, 1])
 
 
-def interval(sample: Sample) -> Interval:
+def interval(sample: SufficientStatistics) -> ConfidenceInterval:
     """Wilson's, in percent."""
     low, high, reason = wilson_interval(int(sample.total[0]), int(sample.total[1]))
-    return Interval(None if low is None else 100 * low, None if high is None else 100 * high, reason)
+    return ConfidenceInterval(None if low is None else 100 * low, None if high is None else 100 * high, reason)
 
 
 def undefined(sums: np.ndarray) -> str | None:
@@ -54,7 +56,7 @@ def undefined(sums: np.ndarray) -> str | None:
     return None if sums[1] else "no rows to score"
 
 
-def metrics(setting: Setting) -> list[Metric]:
+def metrics(setting: MetricContext) -> list[Metric]:
     """`exact_match`."""
     return [
         Metric(

@@ -4,7 +4,7 @@ Always saying the class scores 2p / (1 + p), p its share. `f1_macro` is the mean
 """
 
 from llmtune.metrics.core.averages import averaged
-from llmtune.metrics.core.base import Metric, Setting
+from llmtune.metrics.core.base import Metric, MetricContext
 from llmtune.metrics.f_beta import f_ratio
 
 KINDS = ("classification",)
@@ -12,6 +12,6 @@ KINDS = ("classification",)
 F1 = f_ratio(1)
 
 
-def metrics(setting: Setting) -> list[Metric]:
+def metrics(setting: MetricContext) -> list[Metric]:
     """`f1`, `f1_macro`, `_micro`, `_weighted`, `f1[LABEL]`."""
     return averaged(F1, setting)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from llmtune.metrics.core.averages import ClassRatio, averaged
-from llmtune.metrics.core.base import Metric, Setting
+from llmtune.metrics.core.base import Metric, MetricContext
 from llmtune.metrics.precision import hits, predicted
 from llmtune.metrics.recall import referenced
 
@@ -22,6 +22,6 @@ def f_ratio(beta: float) -> ClassRatio:
     return ClassRatio(f"f{beta:g}", numerator, denominator, lacking="rows and predictions", proportion=False)
 
 
-def metrics(setting: Setting) -> list[Metric]:
+def metrics(setting: MetricContext) -> list[Metric]:
     """`f0.5` and `f2`, each binary, `_macro`, `_micro`, `_weighted` and by class."""
     return averaged(f_ratio(0.5), setting) + averaged(f_ratio(2), setting)

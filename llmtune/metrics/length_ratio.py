@@ -5,8 +5,8 @@ import math
 import numpy as np
 
 from llmtune.metrics.bleu import NgramCounts, tokenizer_for
-from llmtune.metrics.core.base import Metric, Setting, ratio
-from llmtune.metrics.core.clusters import clustered
+from llmtune.metrics.core.base import Metric, MetricContext, ratio
+from llmtune.metrics.core.clusters import cluster_bootstrap_interval
 
 KINDS = ("text-generation",)
 
@@ -21,7 +21,7 @@ def undefined(sums: np.ndarray) -> str | None:
     return None if sums[1] else "the references have no tokens: their ratio is set to 0 (sacrebleu)"
 
 
-def metrics(setting: Setting) -> list[Metric]:
+def metrics(setting: MetricContext) -> list[Metric]:
     """`length_ratio`; neither direction is good, 1 is."""
     tokenizer = tokenizer_for(setting.options.get("language", ""), setting.options.get("bleu_tokenizer"))
     return [
@@ -29,7 +29,7 @@ def metrics(setting: Setting) -> list[Metric]:
             name="length_ratio",
             statistics=NgramCounts(tokenizer),
             score=score,
-            interval=clustered(score),
+            interval=cluster_bootstrap_interval(score),
             signature=f"tok:{tokenizer}|reference:closest",
             range=(0.0, math.inf),
             undefined=undefined,

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from llmtune.metrics.core import moments
-from llmtune.metrics.core.base import Columns, Metric, Setting
+from llmtune.metrics.core.base import Columns, Metric, MetricContext
 
 KINDS = ("classification",)
 
@@ -18,7 +18,7 @@ def statistics(columns: Columns) -> np.ndarray:
     return moments.power_sums(-np.log(given))
 
 
-def metrics(setting: Setting) -> list[Metric]:
+def metrics(setting: MetricContext) -> list[Metric]:
     """`log_loss`."""
     return [
         Metric(

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from llmtune.metrics.core.base import Metric, Setting
+from llmtune.metrics.core.base import Metric, MetricContext
 from llmtune.metrics.core.errors import RowSums, error_metric, zero_targets
 
 KINDS = ("regression",)
@@ -17,6 +17,6 @@ def percentage(reference: np.ndarray, prediction: np.ndarray) -> np.ndarray:
 PERCENTAGE = RowSums(percentage)
 
 
-def metrics(setting: Setting) -> list[Metric]:
+def metrics(setting: MetricContext) -> list[Metric]:
     """`mape`."""
     return [error_metric("mape", PERCENTAGE, unit="fraction", undefined=zero_targets)]

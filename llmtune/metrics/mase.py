@@ -8,7 +8,7 @@ from functools import partial
 
 import numpy as np
 
-from llmtune.metrics.core.base import Metric, Setting
+from llmtune.metrics.core.base import Metric, MetricContext
 from llmtune.metrics.core.errors import ABSOLUTE, error_metric, mean, some_steps
 
 KINDS = ("regression",)
@@ -24,7 +24,7 @@ def undefined(sums: np.ndarray, naive_mae: float) -> str | None:
     return some_steps(sums) if naive_mae else "the naive forecast is never wrong on the training series: MASE is x/0"
 
 
-def metrics(setting: Setting) -> list[Metric]:
+def metrics(setting: MetricContext) -> list[Metric]:
     """`mase`."""
     if "naive_mae" not in setting.options:
         return []

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from llmtune.metrics.core.base import Metric, Setting, ratio
-from llmtune.metrics.core.confusion import ConfusionCounts, binary_options, resampled
+from llmtune.metrics.core.base import Metric, MetricContext, ratio
+from llmtune.metrics.core.confusion import ConfusionCounts, confusion_bootstrap_interval, decision_signature
 
 KINDS = ("classification",)
 
@@ -29,17 +29,17 @@ def undefined(matrix: np.ndarray) -> str | None:
     return None
 
 
-def metrics(setting: Setting) -> list[Metric]:
+def metrics(setting: MetricContext) -> list[Metric]:
     """`mcc`."""
     counts = ConfusionCounts(len(setting.label_names))
-    interval = resampled(setting, score, all_classes=False)
+    interval = confusion_bootstrap_interval(setting, score, all_classes=False)
     return [
         Metric(
             "mcc",
             counts,
             score,
             interval,
-            binary_options(setting),
+            decision_signature(setting),
             range=(-1.0, 1.0),
             undefined=undefined,
             unit="correlation",

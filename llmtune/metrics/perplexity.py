@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from llmtune.metrics.core.base import Columns, Metric, Setting, ratio
-from llmtune.metrics.core.clusters import clustered
+from llmtune.metrics.core.base import Columns, Metric, MetricContext, ratio
+from llmtune.metrics.core.clusters import cluster_bootstrap_interval
 
 KINDS = ("language-modeling",)
 CHUNK = 2**21  # logits turned to float32 at once: 8 MiB, whatever the vocabulary
@@ -65,14 +65,14 @@ def row_likelihoods(logits: Any, labels: Any, *, shift: bool = True) -> Any:
     return rows.to(logits.device)
 
 
-def metrics(setting: Setting) -> list[Metric]:
+def metrics(setting: MetricContext) -> list[Metric]:
     """`perplexity`."""
     return [
         Metric(
             name="perplexity",
             statistics=statistics,
             score=score,
-            interval=clustered(score),
+            interval=cluster_bootstrap_interval(score),
             signature="log:e|average:tokens|units:rows",
             range=(1.0, math.inf),
             needs=("nll", "tokens"),

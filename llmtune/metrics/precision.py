@@ -3,7 +3,7 @@
 import numpy as np
 
 from llmtune.metrics.core.averages import ClassRatio, averaged
-from llmtune.metrics.core.base import Metric, Setting
+from llmtune.metrics.core.base import Metric, MetricContext
 
 KINDS = ("classification",)
 
@@ -21,6 +21,6 @@ def predicted(matrices: np.ndarray) -> np.ndarray:
 PRECISION = ClassRatio("precision", hits, predicted, lacking="predictions", proportion=True)
 
 
-def metrics(setting: Setting) -> list[Metric]:
+def metrics(setting: MetricContext) -> list[Metric]:
     """`precision`, `precision_macro`, `_micro`, `_weighted`, `precision[LABEL]`."""
     return averaged(PRECISION, setting)

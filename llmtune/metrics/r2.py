@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from llmtune.metrics.core.base import Columns, Metric, Setting, ratio
-from llmtune.metrics.core.clusters import clustered
+from llmtune.metrics.core.base import Columns, Metric, MetricContext, ratio
+from llmtune.metrics.core.clusters import cluster_bootstrap_interval
 
 KINDS = ("regression",)
 
@@ -46,14 +46,14 @@ def undefined(sums: np.ndarray) -> str | None:
     return None
 
 
-def metrics(setting: Setting) -> list[Metric]:
+def metrics(setting: MetricContext) -> list[Metric]:
     """`r2`."""
     return [
         Metric(
             name="r2",
             statistics=Variances(float(setting.options.get("centre", 0.0))),
             score=score,
-            interval=clustered(score),
+            interval=cluster_bootstrap_interval(score),
             signature="average:steps of all rows",
             range=(-math.inf, 1.0),
             undefined=undefined,

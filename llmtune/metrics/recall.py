@@ -3,7 +3,7 @@
 import numpy as np
 
 from llmtune.metrics.core.averages import ClassRatio, averaged
-from llmtune.metrics.core.base import Metric, Setting
+from llmtune.metrics.core.base import Metric, MetricContext
 from llmtune.metrics.precision import hits
 
 KINDS = ("classification",)
@@ -17,6 +17,6 @@ def referenced(matrices: np.ndarray) -> np.ndarray:
 RECALL = ClassRatio("recall", hits, referenced, lacking="rows", proportion=True)
 
 
-def metrics(setting: Setting) -> list[Metric]:
+def metrics(setting: MetricContext) -> list[Metric]:
     """`recall`, `recall_macro`, `_micro`, `_weighted`, `recall[LABEL]`."""
     return averaged(RECALL, setting)

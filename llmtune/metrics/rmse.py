@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from llmtune.metrics.core.base import Metric, Setting
+from llmtune.metrics.core.base import Metric, MetricContext
 from llmtune.metrics.core.errors import SQUARED, error_metric, mean
 
 KINDS = ("regression",)
@@ -13,6 +13,6 @@ def score(sums: np.ndarray) -> np.ndarray:
     return np.sqrt(mean(sums))
 
 
-def metrics(setting: Setting) -> list[Metric]:
+def metrics(setting: MetricContext) -> list[Metric]:
     """`rmse`."""
     return [error_metric("rmse", SQUARED, score, unit="target")]

@@ -5,9 +5,9 @@ Blind to how rare the class is: below 10 % positives read average precision besi
 
 import numpy as np
 
-from llmtune.metrics.core.base import Metric, Sample, Setting, too_few
+from llmtune.metrics.core.base import Metric, MetricContext, SufficientStatistics, insufficient_support
 from llmtune.metrics.core.ranks import RankedRows, split
-from llmtune.stats import Interval, logit_interval
+from llmtune.stats import ConfidenceInterval, logit_interval
 
 KINDS = ("classification",)
 
@@ -29,11 +29,13 @@ def score(batches: np.ndarray) -> np.ndarray:
     return scores
 
 
-def interval(sample: Sample) -> Interval:
+def interval(sample: SufficientStatistics) -> ConfidenceInterval:
     """DeLong's (1988) variance from the placements, on the logit scale."""
     rows = sample.statistics
     positives = int(rows[:, 1].sum())
-    few = too_few(positives, "positive rows") or too_few(len(rows) - positives, "negative rows")
+    few = insufficient_support(positives, "positive rows") or insufficient_support(
+        len(rows) - positives, "negative rows"
+    )
     if few:
         return few
     above, below = placements(rows)
@@ -49,7 +51,7 @@ def undefined(rows: np.ndarray) -> str | None:
     return f"{positives} positive and {len(rows) - positives} negative rows: a rank needs both"
 
 
-def metrics(setting: Setting) -> list[Metric]:
+def metrics(setting: MetricContext) -> list[Metric]:
     """`roc_auc` of the positive label, for two labels."""
     if setting.positive_id is None:
         return []
@@ -63,6 +65,6 @@ def metrics(setting: Setting) -> list[Metric]:
             range=(0.0, 1.0),
             needs=("reference", "probabilities"),
             undefined=undefined,
-            adds_up=False,
+            additive=False,
         )
     ]

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from llmtune.metrics.core.base import Columns, Metric, Setting
-from llmtune.metrics.core.clusters import clustered, mean_of
+from llmtune.metrics.core.base import Columns, Metric, MetricContext
+from llmtune.metrics.core.clusters import cluster_bootstrap_interval, mean_of
 
 KINDS = ("text-generation",)
 TYPES = ("rouge1", "rouge2", "rougeL", "rougeLsum")
@@ -25,7 +25,7 @@ def scorer(stemmer: bool) -> Any:
     return RougeScorer(list(TYPES), use_stemmer=stemmer)
 
 
-def row_scores(columns: Columns, of: Any, tokenize: Any) -> np.ndarray:
+def per_example_loss(columns: Columns, of: Any, tokenize: Any) -> np.ndarray:
     """For each row its best F1 of each type, whether its references have no token, and 1: (n, 6)."""
     rows = []
     for prediction, references in zip(columns["prediction"], columns["reference"], strict=True):
@@ -37,14 +37,14 @@ def row_scores(columns: Columns, of: Any, tokenize: Any) -> np.ndarray:
 
 @dataclass(frozen=True)
 class RowScores:
-    """Statistics: as `row_scores`, with the tokenizer of rouge_score."""
+    """Statistics: as `per_example_loss`, with the tokenizer of rouge_score."""
 
     stemmer: bool
 
     def __call__(self, columns: Columns) -> np.ndarray:
         """One row a unit."""
         of = scorer(self.stemmer)
-        return row_scores(columns, of, of._tokenizer.tokenize)
+        return per_example_loss(columns, of, of._tokenizer.tokenize)
 
 
 def undefined(sums: np.ndarray, hint: str) -> str | None:
@@ -57,7 +57,7 @@ def undefined(sums: np.ndarray, hint: str) -> str | None:
     return None
 
 
-def metrics(setting: Setting) -> list[Metric]:
+def metrics(setting: MetricContext) -> list[Metric]:
     """`rouge1`, `rouge2`, `rougeL`, `rougeLsum`, each 0 to 1."""
     stemmer = bool(setting.options.get("rouge_stemmer", False))
     stem = "porter" if stemmer else "no"
@@ -66,7 +66,7 @@ def metrics(setting: Setting) -> list[Metric]:
             name=name,
             statistics=RowScores(stemmer),
             score=mean_of(position),
-            interval=clustered(mean_of(position)),
+            interval=cluster_bootstrap_interval(mean_of(position)),
             signature=f"f:1|average:rows|tokenizer:a-z0-9|stemmer:{stem}|version:rouge_score-0.1.2",
             range=(0.0, 1.0),
             undefined=partial(undefined, hint=" (a-z and 0-9 alone); read rouge_unicode (--metrics rouge_unicode)"),

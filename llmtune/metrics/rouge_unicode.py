@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from llmtune.metrics.core.base import Columns, Metric, Setting
-from llmtune.metrics.core.clusters import clustered, mean_of
-from llmtune.metrics.rouge import TYPES, row_scores, undefined
+from llmtune.metrics.core.base import Columns, Metric, MetricContext
+from llmtune.metrics.core.clusters import cluster_bootstrap_interval, mean_of
+from llmtune.metrics.rouge import TYPES, per_example_loss, undefined
 from llmtune.text.languages import is_unspaced
 
 KINDS = ("text-generation",)
@@ -55,17 +55,17 @@ def scorer() -> Any:
 
 def statistics(columns: Columns) -> np.ndarray:
     """As `rouge.row_scores`, (n, 6)."""
-    return row_scores(columns, scorer(), tokenize)
+    return per_example_loss(columns, scorer(), tokenize)
 
 
-def metrics(setting: Setting) -> list[Metric]:
+def metrics(setting: MetricContext) -> list[Metric]:
     """`rouge1_unicode`, `rouge2_unicode`, `rougeL_unicode`, `rougeLsum_unicode`."""
     return [
         Metric(
             name=f"{name}_unicode",
             statistics=statistics,
             score=mean_of(position),
-            interval=clustered(mean_of(position)),
+            interval=cluster_bootstrap_interval(mean_of(position)),
             signature="f:1|average:rows|tokenizer:unicode-words-nfkc-casefold|stemmer:no|version:rouge_score-0.1.2",
             range=(0.0, 1.0),
             undefined=partial(undefined, hint=""),

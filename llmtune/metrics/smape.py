@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from llmtune.metrics.core.base import Metric, Setting
+from llmtune.metrics.core.base import Metric, MetricContext
 from llmtune.metrics.core.errors import RowSums, error_metric, zero_targets
 
 KINDS = ("regression",)
@@ -17,6 +17,6 @@ def symmetric(reference: np.ndarray, prediction: np.ndarray) -> np.ndarray:
 SYMMETRIC = RowSums(symmetric)
 
 
-def metrics(setting: Setting) -> list[Metric]:
+def metrics(setting: MetricContext) -> list[Metric]:
     """`smape`."""
     return [error_metric("smape", SYMMETRIC, unit="fraction", greatest=2.0, undefined=zero_targets)]

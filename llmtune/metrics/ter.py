@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from llmtune.metrics.core.base import Columns, Metric, Setting, ratio
-from llmtune.metrics.core.clusters import clustered
+from llmtune.metrics.core.base import Columns, Metric, MetricContext, ratio
+from llmtune.metrics.core.clusters import cluster_bootstrap_interval
 from llmtune.metrics.core.sacrebleu_statistics import sentence_statistics, signature
 from llmtune.text.languages import base_language
 
@@ -47,7 +47,7 @@ def undefined(sums: np.ndarray) -> str | None:
     return None if sums[1] else "the references have no words: TER is set to 0, or to 100 (sacrebleu)"
 
 
-def metrics(setting: Setting) -> list[Metric]:
+def metrics(setting: MetricContext) -> list[Metric]:
     """`ter`; Chinese and Japanese are split into characters."""
     asian = base_language(setting.options.get("language", "")) in ("zh", "ja")
     return [
@@ -55,7 +55,7 @@ def metrics(setting: Setting) -> list[Metric]:
             name="ter",
             statistics=Edits(asian),
             score=score,
-            interval=clustered(score),
+            interval=cluster_bootstrap_interval(score),
             signature=signature(sacrebleu_metric(asian), setting),
             range=(0.0, math.inf),
             undefined=undefined,

@@ -5,8 +5,8 @@ For entities mostly a score of `O`: a tagger that finds nothing scores the share
 
 import numpy as np
 
-from llmtune.metrics.core.base import Columns, Metric, Setting, ratio
-from llmtune.metrics.core.clusters import clustered
+from llmtune.metrics.core.base import Columns, Metric, MetricContext, ratio
+from llmtune.metrics.core.clusters import cluster_bootstrap_interval
 
 KINDS = ("token-classification", "language-modeling")
 
@@ -36,7 +36,7 @@ def undefined(sums: np.ndarray) -> str | None:
     return None if sums[1] else "no tokens to score"
 
 
-def metrics(setting: Setting) -> list[Metric]:
+def metrics(setting: MetricContext) -> list[Metric]:
     """`token_accuracy`."""
     tags = setting.kind == "token-classification"
     return [
@@ -44,7 +44,7 @@ def metrics(setting: Setting) -> list[Metric]:
             name="token_accuracy",
             statistics=tag_statistics if tags else token_statistics,
             score=score,
-            interval=clustered(score, proportion=lambda sums: (sums[0], sums[1])),
+            interval=cluster_bootstrap_interval(score, proportion=lambda sums: (sums[0], sums[1])),
             signature="units:sentences" if tags else "units:rows",
             range=(0.0, 1.0),
             needs=("reference", "prediction") if tags else ("correct", "tokens"),

@@ -8,9 +8,9 @@ from collections import Counter
 
 import numpy as np
 
-from llmtune.metrics.core.base import Columns, Metric, Setting
-from llmtune.metrics.core.clusters import clustered, some_rows
-from llmtune.metrics.exact_match import best_of, folded
+from llmtune.metrics.core.base import Columns, Metric, MetricContext
+from llmtune.metrics.core.clusters import cluster_bootstrap_interval, some_rows
+from llmtune.metrics.exact_match import best_of, normalize_answer
 from llmtune.text.languages import is_unspaced
 
 KINDS = ("question-answering",)
@@ -18,7 +18,7 @@ KINDS = ("question-answering",)
 
 def words(answer: str) -> list[str]:
     """SQuAD's words, and single characters of unspaced scripts."""
-    text = folded(answer)
+    text = normalize_answer(answer)
     if text.isascii():
         return text.split()
     return "".join(f" {letter} " if is_unspaced(letter) else letter for letter in text).split()
@@ -47,14 +47,14 @@ def score(sums: np.ndarray) -> np.ndarray:
     return 100 * sums[:, 0] / np.maximum(1, sums[:, 1])
 
 
-def metrics(setting: Setting) -> list[Metric]:
+def metrics(setting: MetricContext) -> list[Metric]:
     """`f1` of question answering."""
     return [
         Metric(
             name="f1",
             statistics=statistics,
             score=score,
-            interval=clustered(score, scale=100.0, proportion=lambda sums: (sums[0], sums[1])),
+            interval=cluster_bootstrap_interval(score, scale=100.0, proportion=lambda sums: (sums[0], sums[1])),
             signature="rules:squad|references:best|unspaced:characters",
             range=(0.0, 100.0),
             undefined=some_rows,

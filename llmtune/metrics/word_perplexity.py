@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
-from llmtune.metrics.core.base import Columns, Metric, Setting
-from llmtune.metrics.core.clusters import clustered
+from llmtune.metrics.core.base import Columns, Metric, MetricContext
+from llmtune.metrics.core.clusters import cluster_bootstrap_interval
 from llmtune.metrics.perplexity import score, undefined
 
 KINDS = ("language-modeling",)
@@ -16,14 +16,14 @@ def statistics(columns: Columns) -> np.ndarray:
     return np.stack([columns["nll"], columns["words"]], axis=1).astype(np.float64)
 
 
-def metrics(setting: Setting) -> list[Metric]:
+def metrics(setting: MetricContext) -> list[Metric]:
     """`word_perplexity`."""
     return [
         Metric(
             name="word_perplexity",
             statistics=statistics,
             score=score,
-            interval=clustered(score),
+            interval=cluster_bootstrap_interval(score),
             signature="log:e|average:words|units:rows",
             range=(1.0, math.inf),
             needs=("nll", "words"),

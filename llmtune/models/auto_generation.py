@@ -21,7 +21,7 @@ from transformers import (
 PAIRED_TYPES = ("bert", "roberta", "xlm-roberta")
 
 
-class AutoModelForWriting:
+class AutoModelForGeneration:
     """AutoModelForSeq2SeqLM, AutoModelForCausalLM or a pair of encoders, as the config says."""
 
     @staticmethod

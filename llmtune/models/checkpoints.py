@@ -14,7 +14,7 @@ from transformers.utils.peft_utils import find_adapter_config_file
 
 from llmtune.errors import InputError
 from llmtune.models.families import family_of
-from llmtune.models.loading import four_bit, without_loading_report
+from llmtune.models.loading import qlora_config, without_loading_report
 
 # A LoRA run whose base was built from scratch keeps the base here: it lies nowhere else.
 BASE_FOLDER = "base_model"
@@ -136,7 +136,7 @@ def _load_adapter(
         config=config,
         use_safetensors=True,
         ignore_mismatched_sizes=True,
-        **({"quantization_config": four_bit()} if was_quantized and quantized else {}),
+        **({"quantization_config": qlora_config()} if was_quantized and quantized else {}),
     )
     if len(tokenizer) > base.get_input_embeddings().num_embeddings:
         base.resize_token_embeddings(len(tokenizer))

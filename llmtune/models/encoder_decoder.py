@@ -41,7 +41,7 @@ def prepare(tokenizer: PreTrainedTokenizerBase, config: PretrainedConfig) -> Non
     config.pad_token_id = tokenizer.pad_token_id
 
 
-def start_of_answer(model_type: str, tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
+def decoder_start_config(model_type: str, tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
     """Config values of a model from scratch: what its decoder is given first, as its own checkpoints have it."""
     start = tokenizer.eos_token_id if model_type == "bart" else tokenizer.pad_token_id
     return {"decoder_start_token_id": start, "forced_eos_token_id": None, "forced_bos_token_id": None}

@@ -6,14 +6,14 @@ from types import ModuleType
 from transformers import PreTrainedModel
 
 from llmtune.errors import InputError
-from llmtune.models import bert2bert as encoder_pair
+from llmtune.models import bert2bert as bert2bert
 from llmtune.models import decoder, encoder, encoder_decoder
 
 FAMILIES = {
     "encoder": encoder,
     "decoder": decoder,
     "encoder_decoder": encoder_decoder,
-    "encoder_pair": encoder_pair,
+    "bert2bert": bert2bert,
 }
 
 

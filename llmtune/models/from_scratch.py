@@ -15,7 +15,7 @@ END_ONLY_TYPES = ("t5", "marian")  # a text ends with </s>, and nothing stands b
 QWEN_TYPES = ("qwen2", "qwen3")
 
 
-def tokenizer_sort(model_type: str, *, writes: bool) -> str:
+def tokenizer_type(model_type: str, *, writes: bool) -> str:
     """The model_type whose sort of tokenizer is trained: a BERT that writes needs upper case, as RoBERTa has it."""
     return "roberta" if writes and model_type in WORDPIECE_TYPES else model_type
 

@@ -53,7 +53,7 @@ class Task(Protocol):
         """Config values of the task, e.g. num_labels, id2label, label2id."""
 
 
-def family_asked_for(arguments: ModelArguments, families: Sequence[str]) -> str:
+def requested_family(arguments: ModelArguments, families: Sequence[str]) -> str:
     """The name of the family of the model of a run, before it is loaded: the first of `families` that serves it.
 
     Raises:
@@ -175,7 +175,7 @@ def read_overrides(text: str | None, config: PretrainedConfig) -> dict[str, Any]
 def _from_scratch(
     arguments: ModelArguments, task: Task, train_texts: Callable[[], Iterable[str]]
 ) -> tuple[PreTrainedTokenizerBase, PreTrainedModel, int]:
-    from llmtune.models.from_scratch import tokenizer_sort, train_tokenizer
+    from llmtune.models.from_scratch import tokenizer_type, train_tokenizer
 
     model_type = str(arguments.model_type)
     family = family_of(model_type, "--model_type", task.families)
@@ -185,14 +185,14 @@ def _from_scratch(
             f"{', '.join(family.SMALL)}, or --model_name_or_path with a checkpoint"
         )
     overrides = read_overrides(arguments.config_overrides, AutoConfig.for_model(model_type))
-    sort = tokenizer_sort(model_type, writes=not task.head())
+    sort = tokenizer_type(model_type, writes=not task.head())
     tokenizer = train_tokenizer(sort, train_texts(), arguments.tokenizer_vocab_size, task.max_length)
     sizes = {**family.SMALL[model_type], **overrides}
     special = {
         f"{name}_token_id": getattr(tokenizer, f"{name}_token_id") for name in ("pad", "bos", "eos", "cls", "sep")
     }
     if family is encoder_decoder:
-        special |= encoder_decoder.start_of_answer(model_type, tokenizer)
+        special |= encoder_decoder.decoder_start_config(model_type, tokenizer)
     attention = arguments.attn_implementation
     try:
         config = AutoConfig.for_model(model_type, vocab_size=len(tokenizer), **special, **sizes, **task.head())
@@ -239,7 +239,7 @@ def _from_checkpoint(
                 use_safetensors=True,
                 ignore_mismatched_sizes=True,  # a head trained for other classes is replaced, and said
                 output_loading_info=True,
-                **({"quantization_config": four_bit()} if arguments.load_in_4bit else {}),
+                **({"quantization_config": qlora_config()} if arguments.load_in_4bit else {}),
             )
     except InputError:
         raise
@@ -278,7 +278,7 @@ def _may_be_new(model: PreTrainedModel, key: str, task: Task, config: Pretrained
     return ".crossattention." in key or not key.startswith(("encoder.", body))
 
 
-def four_bit() -> Any:
+def qlora_config() -> Any:
     """The settings of QLoRA (Dettmers et al. 2023): 4-bit normal floats, computed in bfloat16.
 
     Raises:

@@ -23,7 +23,7 @@ SHOWN = ("accuracy", "f1", "f1_macro", "precision", "recall", "mcc", "entity_f1"
 
 
 @dataclass(frozen=True)
-class Tested:
+class TestResult:
     """The test split of one run.
 
     Args:
@@ -46,7 +46,7 @@ class Tested:
         return float("nan") if value is None else value
 
 
-def merge(runs: Sequence[Tested]) -> tuple[Predictions, dict[str, Predictions], list[str]]:
+def merge(runs: Sequence[TestResult]) -> tuple[Predictions, dict[str, Predictions], list[str]]:
     """One table over all rows, each row once; the baselines that all have, likewise; lines on what they are made of.
 
     Raises:
@@ -54,7 +54,7 @@ def merge(runs: Sequence[Tested]) -> tuple[Predictions, dict[str, Predictions], 
     """
     check_alike(runs)
     main = main_metric(runs)
-    of_fold: dict[str | None, list[Tested]] = {}
+    of_fold: dict[str | None, list[TestResult]] = {}
     for run in runs:
         of_fold.setdefault(run.fold, []).append(run)
     chosen = [sorted(same, key=lambda run: run.value(main))[(len(same) - 1) // 2] for same in of_fold.values()]
@@ -77,7 +77,7 @@ def merge(runs: Sequence[Tested]) -> tuple[Predictions, dict[str, Predictions], 
     return _joined([run.table for run in chosen]), baselines, lines
 
 
-def check_alike(runs: Sequence[Tested]) -> None:
+def check_alike(runs: Sequence[TestResult]) -> None:
     """Raises InputError unless all runs can be put together."""
     first = runs[0]
     for run in runs[1:]:
@@ -94,12 +94,12 @@ def check_alike(runs: Sequence[Tested]) -> None:
             )
 
 
-def main_metric(runs: Sequence[Tested]) -> str:
+def main_metric(runs: Sequence[TestResult]) -> str:
     """The metric that orders the runs."""
     return next((name for name in MAIN if name in runs[0].scores), next(iter(runs[0].scores)))
 
 
-def run_table(runs: Sequence[Tested]) -> Table:
+def run_table(runs: Sequence[TestResult]) -> Table:
     """A row for each run, then mean, standard deviation, least and greatest over runs."""
     names = [name for name in SHOWN if name in runs[0].scores] or list(runs[0].scores)[:MOST_METRICS]
     table = plain_table("run", "fold", "rows", *names)
@@ -112,7 +112,7 @@ def run_table(runs: Sequence[Tested]) -> Table:
     return table
 
 
-def spread(runs: Sequence[Tested], names: Sequence[str]) -> dict[str, list[float]]:
+def spread(runs: Sequence[TestResult], names: Sequence[str]) -> dict[str, list[float]]:
     """Mean, standard deviation (of a sample), least and greatest value of each metric over the runs."""
     values = np.array([[run.value(name) for name in names] for run in runs])
     deviation = values.std(axis=0, ddof=1) if len(runs) > 1 else np.full(len(names), np.nan)
@@ -124,7 +124,7 @@ def _shown(value: float) -> str:
     return "undefined" if value != value else f"{value:.3f}"
 
 
-def _tested(run: Tested) -> str:
+def _tested(run: TestResult) -> str:
     return "a test split of its own" if run.fold is None else f"fold {run.fold}"
 
 

@@ -13,7 +13,7 @@ from llmtune.metrics import Score
 from llmtune.metrics.core.base import with_interval
 from llmtune.metrics.core.entity_errors import in_words
 from llmtune.predictions import Predictions
-from llmtune.report.aggregate import Tested, spread
+from llmtune.report.aggregate import TestResult, spread
 from llmtune.report.error_examples import INPUTS, Examples, shortened
 from llmtune.report.page import NOT_ARGUMENTS, plain, render
 from llmtune.report.report import TITLES, Matrix, Report, entities_in, matrix_of, parts_of
@@ -37,7 +37,7 @@ FACTS = (
 
 
 @dataclass(frozen=True)
-class Contender:
+class RunReport:
     """One run of several.
 
     Args:
@@ -59,44 +59,44 @@ class Contender:
         return fold
 
 
-def contenders(reports: Sequence[Report], *, seed: int = 42) -> list[Contender]:
+def run_reports(reports: Sequence[Report], *, seed: int = 42) -> list[RunReport]:
     """The runs with their letters, each compared with the first as `llmtune compare` does."""
     letters = [ascii_uppercase[i] if i < len(ascii_uppercase) else str(i + 1) for i in range(len(reports))]
-    first = Contender(letters[0], reports[0])
+    first = RunReport(letters[0], reports[0])
     found = [first]
     for letter, report in zip(letters[1:], reports[1:], strict=True):
-        one = Contender(letter, report)
+        one = RunReport(letter, report)
         if one.fold != first.fold:
             reason = f"{letter} tested fold {one.fold}, {first.letter} fold {first.fold}: other rows, no paired test"
-            found.append(Contender(letter, report, reason=reason))
+            found.append(RunReport(letter, report, reason=reason))
             continue
         try:
             names = (f"{first.letter} ({first.report.name})", f"{letter} ({report.name})")
             against = compare_predictions(first.report.test, report.test, names=names, seed=seed)
-            found.append(Contender(letter, report, against))
+            found.append(RunReport(letter, report, against))
         except InputError as error:
-            found.append(Contender(letter, report, reason=str(error)))
+            found.append(RunReport(letter, report, reason=str(error)))
     return found
 
 
-def write_side_by_side(
-    folder: Path, runs: Sequence[Contender], *, together: Verdict | None = None, no_examples: bool = False
+def write_compare_page(
+    folder: Path, runs: Sequence[RunReport], *, together: Verdict | None = None, no_examples: bool = False
 ) -> Path:
     """Writes compare.html.
 
     Args:
         folder: where.
-        runs: as `contenders` gives them.
+        runs: as `run_reports` gives them.
         together: the verdict of all rows, where the runs are folds of one data set.
         no_examples: leave the texts of the rows out.
     """
     path = folder / "compare.html"
-    write_text(path, render_side_by_side(runs, together=together, no_examples=no_examples))
+    write_text(path, render_compare_page(runs, together=together, no_examples=no_examples))
     return path
 
 
-def render_side_by_side(
-    runs: Sequence[Contender], *, together: Verdict | None = None, no_examples: bool = False
+def render_compare_page(
+    runs: Sequence[RunReport], *, together: Verdict | None = None, no_examples: bool = False
 ) -> str:
     """The page as text."""
     first = runs[0].report
@@ -120,7 +120,7 @@ def render_side_by_side(
     )
 
 
-def _headline(runs: Sequence[Contender], together: Verdict | None) -> str:
+def _headline(runs: Sequence[RunReport], together: Verdict | None) -> str:
     """Of folds the verdict of all rows, else the comparison that decides."""
     if together is not None:
         return public(together.sentence)
@@ -128,7 +128,7 @@ def _headline(runs: Sequence[Contender], together: Verdict | None) -> str:
     return "; ".join(found) + "." if found else "These runs were not tested on the same rows."
 
 
-def _run(run: Contender) -> dict[str, Any]:
+def _run(run: RunReport) -> dict[str, Any]:
     verdict = run.report.verdict
     return {
         "letter": run.letter,
@@ -141,10 +141,10 @@ def _run(run: Contender) -> dict[str, Any]:
     }
 
 
-def _numbers(runs: Sequence[Contender]) -> list[tuple[str, list[str]]]:
+def _numbers(runs: Sequence[RunReport]) -> list[tuple[str, list[str]]]:
     """Each metric with its cells; of three runs and more also mean and standard deviation over them."""
     names = list(dict.fromkeys(name for run in runs for name in run.report.headlines))
-    tested = [Tested(run.report.name, run.fold, run.report.test, run.report.scores) for run in runs]
+    tested = [TestResult(run.report.name, run.fold, run.report.test, run.report.scores) for run in runs]
     over = spread(tested, names)
     found = []
     for place, name in enumerate(names):
@@ -159,7 +159,7 @@ def _cell(scores: Mapping[str, Score], name: str) -> str:
     return with_interval(scores[name]) if name in scores else ""
 
 
-def _pair(first: Contender, run: Contender) -> dict[str, Any]:
+def _pair(first: RunReport, run: RunReport) -> dict[str, Any]:
     """A run against the first: the sentence, a row for each metric, and what else is to be known."""
     names = {"a": first.letter, "b": run.letter}
     if run.against is None:
@@ -173,7 +173,7 @@ def _pair(first: Contender, run: Contender) -> dict[str, Any]:
             (
                 one.metric if one.higher_is_better else f"{one.metric} ↓",
                 [difference_cell(one), number(one.a), number(one.b), number(one.smallest)],
-                "good" if one.surely_better else "bad" if one.surely_worse else "",
+                "good" if one.significantly_better else "bad" if one.significantly_worse else "",
             )
             for one in found.differences
         ],
@@ -183,12 +183,12 @@ def _pair(first: Contender, run: Contender) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _matrices(runs: Sequence[Contender]) -> list[tuple[str, Matrix]]:
+def _matrices(runs: Sequence[RunReport]) -> list[tuple[str, Matrix]]:
     found = [(run, matrix_of(run.report.test, entities_in(run.report.test))) for run in runs]
     return [(f"{run.letter}: {run.report.name}", matrix) for run, matrix in found if matrix and matrix.is_small]
 
 
-def _parts(runs: Sequence[Contender]) -> list[tuple[str, list[tuple[str, list[str]]]]]:
+def _parts(runs: Sequence[RunReport]) -> list[tuple[str, list[tuple[str, list[str]]]]]:
     """By class or type: the metric, and of each part its cell in every run."""
     parts = list(dict.fromkeys(part for run in runs for part, _ in parts_of(run.report.scores).rows))
     return [
@@ -198,7 +198,7 @@ def _parts(runs: Sequence[Contender]) -> list[tuple[str, list[tuple[str, list[st
     ]
 
 
-def _rows(first: Contender, run: Contender) -> list[Examples]:
+def _rows(first: RunReport, run: RunReport) -> list[Examples]:
     """The rows on which a run is better or worse than the first."""
     if run.against is None or not run.report.test.has("prediction"):
         return []
@@ -227,7 +227,7 @@ def _cells(test: Predictions, column: str, rows: Sequence[int]) -> list[str]:
     return [shortened(value) for value in values]
 
 
-def _arguments(runs: Sequence[Contender]) -> list[tuple[str, list[str]]]:
+def _arguments(runs: Sequence[RunReport]) -> list[tuple[str, list[str]]]:
     """The arguments in which the runs differ."""
     groups = ("data", "task", "model", "training")
     given = [public({k: v for group in groups for k, v in run.report.arguments(group).items()}) for run in runs]
@@ -236,7 +236,7 @@ def _arguments(runs: Sequence[Contender]) -> list[tuple[str, list[str]]]:
     return [(name, cells) for name, cells in rows if len(set(cells)) > 1]
 
 
-def _facts(runs: Sequence[Contender]) -> list[tuple[str, list[str]]]:
+def _facts(runs: Sequence[RunReport]) -> list[tuple[str, list[str]]]:
     """Size, time and machine of each run."""
     told = [public(run.report.run) for run in runs]
     rows = [(name, [of.get(group, {}).get(key) for of in told]) for name, group, key in FACTS]

@@ -76,7 +76,7 @@ class ClassificationLoss:
 
 
 @dataclass(frozen=True)
-class WritingLoss:
+class TokenCrossEntropy:
     """Cross entropy of the tokens that a model shall write, for the Trainer's `compute_loss_func`.
 
     Args:

@@ -13,9 +13,9 @@ def finding(found: Comparison, *, a: str = "A", b: str = "B") -> str:
     if main.b is None or main.a is None:
         which = " and ".join(name for name, value in ((a, main.a), (b, main.b)) if value is None)
         return f"{which}: {main.metric} is undefined"
-    if found.surely_worse:
+    if found.significantly_worse:
         return f"{b} is surely worse than {a} on {main.metric}" + ("" if main.low is not None else " (McNemar)")
-    if main.surely_better:
+    if main.significantly_better:
         return f"{b} is surely better than {a} on {main.metric}"
     if main.low is None:
         return f"These rows can't tell whether {b} is better or worse than {a} on {main.metric}"

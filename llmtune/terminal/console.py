@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 from transformers.utils import logging as hf_logging
 
-from llmtune.diagnosis.data_checks.labels import find_slips
+from llmtune.diagnosis.data_checks.labels import find_label_typos
 from llmtune.metrics import Score, confusion_matrix
 from llmtune.metrics.core.base import with_interval
 from llmtune.predictions import Predictions
@@ -76,7 +76,7 @@ class Terminal:
         )
         cut = ", ".join(f"{split} {n:,}" for split, n in truncated.items() if n)
         lines.append(f"texts cut at {max_length} tokens: {cut or 'none'}")
-        self.block("Data", lines + slip_lines([said["classes"] for said in splits.values()]))
+        self.block("Data", lines + label_typo_lines([said["classes"] for said in splits.values()]))
 
     def model(self, facts: Mapping[str, Any], arithmetic: str, threads: int) -> None:
         """Which model, how much of it is trained, in which arithmetic."""
@@ -122,7 +122,7 @@ class Terminal:
             self.console.print(Padding(Text(note), (0, 0, 0, 2), expand=False), width=self.width)
 
 
-def slip_lines(classes: Sequence[Mapping[str, int]], unit: str = "rows") -> list[str]:
+def label_typo_lines(classes: Sequence[Mapping[str, int]], unit: str = "rows") -> list[str]:
     """Classes that are probably another one, misspelt or in other case, each a line with counts and remedy.
 
     Args:
@@ -130,7 +130,7 @@ def slip_lines(classes: Sequence[Mapping[str, int]], unit: str = "rows") -> list
         unit: what is counted.
     """
     counts = sum((Counter(of) for of in classes), Counter[str]())
-    slips = find_slips(counts)
+    slips = find_label_typos(counts)
     lines = [
         f"{slip.label!r} ({counts[slip.label]:,} {unit}) is a class of its own here, but is probably {slip.meant!r} "
         f"({counts[slip.meant]:,} {unit}): write {slip.meant!r} in the file, if so"

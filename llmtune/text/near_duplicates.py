@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from llmtune.text.normalize import normalise
+from llmtune.text.normalize import normalize
 
 MOST_WORD_BITS = 10  # a word that train has once is not more surprising than one in a thousand
 SEEN_OFTEN = 10  # weight of the word's own frequency: a phrase in more rows than this is on its way to boilerplate
@@ -115,7 +115,7 @@ class NearDuplicates:
         repeats: dict[int, list[int]] = {}
         number = self._numbers.__getitem__
         for row, text in enumerate(texts):
-            words = words_of(text)
+            words = split_words(text)
             numbers = array("i", map(number, words))  # of a few words, sooner made than numpy's
             key = hash(numbers.tobytes())
             if not words:
@@ -240,13 +240,13 @@ class NearDuplicates:
         return -np.log2(np.clip(likely, 2.0**-MOST_WORD_BITS, 1.0))
 
 
-def words_of(text: Any) -> list[str]:
+def split_words(text: Any) -> list[str]:
     """The words of a text up to case, punctuation and space; characters where a script has no spaces.
 
-    >>> words_of("Call  NOW!!"), words_of("東京 tower")
+    >>> split_words("Call  NOW!!"), split_words("東京 tower")
     (['call', 'now'], ['東', '京', 'tower'])
     """
-    folded = normalise(text)
+    folded = normalize(text)
     return folded.split() if folded.isascii() else _UNSPACED.sub(r" \1 ", folded).split()
 
 

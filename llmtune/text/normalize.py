@@ -7,16 +7,16 @@ from typing import Any
 INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff"
 
 
-def normalise(text: Any) -> str:
+def normalize(text: Any) -> str:
     """The text up to Unicode form (NFKC), case, punctuation and space; equal results are duplicates.
 
     Symbols stay: in "I got it 😀" they are content. A text of nothing but punctuation stays as it is.
 
-    >>> normalise("Call  NOW!!"), normalise("call now"), normalise("?!")
+    >>> normalize("Call  NOW!!"), normalize("call now"), normalize("?!")
     ('call now', 'call now', '?!')
     """
     if not isinstance(text, str):
-        return " ".join(normalise(item) for item in text)
+        return " ".join(normalize(item) for item in text)
     folded = unicodedata.normalize("NFKC", text.casefold())
     return " ".join(folded.translate(_PUNCTUATION).split()) or " ".join(folded.split())
 

@@ -8,8 +8,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from llmtune.errors import shown
-from llmtune.text.tag_schemes import entities_of
+from llmtune.errors import truncated_repr
+from llmtune.text.tag_schemes import entity_spans
 
 # By the input that a model was trained on. "tokens": newswire's habits; "U.S.", "1996-08-30" and "all-rounder" are one
 # word, "'s" is one of its own, other punctuation is a word each.
@@ -23,10 +23,10 @@ WORDS = {
 Bounds = tuple[int, int]
 
 
-def words_of(text: str, input_format: str) -> list[Bounds]:
+def split_words(text: str, input_format: str) -> list[Bounds]:
     """First character and end of each word.
 
-    >>> [("It's U.S. law".__getitem__(slice(*word))) for word in words_of("It's U.S. law", "tokens")]
+    >>> [("It's U.S. law".__getitem__(slice(*word))) for word in split_words("It's U.S. law", "tokens")]
     ['It', "'s", 'U.S.', 'law']
     """
     return [match.span() for match in WORDS[input_format].finditer(text)]
@@ -35,15 +35,15 @@ def words_of(text: str, input_format: str) -> list[Bounds]:
 def span_findings(text: str, spans: Any) -> list[str]:
     """What is wrong with the spans of a text, in words; nothing where they can be read."""
     if not isinstance(spans, list):
-        return [f"found {shown(spans)}, expected a list of spans (an empty one where there are none),"]
+        return [f"found {truncated_repr(spans)}, expected a list of spans (an empty one where there are none),"]
     findings, taken = [], []
     for span in spans:
         if not isinstance(span, dict) or not {"start", "end", "label"} <= span.keys():
-            findings.append(f"span {shown(span)} has not the keys start, end and label")
+            findings.append(f"span {truncated_repr(span)} has not the keys start, end and label")
             continue
         start, end, label = span["start"], span["end"], span["label"]
         if not isinstance(label, str) or not label.strip():
-            findings.append(f"span {shown(span)} has no label")
+            findings.append(f"span {truncated_repr(span)} has no label")
         elif not (isinstance(start, int) and isinstance(end, int) and 0 <= start < end <= len(text)):
             findings.append(f"span {start}:{end} {label} does not lie within the text's {len(text):,} characters")
         elif not text[start:end].strip():
@@ -70,7 +70,7 @@ def tags_of_spans(
     tags, widened, findings = ["O"] * len(words), 0, []
     word = 0
     for span in sorted(spans, key=lambda span: span["start"]):
-        start, end = _without_space(text, span["start"], span["end"])
+        start, end = _strip_span(text, span["start"], span["end"])
         while word < len(words) and words[word][1] <= start:
             word += 1
         last = word
@@ -82,7 +82,9 @@ def tags_of_spans(
             continue
         if tags[covered[0]] != "O":
             shared = text[slice(*words[covered[0]])]
-            findings.append(f"span {start}:{end} {span['label']} begins inside {shown(shared)}, where another ends")
+            findings.append(
+                f"span {start}:{end} {span['label']} begins inside {truncated_repr(shared)}, where another ends"
+            )
             continue
         widened += (words[covered[0]][0], words[covered[-1]][1]) != (start, end)
         tags[covered[0]] = f"B-{span['label']}"
@@ -106,10 +108,10 @@ def spans_of_tags(
             "text": text[words[entity.first][0] : words[entity.end - 1][1]],
             "score": min(probabilities[entity.first : entity.end]),
         }
-        for entity in entities_of(tags)
+        for entity in entity_spans(tags)
     ]
 
 
-def _without_space(text: str, start: int, end: int) -> Bounds:
+def _strip_span(text: str, start: int, end: int) -> Bounds:
     part = text[start:end]
     return start + len(part) - len(part.lstrip()), end - (len(part) - len(part.rstrip()))

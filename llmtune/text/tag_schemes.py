@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from llmtune.errors import InputError, shown
+from llmtune.errors import InputError, truncated_repr
 
 LETTERS = {"IOB2": "BI", "IOB1": "BI", "BIOES": "BIES", "BILOU": "BILU"}
 LAST, SINGLE = {"BIOES": "E", "BILOU": "L"}, {"BIOES": "S", "BILOU": "U"}
@@ -79,10 +79,10 @@ def to_iob2(tags: Sequence[str], scheme: str) -> list[str]:
     """
     if scheme == "IOB1":
         return repair_iob2(tags)[0]
-    return [plain_tag(tag) for tag in tags]
+    return [to_bio_tag(tag) for tag in tags]
 
 
-def plain_tag(tag: str) -> str:
+def to_bio_tag(tag: str) -> str:
     """One tag with the letters of IOB2: S and U begin an entity, E and L go on with it."""
     letter = {"S": "B", "U": "B", "E": "I", "L": "I"}.get(tag[0], tag[0])
     return letter + tag[1:]
@@ -105,7 +105,7 @@ def repair_iob2(tags: Sequence[str]) -> tuple[list[str], int]:
     return repaired, places
 
 
-def entities_of(tags: Sequence[str]) -> list[Entity]:
+def entity_spans(tags: Sequence[str]) -> list[Entity]:
     """The entities of valid IOB2 tags, in order."""
     found: list[Entity] = []
     first, kind = 0, ""
@@ -136,7 +136,7 @@ def count_types(sentences: Iterable[Sequence[str]]) -> dict[str, int]:
     return dict(sorted(counts.items()))
 
 
-def tag_names_of(types: Iterable[str]) -> tuple[str, ...]:
+def iob2_tag_names(types: Iterable[str]) -> tuple[str, ...]:
     """O, then B- and I- of each type."""
     return ("O", *(f"{letter}-{kind}" for kind in types for letter in "BI"))
 
@@ -150,7 +150,7 @@ def check_tag_names(names: Sequence[str], where: str) -> tuple[str, ...]:
     for name in names:
         if parse_tag(name) is None:
             raise InputError(
-                f"{where}: its class {shown(name)} is no entity tag (O, B-X or I-X; E, S, L, U of BIOES and BILOU); "
+                f"{where}: its class {truncated_repr(name)} is no entity tag (O, B-X or I-X; E, S, L, U of BIOES and BILOU); "
                 "is it a token classifier for entities?"
             )
-    return tuple(plain_tag(name) for name in names)
+    return tuple(to_bio_tag(name) for name in names)

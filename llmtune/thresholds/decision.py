@@ -13,7 +13,7 @@ import numpy as np
 
 from llmtune.errors import InputError
 from llmtune.predictions import Predictions
-from llmtune.stats import Interval, paired_multinomial_interval, wilson_interval
+from llmtune.stats import ConfidenceInterval, paired_multinomial_interval, wilson_interval
 
 # An objective reads confusion counts (…, 2, 2) with the positive class at position 1, and returns (…,) to be maximised.
 Objective = Callable[[np.ndarray], np.ndarray]
@@ -38,7 +38,7 @@ class ThresholdChoice:
     candidate: float
     at_default: float
     at_candidate: float
-    gain: Interval | None
+    gain: ConfidenceInterval | None
     reason: str
 
 

@@ -3,14 +3,14 @@
 from typing import Any
 
 from llmtune.arguments import TrainingArguments
-from llmtune.tasks.losses import WritingLoss
+from llmtune.tasks.losses import TokenCrossEntropy
 from llmtune.tasks.question_answering.extractive import QuestionAnswering
-from llmtune.tasks.question_answering.generative import WrittenAnswers
+from llmtune.tasks.question_answering.generative import GenerativeQuestionAnswering
 from llmtune.tasks.question_answering.loss import SpanLoss
-from llmtune.training.generation import WritingTrainer
+from llmtune.training.generation import GenerationTrainer
 from llmtune.training.trainer import Trainer
 
-Answering = QuestionAnswering | WrittenAnswers
+Answering = QuestionAnswering | GenerativeQuestionAnswering
 
 
 def answering_trainer(task: Answering, *, args: TrainingArguments, **settings: Any) -> Trainer:
@@ -21,7 +21,7 @@ def answering_trainer(task: Answering, *, args: TrainingArguments, **settings: A
         args: of the training.
         settings: all else that a Trainer takes.
     """
-    if isinstance(task, WrittenAnswers):
-        loss = WritingLoss(task.decoder, args.label_smoothing_factor)
-        return WritingTrainer(args=args, compute_loss_func=loss, task=task, **settings)
+    if isinstance(task, GenerativeQuestionAnswering):
+        loss = TokenCrossEntropy(task.decoder, args.label_smoothing_factor)
+        return GenerationTrainer(args=args, compute_loss_func=loss, task=task, **settings)
     return Trainer(args=args, compute_loss_func=SpanLoss(), preprocess_logits_for_metrics=task.reduce, **settings)

@@ -66,7 +66,7 @@ class EffectiveBatchSampler(BatchRebalanceSampler):
         seed: with the epoch, it fixes the order.
 
     In the last effective batch there may be fewer rows than parts: the parts that go without hold row number n, a
-    filler whose labels are all -100 (see `with_filler`), so that processes keep step and the row counts for nothing.
+    filler whose labels are all -100 (see `with_padding_example`), so that processes keep step and the row counts for nothing.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class EffectiveBatchSampler(BatchRebalanceSampler):
         return min(self.grad_accum, -(-rows // (self.dp_size * self.micro_batch)))
 
     @property
-    def needs_filler(self) -> bool:
+    def needs_padding_example(self) -> bool:
         """Whether the last effective batch has fewer rows than parts."""
         tail = len(self.row_lengths) % self.effective_batch_size
         return 0 < tail < self._steps(tail) * self.dp_size
@@ -114,7 +114,7 @@ class EffectiveBatchSampler(BatchRebalanceSampler):
             yield from micro_batches[self.rank :: self.dp_size]
 
 
-def with_filler(dataset: datasets.Dataset) -> datasets.Dataset:
+def with_padding_example(dataset: datasets.Dataset) -> datasets.Dataset:
     """The data set and, as row n, a copy of its shortest row with every label -100, which counts for nothing."""
     shortest = int(np.argmin(input_lengths(dataset)))
     ignored = dataset.select([shortest]).map(

@@ -9,13 +9,13 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 from transformers import ProgressCallback, TrainerControl, TrainerState, TrainingArguments
 
 
-class EvaluationLines(ProgressCallback):
+class EvaluationLogger(ProgressCallback):
     """The stock progress bars (on a terminal), without the stock dump of every log; one line an evaluation.
 
     Args:
         confusion_matrix: gives the (c, c) counts of the last evaluation, or None where the task has none.
         label_names: of its rows and columns.
-        shown: the metrics on the line, without the prefix eval_.
+        truncated_repr: the metrics on the line, without the prefix eval_.
     """
 
     def __init__(

@@ -13,7 +13,7 @@ from transformers.trainer_utils import EvalLoopOutput
 MOST_ROWS = 512  # of train scored at each evaluation; never more than validation has, so that it costs no more
 
 
-def train_sample(train: datasets.Dataset, validation_rows: int) -> datasets.Dataset:
+def train_subset(train: datasets.Dataset, validation_rows: int) -> datasets.Dataset:
     """Rows at equal distances, the same ones at every evaluation."""
     n = min(len(train), validation_rows, MOST_ROWS)
     return train.select(np.linspace(0, len(train) - 1, n).round().astype(int).tolist())
@@ -29,7 +29,7 @@ def logits_of(output: EvalLoopOutput) -> tuple[np.ndarray, np.ndarray] | None:
     return logits.astype(np.float64), labels
 
 
-def row_scores(output: EvalLoopOutput) -> tuple[np.ndarray, np.ndarray | None] | None:
+def per_example_loss(output: EvalLoopOutput) -> tuple[np.ndarray, np.ndarray | None] | None:
     """Loss and hit of each row, both (n,); None for outputs that don't tell.
 
     Of logits (n, c) and one label a row, the log loss in nats. Of rows that write, (ids, nats (n,)) and their counts of
@@ -49,7 +49,7 @@ def row_scores(output: EvalLoopOutput) -> tuple[np.ndarray, np.ndarray | None] |
     return losses, logits.argmax(axis=1) == labels
 
 
-class Curves:
+class LearningCurves:
     """Makes the entry of each evaluation, as `llmtune.diagnosis.overfitting` reads it."""
 
     def __init__(self) -> None:
@@ -57,7 +57,7 @@ class Curves:
 
     def entry(self, train: EvalLoopOutput, validation: EvalLoopOutput) -> dict[str, dict[str, Any]]:
         """{"train": {loss, hits, rows}, "validation": these, rise, rise_error}; of other tasks the losses alone."""
-        of_train, of_validation = row_scores(train), row_scores(validation)
+        of_train, of_validation = per_example_loss(train), per_example_loss(validation)
         if of_train is None or of_validation is None:
             sides = (("train", train), ("validation", validation))
             return {side: {"loss": _finite(_loss(output)), "rows": output.num_samples} for side, output in sides}

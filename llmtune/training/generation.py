@@ -14,14 +14,14 @@ from transformers import EvalPrediction, GenerationConfig
 from transformers.trainer_utils import EvalLoopOutput
 
 from llmtune.models.checkpoints import is_adapter
-from llmtune.tasks.losses import WritingLoss
+from llmtune.tasks.losses import TokenCrossEntropy
 from llmtune.tasks.text_generation.collator import IGNORED, prompts_of
 from llmtune.tasks.text_generation.task import TextGeneration
 from llmtune.training.batching import LongestFirstSampler
 from llmtune.training.trainer import Trainer
 
 
-class WritingTrainer(Trainer):
+class GenerationTrainer(Trainer):
     """Trainer, whose evaluation gives for each row the ids of the answer, and nats and count of the target's tokens.
 
     `predict` gives predictions (ids (n, t) padded with -100, nats (n,)) and as label_ids the counts (n,); of rows
@@ -38,7 +38,7 @@ class WritingTrainer(Trainer):
         # The model's own too: what is None in one that is given, `generate` takes from there.
         base = self.model.get_base_model() if is_adapter(self.model) else self.model
         base.generation_config = task.generation_config(base, self.processing_class)
-        self.token_loss = WritingLoss(next_token=task.decoder)
+        self.token_loss = TokenCrossEntropy(next_token=task.decoder)
         self.writes = True
 
     def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
@@ -95,7 +95,7 @@ class WritingTrainer(Trainer):
         return self.task.decode(written.tolist(), self.processing_class), ended
 
 
-class WritingScores:
+class GenerationMetrics:
     """`compute_metrics` of a WritingTrainer: exact loss, and the scores of the answers.
 
     Args:

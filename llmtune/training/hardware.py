@@ -10,7 +10,7 @@ import torch
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 
 
-def use_cpu_well(threads: int | None) -> int:
+def configure_cpu(threads: int | None) -> int:
     """Sets the threads of this process and keeps freed tensors' memory; returns the threads.
 
     Args:

@@ -16,9 +16,9 @@ from transformers.trainer_utils import EvalLoopOutput, PredictionOutput, get_las
 
 from llmtune.data.lengths import input_lengths
 from llmtune.tasks.losses import IGNORED
-from llmtune.training.batching import EffectiveBatchSampler, LongestFirstSampler, with_filler
-from llmtune.training.callbacks import EvaluationLines
-from llmtune.training.curves import Curves, train_sample
+from llmtune.training.batching import EffectiveBatchSampler, LongestFirstSampler, with_padding_example
+from llmtune.training.callbacks import EvaluationLogger
+from llmtune.training.curves import LearningCurves, train_subset
 from llmtune.training.tensorboard import show_evaluation
 
 SO_FAR = "llmtune"  # where a checkpoint's trainer_state.json keeps what the run took
@@ -39,7 +39,7 @@ class Trainer(transformers.Trainer):
 
     compute_metrics: Any  # transformers ships no types
 
-    def __init__(self, *args: Any, evaluation_lines: EvaluationLines | None = None, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, evaluation_lines: EvaluationLogger | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.label_names = ["labels"]  # for question answering transformers would look for start_positions
         self.real_tokens = torch.zeros((), dtype=torch.long, device=self.args.device)
@@ -50,8 +50,8 @@ class Trainer(transformers.Trainer):
         self._started = time.perf_counter()
         for stock in (transformers.ProgressCallback, transformers.PrinterCallback):
             self.remove_callback(stock)
-        self.evaluation_lines = evaluation_lines or EvaluationLines()
-        self.curves = Curves()
+        self.evaluation_lines = evaluation_lines or EvaluationLogger()
+        self.curves = LearningCurves()
         self._last_output: EvalLoopOutput | None = None
         self.add_callback(self.evaluation_lines)
         if self.args.early_stopping_patience:
@@ -75,8 +75,8 @@ class Trainer(transformers.Trainer):
         """The stock step; counts real and padded tokens on the way."""
         mask, labels = inputs["attention_mask"], inputs["labels"]
         self.has_short_rows = mask.shape[1] <= SHORT_ROW
-        is_filler = (labels == IGNORED).reshape(len(labels), -1).all(dim=1)
-        self.real_tokens += mask[~is_filler].sum()
+        is_padding_example = (labels == IGNORED).reshape(len(labels), -1).all(dim=1)
+        self.real_tokens += mask[~is_padding_example].sum()
         self.padded_tokens += mask.numel()
         return super().training_step(model, inputs, num_items_in_batch)
 
@@ -138,7 +138,7 @@ class Trainer(transformers.Trainer):
             return super().get_train_dataloader()
         sampler = self._get_train_sampler(self.train_dataset)
         loader = self._get_dataloader(
-            dataset=with_filler(self.train_dataset) if sampler.needs_filler else self.train_dataset,
+            dataset=with_padding_example(self.train_dataset) if sampler.needs_padding_example else self.train_dataset,
             description="Training",
             batch_size=self._train_batch_size,
             sampler_fn=lambda _: sampler,
@@ -179,7 +179,7 @@ class Trainer(transformers.Trainer):
         validation = self._last_output
         if not self.is_in_train or validation is None or self.train_dataset is None:
             return metrics
-        sample = train_sample(self.train_dataset, len(self.eval_dataset))
+        sample = train_subset(self.train_dataset, len(self.eval_dataset))
         # Metrics are made for validation: some know its rows.
         metrics_of_validation = self.compute_metrics
         self.compute_metrics = None

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from llmtune.arguments import RUN_MARKER, DataArguments, TextClassificationArguments
+from llmtune.arguments import RUN_MARKER, DataArguments
 from llmtune.arguments.parser import RENAMED, parse_arguments
 from llmtune.errors import InputError
+from llmtune.tasks.text_classification.arguments import TextClassificationArguments
 
 DATA_AND_MODEL = ["--train_file", "messages.csv", "--model_type", "bert"]
 
@@ -201,9 +202,9 @@ def test_a_folder_with_something_in_it_is_replaced_only_if_it_is_a_run_and_overw
     assert "--overwrite replaces only a run" in refused(*DATA_AND_MODEL, "--output_dir", "photos", "--overwrite")
     training = parse(*DATA_AND_MODEL, "--output_dir", "run", "--overwrite")[3]
     assert Path("run/model.safetensors").exists(), "kept until the input is known good"
-    training.start_run("f1")
+    training.prepare_output_dir("f1")
     assert [path.name for path in Path("run").iterdir()] == [RUN_MARKER]
-    parse(*DATA_AND_MODEL, "--output_dir", "empty")[3].start_run("f1")
+    parse(*DATA_AND_MODEL, "--output_dir", "empty")[3].prepare_output_dir("f1")
     assert Path("photos/cat.jpg").exists()
     assert (Path("empty") / RUN_MARKER).exists()
 
@@ -229,7 +230,7 @@ def test_resuming_keeps_the_run():
     (Path("run") / RUN_MARKER).touch()
 
     resume = ["--resume_from_checkpoint", "run/checkpoint-5", "--output_dir", "run", "--overwrite"]
-    parse(*DATA_AND_MODEL, *resume)[3].start_run("f1")
+    parse(*DATA_AND_MODEL, *resume)[3].prepare_output_dir("f1")
 
     assert Path("run/checkpoint-5").exists()
 

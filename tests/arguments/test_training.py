@@ -6,14 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from llmtune.arguments import (
-    DataArguments,
-    ModelArguments,
-    TextClassificationArguments,
-    TrainingArguments,
-    describe_arguments,
-)
+from llmtune.arguments import DataArguments, ModelArguments, TrainingArguments, describe_arguments
 from llmtune.errors import InputError, run_command
+from llmtune.tasks.text_classification.arguments import TextClassificationArguments
 
 
 def training(folder: Path, **options) -> TrainingArguments:
@@ -81,7 +76,7 @@ def test_checkpoints_are_saved_when_validation_is_scored(tmp_path, given, save_s
 def test_the_best_checkpoint_is_best_in_the_metrics_own_direction(tmp_path, given, metric, greater):
     made = training(tmp_path, **given)
 
-    made.start_run("f1", {"f1": True, "mcc": True, "brier": False})
+    made.prepare_output_dir("f1", {"f1": True, "mcc": True, "brier": False})
 
     assert (made.metric_for_best_model, made.greater_is_better) == (metric, greater)
 
@@ -90,7 +85,7 @@ def test_an_unknown_metric_for_the_best_checkpoint_leaves_the_folder_alone(tmp_p
     made = training(tmp_path / "run", metric_for_best_model="f7")
 
     with pytest.raises(InputError, match="--metric_for_best_model f7 is not one of f1, loss"):
-        made.start_run("f1", {"f1": True})
+        made.prepare_output_dir("f1", {"f1": True})
 
     assert not (tmp_path / "run").exists()
 

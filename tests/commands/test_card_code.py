@@ -13,7 +13,7 @@ from llmtune.predictions import read_predictions
 from llmtune.report.card import render_card
 from llmtune.report.report import Report
 from llmtune.text.spans import WORDS
-from llmtune.text.tag_schemes import entities_of
+from llmtune.text.tag_schemes import entity_spans
 
 
 def made_by(model, rows_file, folder):
@@ -44,7 +44,9 @@ def entities_by_predictions(run, most=12):
         for words, tags in zip(table.column("tokens"), table.column("prediction"), strict=True)
         if cut.findall(" ".join(words)) == words and len(words) < 20
     ][:most]
-    told = [[f"{one.type} {' '.join(words[one.first : one.end])}" for one in entities_of(tags)] for words, tags in rows]
+    told = [
+        [f"{one.type} {' '.join(words[one.first : one.end])}" for one in entity_spans(tags)] for words, tags in rows
+    ]
     return [words for words, _ in rows], told
 
 

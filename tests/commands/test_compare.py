@@ -96,7 +96,7 @@ def test_runs_are_compared_on_test_and_the_json_is_whole(tmp_path):
     assert (found["a"], found["b"], found["split"], found["rows"]) == (*runs, "test", 200)
     assert found["mcnemar"]["only_a"] == 40
     assert found["main"] == found["differences"][0]["metric"] == "f1"
-    assert found["surely_worse"] is True
+    assert found["significantly_worse"] is True
     assert found["losses"] == list(range(60, 100))
 
 

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from llmtune.commands.question_answering import ServedQuestionAnswering, ServedWrittenAnswers
-from llmtune.models.from_scratch import tokenizer_sort, train_tokenizer
+from llmtune.models.from_scratch import tokenizer_type, train_tokenizer
 from llmtune.report.card_code_question_answering import ALWAYS, SEARCH
 from llmtune.tasks.question_answering.extractive import QuestionAnswering
-from llmtune.tasks.question_answering.generative import WrittenAnswers
+from llmtune.tasks.question_answering.generative import GenerativeQuestionAnswering
 
 ROWS = datasets.Dataset.from_dict(
     {
@@ -37,9 +37,9 @@ def test_a_model_that_always_answers_is_said_to_where_some_questions_have_none(t
 
 
 def test_answers_that_were_cut_away_with_their_context_are_said():
-    tokenizer = train_tokenizer(tokenizer_sort("t5", writes=True), TEXTS, 400, 64)
+    tokenizer = train_tokenizer(tokenizer_type("t5", writes=True), TEXTS, 400, 64)
 
-    _, cut = ServedWrittenAnswers(WrittenAnswers(9, 8, 8)).encode(ROWS, tokenizer)
+    _, cut = ServedWrittenAnswers(GenerativeQuestionAnswering(9, 8, 8)).encode(ROWS, tokenizer)
 
     assert cut == "contexts cut at their end, to 9 tokens: 2; questions whose answer was cut away with it: 1"
 

@@ -71,9 +71,9 @@ def test_f1_is_compared_by_hand_counts():
     assert found.main.metric == "f1"
     assert (found.main.a, found.main.b) == (pytest.approx(2 / 3), 1.0)
     assert found.main.low > 0
-    assert found.main.surely_better
-    assert not found.surely_worse
-    assert compare_predictions(b, a).surely_worse
+    assert found.main.significantly_better
+    assert not found.significantly_worse
+    assert compare_predictions(b, a).significantly_worse
 
 
 def test_below_the_evidence_floor_mcnemar_decides():
@@ -85,8 +85,8 @@ def test_below_the_evidence_floor_mcnemar_decides():
     assert found.main.low is None
     assert found.main.reason == "20 rows of 'spam': an interval needs 30"
     assert found.mcnemar.p == pytest.approx(2 / 2**10)
-    assert found.surely_worse
-    assert not compare_predictions(b, a).surely_worse
+    assert found.significantly_worse
+    assert not compare_predictions(b, a).significantly_worse
 
 
 def test_the_same_predictions_differ_in_nothing_and_tell_no_spread():
@@ -97,7 +97,7 @@ def test_the_same_predictions_differ_in_nothing_and_tell_no_spread():
     assert found.mcnemar.p == 1.0
     assert (found.wins, found.losses) == ((), ())
     assert all(one.difference == 0 and one.low is None and one.smallest is None for one in found.differences)
-    assert not found.surely_worse
+    assert not found.significantly_worse
 
 
 def test_lower_is_better_turns_the_verdict():
@@ -112,7 +112,7 @@ def test_lower_is_better_turns_the_verdict():
 
     assert found.main.metric == "log_loss"
     assert found.main.b > found.main.a
-    assert found.surely_worse
+    assert found.significantly_worse
     # the mean of the rows' differences: Student's interval
     losses = [-np.log(np.where(np.array(reference) == "spam", p, 1 - p)) for p in (sharp, blunt)]
     gap = losses[1] - losses[0]
@@ -134,7 +134,7 @@ def test_ranks_are_compared_by_rows_drawn_again():
 
     assert found.main.high < 0
     assert found.main.low < found.main.difference < found.main.high
-    assert found.surely_worse
+    assert found.significantly_worse
 
 
 def test_b_with_nan_outputs_is_surely_worse_where_the_metric_needs_them():
@@ -147,7 +147,7 @@ def test_b_with_nan_outputs_is_surely_worse_where_the_metric_needs_them():
     assert found.main.b is None
     assert found.main.a == pytest.approx(-(np.log(0.4) + np.log(0.6)) / 2)
     assert "1 of 200 rows" in found.main.reason
-    assert found.surely_worse
+    assert found.significantly_worse
 
 
 def test_labels_in_another_order_are_the_same_labels():
@@ -172,7 +172,7 @@ def test_entities_are_compared_by_sentences_though_b_invents_a_type():
 
     # B: 40 right of 80, 80 predicted
     assert (found.main.metric, found.main.a, found.main.b) == ("entity_f1", 1.0, pytest.approx(0.5))
-    assert found.surely_worse
+    assert found.significantly_worse
     assert found.mcnemar is None
     assert len(found.losses) == 40
     assert all(row % 2 == 1 for row in found.losses)
@@ -188,7 +188,7 @@ def test_regression_is_compared_by_rows_and_wins_are_the_clearest_first():
 
     gap = np.linspace(0, 3, 50) - 2
     assert found.main.difference == pytest.approx(gap.mean())
-    assert found.main.surely_better
+    assert found.main.significantly_better
     assert found.wins == tuple(int(row) for row in np.argsort(gap, kind="stable") if gap[row] < 0)
     assert found.losses[0] == 49
 

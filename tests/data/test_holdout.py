@@ -4,21 +4,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llmtune.data.holdout import find_groups, hold_out
-from llmtune.text.normalize import normalise
+from llmtune.data.holdout import connected_groups, stratified_group_split
+from llmtune.text.normalize import normalize
 
 TENTHS = {"validation": 0.1, "test": 0.1}
 
 
 def hold_out_rows(labels, *, texts=None, authors=None, fractions=TENTHS, seed=1):
     texts = texts or [f"text {row}" for row in range(len(labels))]
-    groups = find_groups([texts, authors] if authors else [texts])
-    return hold_out(groups, labels, texts, fractions=fractions, seed=seed)
+    groups = connected_groups([texts, authors] if authors else [texts])
+    return stratified_group_split(groups, labels, texts, fractions=fractions, seed=seed)
 
 
 def test_rows_hang_together_over_a_third():
     # 0 and 1 share a text, 1 and 3 an author: 0 and 3 must not be parted
-    assert find_groups([["a", "a", "b", "c"], ["x", "y", "z", "y"]]) == [[0, 1, 3], [2]]
+    assert connected_groups([["a", "a", "b", "c"], ["x", "y", "z", "y"]]) == [[0, 1, 3], [2]]
 
 
 def test_each_class_keeps_its_share():
@@ -118,4 +118,4 @@ FOLDED = [
 
 @pytest.mark.parametrize(("one", "other", "same"), FOLDED)
 def test_texts_equal_up_to_form_case_punctuation_and_space_are_duplicates(one, other, same):
-    assert (normalise(one) == normalise(other)) is same
+    assert (normalize(one) == normalize(other)) is same

@@ -3,7 +3,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from llmtune.arguments import DataArguments, TokenClassificationArguments
+from llmtune.arguments import DataArguments
+from llmtune.tasks.token_classification.arguments import TokenClassificationArguments
 from llmtune.tasks.token_classification.rows import load_tagged_splits
 
 ROOT = Path(__file__).parents[2]

@@ -3,7 +3,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from llmtune.arguments import DataArguments, QuestionAnsweringArguments
+from llmtune.arguments import DataArguments
+from llmtune.tasks.question_answering.arguments import QuestionAnsweringArguments
 from llmtune.tasks.question_answering.rows import load_answered_splits
 
 ROOT = Path(__file__).parents[2]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from llmtune.diagnosis.check import FAIL, NOT_APPLICABLE, NOT_ENOUGH_DATA, PASS
-from llmtune.diagnosis.context import Case, diagnose
+from llmtune.diagnosis.context import Context, diagnose
 from llmtune.diagnosis.target_list import read_targets
 from llmtune.diagnosis.verdict import NOT_READY, READY
 from llmtune.metrics import score_predictions
@@ -74,7 +74,7 @@ JUDGED = [
 
 @pytest.mark.parametrize(("table", "verdict", "said"), JUDGED)
 def test_ready_is_earned(table, verdict, said):
-    found = diagnose(Case(table, scores=score_predictions(table)))
+    found = diagnose(Context(table, scores=score_predictions(table)))
 
     assert found.verdict == verdict
     assert said in found.sentence + " ".join(check.finding for check in found.checks)
@@ -87,36 +87,38 @@ def targets_of(case):
 def test_a_demand_that_is_met_decides_alone():
     table = texts_scored(40.0)  # e^2 = 7.4
 
-    assert diagnose(Case(table, demands=read_targets("perplexity<=20"))).verdict == READY
-    assert diagnose(Case(table, demands=read_targets("perplexity<=5"))).verdict == NOT_READY
-    assert diagnose(Case(answered(0.9, context=False), demands=read_targets("f1>=60"))).verdict == READY
+    assert diagnose(Context(table, demands=read_targets("perplexity<=20"))).verdict == READY
+    assert diagnose(Context(table, demands=read_targets("perplexity<=5"))).verdict == NOT_READY
+    assert diagnose(Context(answered(0.9, context=False), demands=read_targets("f1>=60"))).verdict == READY
 
 
 def test_what_surely_beats_its_base_is_worth_something():
     better, base = texts_scored(40.0), texts_scored(60.0)
 
-    assert targets_of(Case(better, base=base)).finding == "It is surely better than the base; nothing more was demanded"
-    assert targets_of(Case(base, base=base)).status == NOT_ENOUGH_DATA
+    assert (
+        targets_of(Context(better, base=base)).finding == "It is surely better than the base; nothing more was demanded"
+    )
+    assert targets_of(Context(base, base=base)).status == NOT_ENOUGH_DATA
 
 
 def test_more_than_eight_bits_a_byte_is_worse_than_guessing():
     guessing = texts_scored(40 * 8.6 * np.log(2), bytes=[40] * N)  # 8.6 bits a byte
 
-    check = targets_of(Case(guessing, scores=score_predictions(guessing)))
+    check = targets_of(Context(guessing, scores=score_predictions(guessing)))
 
     assert check.status == FAIL
     assert "worse than guessing byte by byte: 8.6" in check.finding
 
 
 def test_each_says_what_to_do():
-    assert targets_of(Case(answered(0.9))).remedy == "say what is needed, e.g. --targets 'f1>=80'"
-    lacking = targets_of(Case(texts_scored(60.0)))
+    assert targets_of(Context(answered(0.9))).remedy == "say what is needed, e.g. --targets 'f1>=80'"
+    lacking = targets_of(Context(texts_scored(60.0)))
     assert lacking.remedy == (
         "say what is needed, e.g. --targets 'perplexity<=20'; or compare with what was there before: --base"
     )
-    beaten = targets_of(Case(numbers(TRUTH, 1.3)))
+    beaten = targets_of(Context(numbers(TRUTH, 1.3)))
     assert (beaten.status, beaten.finding) == (
         NOT_APPLICABLE,
         "nothing was demanded, and a simpler model is better: see baseline",
     )
-    assert targets_of(Case(numbers(TRUTH, 0.3))).status == PASS
+    assert targets_of(Context(numbers(TRUTH, 0.3))).status == PASS

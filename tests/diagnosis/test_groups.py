@@ -7,7 +7,7 @@ from llmtune.diagnosis.check import FAIL, NOT_APPLICABLE, NOT_ENOUGH_DATA, PASS
 from llmtune.diagnosis.fairness import fairness
 from llmtune.diagnosis.groups import homogeneity_p
 from llmtune.diagnosis.length import length
-from llmtune.diagnosis.proportions import Rate, newcombe_difference
+from llmtune.diagnosis.proportions import Proportion, newcombe_difference
 from llmtune.errors import InputError
 from llmtune.predictions import make_predictions
 
@@ -120,13 +120,13 @@ def test_entities_are_compared_by_group_too():
 
 def test_small_expectations_are_permuted():
     # Fisher's exact p of 0 of 60 against 3 of 60 misses is 0.244; the chi-squared distribution says 0.079.
-    p = homogeneity_p([Rate(60, 60), Rate(57, 60)])
+    p = homogeneity_p([Proportion(60, 60), Proportion(57, 60)])
 
     assert p == pytest.approx(0.244, abs=0.02)
 
 
 def test_newcombe_is_the_published_interval():
     # Newcombe 1998, table II, method 10: 56/70 - 48/80 is 0.2 (0.0524 to 0.3339).
-    difference, low, high = newcombe_difference(Rate(56, 70), Rate(48, 80))
+    difference, low, high = newcombe_difference(Proportion(56, 70), Proportion(48, 80))
 
     assert (difference, low, high) == pytest.approx((0.2, 0.0524, 0.3339), abs=5e-5)

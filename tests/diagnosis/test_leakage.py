@@ -9,9 +9,9 @@ from tests.data.test_near_duplicates import WORDS, changed, make_texts
 from llmtune.baselines import tfidf_logistic_regression
 from llmtune.comparison.score_drop import Drop, score_drop
 from llmtune.data.files import read_rows
-from llmtune.diagnosis.leakage import Copies, Examples, _judged, find_copies, leakage
+from llmtune.diagnosis.leakage import Duplicates, Examples, _judged, find_copies, leakage
 from llmtune.predictions import make_predictions
-from llmtune.stats import Interval
+from llmtune.stats import ConfidenceInterval
 from llmtune.text.near_duplicates import NearDuplicate
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -207,8 +207,8 @@ def test_imdb_with_train_rows_in_test_shows_the_drop():
 
 def test_edited_copies_alone_fail_only_where_the_score_tells():
     near = [NearDuplicate(row=row, original=row, changed=1, words=12, bits=90.0, edits=()) for row in range(20)]
-    copies = {("test", "train"): Copies(100, {}, near, [], labelled=True)}
-    unsure = Drop("f1_macro", 0.80, 0.79, 0.01, Interval(-0.02, 0.04), 0.01)
+    copies = {("test", "train"): Duplicates(100, {}, near, [], labelled=True)}
+    unsure = Drop("f1_macro", 0.80, 0.79, 0.01, ConfidenceInterval(-0.02, 0.04), 0.01)
 
     assert _judged(copies, {}, {}, None).status == "fail"
     found = _judged(copies, {}, {}, unsure)

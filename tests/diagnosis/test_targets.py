@@ -145,7 +145,7 @@ def test_without_targets_no_class_may_surely_be_below_one_half():
 def test_the_rules_of_thumb_stand_beside():
     check = targets(binary(90, 10, 10, 890), read_targets("accuracy>=0.5"))
 
-    assert check.numbers["rules_of_thumb"] == {
+    assert check.numbers["reference_ranges"] == {
         "recall": "0.9: good",
         "precision": "0.9: good",
         "accuracy": "0.98: good",

@@ -3,7 +3,7 @@
 import pytest
 
 from llmtune.diagnosis.check import FAIL, NOT_APPLICABLE, NOT_ENOUGH_DATA, PASS, Check
-from llmtune.diagnosis.context import Case, diagnose
+from llmtune.diagnosis.context import Context, diagnose
 from llmtune.diagnosis.target_list import read_targets
 from llmtune.diagnosis.verdict import NOT_READY, READY, combine
 from tests.diagnosis.tables import binary
@@ -36,7 +36,7 @@ def test_98_percent_accuracy_with_12_percent_recall_is_not_ready():
     # 1,000 messages, 22 spam: 3 found, 1 false alarm.
     table = binary(hits=3, missed=19, alarms=1, rest=977)
 
-    verdict = diagnose(Case(table))
+    verdict = diagnose(Context(table))
 
     assert verdict.verdict == NOT_READY
     assert verdict.sentence == (
@@ -45,7 +45,7 @@ def test_98_percent_accuracy_with_12_percent_recall_is_not_ready():
 
 
 def test_a_constant_model_is_not_ready():
-    verdict = diagnose(Case(binary(hits=0, missed=60, alarms=0, rest=940)))
+    verdict = diagnose(Context(binary(hits=0, missed=60, alarms=0, rest=940)))
 
     assert verdict.sentence.startswith(
         "Not ready: It finds none of 'spam' (0 of 60), though 94 % of all answers are right"
@@ -53,7 +53,7 @@ def test_a_constant_model_is_not_ready():
 
 
 def test_one_class_alone_tells_nothing_of_the_others():
-    verdict = diagnose(Case(binary(hits=50, missed=0, alarms=0, rest=0)))
+    verdict = diagnose(Context(binary(hits=50, missed=0, alarms=0, rest=0)))
 
     assert verdict.verdict == NOT_ENOUGH_DATA
     assert (
@@ -66,14 +66,16 @@ def test_one_class_alone_tells_nothing_of_the_others():
 def test_ten_messages_are_not_enough_data(targets):
     table = binary(hits=1, missed=1, alarms=0, rest=8)
 
-    verdict = diagnose(Case(table, demands=read_targets(targets)))
+    verdict = diagnose(Context(table, demands=read_targets(targets)))
 
     assert verdict.verdict == NOT_ENOUGH_DATA
     assert verdict.sentence.startswith("Not enough data: 90 % right says little: only 2 of 'spam'")
 
 
 def test_a_good_filter_is_ready_and_what_lacks_is_said():
-    verdict = diagnose(Case(binary(hits=95, missed=5, alarms=4, rest=896), demands=read_targets("recall[spam]>=0.8")))
+    verdict = diagnose(
+        Context(binary(hits=95, missed=5, alarms=4, rest=896), demands=read_targets("recall[spam]>=0.8"))
+    )
 
     assert verdict.verdict == READY
     assert verdict.sentence.startswith("Ready: it finds 95 % of 'spam' (95 of 100)")
@@ -83,7 +85,7 @@ def test_a_good_filter_is_ready_and_what_lacks_is_said():
 
 
 def test_the_json_is_the_contract():
-    content = diagnose(Case(binary(5, 0, 0, 5))).to_json()
+    content = diagnose(Context(binary(5, 0, 0, 5))).to_json()
 
     assert set(content) == {"verdict", "checks"}
     assert all(set(one) == {"check", "status", "finding", "numbers", "remedy"} for one in content["checks"])

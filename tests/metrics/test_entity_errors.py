@@ -7,14 +7,14 @@ from rich.console import Console
 from seqeval.metrics import f1_score
 from seqeval.scheme import IOB2
 
-from llmtune.baselines import known_entities
+from llmtune.baselines import gazetteer
 from llmtune.finish.token_classification import raw_table
 from llmtune.metrics import score_predictions
 from llmtune.metrics.core.entity_errors import MISSED, SPURIOUS, compare_entities, pair_entities
 from llmtune.predictions import make_predictions
 from llmtune.terminal.console import Terminal
 from llmtune.terminal.entity_tables import show_entities
-from llmtune.text.tag_schemes import Entity, count_types, entities_of, repair_iob2
+from llmtune.text.tag_schemes import Entity, count_types, entity_spans, repair_iob2
 
 TYPES = ("LOC", "ORG", "PER")
 TAGS = ("O", "O", *(f"{letter}-{kind}" for kind in TYPES for letter in "BI"))
@@ -118,6 +118,6 @@ def test_the_baseline_knows_the_phrases_of_one_type_in_train_the_longest_first()
     tokens = [["the", "New", "York", "Times", "in", "New", "York", "Paris"]]
     test = table_of([["O"] * 8], [["O"] * 8], tokens)
 
-    found = known_entities(train, tags, test).column("prediction")[0]
+    found = gazetteer(train, tags, test).column("prediction")[0]
 
-    assert entities_of(found) == [Entity("ORG", 1, 4), Entity("LOC", 5, 7)]  # Paris is of two types: left out
+    assert entity_spans(found) == [Entity("ORG", 1, 4), Entity("LOC", 5, 7)]  # Paris is of two types: left out

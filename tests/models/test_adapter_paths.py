@@ -7,9 +7,10 @@ import sys
 import torch
 from transformers import AutoModelForSequenceClassification
 
-from llmtune.arguments import ModelArguments, TextClassificationArguments
+from llmtune.arguments import ModelArguments
 from llmtune.models.checkpoints import load_run
 from llmtune.models.loading import load_model
+from llmtune.tasks.text_classification.arguments import TextClassificationArguments
 from llmtune.tasks.text_classification.task import TextClassification
 from tests.hub_stand_in import Hub
 

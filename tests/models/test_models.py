@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from llmtune.arguments import ModelArguments, TrainingArguments
 from llmtune.errors import InputError
 from llmtune.models import decoder, encoder
-from llmtune.models.auto_generation import AutoModelForWriting
+from llmtune.models.auto_generation import AutoModelForGeneration
 from llmtune.models.checkpoints import load_run, save_weights
 from llmtune.models.families import family_of
 from llmtune.models.from_scratch import train_tokenizer
@@ -226,7 +226,7 @@ def load_writer(folder: Path, model_type: str, without: str) -> tuple[Any, Any]:
     tokenizer = train_tokenizer(model_type, TEXTS, 300, 64)
     tokens = {"pad_token_id": 0, "decoder_start_token_id": 0, "eos_token_id": tokenizer.eos_token_id}
     config = transformers.AutoConfig.for_model(model_type, vocab_size=len(tokenizer), **tokens, **WRITERS[model_type])
-    model = AutoModelForWriting.from_config(config)
+    model = AutoModelForGeneration.from_config(config)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     weights = {k: v for k, v in load_file(folder / "model.safetensors").items() if without not in k}

@@ -8,11 +8,11 @@ import pytest
 
 from llmtune import cli
 from llmtune.comparison.differences import compare_predictions
-from llmtune.diagnosis.context import Case, diagnose
+from llmtune.diagnosis.context import Context, diagnose
 from llmtune.metrics import score_predictions
 from llmtune.metrics.core.base import with_interval
 from llmtune.predictions import make_predictions, write_predictions
-from llmtune.report.compare_page import contenders, render_side_by_side
+from llmtune.report.compare_page import render_compare_page, run_reports
 from llmtune.report.error_examples import Examples
 from llmtune.report.report import Report
 from llmtune.terminal.comparison_lines import difference_cell
@@ -24,18 +24,18 @@ OTHER = {**RUN, "arguments": {"data": {}, "training": {"learning_rate": 1e-3, "h
 
 def report_of(name, table, run=RUN):
     scores = score_predictions(table)
-    return Report(name, table, scores, verdict=diagnose(Case(table, scores=scores)), run=run)
+    return Report(name, table, scores, verdict=diagnose(Context(table, scores=scores)), run=run)
 
 
 @pytest.fixture(scope="module")
 def runs():
     at_half = spam_table(threshold=0.5)
-    return contenders([report_of("spam-1", spam_table()), report_of("spam-2", at_half, OTHER)])
+    return run_reports([report_of("spam-1", spam_table()), report_of("spam-2", at_half, OTHER)])
 
 
 @pytest.fixture(scope="module")
 def text(runs):
-    return render_side_by_side(runs)
+    return render_compare_page(runs)
 
 
 def rows_of(text, heading):
@@ -82,12 +82,12 @@ def test_texts_are_escaped_and_can_be_left_out(runs, text):
     assert HOSTILE not in text
     assert "&lt;script&gt;alert" in text
     assert "<script" not in text
-    assert "alert" not in render_side_by_side(runs, no_examples=True)
+    assert "alert" not in render_compare_page(runs, no_examples=True)
 
 
 def test_three_runs_have_mean_and_deviation(runs):
     third = report_of("spam-3", spam_table(threshold=0.2))
-    numbers = rows_of(render_side_by_side(contenders([*(run.report for run in runs), third])), 'id="numbers"')
+    numbers = rows_of(render_compare_page(run_reports([*(run.report for run in runs), third])), 'id="numbers"')
     f1 = [float(cell.split()[0]) for cell in numbers["f1"][:3]]
 
     assert numbers["metric"] == ["A", "B", "C", "mean", "deviation"]
@@ -100,7 +100,7 @@ def test_entities_are_told_in_words():
         table, table=table.table.set_column(table.table.column_names.index("prediction"), "prediction",
                                             table.table.column("reference")),
     )  # fmt: skip
-    text = render_side_by_side(contenders([report_of("a", table), report_of("b", right)]))
+    text = render_compare_page(run_reports([report_of("a", table), report_of("b", right)]))
 
     assert "PER Ada Lovelace, LOC Rome" in text
     assert "(spurious)" in text
@@ -108,7 +108,7 @@ def test_entities_are_told_in_words():
 
 def test_runs_of_other_rows_are_not_compared():
     few = report_of("few", spam_table(n=100))
-    text = render_side_by_side(contenders([report_of("all", spam_table()), few]))
+    text = render_compare_page(run_reports([report_of("all", spam_table()), few]))
 
     assert "These runs were not tested on the same rows." in text
     assert "A (all) has 200 rows, B (few) has 100; give predictions of the same rows" in text

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score, precision_score, recall_score
 
-from llmtune.diagnosis.context import Case, diagnose
+from llmtune.diagnosis.context import Context, diagnose
 from llmtune.metrics import score_predictions
 from llmtune.metrics.core.base import with_interval
 from llmtune.predictions import make_predictions
@@ -67,7 +67,7 @@ RUN = {
 def report():
     table = spam_table()
     scores = score_predictions(table)
-    return Report("spam-1", table, scores, {"majority": scores}, diagnose(Case(table, scores=scores)), RUN)
+    return Report("spam-1", table, scores, {"majority": scores}, diagnose(Context(table, scores=scores)), RUN)
 
 
 @pytest.fixture(scope="module")

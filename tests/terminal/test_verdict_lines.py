@@ -5,7 +5,7 @@ import json
 
 from rich.console import Console
 
-from llmtune.diagnosis.context import Case, diagnose
+from llmtune.diagnosis.context import Context, diagnose
 from llmtune.runs.folder import write_verdict
 from llmtune.terminal.console import Terminal
 from llmtune.terminal.verdict_lines import show_verdict
@@ -13,7 +13,7 @@ from tests.diagnosis.tables import binary
 
 
 def test_the_block_opens_with_the_sentence_and_tells_each_check(tmp_path):
-    verdict = diagnose(Case(binary(hits=12, missed=88, alarms=4, rest=4_000)))
+    verdict = diagnose(Context(binary(hits=12, missed=88, alarms=4, rest=4_000)))
     stream = io.StringIO()
 
     show_verdict(Terminal(console=Console(file=stream, width=200)), verdict, tmp_path)

@@ -1,13 +1,13 @@
 import json
 import random
 
-from llmtune.text.spans import spans_of_tags, tags_of_spans, words_of
+from llmtune.text.spans import spans_of_tags, split_words, tags_of_spans
 
 
 def test_spans_become_tags_and_tags_spans():
     text = "Mr. Rednjak flew  to Phoenix."
     spans = [{"start": 21, "end": 28, "label": "GPE"}, {"start": 4, "end": 11, "label": "PERSON"}]
-    words = words_of(text, "spans")
+    words = split_words(text, "spans")
 
     tags, widened, findings = tags_of_spans(text, words, spans)
 
@@ -20,7 +20,7 @@ def test_spans_become_tags_and_tags_spans():
 
 def test_a_span_that_ends_inside_a_word_is_widened_and_space_at_its_ends_is_not():
     text = "pay 5kg now"
-    words = words_of(text, "spans")
+    words = split_words(text, "spans")
 
     assert tags_of_spans(text, words, [{"start": 4, "end": 5, "label": "N"}])[:2] == (["O", "B-N", "O"], 1)
     assert tags_of_spans(text, words, [{"start": 3, "end": 8, "label": "N"}])[:2] == (["O", "B-N", "O"], 0)
@@ -31,7 +31,7 @@ def test_two_spans_in_one_word_can_not_be_tags():
 
     _, _, findings = tags_of_spans(
         text,
-        words_of(text, "spans"),
+        split_words(text, "spans"),
         [{"start": 4, "end": 5, "label": "N"}, {"start": 5, "end": 7, "label": "UNIT"}],
     )
 
@@ -50,7 +50,7 @@ def test_as_many_entities_as_spans_wherever_they_lie():
         chosen = [i for i in range(len(words)) if draw.random() < 0.5]
         spans = [{"start": bounds[i][0], "end": bounds[i][1], "label": "X"} for i in chosen]
 
-        pieces = words_of(text, "spans")
+        pieces = split_words(text, "spans")
         tags, widened, findings = tags_of_spans(text, pieces, spans)
 
         assert (widened, findings) == (0, []), json.dumps(text)

@@ -5,8 +5,8 @@ from seqeval.metrics import sequence_labeling
 
 from llmtune.data.rows import Rows
 from llmtune.errors import InputError
-from llmtune.tasks.token_classification.rows import recognise_scheme
-from llmtune.text.tag_schemes import check_tag_names, count_starts, entities_of, repair_iob2, to_iob2
+from llmtune.tasks.token_classification.rows import detect_tag_scheme
+from llmtune.text.tag_schemes import check_tag_names, count_starts, entity_spans, repair_iob2, to_iob2
 
 PETER_LIVES = {  # Peter Blackburn, Anna live in Rome: PER of two words, PER, then LOC
     "IOB1": ["I-PER", "I-PER", "B-PER", "O", "I-LOC"],
@@ -17,7 +17,7 @@ PETER_LIVES = {  # Peter Blackburn, Anna live in Rome: PER of two words, PER, th
 
 
 def recognised(sentences):
-    return recognise_scheme(Rows("a.jsonl", {"tags": sentences}, unit="line"), sentences, "tags")
+    return detect_tag_scheme(Rows("a.jsonl", {"tags": sentences}, unit="line"), sentences, "tags")
 
 
 @pytest.mark.parametrize("scheme", PETER_LIVES)
@@ -65,7 +65,7 @@ def test_repaired_tags_hold_the_entities_that_seqeval_reads_from_broken_ones():
         repaired, places = repair_iob2(raw)
 
         expected = [(kind, first, last + 1) for kind, first, last in sequence_labeling.get_entities(raw)]
-        assert [tuple(entity) for entity in entities_of(repaired)] == expected
+        assert [tuple(entity) for entity in entity_spans(repaired)] == expected
         assert places == sum(a != b for a, b in zip(raw, repaired, strict=True))
         assert repair_iob2(repaired) == (repaired, 0)
 

@@ -11,7 +11,7 @@ from llmtune.training.batching import (
     EffectiveBatchSampler,
     LongestFirstSampler,
     cut_by_length,
-    with_filler,
+    with_padding_example,
 )
 
 lengths_of_rows = st.lists(st.integers(1, 300), min_size=1, max_size=60)
@@ -63,7 +63,7 @@ def test_every_row_comes_once_an_epoch_and_processes_keep_step(lengths, micro_ba
     assert sorted(row for row in rows if row != n) == list(range(n))
     assert {len(of) for of in yielded} == {len(ranks[0])}, "steps equal on all ranks, and as many as len() says"
     assert all(micro for of in yielded for micro in of), "no empty micro-batch"
-    assert (filler > 0) == ranks[0].needs_filler
+    assert (filler > 0) == ranks[0].needs_padding_example
     assert filler < processes
 
 
@@ -148,9 +148,9 @@ def test_the_filler_row_is_the_shortest_with_every_label_ignored():
     )
     classes = rows.remove_columns("labels").add_column("labels", [1, 1])
 
-    assert with_filler(rows)[2] == {"input_ids": [4], "attention_mask": [1], "labels": [-100]}
-    assert with_filler(classes)[2] == {"input_ids": [4], "attention_mask": [1], "labels": -100}
-    assert with_filler(rows).select(range(2)).to_dict() == rows.to_dict()
+    assert with_padding_example(rows)[2] == {"input_ids": [4], "attention_mask": [1], "labels": [-100]}
+    assert with_padding_example(classes)[2] == {"input_ids": [4], "attention_mask": [1], "labels": -100}
+    assert with_padding_example(rows).select(range(2)).to_dict() == rows.to_dict()
 
 
 def test_evaluation_reads_the_longest_row_first():

@@ -18,8 +18,8 @@ from llmtune.inference import inference_trainer, predict_rows, tabulate
 from llmtune.metrics import compute_metrics, score_predictions
 from llmtune.tasks.losses import ClassificationLoss
 from llmtune.tasks.text_classification.task import TextClassification
-from llmtune.training.callbacks import EvaluationLines
-from llmtune.training.hardware import use_cpu_well
+from llmtune.training.callbacks import EvaluationLogger
+from llmtune.training.hardware import configure_cpu
 from llmtune.training.trainer import Trainer
 
 TASK = TextClassification(("ham", "spam"), "spam", 64)
@@ -56,7 +56,7 @@ def trainer(folder: Path, n: int = 40, **options: Any) -> Trainer:
         compute_loss_func=ClassificationLoss(),
         compute_metrics=hub,
         preprocess_logits_for_metrics=hub.preprocess_logits_for_metrics,
-        evaluation_lines=lines or EvaluationLines(("f1",), lambda: hub.confusion_matrix, TASK.label_names),
+        evaluation_lines=lines or EvaluationLogger(("f1",), lambda: hub.confusion_matrix, TASK.label_names),
     )
 
 
@@ -261,7 +261,7 @@ def test_ctrl_c_says_what_is_kept_and_how_to_go_on(tmp_path, step, said):
 def test_threads_are_as_asked(asked, cores):
     before = torch.get_num_threads()
 
-    assert use_cpu_well(asked) == torch.get_num_threads() == cores
+    assert configure_cpu(asked) == torch.get_num_threads() == cores
 
     torch.set_num_threads(before)
 
@@ -271,8 +271,8 @@ def test_threads_default_to_the_cores_of_a_process(monkeypatch):
     monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(8)))
 
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
-    assert use_cpu_well(None) == 2
+    assert configure_cpu(None) == 2
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "16")
-    assert use_cpu_well(None) == 1
+    assert configure_cpu(None) == 1
 
     torch.set_num_threads(before)

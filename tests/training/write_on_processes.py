@@ -18,11 +18,11 @@ import torch
 import transformers
 from transformers import PreTrainedTokenizerFast, set_seed
 
-from llmtune.models.auto_generation import AutoModelForWriting
-from llmtune.models.from_scratch import tokenizer_sort, train_tokenizer
-from llmtune.tasks.losses import WritingLoss
+from llmtune.models.auto_generation import AutoModelForGeneration
+from llmtune.models.from_scratch import tokenizer_type, train_tokenizer
+from llmtune.tasks.losses import TokenCrossEntropy
 from llmtune.tasks.text_generation.translation import Translation
-from llmtune.training.generation import WritingTrainer
+from llmtune.training.generation import GenerationTrainer
 from tests.training.run_on_processes import SPLITS, arguments, logged_updates
 
 WORDS = ["ash", "birch", "cedar", "elm", "fir", "hazel", "larch", "maple", "oak", "pine", "rowan", "willow"]
@@ -59,7 +59,7 @@ def rows(n: int) -> datasets.Dataset:
 
 def tokenizer_of(model_type: str) -> PreTrainedTokenizerFast:
     """Trained on the rows."""
-    return train_tokenizer(tokenizer_sort(model_type, writes=True), [" ".join(WORDS)] * 3, 330, 64)
+    return train_tokenizer(tokenizer_type(model_type, writes=True), [" ".join(WORDS)] * 3, 330, 64)
 
 
 def tiny(model_type: str) -> tuple[Any, PreTrainedTokenizerFast, Translation]:
@@ -71,22 +71,22 @@ def tiny(model_type: str) -> tuple[Any, PreTrainedTokenizerFast, Translation]:
     config.cls_token_id, config.sep_token_id = tokenizer.cls_token_id, tokenizer.sep_token_id
     if config.is_encoder_decoder:
         config.decoder_start_token_id, config.forced_eos_token_id = tokenizer.pad_token_id, None
-    model = AutoModelForWriting.from_config(config)
+    model = AutoModelForGeneration.from_config(config)
     task = Translation(max_source_length=40, max_target_length=24, max_new_tokens=16)
-    return model, tokenizer, task.fitted(tokenizer, decoder=model_type == "llama", limit=64)
+    return model, tokenizer, task.for_model(tokenizer, decoder=model_type == "llama", limit=64)
 
 
-def trainer_of(model_type: str, folder: Path, n: int, **options: Any) -> WritingTrainer:
+def trainer_of(model_type: str, folder: Path, n: int, **options: Any) -> GenerationTrainer:
     """A Trainer of n rows."""
     model, tokenizer, task = tiny(model_type)
     inputs, _ = task.tokenize(rows(n), tokenizer)
-    return WritingTrainer(
+    return GenerationTrainer(
         model=model,
         args=arguments(folder, **options),
         train_dataset=inputs,
         processing_class=tokenizer,
         data_collator=task.collator(tokenizer, model),
-        compute_loss_func=WritingLoss(task.decoder),
+        compute_loss_func=TokenCrossEntropy(task.decoder),
         task=task,
     )
 
@@ -102,7 +102,7 @@ def exact(processes: int, folder: Path) -> Iterator[dict[str, Any]]:
                 yield {"case": f"{model_type}, {n} rows", "split": split, "updates": updates}
 
 
-def learn(trainer: WritingTrainer, steps: int = 60) -> None:
+def learn(trainer: GenerationTrainer, steps: int = 60) -> None:
     """Some updates with all rows at once, the very same in every process: weights that say different things."""
     optimizer = torch.optim.Adam(trainer.model.parameters(), lr=1e-2)
     batch = trainer.data_collator([trainer.train_dataset[row] for row in range(len(trainer.train_dataset))])

@@ -2,17 +2,17 @@
 
 from collections.abc import Sequence
 
-from llmtune.diagnosis.data_checks.finding import FINE, LOOK, SPOILS, Finding, Split, of_rows, percent
+from llmtune.diagnosis.data_checks.finding import ERROR, OK, WARNING, Finding, Split, of_rows, percent
 from llmtune.diagnosis.data_checks.labels import labels_of
-from llmtune.diagnosis.leakage import Copies, Examples, find_copies
-from llmtune.errors import shown
+from llmtune.diagnosis.leakage import Duplicates, Examples, find_copies
+from llmtune.errors import truncated_repr
 from llmtune.text.near_duplicates import NearDuplicate, NearDuplicates
 
 CONFLICTING = 0.01  # share of rows whose text has another label elsewhere, from which on it bounds every score
 Findings = list[Finding]
 
 
-def find_repeats(splits: Sequence[Split]) -> Findings:
+def find_duplicates(splits: Sequence[Split]) -> Findings:
     """Everything about copies, between the splits first; one line says so where there are none."""
     between, within = _Both(), _Both()
     conflicts: Findings = []
@@ -28,8 +28,8 @@ def find_repeats(splits: Sequence[Split]) -> Findings:
         conflicts += _conflicts(first, examples[first.name].labels, equal)
     repeated, near = between.equal + within.equal, between.near + within.near
     return [
-        *(repeated or [Finding("duplicates", FINE, "no text stands twice")]),
-        *(near or [Finding("near duplicates", FINE, "no text is another with a word or two changed")]),
+        *(repeated or [Finding("duplicates", OK, "no text stands twice")]),
+        *(near or [Finding("near duplicates", OK, "no text is another with a word or two changed")]),
         *conflicts,
     ]
 
@@ -48,9 +48,9 @@ def _examples(split: Split) -> Examples:
     return Examples(split.texts, labels or None)
 
 
-def _add_between(found: _Both, first: Split, split: Split, copies: Copies) -> None:
+def _add_between(found: _Both, first: Split, split: Split, copies: Duplicates) -> None:
     remedy = f"delete them from {split.name}, or give llmtune one file to split: equal texts then stay together"
-    severity = SPOILS if copies.many_equal or copies.many else LOOK
+    severity = ERROR if copies.many_equal or copies.many else WARNING
     conflicting = set(copies.conflicting)
 
     def other_labels(rows: Sequence[int]) -> str:
@@ -66,8 +66,11 @@ def _add_between(found: _Both, first: Split, split: Split, copies: Copies) -> No
         share = percent(len(copies.near), len(split))
         other = other_labels([one.row for one in copies.near])
         sentence = f"{of_rows(len(copies.near), split)} ({share}) in {first.name}, edited{other}"
-        if copies.follow_a_template:
-            severity, remedy = LOOK, "nothing, if the texts follow a template: their labels differ too often for copies"
+        if copies.is_templated:
+            severity, remedy = (
+                WARNING,
+                "nothing, if the texts follow a template: their labels differ too often for copies",
+            )
         places = [_edited(one, split, first) for one in copies.near]
         found.near.append(Finding("near duplicates", severity, sentence, places, remedy))
 
@@ -82,12 +85,12 @@ def _add_within(found: _Both, split: Split, groups: Sequence[Sequence[int]], nea
         ]
         sentence = f"repeats of an earlier row: {of_rows(len(places), split)} ({percent(len(places), len(split))})"
         remedy = "keep one of each, unless they are as frequent in use"
-        found.equal.append(Finding("duplicates", LOOK, sentence, places, remedy))
+        found.equal.append(Finding("duplicates", WARNING, sentence, places, remedy))
     if near:
         sentence = f"edited copies of an earlier row: {of_rows(len(near), split)} ({percent(len(near), len(split))})"
         places = [_edited(one, split, split) for one in near]
         remedy = "keep them on one side if you split this file"
-        found.near.append(Finding("near duplicates", FINE, sentence, places, remedy))
+        found.near.append(Finding("near duplicates", OK, sentence, places, remedy))
 
 
 def _conflicts(split: Split, labels: Sequence[str] | None, equal: Sequence[Sequence[int]]) -> Findings:
@@ -104,7 +107,7 @@ def _conflicts(split: Split, labels: Sequence[str] | None, equal: Sequence[Seque
         for some in [list(enumerate(_one_of_each(group, labels)))]
     ]
     sentence = f"equal texts, different labels: {of_rows(rows, split)} ({percent(rows, len(split))})"
-    severity = SPOILS if rows > CONFLICTING * len(split) else LOOK
+    severity = ERROR if rows > CONFLICTING * len(split) else WARNING
     return [Finding("conflicting labels", severity, sentence, places, "decide for one label of each text")]
 
 
@@ -121,4 +124,4 @@ def _edited(one: NearDuplicate, split: Split, first: Split) -> str:
 
 def _cut(split: Split, row: int) -> str:
     text = split.texts[row]
-    return shown(text if isinstance(text, str) else " ".join(text))
+    return truncated_repr(text if isinstance(text, str) else " ".join(text))

@@ -7,7 +7,7 @@ from typing import Any
 
 from llmtune.data.rows import Rows
 
-SPOILS, LOOK, FINE = "spoils", "look at", "fine"
+ERROR, WARNING, OK = "spoils", "look at", "fine"
 # Spoils: training refuses it, or the score would not be what it says. Look at: may be meant.
 
 
@@ -75,4 +75,4 @@ def percent(count: int, total: int) -> str:
 
 def worse_of(severity: str, other: str) -> str:
     """The worse of two severities."""
-    return min(severity, other, key=(SPOILS, LOOK, FINE).index)
+    return min(severity, other, key=(ERROR, WARNING, OK).index)

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from llmtune.diagnosis.data_checks.finding import FINE, LOOK, SPOILS, Finding, Split, of_rows, percent
+from llmtune.diagnosis.data_checks.finding import ERROR, OK, WARNING, Finding, Split, of_rows, percent
 from llmtune.diagnosis.data_checks.labels import SHIFT, SIGNIFICANT, labels_of
 from llmtune.diagnosis.leakage import EQUAL, Examples, early_rows, shared_ids
 from llmtune.evidence import ENOUGH
@@ -34,7 +34,7 @@ def group_balance(splits: Sequence[Split], column: str) -> list[Finding]:
         if empty:
             remarks.append(f"{empty:,} rows have no group")
         sentence = "; ".join([f"{split.name} by {column}: {', '.join(named)}{more}", *remarks])
-        findings.append(Finding("groups", LOOK if remarks else FINE, sentence, (), "; ".join(remedies)))
+        findings.append(Finding("groups", WARNING if remarks else OK, sentence, (), "; ".join(remedies)))
         findings += _class_by_group(split, column)
     return findings
 
@@ -59,7 +59,7 @@ def _class_by_group(split: Split, column: str) -> list[Finding]:
             text = f"{split.name}: {label!r} is {shares[most]:.0%} of {most}, {shares[least]:.0%} of {least}"
             found.append((gap, text.replace("%", " %")))
     remedy = "a model can learn the group for the class: compare the groups in the report (--group_columns)"
-    return [Finding("groups", LOOK, max(found)[1], (), remedy)] if found else []
+    return [Finding("groups", WARNING, max(found)[1], (), remedy)] if found else []
 
 
 def ids_on_both_sides(splits: Sequence[Split], column: str) -> list[Finding]:
@@ -73,11 +73,11 @@ def ids_on_both_sides(splits: Sequence[Split], column: str) -> list[Finding]:
             if rows:
                 places = [f"{split.place(row)}: {split.columns[column][row]}" for row in rows]
                 sentence = f"{of_rows(len(rows), split)} with a value of {column!r} that {first.name} has too"
-                severity = SPOILS if len(rows) > EQUAL * len(split) else LOOK
+                severity = ERROR if len(rows) > EQUAL * len(split) else WARNING
                 findings.append(
                     Finding("ids", severity, sentence, places, f"split by it: --split_group_column {column}")
                 )
-    return findings or [Finding("ids", FINE, f"no value of {column!r} stands in two splits")]
+    return findings or [Finding("ids", OK, f"no value of {column!r} stands in two splits")]
 
 
 def times_before(splits: Sequence[Split], column: str) -> list[Finding]:
@@ -92,8 +92,8 @@ def times_before(splits: Sequence[Split], column: str) -> list[Finding]:
         if rows:
             places = [f"{split.place(row)}: {split.columns[column][row]}" for row in rows]
             sentence = f"{of_rows(len(rows), split)} with a {column!r} that is not after all of train"
-            findings.append(Finding("time", SPOILS, sentence, places, f"cut by time: {split.name} after train"))
-    return findings or [Finding("time", FINE, f"{column!r} of validation and test is after all of train")]
+            findings.append(Finding("time", ERROR, sentence, places, f"cut by time: {split.name} after train"))
+    return findings or [Finding("time", OK, f"{column!r} of validation and test is after all of train")]
 
 
 def _comparable(columns: Sequence[Sequence[Any]]) -> list[list[Any]]:

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from llmtune.data.columns import label_text
-from llmtune.diagnosis.data_checks.finding import FINE, LOOK, SPOILS, Finding, Split, of_rows, percent, worse_of
-from llmtune.errors import shown
+from llmtune.diagnosis.data_checks.finding import ERROR, OK, WARNING, Finding, Split, of_rows, percent, worse_of
+from llmtune.errors import truncated_repr
 from llmtune.evidence import ENOUGH
 from llmtune.stats import homogeneity_test
 
@@ -18,7 +18,7 @@ SHIFT, SIGNIFICANT = 0.1, 0.005  # difference of a class's share between splits 
 
 
 @dataclass(frozen=True)
-class Slip:
+class LabelTypo:
     """A label that is probably another."""
 
     label: str
@@ -36,32 +36,32 @@ def missing_labels(split: Split) -> list[Finding]:
     rows = [row for row, label in enumerate(labels_of(split)) if label is None]
     if not rows:
         return []
-    places = [f"{split.place(row)}: {shown(cells[row])}" for row in rows]
+    places = [f"{split.place(row)}: {truncated_repr(cells[row])}" for row in rows]
     remedy = "write the class, as text or whole number, or delete the rows"
-    return [Finding("labels", SPOILS, f"no class in {of_rows(len(rows), split)}", places, remedy)]
+    return [Finding("labels", ERROR, f"no class in {of_rows(len(rows), split)}", places, remedy)]
 
 
 def balance(splits: Sequence[Split]) -> Finding:
     """Rows of each class in each split."""
-    lines, remedies, severity = [], [], FINE
+    lines, remedies, severity = [], [], OK
     for split in splits:
         counts = Counter(label for label in labels_of(split) if label is not None)
         named = [f"{label} {n:,} ({percent(n, counts.total())})" for label, n in counts.most_common(MOST_CLASSES)]
         more = f" and {len(counts) - MOST_CLASSES} classes more" if len(counts) > MOST_CLASSES else ""
         lines.append(f"{split.name}: {', '.join(named) or 'no labels'}{more}")
         if len(counts) < 2:
-            severity = SPOILS if split.name == "train" else worse_of(severity, LOOK)
+            severity = ERROR if split.name == "train" else worse_of(severity, WARNING)
             lines[-1] += "; one class alone"
             remedies.append(f"add {split.name} rows of another class, or name another column with --label_column")
             continue
         scarce = sorted(label for label, n in counts.items() if n < ENOUGH)
         if counts.most_common(1)[0][1] > UNBALANCED * counts.total():
-            severity = worse_of(severity, LOOK)
+            severity = worse_of(severity, WARNING)
             remedies.append(
                 "one class is most of the rows: judge by F1 and recall, not accuracy; --class_weights balanced"
             )
         if scarce and split.name != "train":
-            severity = worse_of(severity, LOOK)
+            severity = worse_of(severity, WARNING)
             lines[-1] += f"; too few of {_named(scarce)} for an interval"
             remedies.append(f"add {split.name} rows, {ENOUGH} or more of each class")
     return Finding("classes", severity, "\n".join(lines), (), "; ".join(dict.fromkeys(remedies)))
@@ -71,21 +71,21 @@ def slips(splits: Sequence[Split]) -> list[Finding]:
     """Labels that are probably another, misspelt or in other case."""
     counts = Counter(label for split in splits for label in labels_of(split) if label is not None)
     findings = []
-    for slip in find_slips(counts):
+    for slip in find_label_typos(counts):
         places = [
             split.place(row) for split in splits for row, label in enumerate(labels_of(split)) if label == slip.label
         ]
         sentence = (
             f"label {slip.label!r} ({len(places):,} rows) is probably {slip.meant!r} ({counts[slip.meant]:,} rows)"
         )
-        findings.append(Finding("labels", SPOILS, sentence, places, f"write {slip.meant!r}"))
+        findings.append(Finding("labels", ERROR, sentence, places, f"write {slip.meant!r}"))
     return findings
 
 
-def find_slips(counts: Mapping[str, int]) -> list[Slip]:
+def find_label_typos(counts: Mapping[str, int]) -> list[LabelTypo]:
     """Of labels and their rows, those that are the same up to case and space as a more frequent one, or rare and alike.
 
-    >>> find_slips({"spam": 400, "ham": 3000, "spma": 2, "Ham": 9})
+    >>> find_label_typos({"spam": 400, "ham": 3000, "spma": 2, "Ham": 9})
     [Slip(label='Ham', meant='ham'), Slip(label='spma', meant='spam')]
     """
     found = []
@@ -104,7 +104,7 @@ def find_slips(counts: Mapping[str, int]) -> list[Slip]:
             )
         )
         if same or near:
-            found.append(Slip(label, same[0] if same else folded[near[0]]))
+            found.append(LabelTypo(label, same[0] if same else folded[near[0]]))
     return found
 
 
@@ -114,7 +114,9 @@ def unseen(splits: Sequence[Split]) -> list[Finding]:
     known = by_name.get("train")
     if known is None:
         return []
-    slipped = {slip.label for slip in find_slips(Counter(x for s in splits for x in labels_of(s) if x is not None))}
+    slipped = {
+        slip.label for slip in find_label_typos(Counter(x for s in splits for x in labels_of(s) if x is not None))
+    }
     findings = []
     for split in splits:
         if split.name not in by_name or split.name == "train":
@@ -123,11 +125,13 @@ def unseen(splits: Sequence[Split]) -> list[Finding]:
         for label in sorted(by_name[split.name] - known - slipped, key=str):
             places = [split.place(row) for row, other in enumerate(labels) if other == label]
             sentence = f"label {label!r} of {of_rows(len(places), split)} never stands in train"
-            findings.append(Finding("labels", SPOILS, sentence, places, "train on rows of that class too, or mend it"))
+            findings.append(Finding("labels", ERROR, sentence, places, "train on rows of that class too, or mend it"))
         lacking = sorted(known - by_name[split.name] - slipped, key=str)
         if lacking:
             sentence = f"{split.name} has no row of {_named([str(label) for label in lacking])}, which train has"
-            findings.append(Finding("labels", LOOK, sentence, (), f"add rows: {split.name} can't judge these classes"))
+            findings.append(
+                Finding("labels", WARNING, sentence, (), f"add rows: {split.name} can't judge these classes")
+            )
     return findings
 
 
@@ -145,7 +149,7 @@ def shifts(splits: Sequence[Split]) -> list[Finding]:
             if abs(share - before) >= SHIFT and p < SIGNIFICANT:
                 sentence = f"{label!r} is {share:.0%} of {name}, {before:.0%} of train".replace("%", " %")
                 remedy = "choose the threshold on rows as they will come; a score holds for its own share of classes"
-                findings.append(Finding("classes", LOOK, sentence, (), remedy))
+                findings.append(Finding("classes", WARNING, sentence, (), remedy))
     return findings[:MOST_CLASSES]
 
 

@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from llmtune.diagnosis.data_checks.finding import FINE, LOOK, SPOILS, Finding, Split, of_rows
-from llmtune.errors import shown
+from llmtune.diagnosis.data_checks.finding import ERROR, OK, WARNING, Finding, Split, of_rows
+from llmtune.errors import truncated_repr
 from llmtune.text.spans import span_findings
 from llmtune.text.tag_schemes import LETTERS, first_violation, parse_tag, rule
 
@@ -30,7 +30,7 @@ def broken_rows(split: Split) -> list[Finding]:
     remedy = (
         "give each word one tag, O or B-X and I-X with X the type; spans lie within the text, apart from each other"
     )
-    return [Finding("tags", SPOILS, f"tags that can't be read in {of_rows(len(places), split)}", places, remedy)]
+    return [Finding("tags", ERROR, f"tags that can't be read in {of_rows(len(places), split)}", places, remedy)]
 
 
 def scheme(split: Split) -> list[Finding]:
@@ -46,7 +46,7 @@ def scheme(split: Split) -> list[Finding]:
         letters = ", ".join(sorted(used))
         sentence = f"{split.name} mixes tag schemes: the letters {letters} belong to no one scheme"
         return [
-            Finding("tags", SPOILS, sentence, (), "write IOB2 throughout: B-X on the first word of an entity, then I-X")
+            Finding("tags", ERROR, sentence, (), "write IOB2 throughout: B-X on the first word of an entity, then I-X")
         ]
     broken = {
         name: {row: at for row, tags in rows.items() if (at := first_violation(tags, name)) is not None}
@@ -54,14 +54,14 @@ def scheme(split: Split) -> list[Finding]:
     }
     nearest = min(fitting, key=lambda name: len(broken[name]))
     if not broken[nearest]:
-        return [Finding("tags", FINE, f"{split.name} follows {nearest} throughout")]
+        return [Finding("tags", OK, f"{split.name} follows {nearest} throughout")]
     places = [
         f"{split.place(row)} word {at + 1}: {rows[row][at]} "
         + (f"after {rows[row][at - 1]}" if at else "at the beginning")
         for row, at in broken[nearest].items()
     ]
     sentence = f"not {nearest}, which most rows follow, in {of_rows(len(places), split)}: {rule(nearest)}"
-    return [Finding("tags", SPOILS, sentence, places, "mend the tags: training reads only one scheme, without breaks")]
+    return [Finding("tags", ERROR, sentence, places, "mend the tags: training reads only one scheme, without breaks")]
 
 
 def types(splits: Sequence[Split]) -> list[Finding]:
@@ -76,10 +76,10 @@ def types(splits: Sequence[Split]) -> list[Finding]:
         lines.append(f"{name}: {named}{more}")
         for kind in (kind for kind in here if kind not in counts.get("train", here)):
             sentence = f"{here[kind]:,} {name} entities of type {kind!r}, which train never shows: all will be missed"
-            findings.append(Finding("entities", LOOK, sentence, (), "mend the type, or add such rows to train"))
+            findings.append(Finding("entities", WARNING, sentence, (), "mend the type, or add such rows to train"))
     none = "train" in counts and not counts["train"]
     remedy = "train on rows with entities; check the columns" if none else ""
-    return [Finding("entities", SPOILS if none else FINE, "\n".join(lines), (), remedy), *findings]
+    return [Finding("entities", ERROR if none else OK, "\n".join(lines), (), remedy), *findings]
 
 
 def count_entities(split: Split) -> Counter[str]:
@@ -105,8 +105,8 @@ def readable(split: Split) -> dict[int, list[str]]:
 
 def _unreadable(tokens: Any, tags: Any) -> str:
     if not isinstance(tokens, list) or not isinstance(tags, list):
-        return f"found {shown(tags if isinstance(tokens, list) else tokens)}, expected a list"
+        return f"found {truncated_repr(tags if isinstance(tokens, list) else tokens)}, expected a list"
     if len(tokens) != len(tags):
         return f"{len(tokens)} words and {len(tags)} tags"
     wrong = next((at for at, tag in enumerate(tags) if parse_tag(tag) is None), None)
-    return "" if wrong is None else f"{shown(tags[wrong])} (word {wrong + 1}) is no tag"
+    return "" if wrong is None else f"{truncated_repr(tags[wrong])} (word {wrong + 1}) is no tag"

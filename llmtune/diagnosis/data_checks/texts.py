@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from llmtune.diagnosis.data_checks.finding import FINE, LOOK, SPOILS, Finding, Split, is_text, of_rows, percent
-from llmtune.errors import shown
+from llmtune.diagnosis.data_checks.finding import ERROR, OK, WARNING, Finding, Split, is_text, of_rows, percent
+from llmtune.errors import truncated_repr
 from llmtune.text.normalize import INVISIBLE
 
 MANY_CUT = 0.05  # share of texts cut at max_length that is worth a longer one
@@ -51,8 +51,8 @@ def missing_texts(split: Split) -> list[Finding]:
             (other, f"{name} that is no text", "write a text, or a list of words"),
         ):
             if rows:
-                places = [f"{split.place(row)}: {shown(cells[row])}" for row in rows]
-                findings.append(Finding("empty", SPOILS, f"{what} in {of_rows(len(rows), split)}", places, remedy))
+                places = [f"{split.place(row)}: {truncated_repr(cells[row])}" for row in rows]
+                findings.append(Finding("empty", ERROR, f"{what} in {of_rows(len(rows), split)}", places, remedy))
     return findings
 
 
@@ -65,10 +65,10 @@ def odd_characters(splits: Sequence[Split]) -> list[Finding]:
             texts = [text if isinstance(text, str) else " ".join(text) for text in split.texts]
             hits = [(row, found) for row, text in enumerate(texts) if (found := pattern.search(text))]
             counts += [f"{of_rows(len(hits), split)} ({percent(len(hits), len(split))})"] * bool(hits)
-            places += [f"{split.place(row)}: {shown(_around(texts[row], found))}" for row, found in hits]
+            places += [f"{split.place(row)}: {truncated_repr(_around(texts[row], found))}" for row, found in hits]
         if places:
-            findings.append(Finding("characters", LOOK, f"{what} in {', '.join(counts)}", places, remedy))
-    return findings or [Finding("characters", FINE, "no sign of a wrong encoding")]
+            findings.append(Finding("characters", WARNING, f"{what} in {', '.join(counts)}", places, remedy))
+    return findings or [Finding("characters", OK, "no sign of a wrong encoding")]
 
 
 def lengths(
@@ -97,7 +97,7 @@ def lengths(
         many |= len(cut) > MANY_CUT * len(found)
         enough = max(enough, nearly_all)
     remedy = f"--max_length {enough} keeps 99 % whole, if the model takes that" if many else ""
-    return Finding("length", LOOK if many else FINE, "\n".join(lines), places if many else (), remedy)
+    return Finding("length", WARNING if many else OK, "\n".join(lines), places if many else (), remedy)
 
 
 def count_words(texts: Sequence[str | list[str]]) -> np.ndarray:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from llmtune.metrics.core.base import Columns, Setting
+from llmtune.metrics.core.base import Columns, MetricContext
 from llmtune.metrics.core.columns import number_setting, tag_rows, text_rows
 from llmtune.metrics.perplexity import row_likelihoods
 from llmtune.text.tag_arrays import Tags
@@ -21,7 +21,7 @@ IGNORED = -100  # CrossEntropyLoss's ignore_index, and what the Trainer pads wit
 class Batch:
     """Columns of a batch, the setting they imply, and how many of its rows held NaN or infinity."""
 
-    setting: Setting
+    setting: MetricContext
     columns: Columns
     nonfinite: int = 0
 
@@ -112,7 +112,7 @@ class Classification(Adapter):
         if positive is not None and self.threshold != 0.5:
             prediction = np.where(probabilities[:, positive] >= self.threshold, positive, 1 - positive)
         return Batch(
-            Setting(self.kind, names, positive, self.threshold, self.options),
+            MetricContext(self.kind, names, positive, self.threshold, self.options),
             {"reference": reference, "prediction": prediction, "probabilities": probabilities},
             int((~np.isfinite(probabilities).all(axis=1)).sum()),
         )
@@ -187,7 +187,7 @@ class LanguageModeling(Adapter):
             found = row_likelihoods(torch.as_tensor(found), torch.as_tensor(labels))
         rows = to_numpy(found).astype(np.float64)
         columns = {"nll": rows[:, 0], "tokens": rows[:, 1], "correct": rows[:, 2]}
-        return Batch(Setting(self.kind, options=self.options), columns, int((~np.isfinite(rows[:, 0])).sum()))
+        return Batch(MetricContext(self.kind, options=self.options), columns, int((~np.isfinite(rows[:, 0])).sum()))
 
 
 @dataclass

@@ -10,9 +10,15 @@ from functools import partial
 
 import numpy as np
 
-from llmtune.metrics.core.base import Metric, Sample, Setting, ratio
-from llmtune.metrics.core.confusion import ConfusionCounts, binary_options, one_against_rest, resampled, rows_of_each
-from llmtune.stats import Interval, mean_of_proportions_interval, multinomial_bootstrap, wilson_interval
+from llmtune.metrics.core.base import Metric, MetricContext, SufficientStatistics, ratio
+from llmtune.metrics.core.confusion import (
+    ConfusionCounts,
+    confusion_bootstrap_interval,
+    decision_signature,
+    one_against_rest,
+    require_support,
+)
+from llmtune.stats import ConfidenceInterval, mean_of_proportions_interval, multinomial_bootstrap, wilson_interval
 
 
 @dataclass(frozen=True)
@@ -64,7 +70,7 @@ class ClassRatio:
         return None
 
 
-def averaged(ratio_of: ClassRatio, setting: Setting) -> list[Metric]:
+def averaged(ratio_of: ClassRatio, setting: MetricContext) -> list[Metric]:
     """The metrics of a ratio: binary where there are two labels, macro, micro, weighted, and one for each class."""
     names = setting.label_names
     every = tuple(range(len(names)))
@@ -73,7 +79,7 @@ def averaged(ratio_of: ClassRatio, setting: Setting) -> list[Metric]:
         return Metric(
             name=name,
             statistics=ConfusionCounts(len(names)),
-            signature=f"average:{average}|labels:{len(names)}|{binary_options(setting)}|zero_division:0",
+            signature=f"average:{average}|labels:{len(names)}|{decision_signature(setting)}|zero_division:0",
             range=(0.0, 1.0),
             **parts,  # type: ignore[arg-type]
         )
@@ -111,35 +117,37 @@ def averaged(ratio_of: ClassRatio, setting: Setting) -> list[Metric]:
             f"{ratio_of.name}_weighted",
             "weighted",
             score=ratio_of.weighted,
-            interval=resampled(setting, ratio_of.weighted, all_classes=False),
+            interval=confusion_bootstrap_interval(setting, ratio_of.weighted, all_classes=False),
             undefined=partial(ratio_of.undefined, names=names, labels=()),
         )
     )
     return found + [one_class(f"{ratio_of.name}[{names[label]}]", "class", label) for label in every]
 
 
-def macro_interval(sample: Sample, *, ratio_of: ClassRatio, setting: Setting) -> Interval:
+def macro_interval(sample: SufficientStatistics, *, ratio_of: ClassRatio, setting: MetricContext) -> ConfidenceInterval:
     """From Wilson's of each class for a mean of proportions; else BCa. Above the evidence floor in every class."""
     matrix = sample.total
     if not ratio_of.proportion:
-        return resampled(setting, ratio_of.macro, all_classes=True)(sample)
-    few = rows_of_each(matrix, setting, range(len(matrix)))
+        return confusion_bootstrap_interval(setting, ratio_of.macro, all_classes=True)(sample)
+    few = require_support(matrix, setting, range(len(matrix)))
     return few or mean_of_proportions_interval(
         ratio_of.numerator(matrix[None])[0], ratio_of.denominator(matrix[None])[0]
     )
 
 
-def _micro_interval(sample: Sample) -> Interval:
+def _micro_interval(sample: SufficientStatistics) -> ConfidenceInterval:
     return wilson_interval(int(np.trace(sample.total)), int(sample.total.sum()))
 
 
-def _class_interval(sample: Sample, *, ratio_of: ClassRatio, setting: Setting, label: int) -> Interval:
+def _class_interval(
+    sample: SufficientStatistics, *, ratio_of: ClassRatio, setting: MetricContext, label: int
+) -> ConfidenceInterval:
     """Wilson for a proportion; else BCa over the four counts of the class against the rest."""
     matrix = sample.total
     if ratio_of.proportion:
         hits, trials = ratio_of.numerator(matrix[None])[0, label], ratio_of.denominator(matrix[None])[0, label]
         return wilson_interval(int(hits), int(trials))
-    few = rows_of_each(matrix, setting, [label])
+    few = require_support(matrix, setting, [label])
     if few:
         return few
     of_class = partial(ratio_of.of_class, label=1)
@@ -149,5 +157,5 @@ def _class_interval(sample: Sample, *, ratio_of: ClassRatio, setting: Setting, l
         # All right or all wrong: no resample differs. F1 is 2 j / (1 + j) of the proportion j = tp / (tp + fp + fn).
         jaccard = wilson_interval(int(hits), int(hits + errors))
         low, high = (2 * end / (1 + end) for end in (jaccard.low or 0.0, jaccard.high or 0.0))
-        return Interval(low, high)
+        return ConfidenceInterval(low, high)
     return interval

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from llmtune.stats import Interval, Statistic, interval_of_sums, resampled_sums
+from llmtune.stats import ConfidenceInterval, Statistic, interval_of_sums, resampled_sums
 
 Columns = Mapping[str, Any]
 EVIDENCE_FLOOR = 30  # examples of a class; at 10 positives a bootstrap interval covers 69 % instead of 95 %
@@ -43,7 +43,7 @@ class Score:
 
 
 @dataclass(frozen=True)
-class Setting:
+class MetricContext:
     """What is known of a table before its rows are read.
 
     Args:
@@ -61,7 +61,7 @@ class Setting:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
-class Sample:
+class SufficientStatistics:
     """The statistics (u, …) of all rows, resampled at most once for all metrics that share them."""
 
     def __init__(self, statistics: np.ndarray, seed: int) -> None:
@@ -74,13 +74,13 @@ class Sample:
         return self.statistics.sum(axis=0)
 
     @cached_property
-    def resampled(self) -> np.ndarray:
+    def confusion_bootstrap_interval(self) -> np.ndarray:
         """Sums over units drawn with replacement, (B, …)."""
         units = len(self.statistics)
         sums = resampled_sums(self.statistics.reshape(units, -1), seed=self.seed)
         return sums.reshape(-1, *self.statistics.shape[1:])
 
-    def bootstrap(self, score: Statistic) -> Interval:
+    def bootstrap(self, score: Statistic) -> ConfidenceInterval:
         """BCa over units, of a score that reads sums (B, …)."""
         shape = self.statistics.shape[1:]
 
@@ -89,7 +89,9 @@ class Sample:
 
         units = len(self.statistics)
         return interval_of_sums(
-            self.statistics.reshape(units, -1), self.resampled.reshape(-1, int(np.prod(shape))), of_flat
+            self.statistics.reshape(units, -1),
+            self.confusion_bootstrap_interval.reshape(-1, int(np.prod(shape))),
+            of_flat,
         )
 
 
@@ -113,24 +115,24 @@ class Metric:
         undefined: sums (…) → why the metric has no meaning for them, or None.
         higher_is_better: the good direction.
         unit: of the value.
-        adds_up: False where the score needs every row (ranks): batches are concatenated and score reads (B, n, …).
+        additive: False where the score needs every row (ranks): batches are concatenated and score reads (B, n, …).
     """
 
     name: str
     statistics: Callable[[Columns], np.ndarray]
     score: Callable[[np.ndarray], np.ndarray]
-    interval: Callable[[Sample], Interval]
+    interval: Callable[[SufficientStatistics], ConfidenceInterval]
     signature: str
     range: tuple[float, float]
     needs: tuple[str, ...] = ("reference", "prediction")
     undefined: Callable[[np.ndarray], str | None] = always_defined
     higher_is_better: bool = True
     unit: str = "fraction"
-    adds_up: bool = True
+    additive: bool = True
 
-    def gathered(self, statistics: np.ndarray) -> np.ndarray:
+    def aggregate(self, statistics: np.ndarray) -> np.ndarray:
         """What `score` and `undefined` read of the statistics of all rows: their sum, or the rows themselves."""
-        return statistics.sum(axis=0) if self.adds_up else statistics
+        return statistics.sum(axis=0) if self.additive else statistics
 
     def value(self, gathered: np.ndarray) -> float | None:
         """The score as a plain float, None where it has no value."""
@@ -138,10 +140,10 @@ class Metric:
         return value if math.isfinite(value) else None
 
 
-def score_metric(metric: Metric, sample: Sample, *, n: int) -> Score:
+def score_metric(metric: Metric, sample: SufficientStatistics, *, n: int) -> Score:
     """Value and interval from the statistics of all rows; an undefined metric gets the reason instead."""
     signature = f"{metric.signature}|ci:95|seed:{sample.seed}"
-    gathered = metric.gathered(sample.statistics)
+    gathered = metric.aggregate(sample.statistics)
     value = metric.value(gathered)
     reason = metric.undefined(gathered)
     if reason is None and value is None:
@@ -159,11 +161,11 @@ def ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
     return np.divide(numerator, denominator, out=np.zeros(numerator.shape), where=denominator != 0)
 
 
-def too_few(count: float, what: str) -> Interval | None:
+def insufficient_support(count: float, what: str) -> ConfidenceInterval | None:
     """The empty interval below the evidence floor, None above it."""
     if count >= EVIDENCE_FLOOR:
         return None
-    return Interval(None, None, f"{int(count)} {what}: an interval needs {EVIDENCE_FLOOR}")
+    return ConfidenceInterval(None, None, f"{int(count)} {what}: an interval needs {EVIDENCE_FLOOR}")
 
 
 def with_interval(score: Score) -> str:

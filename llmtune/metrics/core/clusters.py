@@ -4,18 +4,18 @@ from collections.abc import Callable
 
 import numpy as np
 
-from llmtune.metrics.core.base import Sample, ratio, too_few
-from llmtune.stats import Interval, Statistic, wilson_interval
+from llmtune.metrics.core.base import SufficientStatistics, insufficient_support, ratio
+from llmtune.stats import ConfidenceInterval, Statistic, wilson_interval
 
 
-def clustered(
+def cluster_bootstrap_interval(
     score: Statistic,
     *,
     scale: float = 1.0,
     informative: Callable[[np.ndarray], np.ndarray] | None = None,
     what: str = "rows",
     proportion: Callable[[np.ndarray], tuple[float, float]] | None = None,
-) -> Callable[[Sample], Interval]:
+) -> Callable[[SufficientStatistics], ConfidenceInterval]:
     """Interval by BCa over units, given the evidence floor.
 
     Args:
@@ -27,17 +27,19 @@ def clustered(
             wrong).
     """
 
-    def interval(sample: Sample) -> Interval:
+    def interval(sample: SufficientStatistics) -> ConfidenceInterval:
         statistics = sample.statistics
         units = len(statistics) if informative is None else int(informative(statistics).sum())
-        few = too_few(units, what)
+        few = insufficient_support(units, what)
         if few:
             return few
         found = sample.bootstrap(score)
         if found.low is None and proportion is not None:
             successes, trials = proportion(sample.total)
             low, high, reason = wilson_interval(int(successes), int(trials))
-            return Interval(None if low is None else scale * low, None if high is None else scale * high, reason)
+            return ConfidenceInterval(
+                None if low is None else scale * low, None if high is None else scale * high, reason
+            )
         return found
 
     return interval

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from llmtune.errors import InputError
-from llmtune.metrics.core.base import Columns, Setting
+from llmtune.metrics.core.base import Columns, MetricContext
 from llmtune.predictions import Predictions
 from llmtune.predictions.table import is_list
 from llmtune.text.languages import language_of_script
@@ -16,7 +16,7 @@ from llmtune.text.tag_arrays import Tags, detect_scheme, types_of
 LONG_TEXT = 100  # words; beyond, a report leaves out metrics whose time grows with the square of the length
 
 
-def read_rows(predictions: Predictions) -> tuple[Setting, Columns, dict[str, str]]:
+def read_rows(predictions: Predictions) -> tuple[MetricContext, Columns, dict[str, str]]:
     """What metrics need to know of the table, its columns, and for each column that is not finite a reason."""
     readers = {
         "classification": _classes,
@@ -29,13 +29,13 @@ def read_rows(predictions: Predictions) -> tuple[Setting, Columns, dict[str, str
     return readers[predictions.kind](predictions)
 
 
-Rows = tuple[Setting, Columns, dict[str, str]]
+Rows = tuple[MetricContext, Columns, dict[str, str]]
 
 
 def _classes(predictions: Predictions) -> Rows:
     names = predictions.label_names
     positive = predictions.positive_id if len(names) == 2 else None
-    setting = Setting(predictions.kind, names, positive, predictions.threshold, predictions.settings)
+    setting = MetricContext(predictions.kind, names, positive, predictions.threshold, predictions.settings)
     columns = {name: predictions.label_ids(name) for name in ("reference", "prediction")}
     if predictions.has("probabilities"):
         columns["probabilities"] = predictions.probabilities()
@@ -70,11 +70,11 @@ def _tags(predictions: Predictions) -> Rows:
 
 def tag_rows(
     kind: str, reference: Tags, prediction: Tags, options: dict[str, Any], names: Sequence[str] = ()
-) -> tuple[Setting, Columns]:
+) -> tuple[MetricContext, Columns]:
     """Setting and columns from tags; types and scheme follow from `names`, where these are all tags that can occur."""
     types = types_of([*names, *reference.names, *prediction.names])
     scheme = options.get("scheme") or detect_scheme(reference)
-    setting = Setting(kind, types, options=options | {"scheme": scheme})
+    setting = MetricContext(kind, types, options=options | {"scheme": scheme})
     return setting, {"reference": reference, "prediction": prediction}
 
 
@@ -116,7 +116,7 @@ def _texts(predictions: Predictions) -> Rows:
 
 def text_rows(
     kind: str, references: list[list[str]], texts: list[str], options: dict[str, Any]
-) -> tuple[Setting, Columns]:
+) -> tuple[MetricContext, Columns]:
     """Setting and columns from texts; a language that was not told is read off the script of the references."""
     counts = {len(of_row) for of_row in references}
     first = [of_row[0] for of_row in references if of_row]
@@ -126,7 +126,7 @@ def text_rows(
         "nrefs": counts.pop() if len(counts) == 1 else -1,
         "long": bool(words > LONG_TEXT),
     }
-    return Setting(kind, options=options | found), {"reference": references, "prediction": texts}
+    return MetricContext(kind, options=options | found), {"reference": references, "prediction": texts}
 
 
 def _likelihoods(predictions: Predictions) -> Rows:
@@ -139,7 +139,7 @@ def _likelihoods(predictions: Predictions) -> Rows:
                 f"predictions row {row}: {name} {values[row]:g} is below 0; give sums over the row's tokens, nll "
                 "(minus the log-likelihood) in nats"
             )
-    return Setting(predictions.kind, options=predictions.settings), columns, broken(columns, tuple(names))
+    return MetricContext(predictions.kind, options=predictions.settings), columns, broken(columns, tuple(names))
 
 
 def _floats(predictions: Predictions, name: str) -> np.ndarray:
@@ -172,10 +172,10 @@ def _numbers(predictions: Predictions) -> Rows:
     return setting, columns, broken(columns, ("reference", "prediction"))
 
 
-def number_setting(kind: str, reference: np.ndarray, options: dict[str, Any]) -> Setting:
+def number_setting(kind: str, reference: np.ndarray, options: dict[str, Any]) -> MetricContext:
     """With a value near the references' mean, from which R² counts."""
     finite = reference[np.isfinite(reference)]
-    return Setting(kind, options={"centre": float(finite.mean()) if len(finite) else 0.0} | options)
+    return MetricContext(kind, options={"centre": float(finite.mean()) if len(finite) else 0.0} | options)
 
 
 def broken(columns: Columns, names: tuple[str, ...]) -> dict[str, str]:

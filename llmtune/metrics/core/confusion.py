@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from llmtune.metrics.core.base import Columns, Sample, Setting, too_few
-from llmtune.stats import Interval, Statistic, multinomial_bootstrap
+from llmtune.metrics.core.base import Columns, MetricContext, SufficientStatistics, insufficient_support
+from llmtune.stats import ConfidenceInterval, Statistic, multinomial_bootstrap
 
 
 def confusion_matrix(reference_ids: np.ndarray, prediction_ids: np.ndarray, n_classes: int) -> np.ndarray:
@@ -50,7 +50,7 @@ class ConfusionCounts:
         return confusion_matrix(columns["reference"], columns["prediction"], self.n_classes)[None]
 
 
-def binary_options(setting: Setting) -> str:
+def decision_signature(setting: MetricContext) -> str:
     """The settings that a number about the positive label depends on, as a piece of signature."""
     positive = "" if setting.positive_id is None else f"positive:{setting.label_names[setting.positive_id]}|"
     return f"{positive}threshold:{setting.threshold:g}" if setting.positive_id is not None else "decision:argmax"
@@ -63,21 +63,23 @@ def one_against_rest(matrix: np.ndarray, label: int) -> np.ndarray:
     return np.array([[matrix.sum() - hits - missed - spurious, spurious], [missed, hits]])
 
 
-def rows_of_each(matrix: np.ndarray, setting: Setting, labels: range | list[int]) -> Interval | None:
+def require_support(matrix: np.ndarray, setting: MetricContext, labels: range | list[int]) -> ConfidenceInterval | None:
     """The empty interval where one of these classes has too few rows, named."""
     support = matrix.sum(axis=1)
     rarest = min(labels, key=lambda label: support[label], default=None)
     if rarest is None:
-        return too_few(0, "rows")
-    return too_few(support[rarest], f"rows of {setting.label_names[rarest]!r}")
+        return insufficient_support(0, "rows")
+    return insufficient_support(support[rarest], f"rows of {setting.label_names[rarest]!r}")
 
 
-def resampled(setting: Setting, score: Statistic, *, all_classes: bool) -> Callable[[Sample], Interval]:
+def confusion_bootstrap_interval(
+    setting: MetricContext, score: Statistic, *, all_classes: bool
+) -> Callable[[SufficientStatistics], ConfidenceInterval]:
     """Interval of a score of the whole matrix: BCa, above the evidence floor in every class (or each that occurs)."""
 
-    def interval(sample: Sample) -> Interval:
+    def interval(sample: SufficientStatistics) -> ConfidenceInterval:
         matrix = sample.total
         labels = [label for label in range(len(matrix)) if all_classes or matrix[label].sum()]
-        return rows_of_each(matrix, setting, labels) or multinomial_bootstrap(matrix, score, seed=sample.seed)
+        return require_support(matrix, setting, labels) or multinomial_bootstrap(matrix, score, seed=sample.seed)
 
     return interval

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from llmtune.predictions import Predictions
-from llmtune.text.tag_schemes import Entity, entities_of, plain_tag, repair_iob2
+from llmtune.text.tag_schemes import Entity, entity_spans, repair_iob2, to_bio_tag
 
 MISSED, SPURIOUS = "(missed)", "(spurious)"
 BOUNDARY_ERRORS = ("too short", "too long", "shifted")
@@ -153,7 +153,7 @@ def in_words(words: Sequence[str], tags: Sequence[str]) -> str:
 
 
 def _lenient(tags: Sequence[str]) -> list[Entity]:
-    return entities_of(repair_iob2([plain_tag(tag) for tag in tags])[0])
+    return entity_spans(repair_iob2([to_bio_tag(tag) for tag in tags])[0])
 
 
 def _boundary_error(reference: Entity, predicted: Entity) -> str:

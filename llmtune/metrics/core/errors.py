@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from llmtune.metrics.core.base import Columns, Metric, ratio
-from llmtune.metrics.core.clusters import clustered
+from llmtune.metrics.core.clusters import cluster_bootstrap_interval
 from llmtune.stats import Statistic
 
 
@@ -62,7 +62,7 @@ def error_metric(
         name=name,
         statistics=statistics,
         score=score,
-        interval=clustered(score),
+        interval=cluster_bootstrap_interval(score),
         signature=signature,
         range=(0.0, greatest),
         undefined=undefined,

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from llmtune.metrics.core.base import Sample, ratio, too_few
-from llmtune.stats import Interval, mean_interval
+from llmtune.metrics.core.base import SufficientStatistics, insufficient_support, ratio
+from llmtune.stats import ConfidenceInterval, mean_interval
 
 
 def power_sums(values: np.ndarray) -> np.ndarray:
@@ -17,10 +17,10 @@ def mean(sums: np.ndarray) -> np.ndarray:
     return ratio(sums[:, 1], sums[:, 0])
 
 
-def interval(sample: Sample) -> Interval:
+def interval(sample: SufficientStatistics) -> ConfidenceInterval:
     """Student's t, corrected for skewness."""
     n, total, squares, cubes = sample.total
-    return too_few(n, "rows") or mean_interval(n, total, squares, cubes)
+    return insufficient_support(n, "rows") or mean_interval(n, total, squares, cubes)
 
 
 def undefined(sums: np.ndarray) -> str | None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import llmtune.metrics
-from llmtune.metrics.core.base import Metric, Setting
+from llmtune.metrics.core.base import Metric, MetricContext
 
 # The modules that a report of each kind asks, in its order. The others are found by name (`--metrics`).
 REPORTED: dict[str, tuple[str, ...]] = {
@@ -37,21 +37,21 @@ def module_names() -> list[str]:
     return sorted(found.name for found in pkgutil.iter_modules(llmtune.metrics.__path__) if not found.ispkg)
 
 
-def metrics_of(module_name: str, setting: Setting) -> list[Metric]:
+def metrics_of(module_name: str, setting: MetricContext) -> list[Metric]:
     """What a metric module offers for this setting; nothing where it is made for another kind."""
     module = _module(module_name)
     offered: list[Metric] = module.metrics(setting) if setting.kind in module.KINDS else []
     return offered
 
 
-def reported_metrics(setting: Setting) -> list[Metric]:
+def reported_metrics(setting: MetricContext) -> list[Metric]:
     """The metrics of a kind that a report holds, in its order."""
     left_out = {"ter"} if setting.options.get("long") else set()
     asked = [module_name for module_name in REPORTED[setting.kind] if module_name not in left_out]
     return [metric for module_name in asked for metric in metrics_of(module_name, setting)]
 
 
-def named_metrics(name: str, setting: Setting) -> list[Metric]:
+def named_metrics(name: str, setting: MetricContext) -> list[Metric]:
     """All metrics of the module `name`, or the one metric of that name; nothing where we have none.
 
     Raises:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from llmtune.metrics.core.base import Columns, Setting
+from llmtune.metrics.core.base import Columns, MetricContext
 
 
 def streams(references: Sequence[Sequence[str]]) -> list[list[str | None]]:
@@ -25,7 +25,7 @@ def sentence_statistics(metric: Any, columns: Columns, width: int) -> np.ndarray
     return np.array(found, dtype=np.float64)
 
 
-def signature(metric: Any, setting: Setting) -> str:
+def signature(metric: Any, setting: MetricContext) -> str:
     """Sacrebleu's own, with the number of references of this table."""
     metric.num_refs = setting.options.get("nrefs", 1)
     return str(metric.get_signature())

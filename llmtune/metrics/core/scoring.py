@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from llmtune.metrics.core.base import Columns, Metric, Sample, Score, Setting, score_metric
+from llmtune.metrics.core.base import Columns, Metric, MetricContext, Score, SufficientStatistics, score_metric
 from llmtune.metrics.core.columns import read_rows
 from llmtune.metrics.core.external import foreign_values, load_foreign
 from llmtune.metrics.core.registry import named_metrics, reported_metrics, with_named
@@ -60,14 +60,14 @@ def metric_values(predictions: Predictions, names: Sequence[str]) -> dict[str, f
     values = {}
     for name in names:
         if name in found:
-            value = found[name].value(found[name].gathered(statistics[found[name].statistics]))
+            value = found[name].value(found[name].aggregate(statistics[found[name].statistics]))
             values[name] = 0.0 if value is None else value
     return values
 
 
 def _scores(found: Sequence[Metric], columns: Columns, flaws: dict[str, str], seed: int) -> dict[str, Score]:
     n = len(next(iter(columns.values())))
-    shared: dict[Callable[[Columns], np.ndarray], Sample] = {}
+    shared: dict[Callable[[Columns], np.ndarray], SufficientStatistics] = {}
     scores = {}
     for metric in found:
         if not set(metric.needs) <= set(columns):
@@ -77,12 +77,12 @@ def _scores(found: Sequence[Metric], columns: Columns, flaws: dict[str, str], se
             scores[metric.name] = Score(None, None, None, n, f"{metric.signature}|ci:95|seed:{seed}", reasons[0])
             continue
         if metric.statistics not in shared:
-            shared[metric.statistics] = Sample(metric.statistics(columns), seed)
+            shared[metric.statistics] = SufficientStatistics(metric.statistics(columns), seed)
         scores[metric.name] = score_metric(metric, shared[metric.statistics], n=n)
     return scores
 
 
-def _at_one_half(setting: Setting, columns: Columns, flaws: dict[str, str], seed: int) -> dict[str, Score]:
+def _at_one_half(setting: MetricContext, columns: Columns, flaws: dict[str, str], seed: int) -> dict[str, Score]:
     """`precision@0.5`, `recall@0.5`, `f1@0.5`, where the stored predictions follow another threshold."""
     if setting.positive_id is None or setting.threshold == 0.5 or "probabilities" not in columns:
         return {}

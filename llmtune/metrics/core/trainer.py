@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from llmtune.metrics.core.adapters import ADAPTERS, Adapter, batches_of, first_output
-from llmtune.metrics.core.base import Columns, Metric, Setting
+from llmtune.metrics.core.base import Columns, Metric, MetricContext
 from llmtune.metrics.core.confusion import ConfusionCounts
 from llmtune.metrics.core.external import Foreign, foreign_values, load_foreign
 from llmtune.metrics.core.registry import named_metrics, reported_metrics, with_named
@@ -71,12 +71,12 @@ class MetricHub:
             statistics = metric.statistics(columns)
             kept = self._sums.setdefault(metric.statistics, [])
             kept.append(statistics)
-            if metric.adds_up:
+            if metric.additive:
                 kept[:] = [sum(part.sum(axis=0, keepdims=True) for part in kept)]
         if self._foreign or self._loaded:
             self._kept.append({name: columns[name] for name in ("reference", "prediction") if name in columns})
 
-    def _chosen(self, setting: Setting, columns: Columns) -> list[Metric]:
+    def _chosen(self, setting: MetricContext, columns: Columns) -> list[Metric]:
         found = reported_metrics(setting)
         for name in self._names:
             ours = named_metrics(name, setting)
@@ -90,7 +90,7 @@ class MetricHub:
         for metric in self._metrics or []:
             if self._nonfinite and set(metric.needs) & set(self._adapter.nonfinite_columns):
                 continue
-            value = metric.value(metric.gathered(np.concatenate(self._sums[metric.statistics])))
+            value = metric.value(metric.aggregate(np.concatenate(self._sums[metric.statistics])))
             if value is not None:
                 values[metric.name] = value
             if isinstance(metric.statistics, ConfusionCounts):

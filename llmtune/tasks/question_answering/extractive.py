@@ -13,8 +13,8 @@ import torch
 from torch.nn import functional
 from transformers import AutoModelForQuestionAnswering, DataCollatorWithPadding, PreTrainedTokenizerBase
 
-from llmtune.arguments import QuestionAnsweringArguments
 from llmtune.errors import InputError
+from llmtune.tasks.question_answering.arguments import QuestionAnsweringArguments
 from llmtune.tasks.question_answering.windows import SpanWindows, make_span_windows
 
 KIND = "question-answering"
@@ -54,7 +54,7 @@ class QuestionAnswering:
         n_best_size: spans kept of a window, and compared over the windows of a row.
         max_answer_length: tokens of a span.
         null_threshold: no answer is given where its logits are above the best span's by more; None: one always is.
-        left_context_only: whether the model sees only what stands left of a token.
+        is_causal: whether the model sees only what stands left of a token.
     """
 
     max_length: int
@@ -62,7 +62,7 @@ class QuestionAnswering:
     n_best_size: int = 20
     max_answer_length: int = 30
     null_threshold: float | None = None
-    left_context_only: bool = False
+    is_causal: bool = False
 
     auto_model = AutoModelForQuestionAnswering
     families = ("encoder", "decoder")
@@ -124,12 +124,12 @@ class QuestionAnswering:
             "n_best_size": self.n_best_size,
             "max_answer_length": self.max_answer_length,
             "null_threshold": self.null_threshold,
-            "left_context_only": self.left_context_only,
+            "left_context_only": self.is_causal,
         }
 
-    def fitted(self, tokenizer: PreTrainedTokenizerBase, *, decoder: bool, limit: int) -> "QuestionAnswering":
+    def for_model(self, tokenizer: PreTrainedTokenizerBase, *, decoder: bool, limit: int) -> "QuestionAnswering":
         """The task for a loaded model that reads `limit` tokens at most."""
-        return replace(self, max_length=limit, left_context_only=decoder)
+        return replace(self, max_length=limit, is_causal=decoder)
 
     def encode(self, rows: datasets.Dataset, tokenizer: PreTrainedTokenizerBase) -> SpanWindows:
         """Rows with `question` and `context` (and `answers`) → windows of model inputs."""
@@ -139,7 +139,7 @@ class QuestionAnswering:
             tokenizer,
             max_length=self.max_length,
             doc_stride=self.doc_stride,
-            left_context_only=self.left_context_only,
+            is_causal=self.is_causal,
             answers=list(rows["answers"]) if "answers" in rows.column_names else None,
         )
 
@@ -163,7 +163,7 @@ class QuestionAnswering:
         length = min(self.max_answer_length, t)
         position = torch.arange(t, device=start.device)
         outside = (position < labels[:, 2:3]) | (position >= labels[:, 3:4] - 1)
-        nowhere = labels[:, 3:4] - 1 if self.left_context_only else torch.zeros_like(labels[:, 3:4])
+        nowhere = labels[:, 3:4] - 1 if self.is_causal else torch.zeros_like(labels[:, 3:4])
         null = (start.gather(1, nowhere) + end.gather(1, nowhere))[:, 0]
         start, end = (part.masked_fill(outside, -torch.inf) for part in (start, end))
         ends = functional.pad(end, (0, length - 1), value=-torch.inf).unfold(1, length, 1)
@@ -219,7 +219,7 @@ def _distinct_spans(
     tokens = np.stack([first[window, place], last[window, place]], axis=1).astype(np.int64)
     sums, characters, rows = best[window, place], windows.to_characters(tokens, window), windows.row[window]
     places = zip(rows.tolist(), characters.tolist(), strict=True)
-    characters = np.array([trimmed(contexts[row], *span) for row, span in places], dtype=np.int64).reshape(-1, 2)
+    characters = np.array([strip_span(contexts[row], *span) for row, span in places], dtype=np.int64).reshape(-1, 2)
     has_text = characters[:, 0] < characters[:, 1]
     sums, characters, rows = sums[has_text], characters[has_text], rows[has_text]
     order = np.lexsort((-sums, characters[:, 1], characters[:, 0], rows))
@@ -230,7 +230,7 @@ def _distinct_spans(
     return rows[kept], characters[kept], sums[kept]
 
 
-def trimmed(context: str, begin: int, end: int) -> tuple[int, int]:
+def strip_span(context: str, begin: int, end: int) -> tuple[int, int]:
     """The span without space at its ends: in byte-level vocabularies a token holds the space before its word."""
     text = context[begin:end]
     begin += len(text) - len(text.lstrip())

@@ -9,16 +9,17 @@ from dataclasses import dataclass
 import datasets
 from transformers import PreTrainedTokenizerBase
 
-from llmtune.arguments import GenerationArguments, QuestionAnsweringArguments
 from llmtune.errors import InputError
-from llmtune.tasks.question_answering.rows import training_answer
-from llmtune.tasks.text_generation.task import Cuts, TextGeneration, language_codes
+from llmtune.tasks.question_answering.arguments import QuestionAnsweringArguments
+from llmtune.tasks.question_answering.rows import majority_answer
+from llmtune.tasks.text_generation.arguments import GenerationArguments
+from llmtune.tasks.text_generation.task import TextGeneration, Truncation, language_codes
 
 METHODS = ("extractive", "generative")
 FAMILIES = ("encoder", "decoder", "encoder_decoder")
 
 
-def writes_answers(method: str | None, family: str) -> bool:
+def is_generative(method: str | None, family: str) -> bool:
     """Whether a model of this family writes its answers: as --method says, else unless it is an encoder.
 
     Raises:
@@ -32,7 +33,7 @@ def writes_answers(method: str | None, family: str) -> bool:
 
 
 @dataclass(frozen=True)
-class WrittenInputs:
+class GenerativeInputs:
     """Model inputs of n rows.
 
     Args:
@@ -42,12 +43,12 @@ class WrittenInputs:
     """
 
     inputs: datasets.Dataset
-    cuts: Cuts
+    cuts: Truncation
     lost_answers: int = 0
 
 
 @dataclass(frozen=True)
-class WrittenAnswers(TextGeneration):
+class GenerativeQuestionAnswering(TextGeneration):
     """What a model that writes answers reads and learns."""
 
     name = "generative-question-answering"
@@ -57,7 +58,7 @@ class WrittenAnswers(TextGeneration):
     scored = ("exact_match", "f1")
 
     @classmethod
-    def from_options(cls, options: QuestionAnsweringArguments) -> "WrittenAnswers":
+    def from_options(cls, options: QuestionAnsweringArguments) -> "GenerativeQuestionAnswering":
         """The task of a recipe.
 
         Raises:
@@ -82,7 +83,7 @@ class WrittenAnswers(TextGeneration):
             )
         )
 
-    def encode(self, rows: datasets.Dataset, tokenizer: PreTrainedTokenizerBase) -> WrittenInputs:
+    def encode(self, rows: datasets.Dataset, tokenizer: PreTrainedTokenizerBase) -> GenerativeInputs:
         """Rows with `question` and `context` (and `answers`) → model inputs."""
         asked = [question.strip() for question in rows["question"]]
         contexts = list(rows["context"])
@@ -91,7 +92,7 @@ class WrittenAnswers(TextGeneration):
         targets, lost = None, 0
         if "answers" in rows.column_names:
             given = list(rows["answers"])
-            learned = [training_answer(answers) for answers in given]
+            learned = [majority_answer(answers) for answers in given]
             targets = [answer[0] if answer else "" for answer in learned]
             for source, before, context, answers in zip(sources, whole, contexts, given, strict=True):
                 if source != before:
@@ -99,7 +100,7 @@ class WrittenAnswers(TextGeneration):
                     held = [text for text in answers["text"] if text in context]
                     lost += bool(held) and not any(text in left for text in held)
         inputs, cut_targets = self.tokenize_fitting(sources, targets, tokenizer)
-        return WrittenInputs(inputs, Cuts(cut_sources, cut_targets), lost)
+        return GenerativeInputs(inputs, Truncation(cut_sources, cut_targets), lost)
 
     def set_languages(self, tokenizer: PreTrainedTokenizerBase) -> None:
         """Nothing: a tokenizer of many languages (mBART, NLLB) is refused.
@@ -116,7 +117,7 @@ class WrittenAnswers(TextGeneration):
     def places(self, answers: Sequence[str], contexts: Sequence[str]) -> dict[str, list[int | None]]:
         """`start` and `end` of each answer where it first stands in its context, None where it does not.
 
-        >>> WrittenAnswers(9, 9, 9).places(["Oslo", "Rome", ""], ["From Oslo.", "From Oslo.", "From Oslo."])
+        >>> GenerativeQuestionAnswering(9, 9, 9).places(["Oslo", "Rome", ""], ["From Oslo.", "From Oslo.", "From Oslo."])
         {'start': [5, None, None], 'end': [9, None, None]}
         """
         found = [

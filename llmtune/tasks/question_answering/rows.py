@@ -11,10 +11,11 @@ from typing import Any
 
 import datasets
 
-from llmtune.arguments import DataArguments, QuestionAnsweringArguments
+from llmtune.arguments import DataArguments
 from llmtune.data import Fingerprint, Splits, load_split, load_splits
-from llmtune.data.rows import Problems, Rows
-from llmtune.errors import InputError, shown
+from llmtune.data.rows import RowErrors, Rows
+from llmtune.errors import InputError, truncated_repr
+from llmtune.tasks.question_answering.arguments import QuestionAnsweringArguments
 
 SPLITS = ("train", "validation", "test")
 TEXTS = ("question", "context")
@@ -98,7 +99,7 @@ def load_answered_split(
     return load_split(data, split, columns=columns, label_column=None, text_columns=TEXTS, convert=reader.convert)
 
 
-def training_answer(answers: Mapping[str, Sequence[Any]]) -> tuple[str, int] | None:
+def majority_answer(answers: Mapping[str, Sequence[Any]]) -> tuple[str, int] | None:
     """The text and start that most annotators gave, the first of equals; None without an answer."""
     given = Counter(zip(answers["text"], answers["answer_start"], strict=True))
     return given.most_common(1)[0][0] if given else None
@@ -139,21 +140,21 @@ class AnswerReader:
         return converted
 
     def _check_texts(self, rows: Rows, cells: Mapping[str, list[Any]]) -> None:
-        problems = Problems(rows.source)
+        problems = RowErrors(rows.source)
         for name in TEXTS:
             for row, cell in enumerate(cells[name]):
                 if not isinstance(cell, str):
-                    finding = f"found {shown(cell)}, expected one text, in column {self.columns[name]!r}"
+                    finding = f"found {truncated_repr(cell)}, expected one text, in column {self.columns[name]!r}"
                     problems.add(row, rows.place(row), finding, remedy="write one text, not a list")
         problems.stop()
 
     def _answers(self, rows: Rows, cells: Mapping[str, list[Any]]) -> list[dict[str, list[Any]]]:
-        problems, column = Problems(rows.source), self.columns["answers"]
+        problems, column = RowErrors(rows.source), self.columns["answers"]
         found = []
         for row, (context, cell) in enumerate(zip(cells["context"], cells["answers"], strict=True)):
             answers, finding = read_answers(cell)
             if not finding and self.located:
-                finding = misplaced(context, answers)
+                finding = answer_offset_error(context, answers)
             if finding:
                 problems.add(row, rows.place(row), f"{finding} in column {column!r}", remedy=LAYOUT)
             found.append(answers)
@@ -173,28 +174,28 @@ def read_answers(cell: Any) -> tuple[dict[str, list[Any]], str]:
         try:
             given = json.loads(cell) if cell.strip() else None
         except ValueError:
-            return none, f"found {shown(cell)}, expected answers"
+            return none, f"found {truncated_repr(cell)}, expected answers"
     if given is None:
         return none, ""
     if isinstance(given, list) and all(isinstance(one, dict) for one in given):
         given = {name: [one.get(name, -1) for one in given] for name in none}
     if not isinstance(given, dict) or "text" not in given:
-        return none, f"found {shown(cell)}, expected answers"
+        return none, f"found {truncated_repr(cell)}, expected answers"
     texts, starts = (
         value if isinstance(value, list) else [value] for value in (given["text"], given.get("answer_start"))
     )
     starts = [-1] * len(texts) if starts == [None] else starts
     if not all(isinstance(text, str) and text.strip() for text in texts):
         wrong = next(text for text in texts if not isinstance(text, str) or not text.strip())
-        return none, f"an answer without text ({shown(wrong)})"
+        return none, f"an answer without text ({truncated_repr(wrong)})"
     if len(texts) != len(starts):
         return none, f"{len(texts)} texts and {len(starts)} values of answer_start"
     if not all(isinstance(start, int) for start in starts):
-        return none, f"found {shown(starts)} as answer_start, expected whole numbers"
+        return none, f"found {truncated_repr(starts)} as answer_start, expected whole numbers"
     return {"text": texts, "answer_start": starts}, ""
 
 
-def misplaced(context: str, answers: Mapping[str, Sequence[Any]]) -> str:
+def answer_offset_error(context: str, answers: Mapping[str, Sequence[Any]]) -> str:
     """What is wrong with where the answers stand; "" where each is found at its answer_start."""
     for text, start in zip(answers["text"], answers["answer_start"], strict=True):
         there = context[start : start + len(text)] if start >= 0 else ""
@@ -203,6 +204,6 @@ def misplaced(context: str, answers: Mapping[str, Sequence[Any]]) -> str:
         at = context.find(text)
         hint = f"it begins at {at}" if at >= 0 else "it is nowhere in the context"
         if start < 0:
-            return f"the answer {shown(text)} has no answer_start ({hint})"
-        return f"the answer {shown(text)} does not stand at answer_start {start} (there: {shown(there)}; {hint})"
+            return f"the answer {truncated_repr(text)} has no answer_start ({hint})"
+        return f"the answer {truncated_repr(text)} does not stand at answer_start {start} (there: {truncated_repr(there)}; {hint})"
     return ""

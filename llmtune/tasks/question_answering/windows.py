@@ -12,7 +12,7 @@ import numpy as np
 from transformers import PreTrainedTokenizerBase
 
 from llmtune.errors import InputError
-from llmtune.tasks.question_answering.rows import training_answer
+from llmtune.tasks.question_answering.rows import majority_answer
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class PairLayout:
         return len(self.first) + len(self.middle) + 1
 
     @classmethod
-    def of(cls, tokenizer: PreTrainedTokenizerBase, *, left_context_only: bool) -> "PairLayout":
+    def of(cls, tokenizer: PreTrainedTokenizerBase, *, is_causal: bool) -> "PairLayout":
         """An encoder's is its tokenizer's own; a decoder's the question, a line break, the context and its end token.
 
         There it has seen all and says whether there is an answer.
@@ -99,7 +99,7 @@ class PairLayout:
         pair = tokenizer("a", "b", return_token_type_ids=True)
         ids, of = pair["input_ids"], pair.sequence_ids(0)
         first = ids[: of.index(0)]
-        if left_context_only:
+        if is_causal:
             if tokenizer.eos_token_id is None:
                 raise InputError(f"the tokenizer {type(tokenizer).__name__} has no end token (eos_token): set one")
             return cls(first, [], tokenizer.eos_token_id, (0, 0), after_question="\n")
@@ -135,7 +135,7 @@ def make_span_windows(
     *,
     max_length: int,
     doc_stride: int,
-    left_context_only: bool,
+    is_causal: bool,
     answers: Sequence[Mapping[str, Sequence[Any]]] | None = None,
 ) -> SpanWindows:
     """Tokenizes n questions and contexts.
@@ -146,13 +146,13 @@ def make_span_windows(
         tokenizer: a fast one.
         max_length: tokens of a window at most.
         doc_stride: tokens of the context that neighbouring windows share.
-        left_context_only: the model sees only what stands left of a token.
+        is_causal: the model sees only what stands left of a token.
         answers: {text, answer_start} of each row; the one that most annotators gave is learned.
 
     Raises:
         InputError: the tokenizer is not fast, or the stride leaves no room for new tokens.
     """
-    layout = PairLayout.of(tokenizer, left_context_only=left_context_only)
+    layout = PairLayout.of(tokenizer, is_causal=is_causal)
     longest_question = (max_length - layout.extra) // 2
     least = max_length - layout.extra - longest_question  # tokens of context that every window has room for
     if not 0 <= doc_stride < least:
@@ -174,12 +174,12 @@ def make_span_windows(
         cut_questions += len(question) > longest_question
         head = [*layout.first, *question[:longest_question], *layout.middle]
         budget = max_length - len(head) - 1
-        answer = None if answers is None else answer_tokens(training_answer(answers[row]), where)
+        answer = None if answers is None else answer_tokens(majority_answer(answers[row]), where)
         bounds = context_bounds(len(ids), budget, doc_stride)
         held = False
         for begin, end in bounds:
             tokens = [*head, *ids[begin:end], layout.last]
-            nowhere = len(tokens) - 1 if left_context_only else 0
+            nowhere = len(tokens) - 1 if is_causal else 0
             first = last = nowhere
             if answer is not None and begin <= answer[0] and answer[1] < end:
                 first, last = (place - begin + len(head) for place in answer)

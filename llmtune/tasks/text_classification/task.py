@@ -8,9 +8,9 @@ import datasets
 import numpy as np
 from transformers import AutoModelForSequenceClassification, DataCollatorWithPadding, PreTrainedTokenizerBase
 
-from llmtune.arguments import TextClassificationArguments
 from llmtune.errors import InputError
 from llmtune.progress import progress
+from llmtune.tasks.text_classification.arguments import TextClassificationArguments
 
 KIND = "classification"
 AT_ONCE = 1_000  # texts given to the tokenizer together, so that a bar can move between

@@ -12,7 +12,7 @@ from transformers import DataCollatorForSeq2Seq, PreTrainedTokenizerBase
 IGNORED = -100  # label of what is not learned: padding, the prompt, filler rows
 
 
-class WritingCollator:
+class GenerationCollator:
     """Batches of rows; `decoder_input_ids` beside labels where the model is made of encoder and decoder.
 
     The Trainer takes `labels` out of a batch before the model sees it (`compute_loss_func`), so that the model could

@@ -7,8 +7,8 @@ import datasets
 
 from llmtune.arguments import DataArguments
 from llmtune.data import Fingerprint, Splits, load_split, load_splits
-from llmtune.data.rows import Problems, Rows
-from llmtune.errors import InputError, shown
+from llmtune.data.rows import RowErrors, Rows
+from llmtune.errors import InputError, truncated_repr
 
 
 def load_text_splits(data: DataArguments, source_column: str, target_column: str, *, seed: int) -> Splits:
@@ -57,14 +57,14 @@ class _TargetReader:
         Raises:
             InputError: a target that is no text.
         """
-        problems = Problems(rows.source)
+        problems = RowErrors(rows.source)
         for row, cell in enumerate(cells["source"]):
             if not isinstance(cell, str):
-                finding = f"the source {shown(cell)} is a list, expected one text,"
+                finding = f"the source {truncated_repr(cell)} is a list, expected one text,"
                 problems.add(row, rows.place(row), finding, remedy="join its parts")
         for row, cell in enumerate(cells["target"]):
             if not _is_text(cell):
-                finding = f"found {shown(cell)} in column {self.column!r}, expected a text or a list of texts,"
+                finding = f"found {truncated_repr(cell)} in column {self.column!r}, expected a text or a list of texts,"
                 problems.add(row, rows.place(row), finding, remedy="write the target, or delete the row")
         problems.stop()
         several = any(isinstance(cell, list) for cell in cells["target"])

@@ -14,14 +14,14 @@ import datasets
 import torch
 from transformers import GenerationConfig, PreTrainedTokenizerBase
 
-from llmtune.arguments import GenerationArguments
 from llmtune.errors import InputError
-from llmtune.models.auto_generation import AutoModelForWriting
-from llmtune.tasks.text_generation.collator import IGNORED, WritingCollator, decoder_inputs
+from llmtune.models.auto_generation import AutoModelForGeneration
+from llmtune.tasks.text_generation.arguments import GenerationArguments
+from llmtune.tasks.text_generation.collator import IGNORED, GenerationCollator, decoder_inputs
 
 KIND = "text-generation"
 # What a checkpoint's generation_config keeps of its own: the tokens it starts with, and those it never writes.
-OWN_TOKENS = (
+SPECIAL_TOKEN_FIELDS = (
     "bos_token_id",
     "decoder_start_token_id",
     "forced_bos_token_id",
@@ -34,7 +34,7 @@ FIELDS = ("source", "source_lang", "target_lang")
 
 
 @dataclass(frozen=True)
-class Cuts:
+class Truncation:
     """How many rows of a split did not fit.
 
     Args:
@@ -76,8 +76,8 @@ class TextGeneration:
     target_lang: str | None = None
     decoder: bool = False
 
-    auto_model = AutoModelForWriting
-    families = ("encoder_decoder", "decoder", "encoder_pair")
+    auto_model = AutoModelForGeneration
+    families = ("encoder_decoder", "decoder", "bert2bert")
 
     name: ClassVar[str]
     """Of the task, as the model's config keeps it."""
@@ -155,7 +155,7 @@ class TextGeneration:
         """What the model's config keeps, so that prediction asks what evaluation asked."""
         return {"task": self.name, **vars(self)}
 
-    def fitted(self, tokenizer: PreTrainedTokenizerBase, *, decoder: bool, limit: int) -> Self:
+    def for_model(self, tokenizer: PreTrainedTokenizerBase, *, decoder: bool, limit: int) -> Self:
         """The task for a loaded model: its family, and lengths that the model can read.
 
         Args:
@@ -198,16 +198,18 @@ class TextGeneration:
                 raise InputError(f"--{flag} {said}; it knows {', '.join(sorted(known)[:60])}")
             setattr(tokenizer, attribute, given)
 
-    def tokenize(self, rows: datasets.Dataset, tokenizer: PreTrainedTokenizerBase) -> tuple[datasets.Dataset, Cuts]:
+    def tokenize(
+        self, rows: datasets.Dataset, tokenizer: PreTrainedTokenizerBase
+    ) -> tuple[datasets.Dataset, Truncation]:
         """Rows with `source` (and `target`) → `input_ids`, `attention_mask` (and `labels`), and what was cut.
 
         Of a decoder `input_ids` are prompt, answer and end token, and `labels` are -100 on the prompt; without targets
         they are the prompt.
         """
         sources, cut_sources = self.fit_sources(list(rows["source"]), tokenizer)
-        targets = [first_of(target) for target in rows["target"]] if "target" in rows.column_names else None
+        targets = [primary_reference(target) for target in rows["target"]] if "target" in rows.column_names else None
         inputs, cut_targets = self.tokenize_fitting(sources, targets, tokenizer)
-        return inputs, Cuts(cut_sources, cut_targets)
+        return inputs, Truncation(cut_sources, cut_targets)
 
     def tokenize_fitting(
         self, sources: Sequence[str], targets: Sequence[str] | None, tokenizer: PreTrainedTokenizerBase
@@ -299,16 +301,16 @@ class TextGeneration:
                 fitting.append(tokenizer.decode(ids[:kept], skip_special_tokens=True))
         return fitting, cut
 
-    def collator(self, tokenizer: PreTrainedTokenizerBase, model: Any = None) -> WritingCollator:
+    def collator(self, tokenizer: PreTrainedTokenizerBase, model: Any = None) -> GenerationCollator:
         """Pads each micro-batch; a sequence-to-sequence model also gets `decoder_input_ids`, for the exact loss."""
-        return WritingCollator(tokenizer, None if self.decoder else model)
+        return GenerationCollator(tokenizer, None if self.decoder else model)
 
     def generation_config(self, model: Any, tokenizer: PreTrainedTokenizerBase) -> GenerationConfig:
         """How answers are made: the model's own tokens, our search. Nothing is drawn at random."""
         self.set_languages(tokenizer)
         own = model.generation_config.to_dict()
         config = GenerationConfig(
-            **{name: own[name] for name in OWN_TOKENS if own.get(name) is not None},
+            **{name: own[name] for name in SPECIAL_TOKEN_FIELDS if own.get(name) is not None},
             max_new_tokens=self.max_new_tokens,
             num_beams=self.num_beams,
             length_penalty=self.length_penalty,
@@ -316,7 +318,7 @@ class TextGeneration:
             early_stopping=False,
             do_sample=False,
             pad_token_id=tokenizer.pad_token_id,
-            eos_token_id=self.end_ids(model, tokenizer),
+            eos_token_id=self.eos_token_ids(model, tokenizer),
         )
         if self.decoder:
             return config
@@ -329,7 +331,7 @@ class TextGeneration:
             config.forced_bos_token_id = None if code == start else code
         return config
 
-    def end_ids(self, model: Any, tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    def eos_token_ids(self, model: Any, tokenizer: PreTrainedTokenizerBase) -> list[int]:
         """The tokens that end an answer."""
         known = model.generation_config.eos_token_id
         ids = {*(known if isinstance(known, list) else [known]), tokenizer.eos_token_id}
@@ -343,7 +345,7 @@ class TextGeneration:
         return [text.strip() for text in tokenizer.batch_decode(rows, skip_special_tokens=True)]
 
 
-def first_of(target: str | Sequence[str]) -> str:
+def primary_reference(target: str | Sequence[str]) -> str:
     """The reference that is trained on: the first, where there are several."""
     return target if isinstance(target, str) else target[0]
 
@@ -374,7 +376,7 @@ def _until_end(answer: list[int], tokenizer: PreTrainedTokenizerBase) -> list[in
 
 def tokenize_splits(
     task: TextGeneration, splits: Mapping[str, datasets.Dataset] | Any, tokenizer: Any
-) -> tuple[dict[str, datasets.Dataset], dict[str, Cuts]]:
+) -> tuple[dict[str, datasets.Dataset], dict[str, Truncation]]:
     """Train, validation and test as model inputs, and of each what was cut."""
     tokens, cuts = {}, {}
     for split in ("train", "validation", "test"):

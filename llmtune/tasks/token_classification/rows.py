@@ -9,11 +9,12 @@ from typing import Any
 
 import datasets
 
-from llmtune.arguments import DataArguments, TokenClassificationArguments
+from llmtune.arguments import DataArguments
 from llmtune.data import Fingerprint, Splits, load_split, load_splits
-from llmtune.data.rows import Problems, Rows
-from llmtune.errors import InputError, shown
-from llmtune.text.spans import span_findings, tags_of_spans, words_of
+from llmtune.data.rows import RowErrors, Rows
+from llmtune.errors import InputError, truncated_repr
+from llmtune.tasks.token_classification.arguments import TokenClassificationArguments
+from llmtune.text.spans import span_findings, split_words, tags_of_spans
 from llmtune.text.tag_schemes import count_starts, count_types, first_violation, parse_tag, rule, to_iob2
 
 INPUT_FORMATS = ("tokens", "spans")
@@ -141,7 +142,7 @@ class TagReader:
         return {**cells, **self._from_spans(rows, cells)}
 
     def _from_tags(self, rows: Rows, cells: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
-        problems = Problems(rows.source)
+        problems = RowErrors(rows.source)
         tokens_column, tags_column = self.columns["tokens"], self.columns["tags"]
         for row, (tokens, tags) in enumerate(zip(cells["tokens"], cells["tags"], strict=True)):
             finding, remedy = _row_finding(tokens, tags, tokens_column, tags_column)
@@ -149,7 +150,7 @@ class TagReader:
                 problems.add(row, rows.place(row), finding, remedy=remedy)
         problems.stop()
         sentences = cells["tags"]
-        scheme = recognise_scheme(rows, sentences, tags_column)
+        scheme = detect_tag_scheme(rows, sentences, tags_column)
         converted = [to_iob2(tags, scheme) for tags in sentences]
         found = sum(count_starts(tags, scheme) for tags in sentences)
         kept = sum(count_types(converted).values())
@@ -158,7 +159,7 @@ class TagReader:
         return {"tags": converted}
 
     def _from_spans(self, rows: Rows, cells: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
-        problems = Problems(rows.source)
+        problems = RowErrors(rows.source)
         remedy = (
             f"write column {self.columns['spans']!r} as [{{'start': 0, 'end': 5, 'label': 'PERSON'}}, …], characters "
             "counted from 0, end not included, spans apart from each other"
@@ -168,7 +169,7 @@ class TagReader:
         widened = 0
         for row, (text, spans) in enumerate(zip(cells["text"], cells["spans"], strict=True)):
             findings = span_findings(text, spans)
-            words = words_of(text, "spans")
+            words = split_words(text, "spans")
             if not findings:
                 row_tags, row_widened, findings = tags_of_spans(text, words, spans)
                 widened += row_widened
@@ -187,15 +188,15 @@ def _row_finding(tokens: Any, tags: Any, tokens_column: str, tags_column: str) -
     """What is wrong with a row of words and tags, and the remedy; two empty texts where nothing is."""
     lists = "write words and tags as two lists (jsonl, parquet), or as a .conll file with one word a line"
     if not isinstance(tokens, list):
-        return f"found {shown(tokens)}, expected a list of words in column {tokens_column!r}", lists
+        return f"found {truncated_repr(tokens)}, expected a list of words in column {tokens_column!r}", lists
     if not isinstance(tags, list):
-        return f"found {shown(tags)}, expected a list of tags in column {tags_column!r}", lists
+        return f"found {truncated_repr(tags)}, expected a list of tags in column {tags_column!r}", lists
     if len(tokens) != len(tags):
         return f"{len(tokens)} words and {len(tags)} tags", "give each word one tag, O outside entities"
     wrong = [(word, tag) for word, tag in enumerate(tags) if parse_tag(tag) is None]
     if wrong:
         word, tag = wrong[0]
-        finding = f"{shown(tag)} (word {word + 1}) in column {tags_column!r} is no tag"
+        finding = f"{truncated_repr(tag)} (word {word + 1}) in column {tags_column!r} is no tag"
         if isinstance(tag, int):
             return (
                 finding,
@@ -205,7 +206,7 @@ def _row_finding(tokens: Any, tags: Any, tokens_column: str, tags_column: str) -
     return "", ""
 
 
-def recognise_scheme(rows: Rows, sentences: Sequence[Sequence[str]], tags_column: str) -> str:
+def detect_tag_scheme(rows: Rows, sentences: Sequence[Sequence[str]], tags_column: str) -> str:
     """IOB2, IOB1, BIOES or BILOU, whichever every row obeys; IOB2 where there is no entity.
 
     Args:
@@ -228,7 +229,7 @@ def recognise_scheme(rows: Rows, sentences: Sequence[Sequence[str]], tags_column
         if not broken[scheme]:
             return scheme
     nearest = min(candidates, key=lambda scheme: len(broken[scheme]))
-    problems = Problems(rows.source)
+    problems = RowErrors(rows.source)
     remedy = (
         f"write one scheme throughout, best IOB2 (B-X on the first word of an entity, I-X on others); {rule(nearest)}"
     )

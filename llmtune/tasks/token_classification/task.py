@@ -12,17 +12,17 @@ import numpy as np
 import torch
 from transformers import AutoModelForTokenClassification, DataCollatorForTokenClassification, PreTrainedTokenizerBase
 
-from llmtune.arguments import TokenClassificationArguments
 from llmtune.errors import InputError
+from llmtune.tasks.token_classification.arguments import TokenClassificationArguments
 from llmtune.tasks.token_classification.windows import IGNORED, Windows, make_windows
-from llmtune.text.spans import Bounds, spans_of_tags, words_of
-from llmtune.text.tag_schemes import check_tag_names, repair_iob2, tag_names_of
+from llmtune.text.spans import Bounds, spans_of_tags, split_words
+from llmtune.text.tag_schemes import check_tag_names, iob2_tag_names, repair_iob2
 
 KIND = "token-classification"
 
 
 @dataclass(frozen=True)
-class TaggedWords:
+class TagPredictions:
     """What a model says of n rows of words.
 
     Args:
@@ -49,14 +49,14 @@ class TokenClassification:
         max_length: tokens of a window.
         stride: tokens that neighbouring windows share.
         input_format: of the training rows, tokens or spans; it decides how a raw text is cut into words.
-        left_context_only: whether the model sees only what stands left of a word.
+        is_causal: whether the model sees only what stands left of a word.
     """
 
     tag_names: tuple[str, ...]
     max_length: int
     stride: int
     input_format: str = "tokens"
-    left_context_only: bool = False
+    is_causal: bool = False
 
     auto_model = AutoModelForTokenClassification
     families = ("encoder", "decoder")
@@ -64,7 +64,7 @@ class TokenClassification:
     @classmethod
     def from_arguments(cls, arguments: TokenClassificationArguments, types: Sequence[str]) -> "TokenClassification":
         """The task of a recipe, for the entity types of train."""
-        return cls(tag_names_of(types), arguments.max_length, arguments.stride, arguments.input_format)
+        return cls(iob2_tag_names(types), arguments.max_length, arguments.stride, arguments.input_format)
 
     @classmethod
     def from_config(cls, config: Any, name: str) -> "TokenClassification":
@@ -105,7 +105,7 @@ class TokenClassification:
             "max_length": self.max_length,
             "stride": self.stride,
             "input_format": self.input_format,
-            "left_context_only": self.left_context_only,
+            "left_context_only": self.is_causal,
         }
 
     def tokenize(self, rows: datasets.Dataset, tokenizer: PreTrainedTokenizerBase) -> Windows:
@@ -121,7 +121,7 @@ class TokenClassification:
             tokenizer,
             max_length=self.max_length,
             stride=self.stride,
-            left_context_only=self.left_context_only,
+            is_causal=self.is_causal,
             labels=labels,
         )
 
@@ -143,7 +143,7 @@ class TokenClassification:
         probabilities, ids = logits.float().softmax(dim=-1).max(dim=-1)  # one NaN or infinity makes all of them NaN
         return ids, probabilities
 
-    def decode(self, outputs: tuple[np.ndarray, np.ndarray], windows: Windows) -> TaggedWords:
+    def decode(self, outputs: tuple[np.ndarray, np.ndarray], windows: Windows) -> TagPredictions:
         """The tags of every word, from what `reduce` kept of the windows in their order."""
         ids, at_tokens = outputs
         probabilities = windows.by_word(at_tokens.astype(np.float64), 1.0)
@@ -152,7 +152,7 @@ class TokenClassification:
         names = np.array(self.tag_names, dtype=object)
         raw = [list(row) for row in windows.to_rows(names[by_word])]
         repaired = [repair_iob2(tags) for tags in raw]
-        return TaggedWords(
+        return TagPredictions(
             tags=[tags for tags, _ in repaired],
             raw=raw,
             probabilities=[row.tolist() for row in windows.to_rows(probabilities)],
@@ -162,13 +162,13 @@ class TokenClassification:
 
     def words_of_texts(self, texts: Sequence[str]) -> tuple[datasets.Dataset, list[list[Bounds]]]:
         """Rows of words to tag, and where each word stands in its text."""
-        bounds = [words_of(text, self.input_format) for text in texts]
+        bounds = [split_words(text, self.input_format) for text in texts]
         words = [[text[start:end] for start, end in row] for text, row in zip(texts, bounds, strict=True)]
         features = datasets.Features({"tokens": datasets.List(datasets.Value("string"))})
         return datasets.Dataset.from_dict({"tokens": words}, features=features), bounds
 
     def spans(
-        self, texts: Sequence[str], bounds: Sequence[Sequence[Bounds]], tagged: TaggedWords
+        self, texts: Sequence[str], bounds: Sequence[Sequence[Bounds]], tagged: TagPredictions
     ) -> list[list[dict[str, Any]]]:
         """Of each text the entities found: start, end, label, text and score."""
         rows = zip(texts, bounds, tagged.tags, tagged.probabilities, strict=True)

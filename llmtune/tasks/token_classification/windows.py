@@ -75,7 +75,7 @@ def make_windows(
     *,
     max_length: int,
     stride: int,
-    left_context_only: bool,
+    is_causal: bool,
     labels: Sequence[Sequence[int]] | None = None,
 ) -> Windows:
     """Tokenizes rows of words.
@@ -85,7 +85,7 @@ def make_windows(
         tokenizer: a fast one.
         max_length: tokens of a window, special ones included.
         stride: tokens that neighbouring windows share.
-        left_context_only: context is what stands left of a word.
+        is_causal: context is what stands left of a word.
         labels: of each word.
 
     Raises:
@@ -106,7 +106,7 @@ def make_windows(
     for row, (ids, word_of_token, first_tokens) in enumerate(tokenized):
         bounds = window_bounds(word_of_token, budget, stride)
         has_token = np.flatnonzero(first_tokens >= 0)
-        chosen = choose_windows(first_tokens[has_token], bounds, len(ids), left_context_only=left_context_only)
+        chosen = choose_windows(first_tokens[has_token], bounds, len(ids), is_causal=is_causal)
         begins = np.array([begin for begin, _ in bounds])
         positions = first_tokens[has_token] - begins[chosen] + len(first)
         places.append(np.stack([chosen + len(columns["input_ids"]), positions, has_token + before]))
@@ -158,7 +158,7 @@ def window_bounds(word_of_token: np.ndarray, budget: int, stride: int) -> list[t
 
 
 def choose_windows(
-    first_tokens: np.ndarray, bounds: Sequence[tuple[int, int]], t: int, *, left_context_only: bool
+    first_tokens: np.ndarray, bounds: Sequence[tuple[int, int]], t: int, *, is_causal: bool
 ) -> np.ndarray:
     """Of each word, the window with most context: its lesser side, or the left one alone; the earliest of equals.
 
@@ -166,14 +166,14 @@ def choose_windows(
         first_tokens: (k,), the first token of each word.
         bounds: of the windows of a row.
         t: tokens of the row. Its two ends cut nothing off.
-        left_context_only: as for Llama.
+        is_causal: as for Llama.
     """
     if len(bounds) == 1:
         return np.zeros(len(first_tokens), dtype=np.int64)
     begin, end = np.array(bounds).T[:, :, None]
     left = np.where(begin == 0, t, first_tokens - begin)
     right = np.where(end == t, t, end - 1 - first_tokens)
-    context = left if left_context_only else np.minimum(left, right)
+    context = left if is_causal else np.minimum(left, right)
     inside = (first_tokens >= begin) & (first_tokens < end)
     chosen: np.ndarray = np.where(inside, context, -1).argmax(axis=0)
     return chosen

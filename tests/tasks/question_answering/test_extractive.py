@@ -8,8 +8,8 @@ import pytest
 import torch
 from transformers import BertConfig
 
-from llmtune.arguments import QuestionAnsweringArguments
 from llmtune.errors import InputError
+from llmtune.tasks.question_answering.arguments import QuestionAnsweringArguments
 from llmtune.tasks.question_answering.extractive import QuestionAnswering
 from llmtune.tasks.question_answering.windows import SpanWindows
 
@@ -36,7 +36,7 @@ def test_the_spans_of_a_window_are_the_best_of_all_that_are_allowed(seed):
     assert best[0].tolist() == pytest.approx([value for value, _, _ in expected])
     assert list(zip(first[0].tolist(), last[0].tolist(), strict=True)) == [(i, j) for _, i, j in expected]
     assert null.tolist() == pytest.approx([float(start[0, 0] + end[0, 0])])
-    of_decoder = replace(TASK, left_context_only=True).reduce((start, end), of)[3]
+    of_decoder = replace(TASK, is_causal=True).reduce((start, end), of)[3]
     assert of_decoder.tolist() == pytest.approx([float(start[0, 8] + end[0, 8])])
 
 

@@ -3,10 +3,10 @@
 import datasets
 import pytest
 
-from llmtune.arguments import QuestionAnsweringArguments
 from llmtune.errors import InputError
-from llmtune.models.from_scratch import tokenizer_sort, train_tokenizer
-from llmtune.tasks.question_answering.generative import WrittenAnswers, writes_answers
+from llmtune.models.from_scratch import tokenizer_type, train_tokenizer
+from llmtune.tasks.question_answering.arguments import QuestionAnsweringArguments
+from llmtune.tasks.question_answering.generative import GenerativeQuestionAnswering, is_generative
 
 ROWS = datasets.Dataset.from_dict(
     {
@@ -19,9 +19,9 @@ TEXTS = ["question: Who came? context: Anna came by ship. answer: Who left?"] * 
 
 
 def encoded(model_type, **options):
-    tokenizer = train_tokenizer(tokenizer_sort(model_type, writes=True), TEXTS, 400, 64)
-    task = WrittenAnswers.from_options(QuestionAnsweringArguments(**options))
-    task = task.fitted(tokenizer, decoder=model_type == "llama", limit=200)
+    tokenizer = train_tokenizer(tokenizer_type(model_type, writes=True), TEXTS, 400, 64)
+    task = GenerativeQuestionAnswering.from_options(QuestionAnsweringArguments(**options))
+    task = task.for_model(tokenizer, decoder=model_type == "llama", limit=200)
     return task.encode(ROWS, tokenizer), tokenizer
 
 
@@ -53,11 +53,11 @@ def test_of_a_long_context_the_end_is_cut_and_counted():
 def test_an_answer_that_is_cut_away_with_its_context_is_counted():
     answers = [{"text": ["Anna"], "answer_start": [0]}, {"text": ["ship"], "answer_start": [13]}]
     rows = ROWS.remove_columns("answers").add_column("answers", answers)
-    tokenizer = train_tokenizer(tokenizer_sort("t5", writes=True), TEXTS, 400, 64)
+    tokenizer = train_tokenizer(tokenizer_type("t5", writes=True), TEXTS, 400, 64)
 
     def lost(length):
-        task = WrittenAnswers.from_options(QuestionAnsweringArguments(max_length=length))
-        return task.fitted(tokenizer, decoder=False, limit=200).encode(rows, tokenizer).lost_answers
+        task = GenerativeQuestionAnswering.from_options(QuestionAnsweringArguments(max_length=length))
+        return task.for_model(tokenizer, decoder=False, limit=200).encode(rows, tokenizer).lost_answers
 
     context = tokenizer("question: Who came? context: Anna came")["input_ids"]
     assert lost(64) == 0
@@ -65,21 +65,21 @@ def test_an_answer_that_is_cut_away_with_its_context_is_counted():
 
 
 def test_messages_name_arguments_that_the_recipe_has():
-    tokenizer = train_tokenizer(tokenizer_sort("llama", writes=True), TEXTS, 400, 64)
-    task = WrittenAnswers.from_options(QuestionAnsweringArguments(max_answer_length=60))
+    tokenizer = train_tokenizer(tokenizer_type("llama", writes=True), TEXTS, 400, 64)
+    task = GenerativeQuestionAnswering.from_options(QuestionAnsweringArguments(max_answer_length=60))
 
     with pytest.raises(InputError, match=r"60 for the answer \(--max_answer_length\) leave 4 for the source"):
-        task.fitted(tokenizer, decoder=True, limit=64)
+        task.for_model(tokenizer, decoder=True, limit=64)
 
 
 def test_a_tokenizer_of_many_languages_is_refused(monkeypatch):
-    tokenizer = train_tokenizer(tokenizer_sort("t5", writes=True), TEXTS, 400, 64)
+    tokenizer = train_tokenizer(tokenizer_type("t5", writes=True), TEXTS, 400, 64)
     tokenizer.add_special_tokens({"additional_special_tokens": ["en_XX"]})
     tokenizer.src_lang = "en_XX"
-    task = WrittenAnswers.from_options(QuestionAnsweringArguments())
+    task = GenerativeQuestionAnswering.from_options(QuestionAnsweringArguments())
 
     with pytest.raises(InputError, match="wants to be told two languages .* choose a checkpoint without language"):
-        task.fitted(tokenizer, decoder=False, limit=500)
+        task.for_model(tokenizer, decoder=False, limit=500)
 
 
 @pytest.mark.parametrize(
@@ -93,10 +93,10 @@ def test_a_tokenizer_of_many_languages_is_refused(monkeypatch):
     ],
 )
 def test_the_family_decides_unless_the_method_is_given(method, family, writes):
-    assert writes_answers(method, family) is writes
+    assert is_generative(method, family) is writes
 
 
 def test_lengths_without_room_are_refused():
     for name in ("max_length", "max_answer_length"):
         with pytest.raises(InputError, match=f"--{name} 1: expected 2 or more, a token and the end token"):
-            WrittenAnswers.from_options(QuestionAnsweringArguments(**{name: 1}))
+            GenerativeQuestionAnswering.from_options(QuestionAnsweringArguments(**{name: 1}))

@@ -4,13 +4,14 @@ import json
 
 import pytest
 
-from llmtune.arguments import DataArguments, QuestionAnsweringArguments
+from llmtune.arguments import DataArguments
 from llmtune.errors import InputError
+from llmtune.tasks.question_answering.arguments import QuestionAnsweringArguments
 from llmtune.tasks.question_answering.rows import (
     load_answered_split,
     load_answered_splits,
+    majority_answer,
     read_answers,
-    training_answer,
 )
 
 CONTEXT = "Rome was founded in 753 BC."
@@ -127,6 +128,6 @@ def test_train_without_any_answer_is_refused(tmp_path):
 
 
 def test_the_answer_that_most_annotators_gave_is_learned():
-    assert training_answer({"text": ["a", "b", "b"], "answer_start": [0, 5, 5]}) == ("b", 5)
-    assert training_answer({"text": ["a", "b"], "answer_start": [0, 5]}) == ("a", 0)
-    assert training_answer({"text": [], "answer_start": []}) is None
+    assert majority_answer({"text": ["a", "b", "b"], "answer_start": [0, 5, 5]}) == ("b", 5)
+    assert majority_answer({"text": ["a", "b"], "answer_start": [0, 5]}) == ("a", 0)
+    assert majority_answer({"text": [], "answer_start": []}) is None

@@ -5,7 +5,7 @@ import pytest
 
 from llmtune.errors import InputError
 from llmtune.models.from_scratch import train_tokenizer
-from llmtune.tasks.question_answering.extractive import trimmed
+from llmtune.tasks.question_answering.extractive import strip_span
 from llmtune.tasks.question_answering.windows import make_span_windows
 
 WORDS = "The mill of Velmora, built in 1760 by José 😀 Lind, burnt down; nobody owns the naïve ruin today."
@@ -37,7 +37,7 @@ def test_the_labelled_tokens_are_the_answer(model_type):
             continue
         assert begin <= first <= last < length - 1
         characters = windows.to_characters(np.array([[first, last]]), np.array([number]))[0]
-        start, end = trimmed(CONTEXTS[row], *characters)
+        start, end = strip_span(CONTEXTS[row], *characters)
         assert (CONTEXTS[row][start:end], start) == (ANSWERS[row]["text"][0], ANSWERS[row]["answer_start"][0])
         found.add(row)
     assert found == {0, 1}, "the third has no answer"
@@ -83,7 +83,7 @@ def test_a_long_question_leaves_half_of_the_window_to_the_context():
     tokenizer = train_tokenizer("bert", [WORDS], 300, 64)
 
     windows = make_span_windows(
-        ["who built it " * 40], [WORDS], tokenizer, max_length=33, doc_stride=5, left_context_only=False
+        ["who built it " * 40], [WORDS], tokenizer, max_length=33, doc_stride=5, is_causal=False
     )
 
     assert windows.cut_questions == 1
@@ -96,7 +96,7 @@ def test_an_answer_wider_than_the_overlap_may_be_in_no_window_and_is_counted():
     answer = {"text": [context.strip()], "answer_start": [0]}
 
     windows = make_span_windows(
-        ["Who?"], [context], tokenizer, max_length=20, doc_stride=4, left_context_only=False, answers=[answer]
+        ["Who?"], [context], tokenizer, max_length=20, doc_stride=4, is_causal=False, answers=[answer]
     )
 
     assert windows.lost_answers == 1
@@ -121,4 +121,4 @@ def test_a_stride_without_room_for_new_tokens_is_refused():
         "of which neighbours share from 0 to 62; a third of the length is a good stride"
     )
     with pytest.raises(InputError, match=message):
-        make_span_windows(["Who?"], [WORDS], tokenizer, max_length=128, doc_stride=128, left_context_only=False)
+        make_span_windows(["Who?"], [WORDS], tokenizer, max_length=128, doc_stride=128, is_causal=False)

@@ -6,10 +6,10 @@ import pytest
 import torch
 import transformers
 
-from llmtune.arguments import TextClassificationArguments
 from llmtune.errors import InputError
 from llmtune.models.from_scratch import train_tokenizer
 from llmtune.tasks.text_classification import task as text_classification
+from llmtune.tasks.text_classification.arguments import TextClassificationArguments
 from llmtune.tasks.text_classification.task import TextClassification
 
 TASK = TextClassification(("ham", "spam"), "spam", 8)

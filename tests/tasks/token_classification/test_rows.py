@@ -3,8 +3,9 @@ import json
 import datasets
 import pytest
 
-from llmtune.arguments import DataArguments, TokenClassificationArguments
+from llmtune.arguments import DataArguments
 from llmtune.errors import InputError
+from llmtune.tasks.token_classification.arguments import TokenClassificationArguments
 from llmtune.tasks.token_classification.rows import load_tagged_split, load_tagged_splits
 
 

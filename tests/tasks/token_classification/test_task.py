@@ -4,12 +4,13 @@ import pytest
 import torch
 from transformers import BertConfig
 
-from llmtune.arguments import ModelArguments, TokenClassificationArguments, TrainingArguments
+from llmtune.arguments import ModelArguments, TrainingArguments
 from llmtune.errors import InputError
 from llmtune.models.loading import load_model
 from llmtune.tasks.losses import ClassificationLoss, read_class_weights
+from llmtune.tasks.token_classification.arguments import TokenClassificationArguments
 from llmtune.tasks.token_classification.task import TokenClassification
-from llmtune.text.tag_schemes import entities_of
+from llmtune.text.tag_schemes import entity_spans
 from llmtune.training.trainer import Trainer
 
 TINY = {
@@ -69,7 +70,7 @@ def test_a_document_of_2000_words_keeps_all_its_entities_and_gets_one_tag_a_word
 
     assert windows.cut_rows == 1
     assert tagged.tags == [tags, ["B-PER"]]
-    assert len(entities_of(tagged.tags[0])) == 286
+    assert len(entity_spans(tagged.tags[0])) == 286
     assert windows.empty_words == 0
 
 

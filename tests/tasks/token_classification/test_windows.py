@@ -36,7 +36,7 @@ def test_the_first_token_of_each_word_is_labelled_once_whatever_the_windows(toke
     rows = random_rows(30)
     labels = [list(range(len(row))) for row in rows]
 
-    windows = make_windows(rows, tokenizer, max_length=24, stride=6, left_context_only=False, labels=labels)
+    windows = make_windows(rows, tokenizer, max_length=24, stride=6, is_causal=False, labels=labels)
 
     assert max(map(len, windows.inputs["input_ids"])) <= 24
     assert windows.cut_rows > 20
@@ -54,7 +54,7 @@ def test_the_first_token_of_each_word_is_labelled_once_whatever_the_windows(toke
 def test_words_without_a_token_are_counted_and_get_what_is_asked(tokenizer):
     rows = [["Peter", "", "Blackburn"], [""]]
 
-    windows = make_windows(rows, tokenizer, max_length=24, stride=6, left_context_only=False)
+    windows = make_windows(rows, tokenizer, max_length=24, stride=6, is_causal=False)
 
     assert windows.empty_words == 2
     at_tokens = np.full((2, 24), 7)
@@ -68,7 +68,7 @@ def test_the_first_token_is_the_one_that_transformers_finds():
     tokenizer = train_tokenizer("bert", TEXTS, 300, 512)
     rows = [text.split() for text in TEXTS]
 
-    windows = make_windows(rows, tokenizer, max_length=100, stride=6, left_context_only=False)
+    windows = make_windows(rows, tokenizer, max_length=100, stride=6, is_causal=False)
 
     for row, words in enumerate(rows):
         encoded = tokenizer(words, is_split_into_words=True)
@@ -95,7 +95,7 @@ def test_windows_share_the_stride_cover_every_token_and_cut_no_word():
             inside = [(begin, end) for begin, end in bounds if begin <= first < end]
             assert inside
             assert length > budget or all(first + length <= end for _, end in inside)
-        chosen = choose_windows(first_tokens, bounds, len(word_of_token), left_context_only=False)
+        chosen = choose_windows(first_tokens, bounds, len(word_of_token), is_causal=False)
         assert all(bounds[w][0] <= first < bounds[w][1] for w, first in zip(chosen, first_tokens, strict=True))
 
 
@@ -103,8 +103,8 @@ def test_a_word_is_taken_from_the_window_with_most_context():
     bounds = [(0, 10), (6, 16)]
     words = np.arange(16)
 
-    both_sides = choose_windows(words, bounds, 16, left_context_only=False)
-    left = choose_windows(words, bounds, 16, left_context_only=True)
+    both_sides = choose_windows(words, bounds, 16, is_causal=False)
+    left = choose_windows(words, bounds, 16, is_causal=True)
 
     assert both_sides.tolist() == [0] * 8 + [1] * 8  # word 7: 2 to the right in the first, 1 to the left in the second
     assert left.tolist() == [0] * 10 + [1] * 6
@@ -114,9 +114,9 @@ def test_a_stride_that_leaves_no_room_is_refused():
     tokenizer = train_tokenizer("bert", TEXTS, 300, 512)
 
     with pytest.raises(InputError, match="--stride 30: windows of --max_length 32 hold 30 tokens of text, of which"):
-        make_windows([["a"]], tokenizer, max_length=32, stride=30, left_context_only=False)
+        make_windows([["a"]], tokenizer, max_length=32, stride=30, is_causal=False)
 
 
 def test_a_slow_tokenizer_is_refused():
     with pytest.raises(InputError, match="the tokenizer ByT5Tokenizer is not a fast one: .* has a tokenizer.json"):
-        make_windows([["a"]], ByT5Tokenizer(), max_length=32, stride=8, left_context_only=False)
+        make_windows([["a"]], ByT5Tokenizer(), max_length=32, stride=8, is_causal=False)
