@@ -115,7 +115,8 @@ def check_labels(
     problems = RowErrors(rows.source)
     for row, label in enumerate(labels):
         if label in unknown:
-            finding = f"label {truncated_repr(label)} in column {label_column!r} is not one of {known_to}'s {list(label_names)}"
+            finding = f"label {truncated_repr(label)} in column {label_column!r} "
+            finding += f"is not one of {known_to}'s {list(label_names)}"
             nearest = unknown[label]
             if nearest:
                 finding += f", did you mean {nearest!r}?"

@@ -27,8 +27,8 @@ def read_sentences(source: str, lines: Sequence[str]) -> Rows:
     width = len(first.strip().split(separator))
     if width < 2:
         raise InputError(
-            f"{source}: its first line {truncated_repr(first)} has one column, expected a word and its tag, separated by a tab "
-            "or space; a text without tags goes into a .txt file"
+            f"{source}: its first line {truncated_repr(first)} has one column, expected a word and its tag, "
+            "separated by a tab or space; a text without tags goes into a .txt file"
         )
     problems = RowErrors(source)
     sentences: list[list[list[str]]] = []

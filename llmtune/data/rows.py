@@ -100,8 +100,8 @@ def to_arrow(rows: Rows, name: str, cells: list[Any]) -> "pa.Array | pa.ChunkedA
         middle = (fits + fails) // 2
         fits, fails = (middle, fails) if _fits(cells[:middle]) else (fits, middle)
     raise InputError(
-        f"{rows.source} {rows.place(fits)}: column {name!r} holds {truncated_repr(cells[fits])}, which is not valid Unicode or "
-        f"of another type than the rows before it; make the column one type"
+        f"{rows.source} {rows.place(fits)}: column {name!r} holds {truncated_repr(cells[fits])}, which is not valid "
+        "Unicode or of another type than the rows before it; make the column one type"
     )
 
 

@@ -1,4 +1,4 @@
-"""Two encoders (BERT, RoBERTa) as encoder and decoder of one model that writes; see `llmtune.models.auto_generation`."""
+"""Two encoders (BERT, RoBERTa) as encoder and decoder of one model; see `llmtune.models.auto_generation`."""
 
 from typing import Any
 

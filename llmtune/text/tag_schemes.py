@@ -150,7 +150,7 @@ def check_tag_names(names: Sequence[str], where: str) -> tuple[str, ...]:
     for name in names:
         if parse_tag(name) is None:
             raise InputError(
-                f"{where}: its class {truncated_repr(name)} is no entity tag (O, B-X or I-X; E, S, L, U of BIOES and BILOU); "
-                "is it a token classifier for entities?"
+                f"{where}: its class {truncated_repr(name)} is no entity tag (O, B-X or I-X; E, S, L, U of BIOES and "
+                "BILOU); is it a token classifier for entities?"
             )
     return tuple(to_bio_tag(name) for name in names)

@@ -66,7 +66,8 @@ class EffectiveBatchSampler(BatchRebalanceSampler):
         seed: with the epoch, it fixes the order.
 
     In the last effective batch there may be fewer rows than parts: the parts that go without hold row number n, a
-    filler whose labels are all -100 (see `with_padding_example`), so that processes keep step and the row counts for nothing.
+    filler whose labels are all -100 (see `with_padding_example`), so that processes keep step and the
+    row counts for nothing.
     """
 
     def __init__(

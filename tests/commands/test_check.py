@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from tests.data.test_near_duplicates import changed, make_texts
+from tests.text.test_near_duplicates import changed, make_texts
 
 from llmtune import cli
 from llmtune.errors import InputError

@@ -4,7 +4,7 @@ import random
 from pathlib import Path
 
 import pytest
-from tests.data.test_near_duplicates import WORDS, changed, make_texts
+from tests.text.test_near_duplicates import WORDS, changed, make_texts
 
 from llmtune.baselines import tfidf_logistic_regression
 from llmtune.comparison.score_drop import Drop, score_drop

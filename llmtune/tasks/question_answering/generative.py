@@ -117,8 +117,8 @@ class GenerativeQuestionAnswering(TextGeneration):
     def places(self, answers: Sequence[str], contexts: Sequence[str]) -> dict[str, list[int | None]]:
         """`start` and `end` of each answer where it first stands in its context, None where it does not.
 
-        >>> GenerativeQuestionAnswering(9, 9, 9).places(["Oslo", "Rome", ""], ["From Oslo.", "From Oslo.", "From Oslo."])
-        {'start': [5, None, None], 'end': [9, None, None]}
+        >>> GenerativeQuestionAnswering(9, 9, 9).places(["Oslo", "Rome", ""], ["In Oslo.", "In Oslo.", "In Oslo."])
+        {'start': [3, None, None], 'end': [7, None, None]}
         """
         found = [
             (context.find(answer) if answer else -1, len(answer))

@@ -205,5 +205,8 @@ def answer_offset_error(context: str, answers: Mapping[str, Sequence[Any]]) -> s
         hint = f"it begins at {at}" if at >= 0 else "it is nowhere in the context"
         if start < 0:
             return f"the answer {truncated_repr(text)} has no answer_start ({hint})"
-        return f"the answer {truncated_repr(text)} does not stand at answer_start {start} (there: {truncated_repr(there)}; {hint})"
+        return (
+            f"the answer {truncated_repr(text)} does not stand at answer_start {start} "
+            f"(there: {truncated_repr(there)}; {hint})"
+        )
     return ""
