@@ -10,11 +10,12 @@ import llmtune
 ROOT = Path(llmtune.__file__).parent
 # fmt: off
 ORDER = (
-    "errors", "progress", "arguments", "command_line", "data", "tasks", "models", "training", "predictions",
-    "inference", "baselines", "statistics", "threshold", "metrics", "diagnosis", "report", "commands", "cli",
+    "errors", "progress", "evidence", "arguments", "predictions", "text", "stats", "baselines", "metrics",
+    "comparison", "thresholds", "data", "diagnosis", "runs", "terminal", "report", "models", "tasks", "training",
+    "inference", "hub", "finish", "preflight", "commands", "cli",
 )
 # fmt: on
-PLACE = {name: place for place, name in enumerate(ORDER)} | {"benchmark": ORDER.index("report")}
+PLACE = {name: place for place, name in enumerate(ORDER)}
 
 
 def modules() -> list[Path]:

@@ -6,10 +6,10 @@ import re
 from pathlib import Path
 
 import pytest
-from tests.text.test_near_duplicates import changed, make_texts
 
 from llmtune import cli
 from llmtune.errors import InputError
+from tests.text.test_near_duplicates import changed, make_texts
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 

@@ -4,7 +4,6 @@ import random
 from pathlib import Path
 
 import pytest
-from tests.text.test_near_duplicates import WORDS, changed, make_texts
 
 from llmtune.baselines import tfidf_logistic_regression
 from llmtune.comparison.score_drop import Drop, score_drop
@@ -13,6 +12,7 @@ from llmtune.diagnosis.leakage import Duplicates, Examples, _judged, find_copies
 from llmtune.predictions import make_predictions
 from llmtune.stats import ConfidenceInterval
 from llmtune.text.near_duplicates import NearDuplicate
+from tests.text.test_near_duplicates import WORDS, changed, make_texts
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 

@@ -215,7 +215,7 @@ def macro(predictions, references):
 def test_ours_those_of_evaluate_and_functions_are_mixed():
     from llmtune.metrics.evaluate_modules.f1 import F1
 
-    path = str(Path(__file__).parents[2] / "llmtune/metrics/for_evaluate/accuracy.py")
+    path = str(Path(__file__).parents[2] / "llmtune/metrics/evaluate_modules/accuracy.py")
     logits, labels = classified(40)
     hub = compute_metrics("classification", metrics=["f2_macro", F1(average="macro"), macro, path])
 

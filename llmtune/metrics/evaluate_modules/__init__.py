@@ -3,7 +3,7 @@
     from llmtune.metrics.evaluate_modules.f1 import F1
     F1(average="macro").compute(predictions=…, references=…)
 
-    evaluate.load("…/llmtune/metrics/for_evaluate/f1.py")
+    evaluate.load("…/llmtune/metrics/evaluate_modules/f1.py")
 
 `evaluate` copies such a file and takes the first metric class it finds in it: hence `import evaluate`
 whole, one import a line, and no shared base class.
