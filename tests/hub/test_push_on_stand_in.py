@@ -17,7 +17,7 @@ from transformers import BertConfig, BertModel
 from llmtune.models.from_scratch import train_tokenizer
 from tests.hub_stand_in import Hub
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 TOKEN = "hf_standInToken"
 CARD = """---
 configs:

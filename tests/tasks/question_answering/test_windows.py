@@ -20,7 +20,7 @@ ANSWERS = [
 
 def windows_of(model_type, **options):
     tokenizer = train_tokenizer(model_type, [WORDS, *QUESTIONS], 400, 512)
-    options = {"max_length": 64, "doc_stride": 16, "left_context_only": model_type == "llama", **options}
+    options = {"max_length": 64, "doc_stride": 16, "is_causal": model_type == "llama", **options}
     return make_span_windows(QUESTIONS, CONTEXTS, tokenizer, answers=ANSWERS, **options), tokenizer
 
 
