@@ -146,8 +146,8 @@ def test_unbalanced_and_scarce_classes(write, check):
     assert "warning classes: train: ham 360 (90.0 %), spam 40 (10.0 %)" in out
     assert "too few of 'ham', 'spam' for an interval" in out
     assert (
-        "judge by F1 and recall, not by accuracy; consider --class_weights balanced; add test rows, 30 or more of each class"
-        in out
+        "judge by F1 and recall, not by accuracy; consider --class_weights balanced; "
+        "add test rows, 30 or more of each class" in out
     )
     assert "warning classes: 'spam' is 50 % of test, 10 % of train" in out
 
