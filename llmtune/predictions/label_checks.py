@@ -7,8 +7,8 @@ its labels scores some number; neither says anything about the model, so both ar
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+from scipy import special
 from scipy.optimize import linear_sum_assignment
-from scipy.stats import binomtest, rankdata
 
 from llmtune.errors import InputError
 from llmtune.evidence import FEWEST, SIGNIFICANT
@@ -58,8 +58,8 @@ def check_overlap(reference: Iterable[str], prediction: Iterable[str], where: st
     pairs += [f" {name!r}: did you mean {label!r}?" for name in names if (label := class_of_id(name, predicted))]
     raise InputError(
         f"{where}: no prediction is {article} {what} of the references: predicted are {_listed(predicted)}, the "
-        f"references have {_listed(names)}.{''.join(pairs[:SHOWN])} Write the same names in both columns; if every row is really "
-        f"wrong, name all {what}s with --labels"
+        f"references have {_listed(names)}.{''.join(pairs[:SHOWN])} Write the same names in both columns; if "
+        f"every row is really wrong, name all {what}s with --labels"
     )
 
 
@@ -119,8 +119,10 @@ def check_order(
 def _separation(positive: np.ndarray, probability: np.ndarray) -> float:
     """Chance that a row predicted positive has the higher probability (Mann-Whitney): 1 for any threshold."""
     n_positive = int(positive.sum())
-    ranks = rankdata(probability)[positive].sum() - n_positive * (n_positive + 1) / 2
-    return float(ranks / (n_positive * (len(positive) - n_positive)))
+    _, place, counts = np.unique(probability, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(counts) - (counts - 1) / 2)[place]  # from 1, equal values share their mean rank
+    wins = ranks[positive].sum() - n_positive * (n_positive + 1) / 2
+    return float(wins / (n_positive * (len(positive) - n_positive)))
 
 
 def _better_order(prediction: np.ndarray, probabilities: np.ndarray, agrees: np.ndarray) -> np.ndarray | None:
@@ -138,7 +140,7 @@ def _better_order(prediction: np.ndarray, probabilities: np.ndarray, agrees: np.
     gained, lost = int((fits & ~agrees).sum()), int((agrees & ~fits).sum())
     if fits.mean() < 0.5 or gained < FEWEST or gained <= lost:
         return None
-    p = binomtest(gained, gained + lost, alternative="greater").pvalue
+    p = float(special.bdtrc(gained - 1, gained + lost, 0.5))  # of so many gains or more, were either as likely
     return label if p < SIGNIFICANT else None
 
 
