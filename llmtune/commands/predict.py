@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from llmtune.arguments import DataArguments
-from llmtune.commands.models import open_task, run_model
+from llmtune.commands.models import load_task, run_model
 from llmtune.errors import InputError
 from llmtune.terminal.console import Terminal
 
@@ -34,17 +34,19 @@ def predict(
     """Predicts with the threshold and preprocessing that evaluation uses. Call it on every process."""
     output = Path(output_file)
     check_output(output, Path(input_file), overwrite=overwrite)
-    served = open_task(model)
+    task = load_task(model)
     columns = {"text": text_column, "question": question_column, "context": context_column, "answers": "answers"}
     columns |= {"source": source_column} if source_column else {}
-    rows, _ = served.read(DataArguments(test_file=input_file), columns, labelled=False)
+    rows, _ = task.read_split(DataArguments(test_file=input_file), columns, labelled=False)
     terminal = Terminal()
-    outputs = run_model(model, served, rows, batch_size=per_device_eval_batch_size, cpu_threads=cpu_threads)
+    outputs = run_model(model, task, rows, batch_size=per_device_eval_batch_size, cpu_threads=cpu_threads)
     if not outputs.main_process:
         return
-    answers, lines = served.answers(outputs.outputs, rows, outputs.inputs)
+    answers, lines = task.predicted_columns(outputs.outputs, outputs.encoded)
     write_table({"id": list(range(len(rows))), **answers}, output)
-    terminal.block("Predictions", [f"{len(rows):,} rows of {input_file}", *lines, outputs.cut, f"written to {output}"])
+    terminal.block(
+        "Predictions", [f"{len(rows):,} rows of {input_file}", *lines, outputs.truncation, f"written to {output}"]
+    )
 
 
 def check_output(output: Path, source: Path, *, overwrite: bool) -> None:

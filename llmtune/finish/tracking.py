@@ -12,10 +12,10 @@ from llmtune.report.error_examples import examples_of
 from llmtune.report.report import Report, calibration_bins, entities_in, matrix_of, slider_of
 from llmtune.runs.redact import public
 from llmtune.training.tensorboard import confusion_figure, curve_figure, writer_in
-from llmtune.training.trainer import Trainer
+from llmtune.training.trainer import FineTuningTrainer
 
 
-def log_final(trainer: Trainer, report: Report, *, no_examples: bool) -> None:
+def log_final(trainer: FineTuningTrainer, report: Report, *, no_examples: bool) -> None:
     """Sends the judged split's metrics through the Trainer's own log. Call it on the first process, after training."""
     if not trainer.args.report_to:
         return
@@ -60,7 +60,7 @@ def show_final(writer: Any, report: Report, comparison: EntityComparison | None,
         writer.add_figure(f"{split}/calibration", figure, step)
 
 
-def push_if_asked(trainer: Trainer) -> str | None:
+def push_if_asked(trainer: FineTuningTrainer) -> str | None:
     """The address that --push_to_hub published the run at. Call it when the whole folder is written."""
     args = trainer.args
     if not args.push_to_hub:

@@ -3,7 +3,7 @@
 import difflib
 import importlib.util
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
@@ -38,8 +38,9 @@ SETTLED = {
 class Task(Protocol):
     """What loading needs of a task."""
 
-    auto_model: Any
-    """The transformers Auto class, e.g. AutoModelForSequenceClassification."""
+    @property
+    def auto_model(self) -> Any:
+        """The transformers Auto class, e.g. AutoModelForSequenceClassification."""
 
     @property
     def families(self) -> tuple[str, ...]:
@@ -49,7 +50,7 @@ class Task(Protocol):
     def max_length(self) -> int:
         """Tokens of a text at most."""
 
-    def head(self) -> dict[str, Any]:
+    def head_config(self) -> dict[str, Any]:
         """Config values of the task, e.g. num_labels, id2label, label2id."""
 
 
@@ -73,6 +74,61 @@ def requested_family(arguments: ModelArguments, families: Sequence[str]) -> str:
 
 
 @dataclass(frozen=True)
+class ModelFacts:
+    """What is told of a model at the terminal, and kept in run.json.
+
+    Args:
+        name: Hub id or folder; of a model from scratch its model_type, of a module of the user's its class.
+        model_type: as its config says it; empty without a config.
+        family: as `llmtune.models.families` names it; "own" of a module of the user's.
+        from_scratch: whether no checkpoint holds its first weights.
+        is_causal: whether a token sees only what stands left of it.
+        new_weights: those that begin at random.
+        pad_token: of the tokenizer.
+        weights: their dtype, or 4-bit.
+        parameters: how many.
+        trainable_parameters: how many of them are trained.
+        lora: rank, alpha and dropout of the adapter; None without one.
+    """
+
+    name: str
+    model_type: str
+    family: str
+    from_scratch: bool
+    is_causal: bool
+    new_weights: tuple[str, ...]
+    pad_token: str | None
+    weights: str
+    parameters: int = 0
+    trainable_parameters: int = 0
+    lora: dict[str, float] | None = None
+
+    def counted(self, model: torch.nn.Module) -> "ModelFacts":
+        """With the parameters of the model."""
+        parameters = list(model.parameters())
+        trained = sum(p.numel() for p in parameters if p.requires_grad)
+        return replace(self, parameters=sum(p.numel() for p in parameters), trainable_parameters=trained)
+
+    def lines(self) -> list[str]:
+        """Which model, and how much of it is trained, for a person."""
+        shown, more = ", ".join(self.new_weights[:4]), len(self.new_weights) - 4
+        new = f"{shown} and {more} more" if more > 0 else shown or "none"
+        family = self.family + (", causal: reads only the left context" if self.is_causal else "")
+        described = f"{self.model_type}, {family}" if self.model_type else family
+        lines = [
+            f"{self.name} ({described})",
+            f"{self.parameters:,} parameters, {self.trainable_parameters:,} trained; new: {new}",
+        ]
+        if self.lora:
+            lines.append("LoRA " + ", ".join(f"{name} {value}" for name, value in self.lora.items()))
+        return lines
+
+    def to_json(self) -> dict[str, Any]:
+        """For run.json."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+@dataclass(frozen=True)
 class LoadedModel:
     """A tokenizer and a model that fit together, and what was done to make them so.
 
@@ -86,7 +142,18 @@ class LoadedModel:
     tokenizer: PreTrainedTokenizerBase
     model: Any
     max_length: int
-    facts: dict[str, Any]
+    facts: ModelFacts
+
+    def with_module(self, make: Callable[[PreTrainedTokenizerBase], torch.nn.Module]) -> "LoadedModel":
+        """Your own `torch.nn.Module` in the place of the model, made for its tokenizer.
+
+        Its forward takes `input_ids` and `attention_mask`, (m, t) each, and returns {"logits": …} as the task's own
+        models do. A run keeps its weights; `llmtune evaluate` and `predict`, which need a config, can't load them.
+        """
+        module = make(self.tokenizer)
+        name = type(module).__name__
+        own = ModelFacts(name, "", "own", True, False, ("every weight",), self.facts.pad_token, "float32")
+        return replace(self, model=module, facts=own.counted(module))
 
 
 def load_model(arguments: ModelArguments, task: Task, *, train_texts: Callable[[], Iterable[str]]) -> LoadedModel:
@@ -115,22 +182,21 @@ def load_model(arguments: ModelArguments, task: Task, *, train_texts: Callable[[
     else:
         tokenizer, model, limit, new = _from_checkpoint(arguments, task)
     family = family_of(model.config.model_type, arguments.model_name_or_path or "--model_type", task.families)
-    facts: dict[str, Any] = {
-        "name": arguments.model_name_or_path or f"{arguments.model_type} from scratch",
-        "model_type": model.config.model_type,
-        "family": family.__name__.rpartition(".")[2],
-        "left context only": family is decoder,
-        "new weights": new,
-        "pad token": tokenizer.pad_token,
-        "weights": "4-bit" if arguments.load_in_4bit else str(model.dtype).removeprefix("torch."),
-    }
+    facts = ModelFacts(
+        name=arguments.model_name_or_path or f"{arguments.model_type} from scratch",
+        model_type=model.config.model_type,
+        family=family.__name__.rpartition(".")[2],
+        from_scratch=arguments.model_type is not None,
+        is_causal=family is decoder,
+        new_weights=tuple(new),
+        pad_token=tokenizer.pad_token,
+        weights="4-bit" if arguments.load_in_4bit else str(model.dtype).removeprefix("torch."),
+    )
     if arguments.use_peft or arguments.load_in_4bit:
         model = _with_adapter(arguments, model, family, task, new)
-        facts["lora"] = {"r": arguments.lora_r, "alpha": arguments.lora_alpha, "dropout": arguments.lora_dropout}
-    parameters = list(model.parameters())
-    facts["parameters"] = sum(p.numel() for p in parameters)
-    facts["trainable parameters"] = sum(p.numel() for p in parameters if p.requires_grad)
-    return LoadedModel(tokenizer, model, min(task.max_length, limit), facts)
+        lora = {"r": arguments.lora_r, "alpha": arguments.lora_alpha, "dropout": arguments.lora_dropout}
+        facts = replace(facts, lora=lora)
+    return LoadedModel(tokenizer, model, min(task.max_length, limit), facts.counted(model))
 
 
 def positions(config: PretrainedConfig, family: ModuleType, tokenizer: PreTrainedTokenizerBase) -> int:
@@ -185,7 +251,7 @@ def _from_scratch(
             f"{', '.join(family.SMALL)}, or --model_name_or_path with a checkpoint"
         )
     overrides = read_overrides(arguments.config_overrides, AutoConfig.for_model(model_type))
-    sort = tokenizer_type(model_type, writes=not task.head())
+    sort = tokenizer_type(model_type, writes=not task.head_config())
     tokenizer = train_tokenizer(sort, train_texts(), arguments.tokenizer_vocab_size, task.max_length)
     sizes = {**family.SMALL[model_type], **overrides}
     special = {
@@ -195,7 +261,7 @@ def _from_scratch(
         special |= encoder_decoder.decoder_start_config(model_type, tokenizer)
     attention = arguments.attn_implementation
     try:
-        config = AutoConfig.for_model(model_type, vocab_size=len(tokenizer), **special, **sizes, **task.head())
+        config = AutoConfig.for_model(model_type, vocab_size=len(tokenizer), **special, **sizes, **task.head_config())
         family.prepare(tokenizer, config)
         tokenizer.model_max_length = limit = positions(config, family, tokenizer)
         model = task.auto_model.from_config(config, dtype=torch.float32, attn_implementation=attention)
@@ -223,7 +289,7 @@ def _from_checkpoint(
         family = family_of(config.model_type, name, task.families)
         overrides = read_overrides(arguments.config_overrides, config)
         with without_loading_report():  # of the head's size, which is the data's
-            config = AutoConfig.from_pretrained(name, **hub, **overrides, **task.head())
+            config = AutoConfig.from_pretrained(name, **hub, **overrides, **task.head_config())
         tokenizer = AutoTokenizer.from_pretrained(name, **hub)
         family.prepare(tokenizer, config)
         pad_token_id = config.pad_token_id
@@ -270,7 +336,7 @@ def _may_be_new(model: PreTrainedModel, key: str, task: Task, config: Pretrained
     """Whether a task starts with this weight at random: its head; of a pair of encoders what makes a decoder of one."""
     if ".pooler." in f".{key}":
         return True
-    if task.head():
+    if task.head_config():
         return key.split(".")[0] in head_modules(model)
     if config.model_type == model.config.model_type:
         return False  # what writes is the checkpoint's own
@@ -304,7 +370,7 @@ def _with_adapter(
             f"--use_peft: of a pair of encoders the attention between them is new and must be trained whole; leave it "
             f"out, or take a sequence-to-sequence checkpoint ({', '.join(encoder_decoder.MODEL_TYPES)}) or a decoder"
         )
-    heads = head_modules(model) if task.head() else []  # what writes is the checkpoint's own
+    heads = head_modules(model) if task.head_config() else []  # what writes is the checkpoint's own
     whole = heads + (["pooler"] if any(".pooler." in key for key in new) else [])
     targets: Any = arguments.lora_target_modules or family.LORA_TARGETS[model.config.model_type]
     if arguments.lora_r < 1:

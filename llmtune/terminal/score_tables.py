@@ -11,7 +11,7 @@ from llmtune.metrics.core.base import with_interval
 from llmtune.metrics.core.entity_errors import compare_entities
 from llmtune.predictions import Predictions
 from llmtune.terminal.console import Terminal, plain_table
-from llmtune.terminal.entity_tables import show_entities
+from llmtune.terminal.entity_tables import show_entities, type_table
 
 MOST_PARTS = 20  # rows of the table by class or type; the rest is in metrics.json
 
@@ -29,8 +29,9 @@ def show_scores(
         return
     terminal.block(f"{predictions.split.capitalize()}: {len(predictions)} rows", [])
     terminal.table(metric_table(scores, baselines or {}))
-    parts = part_table(scores)
-    if parts.row_count:
+    if predictions.kind == "token-classification":
+        terminal.table(type_table(predictions, scores))
+    elif (parts := part_table(scores)).row_count:
         terminal.table(parts)
     if predictions.kind == "token-classification" and predictions.has("tokens"):
         show_entities(terminal, compare_entities(predictions))
@@ -42,7 +43,7 @@ def metric_table(scores: Mapping[str, Score], baselines: Mapping[str, Mapping[st
     """The metrics of all rows, beside those of the baselines."""
     table = plain_table("metric", "value [95 % interval]", *baselines)
     for name, score in scores.items():
-        if "[" not in name:
+        if "[" not in name and not name.endswith("_lenient"):
             beside = [with_interval(of[name]) if name in of else "" for of in baselines.values()]
             table.add_row(name, with_interval(score), *beside)
     return table

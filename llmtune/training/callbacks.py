@@ -8,25 +8,38 @@ import numpy as np
 from tqdm import tqdm  # type: ignore[import-untyped]
 from transformers import ProgressCallback, TrainerControl, TrainerState, TrainingArguments
 
+from llmtune.tasks.task import ValidationMetrics
+
 
 class EvaluationLogger(ProgressCallback):
     """The stock progress bars (on a terminal), without the stock dump of every log; one line an evaluation.
 
     Args:
-        confusion_matrix: gives the (c, c) counts of the last evaluation, or None where the task has none.
-        label_names: of its rows and columns.
-        truncated_repr: the metrics on the line, without the prefix eval_.
+        shown: the metrics on the line, without the prefix eval_.
+        confusion: gives the (c, c) counts of the last evaluation and the names of their rows and columns, or None where
+            the task has none.
+        samples: gives the first answers of a model that writes.
+
+    Attributes:
+        history: an entry an evaluation.
+        matrix_names: of the confusion matrix in the last entry.
     """
 
     def __init__(
         self,
         shown: tuple[str, ...] = (),
-        confusion_matrix: Callable[[], np.ndarray | None] = lambda: None,
-        label_names: tuple[str, ...] = (),
+        confusion: Callable[[], tuple[np.ndarray, tuple[str, ...]] | None] = lambda: None,
+        samples: Callable[[], list[dict[str, str]]] = list,
     ) -> None:
         super().__init__()
-        self.shown, self.confusion_matrix, self.label_names = shown, confusion_matrix, label_names
+        self.shown, self.confusion, self.samples = shown, confusion, samples
+        self.matrix_names: tuple[str, ...] = ()
         self.history: list[dict[str, Any]] = []
+
+    @classmethod
+    def of_metrics(cls, metrics: ValidationMetrics) -> "EvaluationLogger":
+        """Of a task's own metrics."""
+        return cls(metrics.task.shown, metrics.confusion, metrics.samples)
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -73,16 +86,19 @@ class EvaluationLogger(ProgressCallback):
         super().on_evaluate(args, state, control, **kwargs)
         if not state.is_world_process_zero or not metrics:
             return
-        matrix = self.confusion_matrix()
+        confusion = self.confusion()
         entry = {"step": state.global_step, "epoch": state.epoch, **metrics}
         parts = [f"epoch {state.epoch:.2f}" if state.epoch is not None else "before training"]
         losses = [log["loss"] for log in state.log_history if "loss" in log]
         if losses:
             parts.append(f"training loss {float(losses[-1]):.4f}")
         parts += [f"{name} {metrics[f'eval_{name}']:.4f}" for name in self.shown if f"eval_{name}" in metrics]
-        if matrix is not None:
+        if confusion is not None:
+            matrix, self.matrix_names = confusion
             entry["confusion_matrix"] = matrix.tolist()
-            parts.append(_confusions(matrix, self.label_names))
+            parts.append(_confusions(matrix, self.matrix_names))
+        if samples := self.samples():
+            entry["samples"] = samples
         self.history.append(entry)
         tqdm.write("  ".join(parts))
 
