@@ -78,7 +78,16 @@ class Trainer(transformers.Trainer):
         is_padding_example = (labels == IGNORED).reshape(len(labels), -1).all(dim=1)
         self.real_tokens += mask[~is_padding_example].sum()
         self.padded_tokens += mask.numel()
-        return super().training_step(model, inputs, num_items_in_batch)
+        # Around the whole step: what --activation_checkpointing computes again in the backward pass must take the same
+        # kernels as the forward pass did. (Autocast is carried over by torch itself.)
+        with self._attention_kernels():
+            return super().training_step(model, inputs, num_items_in_batch)
+
+    def _attention_kernels(self) -> contextlib.AbstractContextManager[Any]:
+        """Plain products for short rows in bfloat16 on a CPU, else torch's own choice."""
+        if self.args.cpu_autocast and self.has_short_rows:
+            return sdpa_kernel(SDPBackend.MATH)
+        return contextlib.nullcontext()
 
     def tokens_trained(self) -> dict[str, int]:
         """Real and padded tokens that training has computed, over all processes. Call it on every process.
@@ -90,6 +99,13 @@ class Trainer(transformers.Trainer):
             name: int(self.earlier[name]) + int(self.accelerator.reduce(count.to(self.args.device)))
             for name, count in counts.items()
         }
+
+    @property
+    def arithmetic(self) -> str:
+        """What training and evaluation compute in, in words; the precision that was asked for is half of it."""
+        quantized = getattr(self.model, "is_loaded_in_4bit", False)
+        weights = "4-bit" if quantized else str(self.model.dtype).removeprefix("torch.")
+        return str(self.args.arithmetic(weights))
 
     @property
     def train_seconds(self) -> float:
@@ -246,9 +262,6 @@ class Trainer(transformers.Trainer):
         self, cache_enabled: bool | None = True
     ) -> contextlib.AbstractContextManager[Any]:
         """Around a forward pass: bfloat16 in training on a CPU that does it well, float32 in evaluation there."""
-        contexts = contextlib.ExitStack()
         if self.args.cpu_autocast and self.model.training:
-            contexts.enter_context(torch.autocast("cpu", dtype=torch.bfloat16, cache_enabled=bool(cache_enabled)))
-            if self.has_short_rows:
-                contexts.enter_context(sdpa_kernel(SDPBackend.MATH))
-        return contexts
+            return torch.autocast("cpu", dtype=torch.bfloat16, cache_enabled=bool(cache_enabled))
+        return contextlib.nullcontext()
