@@ -19,6 +19,7 @@ from llmtune.tasks.losses import IGNORED
 from llmtune.training.batching import EffectiveBatchSampler, LongestFirstSampler, with_padding_example
 from llmtune.training.callbacks import EvaluationLogger
 from llmtune.training.curves import LearningCurves, train_subset
+from llmtune.training.resume import RECORD, check_same_run, describe_run
 from llmtune.training.tensorboard import show_evaluation
 
 SO_FAR = "llmtune"  # where a checkpoint's trainer_state.json keeps what the run took
@@ -41,6 +42,7 @@ class Trainer(transformers.Trainer):
 
     def __init__(self, *args: Any, evaluation_lines: EvaluationLogger | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.described_run: dict[str, Any] | None = None
         self.label_names = ["labels"]  # for question answering transformers would look for start_positions
         self.real_tokens = torch.zeros((), dtype=torch.long, device=self.args.device)
         self.padded_tokens = 0
@@ -113,15 +115,18 @@ class Trainer(transformers.Trainer):
         here = sum(log["train_runtime"] for log in self.state.log_history if "train_runtime" in log)
         return self.earlier["train_seconds"] + float(here)
 
-    def train(self, *args: Any, **kwargs: Any) -> Any:
+    def train(self, resume_from_checkpoint: str | bool | None = None, **kwargs: Any) -> Any:
         """The stock training; its start is kept for the seconds that a checkpoint tells.
 
         Raises:
+            InputError: a checkpoint to resume from is of a run that trained otherwise.
             KeyboardInterrupt: Ctrl-C; it says what is kept and how to go on.
         """
+        if resume_from_checkpoint:
+            check_same_run(resume_from_checkpoint, self)
         self._started = time.perf_counter()
         try:
-            return super().train(*args, **kwargs)
+            return super().train(resume_from_checkpoint, **kwargs)
         except KeyboardInterrupt:
             raise KeyboardInterrupt(self._what_is_kept()) from None
 
@@ -139,7 +144,9 @@ class Trainer(transformers.Trainer):
     def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
         """The stock saving; what the run took so far is kept with the Trainer's state, for a run that resumes there."""
         least = self.curves.least
+        self.described_run = self.described_run or describe_run(self)
         self.state.stateful_callbacks[SO_FAR] = {
+            RECORD: self.described_run,
             **self.tokens_trained(),
             "train_seconds": self.earlier["train_seconds"] + time.perf_counter() - self._started,
             "evaluation_seconds": self.evaluation_seconds,

@@ -239,7 +239,9 @@ def test_early_stopping_remembers_its_patience_on_resume(tmp_path):
     still = {"learning_rate": 0.0, "early_stopping_patience": 4, "precision": "fp32", "save_total_limit": 3}
     through = trainer(tmp_path / "through", num_train_epochs=10, **still)
     through.train()
-    trainer(tmp_path / "cut", num_train_epochs=3, **still).train()
+    stopped = trainer(tmp_path / "cut", num_train_epochs=10, **still)
+    stopped.add_callback(StopsAt(15))
+    stopped.train()
 
     resumed = trainer(tmp_path / "cut", num_train_epochs=10, **still)
     resumed.train(resume_from_checkpoint=str(tmp_path / "cut" / "checkpoint-15"))
@@ -276,10 +278,10 @@ def test_a_resumed_run_tells_what_the_whole_run_took(tmp_path):
 @pytest.mark.parametrize(
     ("step", "said"),
     [
-        (3, "2 of 10 updates, before the first checkpoint; start again with --output_dir {folder} --overwrite"),
+        (3, "2 of 10 optimizer steps, before the first checkpoint; start again with --output_dir {folder} --overwrite"),
         (
             7,
-            "6 of 10 updates; {folder} keeps its checkpoints; the same command with --output_dir {folder} "
+            "6 of 10 optimizer steps; {folder} keeps its checkpoints; the same command with --output_dir {folder} "
             "--resume_from_checkpoint {folder}/checkpoint-5 continues from there",
         ),
     ],
