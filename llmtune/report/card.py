@@ -48,7 +48,7 @@ ENTITIES = """\
 words = re.findall(r"(?i){pattern}", "Ada Lovelace lived in London.")
 text = " ".join(words)
 inputs = tokenizer(text, truncation=True, max_length={max_length}, return_offsets_mapping=True, return_tensors="pt", \
-return_token_type_ids=False)
+return_token_type_ids=False, split_special_tokens=True)
 offsets = inputs.pop("offset_mapping")[0].tolist()
 with torch.no_grad():
     tags = [model.config.id2label[i] for i in model(**inputs).logits[0].argmax(-1).tolist()]
@@ -222,7 +222,7 @@ def code_of(report: Report, settings: dict[str, Any]) -> str:
     return code + (
         'texts = ["Write here what the model shall judge.", "And a second text."]\n'
         f'inputs = tokenizer(texts, truncation=True, max_length={length}, padding=True, return_tensors="pt", '
-        "return_token_type_ids=False)\n"
+        "return_token_type_ids=False, split_special_tokens=True)\n"
         "with torch.no_grad():\n    probabilities = model(**inputs).logits.softmax(-1).tolist()\n"
         f"for text, row in zip(texts, probabilities):\n    print({answer}, max(row), text)\n"
     )

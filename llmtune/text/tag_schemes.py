@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from llmtune.errors import InputError, truncated_repr
+from llmtune.text.label_names import is_positional
 
 LETTERS = {"IOB2": "BI", "IOB1": "BI", "BIOES": "BIES", "BILOU": "BILU"}
 LAST, SINGLE = {"BIOES": "E", "BILOU": "L"}, {"BIOES": "S", "BILOU": "U"}
@@ -147,6 +148,11 @@ def check_tag_names(names: Sequence[str], where: str) -> tuple[str, ...]:
     Raises:
         InputError: a class is no tag.
     """
+    if is_positional(names):
+        raise InputError(
+            f"{where}: its classes {names[0]} to {names[-1]} are no entity tags; write their names (O, B-X, I-X) into "
+            "id2label and label2id of its config.json"
+        )
     for name in names:
         if parse_tag(name) is None:
             raise InputError(

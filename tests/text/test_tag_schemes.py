@@ -72,5 +72,7 @@ def test_repaired_tags_hold_the_entities_that_seqeval_reads_from_broken_ones():
 
 def test_the_classes_of_a_foreign_model_become_iob2_tags_or_are_refused():
     assert check_tag_names(["O", "S-PER", "L-PER"], "model") == ("O", "B-PER", "I-PER")
-    with pytest.raises(InputError, match=r"model: its class 'LABEL_0' is no entity tag \(O, B-X or I-X"):
+    with pytest.raises(InputError, match=r"model: its class 'PER' is no entity tag \(O, B-X or I-X"):
+        check_tag_names(["O", "PER"], "model")
+    with pytest.raises(InputError, match="its classes LABEL_0 to LABEL_1 are no entity tags; .* of its config.json"):
         check_tag_names(["LABEL_0", "LABEL_1"], "model")
