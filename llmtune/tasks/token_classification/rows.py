@@ -14,7 +14,7 @@ from llmtune.data import Fingerprint, Splits, load_split, load_splits
 from llmtune.data.rows import RowErrors, Rows
 from llmtune.errors import InputError, truncated_repr
 from llmtune.tasks.token_classification.arguments import TokenClassificationArguments
-from llmtune.text.spans import span_findings, split_words, tags_of_spans
+from llmtune.text.spans import span_findings, split_words, tags_of_spans, word_format
 from llmtune.text.tag_schemes import count_starts, count_types, first_violation, parse_tag, rule, to_iob2
 
 INPUT_FORMATS = ("tokens", "spans")
@@ -38,6 +38,12 @@ class TaggedSplits:
     def types(self) -> tuple[str, ...]:
         """The entity types that train can teach."""
         return self.splits.label_names
+
+    @property
+    def word_format(self) -> str:
+        """How a raw text is cut into words like those of train: a key of `llmtune.text.spans.WORDS`."""
+        spans = self.schemes[self.splits.fingerprints["train"].source] == "character spans"
+        return word_format("spans" if spans else "tokens", self.splits.train["tokens"])
 
     def train_texts(self) -> list[str]:
         """The rows of train as texts, to train a tokenizer on."""
