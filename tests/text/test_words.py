@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmtune.baselines import tfidf_logistic_regression
+from llmtune.commands.token_classification import ServedTokenClassification
 from llmtune.diagnosis.degenerate_output import repeats
 from llmtune.metrics.rouge_unicode import scorer
 from llmtune.models.from_scratch import train_tokenizer
@@ -107,6 +108,16 @@ def test_a_corpus_of_words_keeps_them_whole_and_a_text_that_is_not_cut_is_notice
     assert word_format("spans", [["我"]]) == "spans"
     assert unsegmented("สมชายอยู่ที่กรุงเทพมหานครแล้ว")
     assert not unsegmented("สมชาย อยู่ ที่ กรุงเทพมหานคร แล้ว, a sentence of nothing but letters")
+
+
+def test_predict_says_where_a_model_of_words_is_given_texts_without_spaces():
+    served = ServedTokenClassification(TokenClassification(("O", "B-LOC", "I-LOC"), 48, 8))
+    tokenizer = train_tokenizer("bert", ["a b c"] * 3, 300, 64)
+    rows = datasets.Dataset.from_dict({"text": ["สมชายอยู่ที่กรุงเทพมหานครแล้ว", "สมชาย อยู่ ที่ กรุงเทพ"]})
+
+    _, line = served.encode(rows, tokenizer)
+
+    assert "; 1 texts in a script without spaces are not cut into words, as the training texts were: separate" in line
 
 
 OLD = {
