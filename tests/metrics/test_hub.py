@@ -240,6 +240,7 @@ def test_one_new_file_is_a_new_metric(tmp_path, monkeypatch):
         "    return [replace(accuracy.metrics(setting)[0], name='error_rate', score=score, higher_is_better=False)]\n"
     )
     monkeypatch.setattr(llmtune.metrics, "__path__", [*llmtune.metrics.__path__, str(tmp_path)])
+    monkeypatch.setattr("llmtune.metrics.core.registry.METRICS", tmp_path)
     logits, labels = classified(40)
 
     found = run(compute_metrics("classification", metrics=["error_rate"]), logits, labels)

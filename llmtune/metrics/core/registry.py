@@ -3,10 +3,12 @@
 import importlib
 import pkgutil
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-import llmtune.metrics
 from llmtune.metrics.core.base import Metric, MetricContext
+
+METRICS = Path(__file__).parents[1]  # not the package's own __path__: it imports this module
 
 # The modules that a report of each kind asks, in its order. The others are found by name (`--metrics`).
 REPORTED: dict[str, tuple[str, ...]] = {
@@ -34,7 +36,7 @@ REPORTED: dict[str, tuple[str, ...]] = {
 
 def module_names() -> list[str]:
     """Names of all metric modules, sorted."""
-    return sorted(found.name for found in pkgutil.iter_modules(llmtune.metrics.__path__) if not found.ispkg)
+    return sorted(module.name for module in pkgutil.iter_modules([str(METRICS)]) if not module.ispkg)
 
 
 def metrics_of(module_name: str, setting: MetricContext) -> list[Metric]:
