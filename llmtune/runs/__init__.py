@@ -1,1 +1,1 @@
-"""A run's folder on disk: run.json, metrics.json, verdict.json and the predictions, and what of them may be published."""
+"""A run on disk: run.json, metrics.json, verdict.json and the predictions, and what of them may be published."""
