@@ -172,7 +172,7 @@ def add_model_flags(parser: Parser) -> None:
 
 def add_merge_flags(parser: Parser) -> None:
     """Flags of `llmtune merge`."""
-    parser.add_argument("run_folder", metavar="RUN", help="a run trained with --use_peft")
+    parser.add_argument("run_folder", metavar="RUN", help="the --output_dir of a recipe that was run with --use_peft")
     parser.add_argument("--output_dir", required=True, metavar="FOLDER", help="a new folder for the merged weights")
 
 

@@ -17,6 +17,8 @@ def perplexity_alone(predictions: Predictions, task_results: tuple[str, ...] = (
         return not_applicable(NAME, f"a {predictions.kind} table is itself the result of a task")
     if task_results:
         return Check(NAME, PASS, f"Perplexity stands beside {', '.join(task_results)}", {"beside": list(task_results)})
-    finding = "Perplexity stands alone: a model that foretells these texts better need not do any task better"
-    remedy = "evaluate a task too (llmtune benchmark), and read the two together"
+    finding = "Only perplexity was measured; lower perplexity does not guarantee better task performance"
+    remedy = (
+        "evaluate the model on a task too (llmtune report on a table of its answers), and read both results together"
+    )
     return Check(NAME, NOT_ENOUGH_DATA, finding, {"beside": []}, remedy)

@@ -107,7 +107,7 @@ def test_copies_across_splits_spoil_with_their_rows(write, check, edits, kind, s
     assert code == 1
     assert f"spoils {kind}: 10 of 100 test rows (10.0 %)" in out
     assert all(f"test line {row + 1} {sign} train line {row + 51}" in out for row in range(10))
-    assert "delete them from test, or give llmtune one file to split" in out
+    assert "delete them from test, or give the recipe one file to split" in out
 
 
 def test_repeats_within_a_split_and_their_labels(write, check):

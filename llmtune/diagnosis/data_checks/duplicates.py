@@ -49,7 +49,7 @@ def _examples(split: Split) -> Examples:
 
 
 def _add_between(found: _Both, first: Split, split: Split, copies: Duplicates) -> None:
-    remedy = f"delete them from {split.name}, or give llmtune one file to split: equal texts then stay together"
+    remedy = f"delete them from {split.name}, or give the recipe one file to split: equal texts then stay together"
     severity = ERROR if copies.many_equal or copies.many else WARNING
     conflicting = set(copies.conflicting)
 
