@@ -183,7 +183,9 @@ def _main_metric(found: dict[str, Metric], metric: str | None) -> str:
     if metric is not None and metric not in found:
         raise InputError(f"--metric {metric!r} is not one of these tables' {', '.join(found)}")
     if not found:
-        raise InputError("these tables allow no metric; see the columns of their kind in llmtune/predictions.py")
+        raise InputError(
+            "these tables allow no metric in common; give both the column 'bytes', for bits_per_byte, or 'words'"
+        )
     return metric or next((name for name in MAIN if name in found), next(iter(found)))
 
 
