@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from llmtune import __version__
+from llmtune.arguments.data import SPLITS
 from llmtune.errors import InputError, run_command
 
 DESCRIPTION = """Check data, evaluate and compare models. Recipes train them: accelerate launch recipes/spam.py
@@ -103,7 +104,7 @@ def add_check_flags(parser: Parser) -> None:
     parser.add_argument(
         "files", nargs="*", metavar="FILE", default=[], help="the name tells: train, validation or test"
     )
-    for split in ("train", "validation", "test"):
+    for split in SPLITS:
         parser.add_argument(f"--{split}_file", metavar="FILE", help=f"the {split} rows, whatever their file's name")
     parser.add_argument(
         "--task", metavar="TASK", help="text-classification, token-classification … (default: by columns)"

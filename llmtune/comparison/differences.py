@@ -14,7 +14,7 @@ from llmtune.comparison.alignment import same_rows
 from llmtune.errors import InputError
 from llmtune.metrics import Metric, available_metrics
 from llmtune.metrics.core.base import Columns, Score, SufficientStatistics, score_metric
-from llmtune.metrics.core.columns import read_rows
+from llmtune.metrics.core.columns import read_columns
 from llmtune.metrics.core.confusion import ConfusionCounts
 from llmtune.predictions import Predictions
 from llmtune.predictions.table import COLUMNS
@@ -198,7 +198,7 @@ class _Pair:
         kept = [name for name in needed if a.has(name) and b.has(name)]
         halves = [table.table.select(kept) for table in (a, b)]
         self.both = replace(a, table=pa.concat_tables(halves, promote_options="permissive").combine_chunks())
-        _, self.columns, self.flaws = read_rows(self.both)
+        _, self.columns, self.flaws = read_columns(self.both)
         self._kept: dict[Any, np.ndarray] = {}
 
     def statistics(self, metric: Metric) -> np.ndarray:

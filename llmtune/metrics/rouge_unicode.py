@@ -11,7 +11,7 @@ import numpy as np
 
 from llmtune.metrics.core.base import Columns, Metric, MetricContext
 from llmtune.metrics.core.clusters import cluster_bootstrap_interval, mean_of
-from llmtune.metrics.rouge import TYPES, per_example_loss, undefined
+from llmtune.metrics.rouge import TYPES, rouge_statistics, undefined
 from llmtune.text.languages import is_unspaced
 
 KINDS = ("text-generation",)
@@ -55,7 +55,7 @@ def scorer() -> Any:
 
 def statistics(columns: Columns) -> np.ndarray:
     """As `rouge.row_scores`, (n, 6)."""
-    return per_example_loss(columns, scorer(), tokenize)
+    return rouge_statistics(columns, scorer(), tokenize)
 
 
 def metrics(setting: MetricContext) -> list[Metric]:

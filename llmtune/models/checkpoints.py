@@ -15,9 +15,9 @@ from transformers.utils.peft_utils import find_adapter_config_file
 from llmtune.errors import InputError
 from llmtune.models.families import family_of
 from llmtune.models.loading import qlora_config, without_loading_report
+from llmtune.runs.folder import BASE_FOLDER
 
 # A LoRA run whose base was built from scratch keeps the base here: it lies nowhere else.
-BASE_FOLDER = "base_model"
 
 
 def save_weights(trainer: Any, *, keep_base: bool) -> None:

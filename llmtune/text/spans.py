@@ -70,7 +70,7 @@ def tags_of_spans(
     tags, widened, findings = ["O"] * len(words), 0, []
     word = 0
     for span in sorted(spans, key=lambda span: span["start"]):
-        start, end = _strip_span(text, span["start"], span["end"])
+        start, end = strip_span(text, span["start"], span["end"])
         while word < len(words) and words[word][1] <= start:
             word += 1
         last = word
@@ -112,6 +112,14 @@ def spans_of_tags(
     ]
 
 
-def _strip_span(text: str, start: int, end: int) -> Bounds:
+def strip_span(text: str, start: int, end: int) -> Bounds:
+    """The span without space at its ends; one of nothing but space is empty, at its end.
+
+    In byte-level vocabularies a token holds the space before its word.
+
+    >>> strip_span("of Rome ", 2, 8), strip_span("a  b", 1, 3)
+    ((3, 7), (3, 3))
+    """
     part = text[start:end]
-    return start + len(part) - len(part.lstrip()), end - (len(part) - len(part.rstrip()))
+    start += len(part) - len(part.lstrip())
+    return start, start + len(part.strip())
