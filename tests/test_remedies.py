@@ -117,7 +117,8 @@ def known_flags() -> set[str]:
 
 
 def exists(name: str, known: set[str]) -> bool:
-    """Whether a name is known; one with `{}` where a known one has those constant parts."""
+    """Whether a name is known; one with `{}`, or NAME in a page, where a known one has those constant parts."""
+    name = name.replace("NAME", "{}")
     if "{}" not in name:
         return name in known
     pattern = re.compile(re.escape(name).replace(re.escape("{}"), r"\w+"))
