@@ -3,6 +3,7 @@
 import ast
 import sys
 from collections import defaultdict
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,7 @@ def public_names(path: Path) -> set[str]:
     return {name for name in names if not name.startswith("_")}
 
 
+@cache
 def definitions() -> dict[str, set[str]]:
     """By public name the modules that define it."""
     homes = defaultdict(set)
