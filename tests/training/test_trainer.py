@@ -234,10 +234,10 @@ def test_a_resumed_run_tells_what_the_whole_run_took(tmp_path):
 @pytest.mark.parametrize(
     ("step", "said"),
     [
-        (3, "2 of 10 updates, before the first checkpoint; start again with --output_dir {folder} --overwrite"),
+        (3, "2 of 10 optimizer steps, before the first checkpoint; start again with --output_dir {folder} --overwrite"),
         (
             7,
-            "6 of 10 updates; {folder} keeps its checkpoints; the same command with --output_dir {folder} "
+            "6 of 10 optimizer steps; {folder} keeps its checkpoints; the same command with --output_dir {folder} "
             "--resume_from_checkpoint {folder}/checkpoint-5 continues from there",
         ),
     ],
