@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from llmtune.arguments import DataArguments
+from llmtune.arguments.data import SPLIT_NAMES
 from llmtune.data.columns import pick_columns
 from llmtune.data.files import read_rows
 from llmtune.data.rows import Rows
@@ -25,11 +26,6 @@ TASKS: dict[str, tuple[tuple[str, ...], ...]] = {
     "text-classification": (("text", "label"),),
     "text-generation": (("source", "target"),),
     "language-modeling": (("text",),),
-}
-SPLIT_NAMES = {
-    "train": ("train", "training"),
-    "validation": ("validation", "valid", "val", "dev", "development"),
-    "test": ("test", "testing", "eval", "evaluation"),
 }
 STYLES = {ERROR: "bold red", WARNING: "yellow", OK: "green"}
 

@@ -14,7 +14,7 @@ from llmtune.comparison.alignment import same_rows
 from llmtune.errors import InputError
 from llmtune.metrics import Metric, available_metrics
 from llmtune.metrics.core.base import Columns, Score, SufficientStatistics, score_metric
-from llmtune.metrics.core.columns import read_rows
+from llmtune.metrics.core.columns import read_columns
 from llmtune.metrics.core.confusion import ConfusionCounts
 from llmtune.predictions import Predictions
 from llmtune.predictions.table import COLUMNS
@@ -183,7 +183,9 @@ def _main_metric(found: dict[str, Metric], metric: str | None) -> str:
     if metric is not None and metric not in found:
         raise InputError(f"--metric {metric!r} is not one of these tables' {', '.join(found)}")
     if not found:
-        raise InputError("these tables allow no metric; see the columns of their kind in llmtune/predictions.py")
+        raise InputError(
+            "these tables allow no metric in common; give both the column 'bytes', for bits_per_byte, or 'words'"
+        )
     return metric or next((name for name in MAIN if name in found), next(iter(found)))
 
 
@@ -196,7 +198,7 @@ class _Pair:
         kept = [name for name in needed if a.has(name) and b.has(name)]
         halves = [table.table.select(kept) for table in (a, b)]
         self.both = replace(a, table=pa.concat_tables(halves, promote_options="permissive").combine_chunks())
-        _, self.columns, self.flaws = read_rows(self.both)
+        _, self.columns, self.flaws = read_columns(self.both)
         self._kept: dict[Any, np.ndarray] = {}
 
     def statistics(self, metric: Metric) -> np.ndarray:

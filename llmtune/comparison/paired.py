@@ -9,7 +9,7 @@ import pyarrow as pa
 from llmtune.errors import InputError
 from llmtune.evidence import ENOUGH, SIGNIFICANT, SURE_LEVEL
 from llmtune.metrics import Metric, available_metrics
-from llmtune.metrics.core.columns import read_rows
+from llmtune.metrics.core.columns import read_columns
 from llmtune.metrics.core.confusion import ConfusionCounts
 from llmtune.predictions import Predictions
 from llmtune.predictions.kinds import shortens
@@ -116,7 +116,7 @@ def _by_metric(ours: Predictions, other: Predictions, seed: int) -> PairedCompar
     joined = Predictions(ours.kind, both.combine_chunks(), settings=ours.settings)
     found = available_metrics(joined)
     metric = found.get(_known_by(ours), next(iter(found.values()), None))
-    _, columns, flaws = read_rows(joined)
+    _, columns, flaws = read_columns(joined)
     if metric is None or isinstance(metric.statistics, ConfusionCounts) or set(flaws) & set(metric.needs):
         return None
     n = len(ours)

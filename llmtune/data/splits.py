@@ -12,6 +12,7 @@ import datasets
 import pyarrow as pa
 
 from llmtune.arguments import DataArguments
+from llmtune.arguments.data import SPLITS
 from llmtune.data.columns import check_cells, check_labels, find_label_names, pick_columns
 from llmtune.data.files import read_rows
 from llmtune.data.holdout import TRAIN, connected_groups, stratified_group_folds, stratified_group_split
@@ -21,8 +22,6 @@ from llmtune.errors import InputError
 from llmtune.progress import waiting
 from llmtune.text.label_names import match_positions
 from llmtune.text.normalize import normalize
-
-SPLITS = (TRAIN, "validation", "test")
 
 # What a task makes of a source's checked cells, before anything is held out: a message can still name the row.
 Convert = Callable[[Rows, Mapping[str, list[Any]]], dict[str, list[Any]]]

@@ -2,11 +2,12 @@
 
 import numpy as np
 
-from llmtune.diagnosis.check import NOT_ENOUGH_DATA, PASS, Check, join_names
+from llmtune.diagnosis.check import NOT_ENOUGH_DATA, PASS, Check
 from llmtune.diagnosis.proportions import KINDS, outcomes
 from llmtune.diagnosis.target_list import Target
 from llmtune.evidence import ENOUGH
 from llmtune.predictions import Predictions
+from llmtune.text.shorten import join_names
 
 NAME = "evidence"
 

@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from llmtune.diagnosis.check import FAIL, NOT_ENOUGH_DATA, PASS, Check, join_names, not_applicable, percent
+from llmtune.diagnosis.check import FAIL, NOT_ENOUGH_DATA, PASS, Check, not_applicable, percent
 from llmtune.diagnosis.groups import FOUR_FIFTHS, GroupRates, compare_groups
 from llmtune.diagnosis.proportions import KINDS, RowCounts, outcomes
 from llmtune.errors import InputError
 from llmtune.evidence import ENOUGH, FEWEST, SIGNIFICANT
 from llmtune.predictions import Predictions
+from llmtune.text.shorten import join_names
 
 NAME = "fairness"
 MOST_VALUES = 200  # a column with more values names rows, not groups

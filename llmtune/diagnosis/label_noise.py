@@ -10,14 +10,13 @@ import math
 import numpy as np
 
 from llmtune.diagnosis.check import FAIL, NOT_ENOUGH_DATA, PASS, Check, not_applicable, percent
-from llmtune.evidence import ENOUGH
+from llmtune.evidence import ENOUGH, Z_SURE
 from llmtune.metrics.core.base import ratio
 from llmtune.predictions import Predictions
 
 NAME = "label_noise"
 MOST_SUSPECTS = 50
 EXCESS = 0.01  # share of rows beyond chance from which on relabelling matters
-Z_SURE = 2.576  # one-sided p of 0.005
 
 
 def label_noise(predictions: Predictions) -> Check:

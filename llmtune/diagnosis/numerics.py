@@ -7,7 +7,7 @@ import numpy as np
 
 from llmtune.diagnosis.check import FAIL, PASS, Check, percent
 from llmtune.errors import InputError
-from llmtune.metrics.core.columns import read_rows
+from llmtune.metrics.core.columns import read_columns
 from llmtune.predictions import Predictions
 from llmtune.predictions.table import COLUMNS
 
@@ -62,7 +62,7 @@ def _broken_probabilities(predictions: Predictions) -> dict[str, int]:
 
 def _broken_columns(predictions: Predictions) -> dict[str, int]:
     try:
-        _, columns, flaws = read_rows(predictions)
+        _, columns, flaws = read_columns(predictions)
     except InputError as error:
         return {f"broken column ({error})": 1}
     broken = {

@@ -20,5 +20,7 @@ def perplexity_alone(predictions: Predictions, task_results: tuple[str, ...] = (
             NAME, PASS, f"Perplexity is reported with {', '.join(task_results)}", {"beside": list(task_results)}
         )
     finding = "Perplexity is the only result: a lower perplexity does not guarantee better task performance"
-    remedy = "evaluate a task too (llmtune benchmark), and read the two together"
+    remedy = (
+        "evaluate the model on a task too (llmtune report on a table of its answers), and read both results together"
+    )
     return Check(NAME, NOT_ENOUGH_DATA, finding, {"beside": []}, remedy)

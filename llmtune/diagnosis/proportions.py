@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 from scipy import special
 
-from llmtune.metrics.core.columns import read_rows
+from llmtune.metrics.core.columns import read_columns
 from llmtune.metrics.entity_f1 import EntityCounts
 from llmtune.metrics.token_accuracy import tag_statistics
 from llmtune.predictions import Predictions
@@ -116,7 +116,7 @@ def _of_classes(predictions: Predictions) -> ClassCounts:
 
 def _of_entities(predictions: Predictions) -> ClassCounts:
     """By the statistics of the strict entity metrics: what a check says is what the report's table says."""
-    setting, columns, _ = read_rows(predictions)
+    setting, columns, _ = read_columns(predictions)
     counts = EntityCounts(setting.label_names, setting.options["scheme"])(columns).astype(np.int64)
     right, words = tag_statistics(columns).sum(axis=0)
     reference = columns["reference"]

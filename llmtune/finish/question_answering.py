@@ -9,6 +9,7 @@ import datasets
 import numpy as np
 from transformers import EvalPrediction, PreTrainedTokenizerBase
 
+from llmtune.arguments.data import SPLITS
 from llmtune.baselines import table_baselines
 from llmtune.diagnosis.context import Context, TrainingLog, diagnose
 from llmtune.diagnosis.leakage import Examples
@@ -22,7 +23,7 @@ from llmtune.predictions import Predictions
 from llmtune.runs.folder import baseline_splits
 from llmtune.tasks.question_answering.extractive import QuestionAnswering
 from llmtune.tasks.question_answering.generative import GenerativeInputs, GenerativeQuestionAnswering
-from llmtune.tasks.question_answering.rows import SPLITS, AnsweredSplits
+from llmtune.tasks.question_answering.rows import AnsweredSplits
 from llmtune.tasks.question_answering.windows import SpanWindows, describe_span_windows
 from llmtune.terminal.console import Terminal
 from llmtune.terminal.score_tables import metric_table

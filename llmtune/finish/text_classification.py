@@ -7,6 +7,7 @@ from typing import Any
 
 import datasets
 
+from llmtune.arguments.data import SPLITS
 from llmtune.baselines import majority, tfidf_logistic_regression
 from llmtune.data import Splits
 from llmtune.diagnosis.context import Context, TrainingLog, diagnose
@@ -160,7 +161,7 @@ def examples_of(splits: Splits, group: str | None) -> dict[str, Examples]:
             list(splits[split]["label"]),
             ids={} if group is None or group not in splits[split].column_names else {group: list(splits[split][group])},
         )
-        for split in ("train", "validation", "test")
+        for split in SPLITS
     }
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import datasets
 
+from llmtune.arguments.data import SPLITS
 from llmtune.baselines import table_baselines
 from llmtune.data import Splits
 from llmtune.diagnosis.context import Context, TrainingLog, diagnose
@@ -24,6 +25,7 @@ from llmtune.runs.folder import baseline_splits
 from llmtune.tasks.text_generation.task import KIND, TextGeneration, Truncation, primary_reference
 from llmtune.terminal.console import Terminal
 from llmtune.terminal.score_tables import metric_table
+from llmtune.text.shorten import truncated_line
 from llmtune.text.words import split_at_spaces
 from llmtune.training.callbacks import EvaluationLogger
 from llmtune.training.generation import GenerationMetrics, GenerationTrainer
@@ -37,7 +39,7 @@ class SampleLogger(EvaluationLogger):
     Args:
         scores: of the evaluations.
         rows: validation.
-        truncated_repr: metrics on the line.
+        shown: metrics on the line.
         samples: whether texts may be kept.
     """
 
@@ -54,9 +56,9 @@ class SampleLogger(EvaluationLogger):
         if self.samples and len(self.history) > before:
             self.history[-1]["samples"] = [
                 {
-                    "source": _short(self.rows[row]["source"]),
-                    "reference": _short(primary_reference(self.rows[row]["target"])),
-                    "prediction": _short(self.scores.answers[row]),
+                    "source": truncated_line(self.rows[row]["source"], SAMPLE_LENGTH),
+                    "reference": truncated_line(primary_reference(self.rows[row]["target"]), SAMPLE_LENGTH),
+                    "prediction": truncated_line(self.scores.answers[row], SAMPLE_LENGTH),
                 }
                 for row in range(min(SAMPLES, len(self.rows)))
             ]
@@ -213,7 +215,7 @@ def diagnose_run(
             demands=read_targets(options.targets),
             baselines=baselines,
             training=log,
-            examples={split: Examples(list(splits[split]["source"])) for split in ("train", "validation", "test")},
+            examples={split: Examples(list(splits[split]["source"])) for split in SPLITS},
             truncated={split: of.sources for split, of in cuts.items()},
             group_columns=data.group_columns,
             slice_columns=data.slice_columns,
@@ -240,9 +242,6 @@ def notes(test: Predictions, scores: Mapping[str, Score], task: TextGeneration) 
 def _samples(test: Predictions) -> list[str]:
     rows = test.table.slice(0, SAMPLES).to_pylist()
     parts = ("source", "reference", "prediction")
-    return [f"{part:<11}{_short(primary_reference(row[part]))}" for row in rows for part in parts]
-
-
-def _short(text: str) -> str:
-    flat = " ".join(text.split())
-    return flat if len(flat) <= SAMPLE_LENGTH else flat[: SAMPLE_LENGTH - 1] + "…"
+    return [
+        f"{part:<11}{truncated_line(primary_reference(row[part]), SAMPLE_LENGTH)}" for row in rows for part in parts
+    ]

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 from transformers import EvalPrediction
 
+from llmtune.arguments.data import SPLITS
 from llmtune.baselines import gazetteer
 from llmtune.diagnosis.context import Context, TrainingLog, diagnose
 from llmtune.diagnosis.leakage import Examples
@@ -17,7 +18,7 @@ from llmtune.diagnosis.verdict import Verdict
 from llmtune.finish.write_run import leave_report, training_facts, write_results
 from llmtune.inference import predict_rows, tabulate_words
 from llmtune.metrics import Score, compute_metrics, score_predictions
-from llmtune.metrics.core.base import with_interval
+from llmtune.metrics.core.base import IGNORED, with_interval
 from llmtune.metrics.core.entity_errors import compare_entities
 from llmtune.models.checkpoints import save_weights
 from llmtune.predictions import Predictions
@@ -66,7 +67,7 @@ class SentenceScores:
         return {**scores, "repairs": float(tagged.repairs), "nonfinite_words": float(tagged.nonfinite)}
 
     def _padded(self, rows: Sequence[Sequence[str]]) -> np.ndarray:
-        padded = np.full((len(rows), max(map(len, rows))), -100)
+        padded = np.full((len(rows), max(map(len, rows))), IGNORED)
         for row, tags in enumerate(rows):
             padded[row, : len(tags)] = [self.ids[tag] for tag in tags]
         return padded
@@ -205,7 +206,7 @@ def diagnose_run(
 ) -> Verdict:
     """All checks of a run on its test split; the arguments are those of `leave`, `scores` are of the test split."""
     data, options = arguments[0], arguments[1]
-    sentences = {split: splits.splits[split]["tokens"] for split in ("train", "validation", "test")}
+    sentences = {split: splits.splits[split]["tokens"] for split in SPLITS}
     return diagnose(
         Context(
             tables["test"],

@@ -26,7 +26,7 @@ def scorer(stemmer: bool) -> Any:
     return RougeScorer(list(TYPES), use_stemmer=stemmer)
 
 
-def per_example_loss(columns: Columns, of: Any, tokenize: Any) -> np.ndarray:
+def rouge_statistics(columns: Columns, of: Any, tokenize: Any) -> np.ndarray:
     """For each row its best F1 of each type, whether its references can't be read, and 1: (n, 6)."""
     rows = []
     for prediction, references in zip(columns["prediction"], columns["reference"], strict=True):
@@ -44,14 +44,14 @@ def is_unread(text: str, tokenize: Any) -> bool:
 
 @dataclass(frozen=True)
 class RowScores:
-    """Statistics: as `per_example_loss`, with the tokenizer of rouge_score."""
+    """Statistics: as `rouge_statistics`, with the tokenizer of rouge_score."""
 
     stemmer: bool
 
     def __call__(self, columns: Columns) -> np.ndarray:
         """One row a unit."""
         of = scorer(self.stemmer)
-        return per_example_loss(columns, of, of._tokenizer.tokenize)
+        return rouge_statistics(columns, of, of._tokenizer.tokenize)
 
 
 def undefined(sums: np.ndarray, hint: str) -> str | None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from llmtune.metrics.core.base import Columns, Metric, MetricContext
 from llmtune.metrics.core.clusters import cluster_bootstrap_interval, mean_of
-from llmtune.metrics.rouge import TYPES, per_example_loss, undefined
+from llmtune.metrics.rouge import TYPES, rouge_statistics, undefined
 from llmtune.text.words import fold_words
 
 KINDS = ("text-generation",)
@@ -34,7 +34,7 @@ def scorer() -> Any:
 
 def statistics(columns: Columns) -> np.ndarray:
     """As `rouge.row_scores`, (n, 6)."""
-    return per_example_loss(columns, scorer(), fold_words)
+    return rouge_statistics(columns, scorer(), fold_words)
 
 
 def metrics(setting: MetricContext) -> list[Metric]:

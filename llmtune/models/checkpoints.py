@@ -15,9 +15,8 @@ from transformers.utils.peft_utils import find_adapter_config_file
 from llmtune.errors import InputError
 from llmtune.models.families import family_of
 from llmtune.models.loading import qlora_config, without_loading_report
+from llmtune.runs.folder import BASE_FOLDER
 
-# A LoRA run whose base was built from scratch keeps the base here: it lies nowhere else.
-BASE_FOLDER = "base_model"
 # Steps of a dtype by which a logit may differ once weights are rounded to it, relative to the largest logit.
 MOST_ROUNDINGS = 16
 FLOAT32_TOLERANCE = 1e-3  # likewise of W + BA against Wx + BAx, relative to the largest logit

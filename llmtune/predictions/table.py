@@ -169,7 +169,7 @@ def read_predictions(
         raise InputError(f"{path}: unknown kind {kind!r}; expected one of {', '.join(COLUMNS)}")
     _check_columns(kind, table.column_names, str(path))
     if not table.num_rows:
-        raise InputError(f"{path}: the table has no rows")
+        raise InputError(f"{path}: the table has no rows; give one with predictions")
     if "id" not in table.column_names:
         table = table.add_column(0, "id", pa.array(np.arange(table.num_rows)))
     names = tuple(label_names) or tuple(own.get("label_names", ()))

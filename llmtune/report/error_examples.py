@@ -9,6 +9,7 @@ import numpy as np
 from llmtune.metrics.core.entity_errors import EntityComparison
 from llmtune.metrics.token_f1 import overlap_f1
 from llmtune.predictions import Predictions
+from llmtune.text.shorten import truncated
 
 MOST, LONGEST = 15, 500  # rows of a table, characters of a cell
 WIDE = 40  # characters from which a cell needs room to break in lines
@@ -58,7 +59,7 @@ def shortened(value: Any) -> str:
         text = " | ".join(map(shortened, value))
     else:
         text = f"{value:g}" if isinstance(value, float) else str(value)
-    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+    return truncated(text, LONGEST)
 
 
 def _of_classes(test: Predictions) -> list[Examples]:

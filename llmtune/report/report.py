@@ -17,6 +17,7 @@ from llmtune.metrics.core.base import with_interval
 from llmtune.metrics.core.entity_errors import MISSED, SPURIOUS, EntityComparison, compare_entities
 from llmtune.metrics.ece import BINS, bin_of, confidence_and_hit
 from llmtune.predictions import Predictions
+from llmtune.runs.folder import BASE_FOLDER
 from llmtune.terminal.console import headline_names
 from llmtune.thresholds.decision import counts_at, counts_at_thresholds
 
@@ -29,7 +30,6 @@ TITLES = {
     "language-modeling": "Language modelling",
     "regression": "Regression",
 }
-BASE_FOLDER = "base_model"  # of a LoRA run, as llmtune.models.checkpoints names it; importing that costs seconds
 MOST_CELLS = 16  # classes of a confusion matrix that is still read; beyond, the largest confusions are listed
 MOST_PARTS = 40
 # Of the slider. A model's probabilities crowd at both ends, so it has more steps there.

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from llmtune.comparison.differences import Comparison, Difference
+from llmtune.text.shorten import truncated_line
 
 MOST_TEXT = 60  # characters of a cell in the list of rows
 
@@ -56,9 +57,7 @@ def reasons(differences: Sequence[Difference]) -> list[tuple[str, str]]:
 
 def cut(value: object) -> str:
     """The value, short enough for a line."""
-    text = value if isinstance(value, str) else repr(value)
-    text = " ".join(text.split())
-    return text if len(text) <= MOST_TEXT else text[: MOST_TEXT - 1] + "…"
+    return truncated_line(value if isinstance(value, str) else repr(value), MOST_TEXT)
 
 
 def number(value: float | None) -> str:

@@ -17,6 +17,7 @@ from llmtune.diagnosis.data_checks.labels import find_label_typos
 from llmtune.metrics import Score, confusion_matrix
 from llmtune.metrics.core.base import with_interval
 from llmtune.predictions import Predictions
+from llmtune.text.shorten import join_names
 
 # Beyond these a table is no longer read: the rest is in metrics.json.
 MOST_CLASSES, MOST_MATRIX, MOST_SLIPS = 20, 12, 4
@@ -67,9 +68,8 @@ class Terminal:
         for split, said in splits.items():
             rows = max(1, said["rows"])
             classes = sorted(said["classes"].items(), key=lambda item: -item[1])
-            shares = ", ".join(f"{label} {count:,} ({count / rows:.1%})" for label, count in classes[:6])
-            more = f" and {len(classes) - 6} classes more" if len(classes) > 6 else ""
-            lines.append(f"{split:<11}{said['rows']:>8,} rows: {shares}{more}; {said['made']}")
+            shares = join_names([f"{label} {count:,} ({count / rows:.1%})" for label, count in classes], 6, "classes")
+            lines.append(f"{split:<11}{said['rows']:>8,} rows: {shares}; {said['made']}")
         repeats = {pair: n for said in splits.values() for pair, n in said["duplicates"].items() if n}
         lines.append(
             "repeated texts: " + (", ".join(f"{pair} {n:,}" for pair, n in repeats.items()) if repeats else "none")
@@ -85,7 +85,7 @@ class Terminal:
             f"{facts['name']} ({facts['model_type']}, {facts['family']}"
             + (", causal: reads only the left context)" if facts["left context only"] else ")"),
             f"{facts['parameters']:,} parameters, {facts['trainable parameters']:,} trained; new: "
-            + (", ".join(new[:4]) + (f" and {len(new) - 4} more" if len(new) > 4 else "") or "none"),
+            + (join_names(new) or "none"),
         ]
         if "head" in facts:
             lines.append(f"classification head: {facts['head']}")

@@ -112,7 +112,7 @@ class NearDuplicates:
         repeats: dict[int, list[int]] = {}
         number = self._numbers.__getitem__
         for row, text in enumerate(texts):
-            words = split_words(text)
+            words = normalized_words(text)
             numbers = array("i", map(number, words))  # of a few words, sooner made than numpy's
             key = hash(numbers.tobytes())
             if not words:
@@ -237,10 +237,10 @@ class NearDuplicates:
         return -np.log2(np.clip(likely, 2.0**-MOST_WORD_BITS, 1.0))
 
 
-def split_words(text: Any) -> list[str]:
+def normalized_words(text: Any) -> list[str]:
     """The words of a text up to case, punctuation and space; characters where a script has no spaces.
 
-    >>> split_words("Call  NOW!!"), split_words("東京 tower")
+    >>> normalized_words("Call  NOW!!"), normalized_words("東京 tower")
     (['call', 'now'], ['東', '京', 'tower'])
     """
     return split_at_spaces(normalize(text))

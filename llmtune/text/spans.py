@@ -147,10 +147,12 @@ def spans_of_tags(
 
 
 def strip_span(text: str, start: int, end: int) -> Bounds:
-    """The span without space at its ends: people mark it along, and a token of a byte-level vocabulary begins with it.
+    """The span without space at its ends; one of nothing but space is empty, at its end.
 
-    >>> strip_span("in Oslo now", 2, 8), strip_span("in Oslo now", 3, 7)
-    ((3, 7), (3, 7))
+    People mark the space along, and a token of a byte-level vocabulary begins with it.
+
+    >>> strip_span("of Rome ", 2, 8), strip_span("a  b", 1, 3)
+    ((3, 7), (3, 3))
     """
     part = text[start:end]
     start += len(part) - len(part.lstrip())

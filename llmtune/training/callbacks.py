@@ -15,7 +15,7 @@ class EvaluationLogger(ProgressCallback):
     Args:
         confusion_matrix: gives the (c, c) counts of the last evaluation, or None where the task has none.
         label_names: of its rows and columns.
-        truncated_repr: the metrics on the line, without the prefix eval_.
+        shown: the metrics on the line, without the prefix eval_.
     """
 
     def __init__(

@@ -11,6 +11,7 @@ from transformers import TrainerCallback
 from transformers.integrations import TensorBoardCallback
 from transformers.trainer_utils import EvalLoopOutput
 
+from llmtune.stats import softmax
 from llmtune.training.curves import logits_of
 
 MOST_CELLS = 30  # classes of a matrix whose names can be read
@@ -106,8 +107,7 @@ def show_evaluation(
     if found is None or not len(found[1]) or not np.isfinite(found[0]).all():
         return
     logits, labels = found
-    shares = np.exp(logits - logits.max(axis=1, keepdims=True))
-    probabilities = shares / shares.sum(axis=1, keepdims=True)
+    probabilities = softmax(logits)
     lines = precision_recall_lines(probabilities, labels, names)
     writer.add_figure("eval/precision_recall", curve_figure(lines, "recall", "precision"), step)
     told = {"predicted class": calibration_line(probabilities, labels)}

@@ -15,7 +15,7 @@ from transformers.trainer import TRAINING_ARGS_NAME
 from transformers.trainer_utils import EvalLoopOutput, PredictionOutput, get_last_checkpoint
 
 from llmtune.data.lengths import input_lengths
-from llmtune.tasks.losses import IGNORED
+from llmtune.metrics.core.base import IGNORED
 from llmtune.training.batching import EffectiveBatchSampler, LongestFirstSampler, with_padding_example
 from llmtune.training.callbacks import EvaluationLogger
 from llmtune.training.curves import LearningCurves, train_subset

@@ -251,7 +251,7 @@ def test_a_bad_yaml_value_stops_the_run(text, message):
         (["--report_to", "no_such_board"], "--report_to no_such_board: unknown or not installed; installed are"),
         (["--resume_from_checkpoint", "nowhere"], "--resume_from_checkpoint nowhere: no such folder"),
         (["--lora_alpha", "8"], "--lora_alpha without --use_peft: every weight would be trained; add --use_peft"),
-        (["--model_name_or_path", "x"], "--model_name_or_path x and --model_type bert exclude each other"),
+        (["--model_name_or_path", "x"], "--model_type bert exclude each other: the first loads a checkpoint"),
     ],
 )
 def test_a_bad_flag_stops_the_run(flags, message):
@@ -288,7 +288,9 @@ def test_a_folder_with_something_in_it_is_replaced_only_if_it_is_a_run_and_overw
     Path("run/model.safetensors").touch()
     Path("photos/cat.jpg").touch()
 
-    assert "--output_dir run: holds 2 entries already" in refused(*DATA_AND_MODEL, "--output_dir", "run")
+    assert refused(*DATA_AND_MODEL, "--output_dir", "run") == (
+        "--output_dir run: holds 2 entries already; name a new folder, or give --overwrite to replace that run"
+    )
     assert "--overwrite replaces only a run" in refused(*DATA_AND_MODEL, "--output_dir", "photos", "--overwrite")
     training = parse(*DATA_AND_MODEL, "--output_dir", "run", "--overwrite")[3]
     assert Path("run/model.safetensors").exists(), "kept until the input is known good"
@@ -329,7 +331,9 @@ def test_a_run_is_not_continued_from_no_checkpoint_nor_into_another_folder():
     Path("run/checkpoint-5").mkdir(parents=True)
     resume = ["--resume_from_checkpoint", "run/checkpoint-5"]
 
-    assert "run/checkpoint-5: has no trainer_state.json; name a checkpoint" in refused(*DATA_AND_MODEL, *resume)
+    assert "run/checkpoint-5: has no trainer_state.json; name a checkpoint, e.g. runs/spam-1/checkpoint-500" in refused(
+        *DATA_AND_MODEL, *resume
+    )
 
     Path("run/checkpoint-5/trainer_state.json").touch()
     assert "run/checkpoint-5: holds no optimizer, so training would go on" in refused(*DATA_AND_MODEL, *resume)

@@ -8,9 +8,15 @@ from pathlib import Path
 import pytest
 import torch
 
+from llmtune import arguments
 from llmtune.arguments import DataArguments, ModelArguments, TrainingArguments, describe_arguments
 from llmtune.errors import InputError, run_command
 from llmtune.tasks.text_classification.arguments import TextClassificationArguments
+
+
+def test_the_arguments_are_imported_late_and_an_unknown_name_is_one():
+    with pytest.raises(AttributeError, match="module 'llmtune.arguments' has no attribute 'TrainerArguments'"):
+        arguments.TrainerArguments  # noqa: B018
 
 
 def training(folder: Path, **options) -> TrainingArguments:

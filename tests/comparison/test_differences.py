@@ -221,7 +221,10 @@ REFERENCE = ["ham", "spam", "ham"]
             "A has 3 rows, B has 2; give predictions of the same",
         ),
         ({"reference": ["ham", "ham", "ham"]}, "row 1: reference is 'spam' in A but 'ham' in B; give predictions of"),
-        ({"carried": {"text": ["a", "b", "x"]}}, "row 2: text is 'c' in A but 'x' in B"),
+        (
+            {"carried": {"text": ["a", "b", "x"]}},
+            "row 2: text is 'c' in A but 'x' in B; give predictions of the same rows, in the same order",
+        ),
         (
             {"names": ("ham", "spam", "eggs")},
             "A has the labels ham, spam, B has ham, spam, eggs; compare models of the same",
@@ -243,6 +246,13 @@ def test_other_kinds_are_refused():
 
     with pytest.raises(InputError, match="A is of kind 'classification', B of kind 'text-generation'"):
         compare_predictions(classifier(REFERENCE, REFERENCE), text)
+
+
+def test_texts_cut_into_different_tokens_share_no_perplexity():
+    a, b = (make_predictions("language-modeling", {"nll": [2.0, 3.0], "tokens": tokens}) for tokens in ([2, 2], [2, 3]))
+
+    with pytest.raises(InputError, match="allow no metric in common; give both the column 'bytes'"):
+        compare_predictions(a, b)
 
 
 def test_an_unknown_metric_is_refused_with_the_known():

@@ -96,8 +96,11 @@ def test_other_kinds_are_compared_by_their_first_metric():
 
 DIFFERENT = [
     (binary(1, 1, 1, 1), "other has 4 rows, these predictions have 1,000"),
-    (model(0.9, names=("a", "b")), "other has the labels a, b, these predictions have ham, spam"),
-    (make_predictions("regression", {"reference": [1.0], "prediction": [1.0]}), "other is of kind regression"),
+    (model(0.9, names=("a", "b")), "these predictions have ham, spam; give the same labels in the same order"),
+    (
+        make_predictions("regression", {"reference": [1.0], "prediction": [1.0]}),
+        "other is of kind regression, these predictions are of kind classification; give one kind",
+    ),
 ]
 
 

@@ -176,10 +176,14 @@ def test_rows_of_unequal_length_are_refused():
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({"reference": [["O", None]], "prediction": [["O", "O"]]}, r"row 0: a tag of reference is empty \(null\)"),
+        (
+            {"reference": [["O", None]], "prediction": [["O", "O"]]},
+            r"a tag of reference is empty \(null\); write O outside entities",
+        ),
+        ({"reference": [None], "prediction": [["O"]]}, r"row 0: reference is empty \(null\); give a list with one tag"),
         (
             {"reference": ["O O"], "prediction": ["O O"]},
-            "row 0: reference 'O O' is no list of tags; give one tag a word",
+            "row 0: reference 'O O' is no list of tags; give one tag a word, as .*in a csv this very text",
         ),
         ({"reference": [[1, 0]], "prediction": [[1, 0]]}, r"row 0: reference \[1, 0\] is no list of tags"),
         ({"reference": [["O"]], "prediction": [["O"]], "tokens": [["a", "b"]]}, "row 0: 2 tokens but 1 tags"),

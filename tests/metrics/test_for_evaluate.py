@@ -92,7 +92,9 @@ def test_probabilities_are_not_cut_to_classes():
 
 
 def test_binary_of_three_classes_is_refused():
-    with pytest.raises(ValueError, match=r"found \[0, 1, 2\] and pos_label=1; use average='macro'"):
+    with pytest.raises(
+        ValueError, match=r"is about one of two classes, found \[0, 1, 2\] and pos_label=1; use average='macro'"
+    ):
         F1().compute(predictions=[0, 1, 2], references=[0, 1, 1])
     with pytest.raises(ValueError, match="average 'mean' is not one of binary, macro, micro, weighted, or None"):
         F1(average="mean").compute(predictions=[0], references=[0])

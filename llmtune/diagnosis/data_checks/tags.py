@@ -6,6 +6,7 @@ from typing import Any
 
 from llmtune.diagnosis.data_checks.finding import ERROR, OK, WARNING, Finding, Split, of_rows
 from llmtune.errors import truncated_repr
+from llmtune.text.shorten import join_names
 from llmtune.text.spans import span_findings
 from llmtune.text.tag_schemes import LETTERS, describe_scheme, detect_scheme, entity_spans, parse_tag
 
@@ -62,9 +63,8 @@ def types(splits: Sequence[Split]) -> list[Finding]:
         return []
     lines, findings = [], []
     for name, here in counts.items():
-        named = ", ".join(f"{kind} {n:,}" for kind, n in here.most_common(MOST_TYPES)) or "none"
-        more = f" and {len(here) - MOST_TYPES} types more" if len(here) > MOST_TYPES else ""
-        lines.append(f"{name}: {named}{more}")
+        named = join_names([f"{kind} {n:,}" for kind, n in here.most_common()], MOST_TYPES, "types")
+        lines.append(f"{name}: {named or 'none'}")
         for kind in (kind for kind in here if kind not in counts.get("train", here)):
             sentence = (
                 f"{here[kind]:,} {name} entities of type {kind!r}, a type that train does not have: all will be missed"

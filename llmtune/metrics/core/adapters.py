@@ -9,13 +9,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from llmtune.metrics.core.base import Columns, MetricContext
+from llmtune.metrics.core.base import IGNORED, Columns, MetricContext
 from llmtune.metrics.core.columns import number_setting, tag_rows, text_rows
 from llmtune.metrics.perplexity import row_likelihoods
+from llmtune.stats import softmax
 from llmtune.text.tag_arrays import Tags
 from llmtune.text.tag_schemes import candidate_schemes
-
-IGNORED = -100  # CrossEntropyLoss's ignore_index, and what the Trainer pads with
 
 
 @dataclass(frozen=True)
@@ -81,7 +80,7 @@ class Adapter:
 
 
 @dataclass
-class Classification(Adapter):
+class ClassificationAdapter(Adapter):
     """Logits (n, c), one label a row; rows labelled -100 don't count."""
 
     nonfinite_columns: ClassVar[tuple[str, ...]] = ("probabilities",)
@@ -108,7 +107,7 @@ class Classification(Adapter):
         positive = names.index(self.positive_label or names[-1]) if len(names) == 2 else None
         counted = reference != IGNORED
         logits, reference = logits[counted], reference[counted].astype(np.int64)
-        probabilities = _softmax(logits)
+        probabilities = softmax(logits)
         prediction = logits.argmax(axis=1)
         if positive is not None and self.threshold != 0.5:
             prediction = np.where(probabilities[:, positive] >= self.threshold, positive, 1 - positive)
@@ -119,15 +118,8 @@ class Classification(Adapter):
         )
 
 
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    """Rows of logits to rows of probabilities; a row with NaN or infinity becomes NaN."""
-    with np.errstate(invalid="ignore"):
-        likelihood = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return likelihood / likelihood.sum(axis=1, keepdims=True)
-
-
 @dataclass
-class TokenClassification(Adapter):
+class TokenClassificationAdapter(Adapter):
     """Logits (n, t, c) or tag ids (n, t); a label of -100 (padding, pieces of a word after its first) doesn't count."""
 
     def reduce(self, logits: Any, labels: Any) -> Any:
@@ -170,7 +162,7 @@ class TokenClassification(Adapter):
 
 
 @dataclass
-class LanguageModeling(Adapter):
+class LanguageModelingAdapter(Adapter):
     """Logits (n, t, vocabulary) of a causal model: nats and tokens of each row, never more."""
 
     nonfinite_columns: ClassVar[tuple[str, ...]] = ("nll",)
@@ -192,7 +184,7 @@ class LanguageModeling(Adapter):
 
 
 @dataclass
-class TextGeneration(Adapter):
+class TextGenerationAdapter(Adapter):
     """Generated ids (n, t), padded with -100 or the pad id; labels likewise."""
 
     def reduce(self, logits: Any, labels: Any) -> Any:
@@ -236,7 +228,7 @@ def _is_tokenizer(candidate: Any) -> bool:
 
 
 @dataclass
-class Regression(Adapter):
+class RegressionAdapter(Adapter):
     """Predicted numbers (n,), (n, 1) or (n, h)."""
 
     nonfinite_columns: ClassVar[tuple[str, ...]] = ("prediction",)
@@ -262,10 +254,10 @@ class Regression(Adapter):
 
 
 ADAPTERS: dict[str, type[Adapter]] = {
-    "classification": Classification,
-    "token-classification": TokenClassification,
-    "text-generation": TextGeneration,
-    "question-answering": TextGeneration,
-    "language-modeling": LanguageModeling,
-    "regression": Regression,
+    "classification": ClassificationAdapter,
+    "token-classification": TokenClassificationAdapter,
+    "text-generation": TextGenerationAdapter,
+    "question-answering": TextGenerationAdapter,
+    "language-modeling": LanguageModelingAdapter,
+    "regression": RegressionAdapter,
 }

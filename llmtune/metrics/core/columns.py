@@ -17,7 +17,7 @@ from llmtune.text.words import split_at_spaces
 LONG_TEXT = 100  # words; beyond, a report leaves out metrics whose time grows with the square of the length
 
 
-def read_rows(predictions: Predictions) -> tuple[MetricContext, Columns, dict[str, str]]:
+def read_columns(predictions: Predictions) -> "ColumnsOfKind":
     """What metrics need to know of the table, its columns, and for each column that is not finite a reason."""
     readers = {
         "classification": _classes,
@@ -30,10 +30,10 @@ def read_rows(predictions: Predictions) -> tuple[MetricContext, Columns, dict[st
     return readers[predictions.kind](predictions)
 
 
-Rows = tuple[MetricContext, Columns, dict[str, str]]
+ColumnsOfKind = tuple[MetricContext, Columns, dict[str, str]]
 
 
-def _classes(predictions: Predictions) -> Rows:
+def _classes(predictions: Predictions) -> ColumnsOfKind:
     names = predictions.label_names
     positive = predictions.positive_id if len(names) == 2 else None
     setting = MetricContext(predictions.kind, names, positive, predictions.threshold, predictions.settings)
@@ -49,7 +49,7 @@ def _classes(predictions: Predictions) -> Rows:
     return setting, columns, flaws
 
 
-def _tags(predictions: Predictions) -> Rows:
+def _tags(predictions: Predictions) -> ColumnsOfKind:
     reference, prediction = (_tag_column(predictions, name) for name in ("reference", "prediction"))
     unequal = np.flatnonzero(reference.lengths != prediction.lengths)
     if len(unequal):
@@ -99,7 +99,7 @@ def _tag_column(predictions: Predictions, name: str) -> Tags:
     return Tags(tuple(encoded.dictionary.to_pylist()), codes, lengths)
 
 
-def _texts(predictions: Predictions) -> Rows:
+def _texts(predictions: Predictions) -> ColumnsOfKind:
     references: list[Any] = [
         row if row is None or isinstance(row, list) else [row] for row in predictions.column("reference")
     ]
@@ -130,7 +130,7 @@ def text_rows(
     return MetricContext(kind, options=options | found), {"reference": references, "prediction": texts}
 
 
-def _likelihoods(predictions: Predictions) -> Rows:
+def _likelihoods(predictions: Predictions) -> ColumnsOfKind:
     names = [name for name in ("nll", "tokens", "bytes", "words", "correct") if predictions.has(name)]
     columns = {name: _floats(predictions, name) for name in names}
     for name, values in columns.items():
@@ -148,7 +148,7 @@ def _floats(predictions: Predictions, name: str) -> np.ndarray:
     return values.to_numpy(zero_copy_only=False)
 
 
-def _numbers(predictions: Predictions) -> Rows:
+def _numbers(predictions: Predictions) -> ColumnsOfKind:
     columns: dict[str, np.ndarray] = {}
     for name in ("reference", "prediction"):
         rows = predictions.column(name)

@@ -3,10 +3,12 @@
 import importlib
 import pkgutil
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-import llmtune.metrics
 from llmtune.metrics.core.base import Metric, MetricContext
+
+METRICS = Path(__file__).parents[1]  # not the package's own __path__: it imports this module
 
 # The modules that a report of each kind asks, in its order. The others are found by name (`--metrics`).
 REPORTED: dict[str, tuple[str, ...]] = {
@@ -34,10 +36,10 @@ REPORTED: dict[str, tuple[str, ...]] = {
 
 def module_names() -> list[str]:
     """Names of all metric modules, sorted."""
-    return sorted(found.name for found in pkgutil.iter_modules(llmtune.metrics.__path__) if not found.ispkg)
+    return sorted(module.name for module in pkgutil.iter_modules([str(METRICS)]) if not module.ispkg)
 
 
-def metrics_of(module_name: str, setting: MetricContext) -> list[Metric]:
+def offered_metrics(module_name: str, setting: MetricContext) -> list[Metric]:
     """What a metric module offers for this setting; nothing where it is made for another kind."""
     module = _module(module_name)
     offered: list[Metric] = module.metrics(setting) if setting.kind in module.KINDS else []
@@ -48,7 +50,7 @@ def reported_metrics(setting: MetricContext) -> list[Metric]:
     """The metrics of a kind that a report holds, in its order."""
     left_out = {"ter"} if setting.options.get("long") else set()
     asked = [module_name for module_name in REPORTED[setting.kind] if module_name not in left_out]
-    return [metric for module_name in asked for metric in metrics_of(module_name, setting)]
+    return [metric for module_name in asked for metric in offered_metrics(module_name, setting)]
 
 
 def named_metrics(name: str, setting: MetricContext) -> list[Metric]:
@@ -58,8 +60,11 @@ def named_metrics(name: str, setting: MetricContext) -> list[Metric]:
         ValueError: ours, but made for tables of another kind.
     """
     modules = module_names()
-    found = metrics_of(name, setting) if name in modules else []
-    found = found or [metric for module in modules for metric in metrics_of(module, setting) if metric.name == name][:1]
+    found = offered_metrics(name, setting) if name in modules else []
+    found = (
+        found
+        or [metric for module in modules for metric in offered_metrics(module, setting) if metric.name == name][:1]
+    )
     if not found and name in modules and setting.kind not in _module(name).KINDS:
         fitting = ", ".join(module for module in modules if setting.kind in _module(module).KINDS)
         raise ValueError(

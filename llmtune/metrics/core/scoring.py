@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from llmtune.metrics.core.base import Columns, Metric, MetricContext, Score, SufficientStatistics, score_metric
-from llmtune.metrics.core.columns import read_rows
+from llmtune.metrics.core.columns import read_columns
 from llmtune.metrics.core.external import foreign_values, load_foreign
 from llmtune.metrics.core.registry import named_metrics, reported_metrics, with_named
 from llmtune.predictions import Predictions
@@ -15,7 +15,7 @@ from llmtune.predictions import Predictions
 
 def available_metrics(predictions: Predictions, *, metrics: Sequence[str] = ()) -> dict[str, Metric]:
     """Our metrics that this table's columns allow, by name: their direction, range, unit, statistics and score."""
-    setting, columns, _ = read_rows(predictions)
+    setting, columns, _ = read_columns(predictions)
     found = reported_metrics(setting)
     for name in metrics:
         found = with_named(found, named_metrics(name, setting))
@@ -33,7 +33,7 @@ def score_predictions(predictions: Predictions, *, metrics: Sequence[str] = (), 
     Raises:
         ValueError: an unknown metric.
     """
-    setting, columns, flaws = read_rows(predictions)
+    setting, columns, flaws = read_columns(predictions)
     found = reported_metrics(setting)
     foreign = []
     for name in metrics:
@@ -54,7 +54,7 @@ def score_predictions(predictions: Predictions, *, metrics: Sequence[str] = (), 
 
 def metric_values(predictions: Predictions, names: Sequence[str]) -> dict[str, float]:
     """The values of some metrics without their intervals, for an evaluation in training; 0 where one is undefined."""
-    _, columns, _ = read_rows(predictions)
+    _, columns, _ = read_columns(predictions)
     found = available_metrics(predictions)
     statistics = {found[name].statistics: found[name].statistics(columns) for name in names if name in found}
     values = {}

@@ -6,7 +6,7 @@ from typing import Any
 import datasets
 import evaluate
 
-from llmtune.metrics.entity_f1 import EntityCounts, f_beta, of_type, precision, recall
+from llmtune.metrics.entity_f1 import EntityCounts, entity_f_beta, of_type, precision, recall
 from llmtune.metrics.token_accuracy import score, tag_statistics
 from llmtune.text.tag_arrays import detect_scheme, tags_of_lists, types_of
 
@@ -38,7 +38,7 @@ class EntityF1(evaluate.Metric):
         types = types_of([*columns["reference"].names, *columns["prediction"].names])
         scheme = self.scheme or detect_scheme(columns["reference"])
         sums = EntityCounts(types, scheme)(columns).sum(axis=0)[None]
-        parts = {"precision": precision, "recall": recall, "f1": f_beta}
+        parts = {"precision": precision, "recall": recall, "f1": entity_f_beta}
         found: dict[str, Any] = {f"entity_{name}": float(part(sums)[0]) for name, part in parts.items()}
         found["token_accuracy"] = float(score(tag_statistics(columns).sum(axis=0)[None])[0])
         for position, of in enumerate(types):

@@ -14,11 +14,13 @@ import datasets
 import torch
 from transformers import GenerationConfig, PreTrainedTokenizerBase
 
+from llmtune.arguments.data import SPLITS
 from llmtune.errors import InputError
+from llmtune.metrics.core.base import IGNORED
 from llmtune.models.auto_generation import AutoModelForGeneration
 from llmtune.tasks.control_tokens import encode_template, encode_text
 from llmtune.tasks.text_generation.arguments import GenerationArguments
-from llmtune.tasks.text_generation.collator import IGNORED, GenerationCollator, decoder_inputs
+from llmtune.tasks.text_generation.collator import GenerationCollator, decoder_inputs
 
 KIND = "text-generation"
 # What a checkpoint's generation_config keeps of its own: the tokens it starts with, and those it never writes.
@@ -386,7 +388,7 @@ def tokenize_splits(
 ) -> tuple[dict[str, datasets.Dataset], dict[str, Truncation]]:
     """Train, validation and test as model inputs, and of each what was cut."""
     tokens, cuts = {}, {}
-    for split in ("train", "validation", "test"):
+    for split in SPLITS:
         tokens[split], cuts[split] = task.tokenize(splits[split], tokenizer)
     return tokens, cuts
 

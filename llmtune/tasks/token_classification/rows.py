@@ -10,6 +10,7 @@ from typing import Any
 import datasets
 
 from llmtune.arguments import DataArguments
+from llmtune.arguments.data import SPLITS
 from llmtune.data import Fingerprint, Splits, load_split, load_splits
 from llmtune.data.rows import RowErrors, Rows
 from llmtune.errors import InputError, truncated_repr
@@ -84,7 +85,7 @@ def load_tagged_splits(data: DataArguments, task: TokenClassificationArguments, 
         seed=seed,
         convert=reader.convert,
     )
-    counts = {split: count_types(splits[split]["tags"]) for split in ("train", "validation", "test")}
+    counts = {split: count_types(splits[split]["tags"]) for split in SPLITS}
     if not counts["train"]:
         raise InputError(
             f"{splits.fingerprints['train'].source}: train has no entity in {len(splits.train):,} rows, expected tags "

@@ -12,9 +12,11 @@ import numpy as np
 import torch
 from transformers import AutoModelForTokenClassification, DataCollatorForTokenClassification, PreTrainedTokenizerBase
 
+from llmtune.arguments.data import SPLITS
 from llmtune.errors import InputError
+from llmtune.metrics.core.base import IGNORED
 from llmtune.tasks.token_classification.arguments import TokenClassificationArguments
-from llmtune.tasks.token_classification.windows import IGNORED, Windows, make_windows
+from llmtune.tasks.token_classification.windows import Windows, make_windows
 from llmtune.text.spans import Bounds, spans_of_tags, split_words
 from llmtune.text.tag_schemes import check_tag_names, iob2_tag_names, repair_iob2
 
@@ -191,4 +193,4 @@ def tokenize_splits(
     task: TokenClassification, splits: Mapping[str, datasets.Dataset] | Any, tokenizer: PreTrainedTokenizerBase
 ) -> dict[str, Windows]:
     """Train, validation and test as windows of model inputs."""
-    return {split: task.tokenize(splits[split], tokenizer) for split in ("train", "validation", "test")}
+    return {split: task.tokenize(splits[split], tokenizer) for split in SPLITS}

@@ -13,11 +13,11 @@ import numpy as np
 from transformers import PreTrainedTokenizerBase
 
 from llmtune.errors import InputError
+from llmtune.metrics.core.base import IGNORED
 from llmtune.progress import progress
 from llmtune.tasks.control_tokens import encode_text
 
 AT_ONCE = 1_000  # rows given to the tokenizer together, so that a bar can move between
-IGNORED = -100  # CrossEntropyLoss's ignore_index: special tokens, word pieces after the first, words labelled elsewhere
 
 
 @dataclass(frozen=True)
