@@ -32,6 +32,7 @@ def training_facts(trainer: Trainer) -> dict[str, Any]:
         best = {"step": state.best_global_step, "metric": args.metric_for_best_model, "value": state.best_metric}
     chosen = args.load_best_model_at_end and best is not None
     return {
+        "arithmetic": trainer.arithmetic,
         "steps": state.global_step,
         "epochs": state.epoch,
         "effective_batch": args.train_batch_size * args.gradient_accumulation_steps * args.world_size,

@@ -298,7 +298,7 @@ def test_a_head_for_as_many_classes_is_kept(tmp_path):
         ({"model_type": "bert", "config_overrides": "hidden_size=-4"}, "RuntimeError: Trying to create tensor with"),
         ({"model_type": "bert", "config_overrides": "hidden_act=foo"}, "--attn_implementation: KeyError: 'foo'"),
         ({"model_type": "bert", "config_overrides": "num_attention_heads=0"}, "--attn_implementation: ZeroDivisionErr"),
-        ({"model_type": "bert", "config_overrides": "hidden_size=[1"}, "hidden_size=[1 is not readable as a value"),
+        ({"model_type": "bert", "config_overrides": "hidden_size=[1"}, "hidden_size=[1 is not of type int (now 768)"),
         (
             {"model_type": "bert", "config_overrides": "vocab_size=50"},
             "vocab_size is settled by the tokenizer (from scratch: --tokenizer_vocab_size); leave it out",
@@ -321,6 +321,36 @@ def test_overrides_are_read_with_the_types_of_the_config():
 
     assert read == {"hidden_dropout_prob": 0.0, "num_hidden_layers": 3, "hidden_act": "relu", "classifier_dropout": 0.5}
     assert isinstance(read["hidden_dropout_prob"], float)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("layer_norm_eps=1e-6", {"layer_norm_eps": 1e-6}),  # text to YAML 1.1
+        ("num_hidden_layers=010", {"num_hidden_layers": 10}),  # 8 to YAML 1.1
+        ("hidden_act=no", {"hidden_act": "no"}),  # False to YAML 1.1
+        ("use_cache=no", {"use_cache": False}),
+        ("classifier_dropout=1e-1", {"classifier_dropout": 0.1}),  # None in the config: as JSON has it
+    ],
+)
+def test_an_override_means_what_the_config_holds_there(text, expected):
+    assert read_overrides(text, transformers.BertConfig()) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("classifier_dropout=no", "classifier_dropout=no: no is text to some readers and true or false to YAML"),
+        ("use_cache=2", "use_cache=2 is not of type bool (now True)"),
+        ("layer_norm_eps=nan", "layer_norm_eps=nan is not of type float"),
+        ("num_hidden_layers=1:30", "num_hidden_layers=1:30 is not of type int"),
+    ],
+)
+def test_an_override_that_could_mean_two_things_is_refused(text, message):
+    with pytest.raises(InputError) as refused:
+        read_overrides(text, transformers.BertConfig())
+
+    assert message in str(refused.value)
 
 
 def test_overrides_apply_to_a_checkpoint_too(tmp_path):
