@@ -6,7 +6,6 @@ series the last value.
 """
 
 import math
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -21,6 +20,7 @@ from llmtune.predictions.kinds import _first, shortens
 from llmtune.progress import waiting
 from llmtune.text.sentences import sentences_of
 from llmtune.text.tag_schemes import entity_spans
+from llmtune.text.words import fold_words, words_and_signs
 
 LEAD = 3  # sentences: lead-3 is the yardstick of news summaries
 
@@ -53,7 +53,7 @@ def tfidf_logistic_regression(
 
     # sublinear_tf and C=10: the usual settings for short texts; nothing is tuned, it is a yardstick.
     pipeline = make_pipeline(
-        TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=1, token_pattern=r"(?u)\b\w+\b|[^\w\s]"),
+        TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=1, tokenizer=words_and_signs, token_pattern=None),
         LogisticRegression(C=10.0, max_iter=1000),
     )
     pipeline.fit(train_texts, train_labels)
@@ -143,7 +143,7 @@ def best_overlap_sentence(test: Predictions, contexts: Sequence[str] | None = No
     cut = {context: _weighed(context or "") for context in set(given)}  # questions share contexts
     answers = []
     for question, context in zip(questions, given, strict=True):
-        asked = _words(question or "")
+        asked = set(fold_words(question or ""))
         shared = [(sum(weights[word] for word in asked & weights.keys()), one) for one, weights in cut[context]]
         answers.append(max(shared, key=lambda found: found[0], default=(0.0, ""))[1])
     return _answered(test, answers)
@@ -210,14 +210,10 @@ def _needed(test: Predictions, column: str, baseline: str) -> list[Any]:
     return test.column(column)
 
 
-def _words(text: str) -> set[str]:
-    return set(re.findall(r"\w+", text.lower()))
-
-
 def _weighed(context: str) -> list[tuple[str, dict[str, float]]]:
     """Each sentence with its words and their weights."""
     sentences = sentences_of(context)
-    words = [_words(sentence) for sentence in sentences]
+    words = [set(fold_words(sentence)) for sentence in sentences]
     counts = Counter(word for of_sentence in words for word in of_sentence)
     weights = {word: math.log((len(sentences) + 1) / count) for word, count in counts.items()}
     return [(one, {word: weights[word] for word in of_one}) for one, of_one in zip(sentences, words, strict=True)]

@@ -21,6 +21,7 @@ from llmtune.tasks.text_generation.task import TextGeneration
 from llmtune.tasks.token_classification.task import KIND as TOKEN_KIND
 from llmtune.tasks.token_classification.task import TokenClassification
 from llmtune.tasks.token_classification.windows import Windows
+from llmtune.text.words import split_at_spaces
 from llmtune.training.generation import GenerationTrainer
 from llmtune.training.trainer import Trainer
 
@@ -102,7 +103,7 @@ def tabulate_texts(
     sources = list(rows["source"])
     columns = {"source": sources, "reference": list(rows["target"]), "prediction": list(answers)}
     carried = {name: list(rows[name]) for name in rows.column_names if name not in ("source", "target")}
-    carried |= {"ended": ended.tolist(), "length": [len(source.split()) for source in sources]}
+    carried |= {"ended": ended.tolist(), "length": [len(split_at_spaces(source)) for source in sources]}
     settings: dict[str, Any] = {"task": task.name, "unfinished": int((~ended).sum())}
     if task.target_lang:
         settings["language"] = task.target_lang

@@ -11,7 +11,7 @@ import llmtune
 ROOT = Path(llmtune.__file__).parent
 # fmt: off
 ORDER = (
-    "errors", "progress", "evidence", "arguments", "predictions", "text", "stats", "baselines", "metrics",
+    "errors", "progress", "evidence", "arguments", "text", "predictions", "stats", "baselines", "metrics",
     "comparison", "thresholds", "data", "diagnosis", "runs", "terminal", "report", "models", "tasks", "training",
     "inference", "hub", "finish", "preflight", "commands", "cli",
 )

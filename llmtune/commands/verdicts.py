@@ -173,8 +173,8 @@ def _iob2(rows: Rows, column: str) -> list[list[str]]:
                 f"--train_file {rows.source}: column {column!r}, {rows.place(row)}: {truncated_repr(of_row)} is no "
                 "list of tags; give one tag a word, as B-PER, I-PER, O, or name the column by --label_column"
             )
-    scheme = detect_tag_scheme(rows, tags, column)
-    return [to_iob2(of_row, scheme) for of_row in tags]
+    detect_tag_scheme(rows, tags, column)
+    return [to_iob2(of_row) for of_row in tags]
 
 
 def _base(source: str, table: Predictions) -> Predictions:

@@ -7,6 +7,7 @@ from llmtune.diagnosis.check import FAIL, NOT_ENOUGH_DATA, PASS, Check, not_appl
 from llmtune.diagnosis.proportions import Proportion
 from llmtune.evidence import ENOUGH, FEWEST, SURE_LEVEL
 from llmtune.predictions import Predictions
+from llmtune.text.words import split_at_spaces
 
 NAME = "degenerate_output"
 KINDS = ("text-generation", "question-answering")
@@ -56,7 +57,7 @@ def repeats(text: str, times: int = MOST_REPEATS) -> bool:
     >>> repeats("to be to be to be to be"), repeats("very very good")
     (True, False)
     """
-    words = text.split()
+    words = split_at_spaces(text)
     for size in range(1, 5):
         run = 0
         for here, before in zip(words[size:], words, strict=False):

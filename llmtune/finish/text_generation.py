@@ -26,6 +26,7 @@ from llmtune.tasks.text_generation.task import KIND, TextGeneration, Truncation,
 from llmtune.terminal.console import Terminal
 from llmtune.terminal.score_tables import metric_table
 from llmtune.text.shorten import truncated_line
+from llmtune.text.words import split_at_spaces
 from llmtune.training.callbacks import EvaluationLogger
 from llmtune.training.generation import GenerationMetrics, GenerationTrainer
 
@@ -97,8 +98,8 @@ def show_data(terminal: Terminal, splits: Splits, cuts: Mapping[str, Truncation]
     lines = []
     for split, said in splits.describe().items():
         rows = splits[split]
-        sources = sum(len(text.split()) for text in rows["source"])
-        targets = sum(len(primary_reference(target).split()) for target in rows["target"])
+        sources = sum(len(split_at_spaces(text)) for text in rows["source"])
+        targets = sum(len(split_at_spaces(primary_reference(target))) for target in rows["target"])
         lines.append(
             f"{split:<11}{said['rows']:>8,} rows, {sources:,} words of sources, {targets:,} of targets; {said['made']}"
         )

@@ -11,17 +11,14 @@ import numpy as np
 from llmtune.metrics.core.base import Columns, Metric, MetricContext
 from llmtune.metrics.core.clusters import cluster_bootstrap_interval, some_rows
 from llmtune.metrics.exact_match import best_of, normalize_answer
-from llmtune.text.languages import is_unspaced
+from llmtune.text.words import split_at_spaces
 
 KINDS = ("question-answering",)
 
 
 def words(answer: str) -> list[str]:
     """SQuAD's words, and single characters of unspaced scripts."""
-    text = normalize_answer(answer)
-    if text.isascii():
-        return text.split()
-    return "".join(f" {letter} " if is_unspaced(letter) else letter for letter in text).split()
+    return split_at_spaces(normalize_answer(answer))
 
 
 def overlap_f1(prediction: str, reference: str) -> float:

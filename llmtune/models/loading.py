@@ -23,6 +23,7 @@ from llmtune.errors import InputError
 from llmtune.models import decoder, encoder_decoder
 from llmtune.models.adapter import check_new_rows_are_trained, new_rows, target_modules
 from llmtune.models.families import family_of, head_modules
+from llmtune.models.head_labels import align_head
 
 FEWEST_TOKENS = 50  # of a vocabulary from scratch
 DTYPES = ("float32", "bfloat16", "float16", "auto")
@@ -116,9 +117,9 @@ def load_model(arguments: ModelArguments, task: Task, *, train_texts: Callable[[
         )
     if arguments.model_type:
         tokenizer, model, limit = _from_scratch(arguments, task, train_texts)
-        new, added = ["every weight"], list[int]()
+        new, added, head = ["every weight"], list[int](), None
     else:
-        tokenizer, model, limit, new, added = _from_checkpoint(arguments, task)
+        tokenizer, model, limit, new, added, head = _from_checkpoint(arguments, task)
     family = family_of(model.config.model_type, arguments.model_name_or_path or "--model_type", task.families)
     facts: dict[str, Any] = {
         "name": arguments.model_name_or_path or f"{arguments.model_type} from scratch",
@@ -126,6 +127,7 @@ def load_model(arguments: ModelArguments, task: Task, *, train_texts: Callable[[
         "family": family.__name__.rpartition(".")[2],
         "left context only": family is decoder,
         "new weights": new + [f"embedding of {token}" for token in tokenizer.convert_ids_to_tokens(added)],
+        **({"head": head} if head else {}),
         "pad token": tokenizer.pad_token,
         "weights": "4-bit" if arguments.load_in_4bit else str(model.dtype).removeprefix("torch."),
     }
@@ -232,7 +234,7 @@ def _from_scratch(
 
 def _from_checkpoint(
     arguments: ModelArguments, task: Task
-) -> tuple[PreTrainedTokenizerBase, PreTrainedModel, int, list[str], list[int]]:
+) -> tuple[PreTrainedTokenizerBase, PreTrainedModel, int, list[str], list[int], str | None]:
     name = str(arguments.model_name_or_path)
     if Path(name).is_dir():
         # A LoRA run remembers its base by this name: it must hold from any working directory.
@@ -245,6 +247,7 @@ def _from_checkpoint(
     hub = {"revision": arguments.revision, "trust_remote_code": arguments.trust_remote_code}
     try:
         config = AutoConfig.from_pretrained(name, **hub)
+        checkpoint_names = [str(config.id2label[i]) for i in range(config.num_labels)]
         family = family_of(config.model_type, name, task.families)
         overrides = read_overrides(arguments.config_overrides, config)
         with without_loading_report():  # of the head's size, which is the data's
@@ -285,7 +288,11 @@ def _from_checkpoint(
             f"--model_name_or_path {name}: {len(body)} weights of the body are missing or of another shape, first "
             f"{body[0]!r}; the checkpoint does not fit its config.json"
         )
-    return tokenizer, model, positions(config, family, tokenizer), new, added
+    head = None
+    if "id2label" in task.head() and not any(key.split(".")[0] in head_modules(model) for key in new):
+        new_head, head = align_head(model, list(task.head()["id2label"].values()), checkpoint_names)
+        new += new_head
+    return tokenizer, model, positions(config, family, tokenizer), new, added, head
 
 
 def _is_computed(model: PreTrainedModel, key: str) -> bool:

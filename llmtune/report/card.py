@@ -45,10 +45,10 @@ HERE = 'name = "."  # the folder of this card, or its id on the Hub'
 HERE_WITH_BASE = 'name = "."  # the folder of this card'
 # Words joined by a space, as the run's tokenizer read them; an I after another type begins an entity.
 ENTITIES = """\
-words = re.findall(r"(?i){pattern}", "Ada Lovelace lived in London.")
+words = regex.findall(r"(?i){pattern}", "Ada Lovelace lived in London.")
 text = " ".join(words)
 inputs = tokenizer(text, truncation=True, max_length={max_length}, return_offsets_mapping=True, return_tensors="pt", \
-return_token_type_ids=False)
+return_token_type_ids=False, split_special_tokens=True)
 offsets = inputs.pop("offset_mapping")[0].tolist()
 with torch.no_grad():
     tags = [model.config.id2label[i] for i in model(**inputs).logits[0].argmax(-1).tolist()]
@@ -210,7 +210,9 @@ def code_of(report: Report, settings: dict[str, Any]) -> str:
     auto, length = AUTO_MODELS[report.test.kind], settings["max_length"]
     code = _loading(report, auto, uses_words=report.test.kind == "token-classification")
     if report.test.kind == "token-classification":
-        return code + ENTITIES.format(pattern=WORDS[settings["input_format"]].pattern, max_length=length)
+        return code + ENTITIES.format(
+            pattern=WORDS[settings.get("word_format", settings["input_format"])].pattern, max_length=length
+        )
     if report.test.kind == "question-answering":
         return code + answering_code(settings, str(report.run.get("model", {}).get("model_type")))
     names = report.test.label_names
@@ -222,7 +224,7 @@ def code_of(report: Report, settings: dict[str, Any]) -> str:
     return code + (
         'texts = ["Write here a text to classify.", "And a second text."]\n'
         f'inputs = tokenizer(texts, truncation=True, max_length={length}, padding=True, return_tensors="pt", '
-        "return_token_type_ids=False)\n"
+        "return_token_type_ids=False, split_special_tokens=True)\n"
         "with torch.no_grad():\n    probabilities = model(**inputs).logits.softmax(-1).tolist()\n"
         f"for text, row in zip(texts, probabilities):\n    print({answer}, max(row), text)\n"
     )
@@ -230,7 +232,7 @@ def code_of(report: Report, settings: dict[str, Any]) -> str:
 
 def _loading(report: Report, auto: str, *, uses_words: bool, writes: bool = False) -> str:
     """Imports, tokenizer and model; of a LoRA run the adapter on its base."""
-    begin = ["import re", "", "import torch"] if uses_words else ["import torch"]
+    begin = ["import regex", "import torch"] if uses_words else ["import torch"]
     imports = [*begin, f"from transformers import {auto}, AutoTokenizer"]
     named, lines = HERE, ["tokenizer = AutoTokenizer.from_pretrained(name)"]
     if not report.adapter:

@@ -87,6 +87,8 @@ class Terminal:
             f"{facts['parameters']:,} parameters, {facts['trainable parameters']:,} trained; new: "
             + (join_names(new) or "none"),
         ]
+        if "head" in facts:
+            lines.append(f"classification head: {facts['head']}")
         if "lora" in facts:
             lines.append("LoRA " + ", ".join(f"{key} {value}" for key, value in facts["lora"].items()))
         lines.append(f"{arithmetic}; {threads} CPU threads")

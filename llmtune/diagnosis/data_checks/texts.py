@@ -8,6 +8,7 @@ import numpy as np
 from llmtune.diagnosis.data_checks.finding import ERROR, OK, WARNING, Finding, Split, is_text, of_rows, percentage
 from llmtune.errors import truncated_repr
 from llmtune.text.normalize import INVISIBLE
+from llmtune.text.words import split_at_spaces
 
 MANY_CUT = 0.05  # share of texts cut at max_length that is worth a longer one
 
@@ -101,8 +102,8 @@ def lengths(
 
 
 def count_words(texts: Sequence[str | list[str]]) -> np.ndarray:
-    """Words between spaces."""
-    return np.array([len(text.split() if isinstance(text, str) else text) for text in texts], dtype=np.int64)
+    """Words between spaces; of scripts without spaces, characters."""
+    return np.array([len(split_at_spaces(text) if isinstance(text, str) else text) for text in texts], dtype=np.int64)
 
 
 def _is_empty(cell: object) -> bool:

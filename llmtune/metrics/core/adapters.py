@@ -14,6 +14,7 @@ from llmtune.metrics.core.columns import number_setting, tag_rows, text_rows
 from llmtune.metrics.perplexity import row_likelihoods
 from llmtune.stats import softmax
 from llmtune.text.tag_arrays import Tags
+from llmtune.text.tag_schemes import candidate_schemes
 
 
 @dataclass(frozen=True)
@@ -154,8 +155,8 @@ class TokenClassificationAdapter(Adapter):
             self.kind,
             Tags(self.label_names, wanted, lengths),
             Tags(self.label_names, found, lengths),
-            # Of a batch the scheme can't be told; of all tags that can occur it can: only BIOES has E and S.
-            {"scheme": "BIOES" if any(name[:1] in "ESLU" for name in self.label_names) else "IOB2"} | self.options,
+            # Of a batch the scheme can't be told; of all tags that can occur it can: of IOB1 and IOB2 the usual one.
+            {"scheme": candidate_schemes({name[:1] for name in self.label_names})[0]} | self.options,
         )
         return Batch(setting, columns, nonfinite)
 

@@ -12,6 +12,7 @@ from llmtune.predictions import Predictions
 from llmtune.predictions.table import is_list
 from llmtune.text.languages import language_of_script
 from llmtune.text.tag_arrays import Tags, detect_scheme, types_of
+from llmtune.text.words import split_at_spaces
 
 LONG_TEXT = 100  # words; beyond, a report leaves out metrics whose time grows with the square of the length
 
@@ -120,7 +121,7 @@ def text_rows(
     """Setting and columns from texts; a language that was not told is read off the script of the references."""
     counts = {len(of_row) for of_row in references}
     first = [of_row[0] for of_row in references if of_row]
-    words = np.mean([len(text.split()) for text in first]) if first else 0.0
+    words = np.mean([len(split_at_spaces(text)) for text in first]) if first else 0.0
     found = {
         "language": options.get("language") or language_of_script(first),
         "nrefs": counts.pop() if len(counts) == 1 else -1,

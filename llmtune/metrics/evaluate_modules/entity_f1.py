@@ -15,7 +15,8 @@ class EntityF1(evaluate.Metric):
     """Entities right in first word, last word and type: precision, recall, F1, of all and by type, 0 to 1.
 
     Args:
-        scheme: "IOB2", "IOB1", "BIOES" (strict), or "lenient" (seqeval's default); None finds the references'.
+        scheme: "IOB2", "IOB1", "IOE2", "IOE1", "BIOES", "BILOU", "BMES" (strict), or "lenient" (seqeval's default);
+            None detects that of the references.
         keep_in_memory: of `evaluate`; no file, no lock.
         kwargs: as `evaluate.Metric`.
     """

@@ -12,6 +12,7 @@ from llmtune.arguments.data import SPLITS
 from llmtune.errors import InputError
 from llmtune.progress import progress
 from llmtune.stats import softmax
+from llmtune.tasks.control_tokens import encode_text
 from llmtune.tasks.text_classification.arguments import TextClassificationArguments
 
 KIND = "classification"
@@ -96,7 +97,8 @@ class TextClassification:
         columns: dict[str, Any] = {"input_ids": [], "attention_mask": []}
         truncated = 0
         for begin in progress(range(0, len(texts), AT_ONCE), "tokenising", unit="batches"):
-            encoded = tokenizer(
+            encoded = encode_text(
+                tokenizer,
                 texts[begin : begin + AT_ONCE],
                 truncation=True,
                 max_length=self.max_length,
