@@ -31,7 +31,6 @@ STILL_TWICE = {
     "Task": {"inference", "models.loading"},
     "examples_of": {"finish.question_answering", "finish.text_classification", "report.error_examples"},
     "merge": {"cli", "commands.merge", "report.aggregate"},
-    "parse_tag": {"text.tag_arrays", "text.tag_schemes"},
 }
 
 

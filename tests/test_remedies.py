@@ -40,7 +40,7 @@ OF_RECIPE = re.compile(rf"\brecipes/(\w+\.py)\b({TYPED})")
 
 # The flags of other programs that we name, by program.
 FOREIGN = {
-    "accelerate launch": {"--cpu", "--multi_gpu", "--num_processes"},
+    "accelerate launch": {"--cpu", "--mixed_precision", "--multi_gpu", "--num_processes"},
     "torchrun": {"--nproc_per_node"},
     "scripts/test": {"--slow", "--transformers"},
     "[--flag value …]": {"--flag"},  # the usage of a recipe

@@ -64,7 +64,7 @@ class TrainingArguments(transformers.TrainingArguments):
     precision: str = field(
         default="auto",
         metadata={
-            "help": "of training: fp32, bf16, fp16, or auto: what accelerate was told (--mixed_precision), else bf16 "
+            "help": "of training: fp32, bf16, fp16, or auto: that of accelerate launch --mixed_precision, else bf16 "
             "where the hardware does it well; --bf16 and --fp16 win"
         },
     )

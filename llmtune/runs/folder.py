@@ -14,7 +14,8 @@ from typing import Any
 from llmtune.diagnosis.verdict import Verdict
 from llmtune.metrics import Score, metrics_to_json
 
-BASE_FOLDER = "base_model"  # of a LoRA run: the weights that the adapter was trained on
+# A LoRA run whose base was built from scratch keeps the base here: it lies nowhere else.
+BASE_FOLDER = "base_model"
 
 # The packages whose version can change a number.
 VERSIONED = (

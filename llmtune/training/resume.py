@@ -34,7 +34,7 @@ RECORD = "run"  # of what `describe_run` gives, in the part of a checkpoint's tr
 
 
 def describe_run(trainer: Any) -> dict[str, Any]:
-    """What is compared, as JSON values: {--flag or thing: value}.
+    """What is compared, as JSON values: {flag or thing: value}.
 
     Args:
         trainer: before training, or in it.

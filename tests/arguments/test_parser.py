@@ -188,6 +188,7 @@ def test_bf16_is_a_switch_and_false_is_heard(flag, monkeypatch):
         ("- a\n- b\n", "values.yaml: expected `key: value` lines, found list"),
         ("seed: 1\nmax_length: 9\nseed: 2\n", "values.yaml: seed stands on line 1 and on line 3; keep one of them"),
         ("a: [\n", "values.yaml: not readable as YAML"),
+        ("[a, b]: 1\n", "values.yaml: line 1: expected a key, found list"),
         ("learning_rate:\n", "values.yaml: learning_rate: found no value, expected one; leave the key out"),
         ("group_columns: null\n", "values.yaml: group_columns: found no value, expected one"),
         ("text_column: {a: b}\n", "values.yaml: text_column: found {'a': 'b'}, expected a value without keys"),

@@ -3,9 +3,12 @@
 import importlib.util
 
 import pytest
+import torch
+import transformers
 
 from llmtune.arguments import ModelArguments
 from llmtune.errors import InputError
+from llmtune.models.adapter import check_new_rows_are_trained
 from llmtune.models.loading import load_model, qlora_config, requested_family
 from llmtune.tasks.text_classification.task import TextClassification
 
@@ -34,3 +37,19 @@ def test_four_bit_weights_name_the_package_they_need(monkeypatch):
         InputError, match=r"\(--load_in_4bit\) need bitsandbytes: pip install 'llmtune\[quantization\]'"
     ):
         qlora_config()
+
+
+def test_an_override_that_is_no_value_is_refused():
+    arguments = ModelArguments(model_type="bert", config_overrides="classifier_dropout=[1")
+
+    with pytest.raises(InputError, match=r"classifier_dropout=\[1 is not readable as a value"):
+        load_model(arguments, TASK, train_texts=lambda: ["see you"])
+
+
+def test_a_table_that_an_adapter_leaves_as_it_was_drawn_is_named():
+    model = torch.nn.ModuleDict({"words": torch.nn.Embedding(10, 4), "positions": torch.nn.Embedding(7, 4)})
+    model.config = transformers.BertConfig()
+
+    with pytest.raises(InputError, match=r"has no embeddings for \(<a>\), and in words of bert an adapter would leave"):
+        check_new_rows_are_trained(model, ["<a>"], 10)
+    check_new_rows_are_trained(model, ["<a>"], 11)
