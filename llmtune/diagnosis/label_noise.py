@@ -22,7 +22,7 @@ Z_SURE = 2.576  # one-sided p of 0.005
 
 def label_noise(predictions: Predictions) -> Check:
     """A shortlist of suspect rows, the surest first, and whether there are more than chance makes."""
-    if predictions.kind != "classification" or not predictions.has("probabilities"):
+    if not predictions.kind.single_label or not predictions.has("probabilities"):
         return not_applicable(NAME, "needs class probabilities of rows that the model did not train on")
     probabilities, reference = predictions.probabilities(), predictions.label_ids("reference")
     finite = np.isfinite(probabilities).all(axis=1)

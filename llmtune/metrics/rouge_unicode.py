@@ -12,9 +12,10 @@ import numpy as np
 from llmtune.metrics.core.base import Columns, Metric, MetricContext
 from llmtune.metrics.core.clusters import cluster_bootstrap_interval, mean_of
 from llmtune.metrics.rouge import TYPES, per_example_loss, undefined
+from llmtune.predictions.kinds import TEXT_GENERATION
 from llmtune.text.languages import is_unspaced
 
-KINDS = ("text-generation",)
+KINDS = (TEXT_GENERATION,)
 
 
 def tokenize(text: str) -> list[str]:

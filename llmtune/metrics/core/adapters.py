@@ -12,6 +12,14 @@ import numpy as np
 from llmtune.metrics.core.base import Columns, MetricContext
 from llmtune.metrics.core.columns import number_setting, tag_rows, text_rows
 from llmtune.metrics.perplexity import row_likelihoods
+from llmtune.predictions.kinds import (
+    CLASSIFICATION,
+    LANGUAGE_MODELING,
+    QUESTION_ANSWERING,
+    REGRESSION,
+    TEXT_GENERATION,
+    TOKEN_CLASSIFICATION,
+)
 from llmtune.text.tag_arrays import Tags
 
 IGNORED = -100  # CrossEntropyLoss's ignore_index, and what the Trainer pads with
@@ -261,10 +269,10 @@ class Regression(Adapter):
 
 
 ADAPTERS: dict[str, type[Adapter]] = {
-    "classification": Classification,
-    "token-classification": TokenClassification,
-    "text-generation": TextGeneration,
-    "question-answering": TextGeneration,
-    "language-modeling": LanguageModeling,
-    "regression": Regression,
+    CLASSIFICATION: Classification,
+    TOKEN_CLASSIFICATION: TokenClassification,
+    TEXT_GENERATION: TextGeneration,
+    QUESTION_ANSWERING: TextGeneration,
+    LANGUAGE_MODELING: LanguageModeling,
+    REGRESSION: Regression,
 }
