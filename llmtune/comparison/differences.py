@@ -82,7 +82,7 @@ def compare_predictions(
     order = [main, *(name for name in shown if name != main)]
     mcnemar, gain = pair.mcnemar() if a.kind.single_label else (None, pair.gain_of_rows(found[main]))
     return Comparison(
-        a.kind,
+        a.kind.name,
         a.split,
         len(a),
         tuple(pair.compare(found[name]) for name in order),

@@ -231,7 +231,9 @@ def _bootstrap_of_rows(
             None, None, f"{metric.name} is undefined in {int((~np.isfinite(differences)).sum())} resamples"
         )
     if np.ptp(differences) == 0:
-        return ConfidenceInterval(None, None, f"every resample differs by {differences[0]:g}: the rows tell no spread")
+        return ConfidenceInterval(
+            None, None, f"every resample differs by {differences[0]:g}: the rows give no interval"
+        )
     low, high = np.quantile(differences, ((1 - level) / 2, (1 + level) / 2))
     return ConfidenceInterval(float(low), float(high))
 

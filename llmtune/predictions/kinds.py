@@ -72,7 +72,7 @@ class Kind(str):
         pipeline_tag: of the Hub; empty where it has none.
         auto_model: the transformers class that loads such a model; empty where a run's settings name it.
         long_inputs: what `llmtune predict` does beyond the lines of a card.
-        without_baseline: why no simpler model stands beside the table.
+        without_baseline: why there is no baseline to compare with.
         without_target: the same in the check that needs a target.
     """
 
@@ -102,8 +102,8 @@ class Kind(str):
     pipeline_tag: str = ""
     auto_model: str = ""
     long_inputs: str = "`llmtune predict` answers a whole file."
-    without_baseline: str = "no baseline was predicted"
-    without_target: str = "and no simpler model stands beside it"
+    without_baseline: str = "no baseline to compare with"
+    without_target: str = "and there is no simpler model to compare with"
 
     def __new__(cls, name: str, *facts: Any, **named: Any) -> "Kind":
         """The name as a string; the dataclass sets the facts."""
@@ -178,7 +178,7 @@ CLASSIFICATION = Kind(
     pipeline_tag="text-classification",
     auto_model="AutoModelForSequenceClassification",
     long_inputs="`llmtune predict` cuts it likewise, and answers a whole file.",
-    without_baseline="no baseline was predicted: --train_file lets a simple model be trained beside it",
+    without_baseline="no baseline to compare with: --train_file lets a simple model be trained",
 )  # fmt: skip
 TOKEN_CLASSIFICATION = Kind(
     "token-classification",
@@ -213,8 +213,8 @@ TEXT_GENERATION = Kind(
     csv_lists=("reference",),
     input_column="source",
     pipeline_tag="text-generation",
-    without_baseline="no baseline was predicted: the table's 'source' would let one be made",
-    without_target="and without a column 'source' no simpler model can be made",
+    without_baseline="no baseline to compare with: it requires the table's 'source'",
+    without_target="and without a column 'source' no simpler model can be built",
 )
 QUESTION_ANSWERING = Kind(
     "question-answering",
@@ -230,8 +230,8 @@ QUESTION_ANSWERING = Kind(
     input_column="question",
     pipeline_tag="question-answering",
     auto_model="AutoModelForQuestionAnswering",
-    without_baseline="no baseline was predicted: the table's 'question' and 'context' would let one be made",
-    without_target="and without the columns 'question' and 'context' no simpler model can be made",
+    without_baseline="no baseline to compare with: it requires the table's 'question' and 'context'",
+    without_target="and without the columns 'question' and 'context' no simpler model can be built",
 )
 LANGUAGE_MODELING = Kind(
     "language-modeling",

@@ -64,9 +64,9 @@ def curve_figure(
 
 
 def calibration_figure(bins: Sequence[tuple[float, float, int]]) -> Any:
-    """Confidence and the share that came true, of the bins of `reliability_curve`."""
+    """Confidence and the observed frequency, of the bins of `reliability_curve`."""
     line = {"model": (np.array([given for given, _, _ in bins]), np.array([came for _, came, _ in bins]))}
-    return curve_figure(line, "probability given", "share that came true", diagonal=True)
+    return curve_figure(line, "probability given", "observed frequency", diagonal=True)
 
 
 def precision_recall_lines(

@@ -91,7 +91,7 @@ def test_classes_are_decided_by_one_metric_and_beside_baselines_never_by_one_sid
             "classification",
             {
                 "reference": reference,
-                "prediction": np.where(np.random.default_rng(seed).random(200) < 0.9, reference, "ham"),
+                "prediction": np.where(draw.random(200) < 0.9, reference, "ham"),
             },
             label_names=["ham", "spam"],
             settings=settings,
@@ -136,6 +136,10 @@ def test_a_kind_is_its_name_and_every_kind_has_a_reader_and_an_adapter():
     assert set(KINDS) == set(READERS) == set(ADAPTERS)
     with pytest.raises(InputError, match="predictions: unknown kind 'tables'; expected one of classification, "):
         kind_named("tables")
+
+
+def test_a_comparison_is_written_with_the_name_of_its_kind():
+    assert json.loads(json.dumps(compare_predictions(summary(1), summary(2)).to_json()))["kind"] == "text-generation"
 
 
 def test_no_table_of_predictions_is_asked_for_the_name_of_its_kind():
