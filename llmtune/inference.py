@@ -10,6 +10,7 @@ from transformers import PreTrainedTokenizerBase
 from llmtune.arguments import TrainingArguments
 from llmtune.data.lengths import input_lengths
 from llmtune.predictions import Predictions, make_predictions
+from llmtune.predictions.kinds import DECIDING_METRIC
 from llmtune.tasks.question_answering.extractive import KIND as ANSWER_KIND
 from llmtune.tasks.question_answering.extractive import QuestionAnswering
 from llmtune.tasks.question_answering.generative import GenerativeQuestionAnswering
@@ -104,7 +105,7 @@ def tabulate_texts(
     columns = {"source": sources, "reference": list(rows["target"]), "prediction": list(answers)}
     carried = {name: list(rows[name]) for name in rows.column_names if name not in ("source", "target")}
     carried |= {"ended": ended.tolist(), "length": [len(split_at_spaces(source)) for source in sources]}
-    settings: dict[str, Any] = {"task": task.name, "unfinished": int((~ended).sum())}
+    settings: dict[str, Any] = {"task": task.name, "unfinished": int((~ended).sum()), DECIDING_METRIC: task.best_metric}
     if task.target_lang:
         settings["language"] = task.target_lang
     return make_predictions(TEXT_KIND, columns, carried=carried, split=split, settings=settings)

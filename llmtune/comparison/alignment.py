@@ -38,17 +38,11 @@ def same_rows(a: Predictions, b: Predictions, names: tuple[str, str]) -> Predict
 
 def _row_columns(a: Predictions, b: Predictions) -> list[str]:
     """The columns that tell whether rows are the same, as far as both tables have them."""
-    if a.kind == "language-modeling":
-        candidates = ["bytes", "words", "text"]
-    else:
-        candidates = ["reference", "text", "source", "question", "time"]
-    if a.kind == "token-classification":
-        candidates.append("tokens")
-    return [name for name in candidates if a.has(name) and b.has(name)]
+    return [name for name in a.kind.row_columns if a.has(name) and b.has(name)]
 
 
 def _same_labels(a: Predictions, b: Predictions, names: tuple[str, str]) -> Predictions:
-    if a.kind != "classification":
+    if not a.kind.single_label:
         return b
     if set(a.label_names) != set(b.label_names):
         raise InputError(

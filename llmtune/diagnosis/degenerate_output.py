@@ -10,7 +10,6 @@ from llmtune.predictions import Predictions
 from llmtune.text.words import split_at_spaces
 
 NAME = "degenerate_output"
-KINDS = ("text-generation", "question-answering")
 LARGE = 0.05  # share of such outputs that makes a model unfit
 SIGNIFICANTLY_ABOVE = 0.01  # and the share that the lower end of the 99 % interval must be above
 MOST_REPEATS = 4  # a phrase of at most four words, said this often in a row
@@ -18,7 +17,7 @@ MOST_REPEATS = 4  # a phrase of at most four words, said this often in a row
 
 def degenerate_output(predictions: Predictions) -> Check:
     """Counts each fault among the rows whose reference does not have it too."""
-    if predictions.kind not in KINDS:
+    if not predictions.kind.free_text:
         return not_applicable(NAME, f"{predictions.kind} tables hold no generated texts")
     texts = [text or "" for text in predictions.column("prediction")]
     references = [[row] if isinstance(row, str) else list(row or []) for row in predictions.column("reference")]

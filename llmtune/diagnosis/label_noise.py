@@ -21,7 +21,7 @@ EXCESS = 0.01  # share of rows beyond chance from which on relabelling matters
 
 def label_noise(predictions: Predictions) -> Check:
     """A shortlist of suspect rows, the most confident first, and whether there are more than chance makes."""
-    if predictions.kind != "classification" or not predictions.has("probabilities"):
+    if not predictions.kind.single_label or not predictions.has("probabilities"):
         return not_applicable(NAME, "needs class probabilities of rows that the model did not train on")
     probabilities, reference = predictions.probabilities(), predictions.label_ids("reference")
     finite = np.isfinite(probabilities).all(axis=1)

@@ -14,7 +14,7 @@ from llmtune.diagnosis.context import Context, TrainingLog, diagnose
 from llmtune.diagnosis.leakage import Examples
 from llmtune.diagnosis.target_list import read_targets
 from llmtune.diagnosis.verdict import Verdict
-from llmtune.finish.write_run import leave_report, training_facts, write_results
+from llmtune.finish.write_run import leave_report, training_facts, with_deciding_metric, write_results
 from llmtune.inference import predict_rows, tabulate
 from llmtune.metrics import Score, score_predictions
 from llmtune.metrics.core.base import with_interval
@@ -83,6 +83,7 @@ def leave(
     trainer.model.config.llmtune = task.settings()
     save_weights(trainer, keep_base="from scratch" in facts["model"]["name"])
     trained = training_facts(trainer)
+    tables = with_deciding_metric(trainer, tables)
     seed = trainer.args.seed
     scores = {split: score_predictions(table, metrics=metrics, seed=seed) for split, table in tables.items()}
     if not trainer.is_world_process_zero():

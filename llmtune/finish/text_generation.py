@@ -16,7 +16,7 @@ from llmtune.diagnosis.target_list import read_targets
 from llmtune.diagnosis.targets import check_demands
 from llmtune.diagnosis.verdict import Verdict
 from llmtune.errors import InputError
-from llmtune.finish.write_run import leave_report, training_facts, write_results
+from llmtune.finish.write_run import leave_report, training_facts, with_deciding_metric, write_results
 from llmtune.inference import predict_rows, tabulate_texts
 from llmtune.metrics import Score, metric_values, score_predictions
 from llmtune.models.checkpoints import save_weights
@@ -154,6 +154,7 @@ def leave(
     if trainer.is_world_process_zero():
         model.generation_config.save_pretrained(folder)  # plain `generate` asks it; an adapter is saved without it
     trained = training_facts(trainer)
+    tables = with_deciding_metric(trainer, tables)
     seed = trainer.args.seed
     scores = {split: score_predictions(table, metrics=metrics, seed=seed) for split, table in tables.items()}
     if not trainer.is_world_process_zero():

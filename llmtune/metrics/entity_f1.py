@@ -11,10 +11,11 @@ import numpy as np
 
 from llmtune.metrics.core.base import Columns, Metric, MetricContext, ratio
 from llmtune.metrics.core.clusters import cluster_bootstrap_interval
+from llmtune.predictions.kinds import TOKEN_CLASSIFICATION
 from llmtune.stats import Statistic
 from llmtune.text.tag_arrays import Tags, spans
 
-KINDS = ("token-classification",)
+KINDS = (TOKEN_CLASSIFICATION,)
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,9 @@ import numpy as np
 
 from llmtune.metrics.core.base import IGNORED, Columns, Metric, MetricContext, ratio
 from llmtune.metrics.core.clusters import cluster_bootstrap_interval
+from llmtune.predictions.kinds import LANGUAGE_MODELING
 
-KINDS = ("language-modeling",)
+KINDS = (LANGUAGE_MODELING,)
 CHUNK = 2**21  # logits turned to float32 at once: 8 MiB, whatever the vocabulary
 
 

@@ -12,9 +12,10 @@ import numpy as np
 
 from llmtune.metrics.core.base import Columns, Metric, MetricContext
 from llmtune.metrics.core.clusters import cluster_bootstrap_interval, mean_of
+from llmtune.predictions.kinds import TEXT_GENERATION
 from llmtune.text.words import fold_words
 
-KINDS = ("text-generation",)
+KINDS = (TEXT_GENERATION,)
 TYPES = ("rouge1", "rouge2", "rougeL", "rougeLsum")
 
 

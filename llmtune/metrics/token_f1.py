@@ -11,9 +11,10 @@ import numpy as np
 from llmtune.metrics.core.base import Columns, Metric, MetricContext
 from llmtune.metrics.core.clusters import cluster_bootstrap_interval, some_rows
 from llmtune.metrics.exact_match import best_of, normalize_answer
+from llmtune.predictions.kinds import QUESTION_ANSWERING
 from llmtune.text.words import split_at_spaces
 
-KINDS = ("question-answering",)
+KINDS = (QUESTION_ANSWERING,)
 
 
 def words(answer: str) -> list[str]:

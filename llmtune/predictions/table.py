@@ -1,7 +1,7 @@
 """The predictions table: one row an example, in the order of the source file. All after training needs only this.
 
 A table is parquet (csv and jsonl are read too); its settings (kind, split, label names, threshold) travel in the
-parquet schema's metadata. The columns of each kind are in `COLUMNS`; further columns are carried through untouched.
+parquet schema's metadata. The columns of each kind are in `kinds.py`; further columns are carried through untouched.
 """
 
 import json
@@ -18,23 +18,8 @@ import pyarrow.json
 import pyarrow.parquet
 
 from llmtune.errors import InputError
+from llmtune.predictions.kinds import KINDS, Kind, kind_named
 
-# What each kind must hold, then what it may hold. A metric that the columns can't give is absent from the report.
-COLUMNS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "classification": (("reference", "prediction"), ("probabilities",)),
-    "token-classification": (("reference", "prediction"), ("tokens",)),
-    "text-generation": (("reference", "prediction"), ("source",)),
-    "question-answering": (("reference", "prediction"), ("question",)),
-    "language-modeling": (("nll", "tokens"), ("bytes", "words")),
-    "regression": (("reference", "prediction"), ("time",)),
-}
-# Columns of a csv that are lists, written as JSON in the cell; a text in such a column stays a text.
-CSV_LISTS = {
-    "token-classification": ("tokens", "reference", "prediction"),
-    "text-generation": ("reference",),
-    "question-answering": ("reference",),
-    "regression": ("reference", "prediction"),
-}
 METADATA_KEY = b"llmtune"
 
 
@@ -43,7 +28,7 @@ class Predictions:
     """A predictions table with its settings.
 
     Args:
-        kind: a key of `COLUMNS`.
+        kind: one of `kinds.KINDS`; its name is turned into the record.
         table: n rows; `id` counts from 0 and is the row number in the source.
         split: the split the rows came from; a foreign table is `test`.
         label_names: for classification, the classes in the order of `probabilities`; for token classification, unused.
@@ -52,13 +37,16 @@ class Predictions:
         settings: what else the task wants to keep (language, tokenizer of BLEU …), JSON values.
     """
 
-    kind: str
+    kind: Kind
     table: pa.Table
     split: str = "test"
     label_names: tuple[str, ...] = ()
     positive_label: str | None = None
     threshold: float = 0.5
     settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "kind", kind_named(self.kind))
 
     def __len__(self) -> int:
         return int(self.table.num_rows)
@@ -115,7 +103,9 @@ def make_predictions(
     extra = {name: value for name, value in (carried or {}).items() if name not in arrays and name != "id"}
     table = pa.table({"id": np.arange(n), **arrays, **extra})
     return _checked(
-        Predictions(kind, table, split, tuple(label_names), positive_label, threshold, dict(settings or {})),
+        Predictions(
+            kind_named(kind), table, split, tuple(label_names), positive_label, threshold, dict(settings or {})
+        ),
         "predictions",
     )
 
@@ -125,7 +115,7 @@ def write_predictions(predictions: Predictions, path: str | os.PathLike[str]) ->
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     settings = {
-        "kind": predictions.kind,
+        "kind": predictions.kind.name,
         "split": predictions.split,
         "label_names": list(predictions.label_names),
         "positive_label": predictions.positive_label,
@@ -161,24 +151,22 @@ def read_predictions(
     table = _read_table(path, kind)
     own = json.loads((table.schema.metadata or {}).get(METADATA_KEY, b"{}"))
     if kind is None and "kind" not in own:
-        raise InputError(f"{path}: the table does not say its kind; give --kind, one of {', '.join(COLUMNS)}")
+        raise InputError(f"{path}: the table does not say its kind; give --kind, one of {', '.join(KINDS)}")
     if kind is not None and own.get("kind", kind) != kind:
         raise InputError(f"{path}: the table is of kind {own['kind']}, not {kind}; leave --kind out")
-    kind = kind or own["kind"]
-    if kind not in COLUMNS:
-        raise InputError(f"{path}: unknown kind {kind!r}; expected one of {', '.join(COLUMNS)}")
-    _check_columns(kind, table.column_names, str(path))
+    facts = kind_named(kind or own["kind"], str(path))
+    _check_columns(facts, table.column_names, str(path))
     if not table.num_rows:
         raise InputError(f"{path}: the table has no rows; give one with predictions")
     if "id" not in table.column_names:
         table = table.add_column(0, "id", pa.array(np.arange(table.num_rows)))
     names = tuple(label_names) or tuple(own.get("label_names", ()))
-    if kind == "classification":
+    if facts.single_label:
         table = _labels_as_text(table)
         names = names or _seen_labels(table)
     return _checked(
         Predictions(
-            kind,
+            facts,
             table.replace_schema_metadata(None),
             own.get("split", "test"),
             names,
@@ -190,18 +178,18 @@ def read_predictions(
     )
 
 
-def _check_columns(kind: str, found: Collection[str], where: str) -> None:
-    missing = [name for name in COLUMNS[kind][0] if name not in found]
+def _check_columns(kind: Kind, found: Collection[str], where: str) -> None:
+    missing = [name for name in kind.required if name not in found]
     if missing:
         raise InputError(
             f"{where}: no column {missing[0]!r}; found {list(found)}. A {kind} table needs "
-            f"{', '.join(COLUMNS[kind][0])}: rename the column"
+            f"{', '.join(kind.required)}: rename the column"
         )
 
 
 def _read_csv(path: Path, kind: str | None) -> pa.Table:
     # A label 01 is not the number 1, and an answer 1969 is a text.
-    names = () if kind in ("regression", "language-modeling") else ("reference", "prediction")
+    names = KINDS[kind].csv_texts if kind in KINDS else Kind.csv_texts
     # Cells may run over lines: texts do.
     return pa.csv.read_csv(
         path,
@@ -229,7 +217,7 @@ def _read_table(path: Path, kind: str | None) -> pa.Table:
         rows = [_list_of_numbers(cell, path, row) for row, cell in enumerate(table.column("probabilities").to_pylist())]
         position = table.column_names.index("probabilities")
         table = table.set_column(position, "probabilities", pa.array(rows, pa.list_(pa.float64())))
-    for name in CSV_LISTS.get(kind or "", ()) if path.suffix == ".csv" else ():
+    for name in KINDS[kind].csv_lists if path.suffix == ".csv" and kind in KINDS else ():
         if name in table.column_names and (lists := _json_lists(table.column(name).to_pylist())):
             table = table.set_column(table.column_names.index(name), name, pa.array(lists))
     return table
@@ -279,10 +267,8 @@ def _seen_labels(table: pa.Table) -> tuple[str, ...]:
 
 
 def _checked(predictions: Predictions, where: str) -> Predictions:
-    if predictions.kind not in COLUMNS:
-        raise InputError(f"{where}: unknown kind {predictions.kind!r}; expected one of {', '.join(COLUMNS)}")
     _check_columns(predictions.kind, predictions.table.column_names, where)
-    if predictions.kind != "classification":
+    if not predictions.kind.single_label:
         return predictions
     names = predictions.label_names
     for column in ("reference", "prediction"):

@@ -216,7 +216,10 @@ class Trainer(transformers.Trainer):
         if self.evaluation_lines.history:
             matrix = self.evaluation_lines.history[-1].get("confusion_matrix")
             names = self.evaluation_lines.label_names
-            show_evaluation(self.callback_handler.callbacks, matrix, validation, names, self.state.global_step)
+            positive = self.evaluation_lines.positive_id
+            show_evaluation(
+                self.callback_handler.callbacks, matrix, validation, names, self.state.global_step, positive_id=positive
+            )
             step = {"step": self.state.global_step, "epoch": self.state.epoch}
             self.evaluation_lines.history[-1]["curves"] = {**step, **entry}
         return metrics

@@ -57,7 +57,7 @@ def test_the_difference_of_accuracies_and_its_interval_are_the_formulas():
     assert found.difference == pytest.approx(150 / 2000)
     assert found.low == pytest.approx(0.075 - 1.96 * error, abs=0.001)
     assert found.high == pytest.approx(0.075 + 1.96 * error, abs=0.001)
-    assert found.smallest == pytest.approx((1.959964 + 0.841621) * math.sqrt(350 / 2000 / 2000), rel=1e-5)
+    assert found.min_detectable == pytest.approx((1.959964 + 0.841621) * math.sqrt(350 / 2000 / 2000), rel=1e-5)
 
 
 def test_f1_is_compared_by_hand_counts():
@@ -96,7 +96,7 @@ def test_the_same_predictions_differ_in_nothing_and_tell_no_spread():
 
     assert found.mcnemar.p == 1.0
     assert (found.wins, found.losses) == ((), ())
-    assert all(one.difference == 0 and one.low is None and one.smallest is None for one in found.differences)
+    assert all(one.difference == 0 and one.low is None and one.min_detectable is None for one in found.differences)
     assert not found.significantly_worse
 
 

@@ -13,7 +13,7 @@ from seqeval.scheme import BILOU, IOB1, IOB2, IOBES, IOE2
 
 from llmtune.errors import InputError
 from llmtune.metrics import score_predictions
-from llmtune.metrics.entity_f1 import EntityCounts, f_beta, precision, recall
+from llmtune.metrics.entity_f1 import EntityCounts, entity_f_beta, precision, recall
 from llmtune.predictions import make_predictions
 from llmtune.text.tag_arrays import detect_scheme, tags_of_lists, types_of
 
@@ -33,7 +33,7 @@ def ours(reference, prediction, scheme):
     columns = {"reference": tags_of_lists(reference), "prediction": tags_of_lists(prediction)}
     types = types_of([*columns["reference"].names, *columns["prediction"].names])
     sums = EntityCounts(types, scheme)(columns).sum(axis=0)[None]
-    return types, sums, [float(score(sums)[0]) for score in (precision, recall, f_beta)]
+    return types, sums, [float(score(sums)[0]) for score in (precision, recall, entity_f_beta)]
 
 
 def seqevals(reference, prediction, scheme):

@@ -12,6 +12,14 @@ import numpy as np
 from llmtune.metrics.core.base import IGNORED, Columns, MetricContext
 from llmtune.metrics.core.columns import number_setting, tag_rows, text_rows
 from llmtune.metrics.perplexity import row_likelihoods
+from llmtune.predictions.kinds import (
+    CLASSIFICATION,
+    LANGUAGE_MODELING,
+    QUESTION_ANSWERING,
+    REGRESSION,
+    TEXT_GENERATION,
+    TOKEN_CLASSIFICATION,
+)
 from llmtune.stats import softmax
 from llmtune.text.tag_arrays import Tags
 from llmtune.text.tag_schemes import candidate_schemes
@@ -254,10 +262,10 @@ class RegressionAdapter(Adapter):
 
 
 ADAPTERS: dict[str, type[Adapter]] = {
-    "classification": ClassificationAdapter,
-    "token-classification": TokenClassificationAdapter,
-    "text-generation": TextGenerationAdapter,
-    "question-answering": TextGenerationAdapter,
-    "language-modeling": LanguageModelingAdapter,
-    "regression": RegressionAdapter,
+    CLASSIFICATION: ClassificationAdapter,
+    TOKEN_CLASSIFICATION: TokenClassificationAdapter,
+    TEXT_GENERATION: TextGenerationAdapter,
+    QUESTION_ANSWERING: TextGenerationAdapter,
+    LANGUAGE_MODELING: LanguageModelingAdapter,
+    REGRESSION: RegressionAdapter,
 }

@@ -1,6 +1,6 @@
 """Reads a predictions table into the columns that metrics take, and says which columns have broken numbers."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,6 +9,15 @@ import pyarrow as pa
 from llmtune.errors import InputError
 from llmtune.metrics.core.base import Columns, MetricContext
 from llmtune.predictions import Predictions
+from llmtune.predictions.kinds import (
+    CLASSIFICATION,
+    LANGUAGE_MODELING,
+    QUESTION_ANSWERING,
+    REGRESSION,
+    TEXT_GENERATION,
+    TOKEN_CLASSIFICATION,
+    Kind,
+)
 from llmtune.predictions.table import is_list
 from llmtune.text.languages import language_of_script
 from llmtune.text.tag_arrays import Tags, detect_scheme, types_of
@@ -19,15 +28,7 @@ LONG_TEXT = 100  # words; beyond, a report leaves out metrics whose time grows w
 
 def read_columns(predictions: Predictions) -> "ColumnsOfKind":
     """What metrics need to know of the table, its columns, and for each column that is not finite a reason."""
-    readers = {
-        "classification": _classes,
-        "token-classification": _tags,
-        "text-generation": _texts,
-        "question-answering": _texts,
-        "language-modeling": _likelihoods,
-        "regression": _numbers,
-    }
-    return readers[predictions.kind](predictions)
+    return READERS[predictions.kind](predictions)
 
 
 ColumnsOfKind = tuple[MetricContext, Columns, dict[str, str]]
@@ -103,7 +104,7 @@ def _texts(predictions: Predictions) -> ColumnsOfKind:
     references: list[Any] = [
         row if row is None or isinstance(row, list) else [row] for row in predictions.column("reference")
     ]
-    answers = predictions.kind == "question-answering"  # there no reference means: no answer
+    answers = predictions.kind.unanswerable
     texts = predictions.column("prediction")
     for row, (text, of_row) in enumerate(zip(texts, references, strict=True)):
         if text is None or of_row is None or None in of_row or not (of_row or answers):
@@ -190,3 +191,13 @@ def broken(columns: Columns, names: tuple[str, ...]) -> dict[str, str]:
         if rows:
             found[name] = f"{rows} of {len(finite)} rows have no finite {name}"
     return found
+
+
+READERS: dict[Kind, Callable[[Predictions], ColumnsOfKind]] = {
+    CLASSIFICATION: _classes,
+    TOKEN_CLASSIFICATION: _tags,
+    TEXT_GENERATION: _texts,
+    QUESTION_ANSWERING: _texts,
+    LANGUAGE_MODELING: _likelihoods,
+    REGRESSION: _numbers,
+}

@@ -7,31 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from llmtune.metrics.core.base import Metric, MetricContext
+from llmtune.predictions.kinds import kind_named
 
 METRICS = Path(__file__).parents[1]  # not the package's own __path__: it imports this module
-
-# The modules that a report of each kind asks, in its order. The others are found by name (`--metrics`).
-REPORTED: dict[str, tuple[str, ...]] = {
-    "classification": (
-        "accuracy",
-        "balanced_accuracy",
-        "f1",
-        "precision",
-        "recall",
-        "mcc",
-        "cohen_kappa",
-        "roc_auc",
-        "average_precision",
-        "log_loss",
-        "brier",
-        "ece",
-    ),
-    "token-classification": ("entity_f1", "token_accuracy"),
-    "text-generation": ("bleu", "chrf", "ter", "rouge", "length_ratio"),
-    "question-answering": ("token_f1", "exact_match"),  # the first decides between two models
-    "language-modeling": ("perplexity", "bits_per_byte", "word_perplexity", "token_accuracy"),
-    "regression": ("mse", "rmse", "mae", "smape", "mase", "r2"),
-}
 
 
 def module_names() -> list[str]:
@@ -49,7 +27,7 @@ def offered_metrics(module_name: str, setting: MetricContext) -> list[Metric]:
 def reported_metrics(setting: MetricContext) -> list[Metric]:
     """The metrics of a kind that a report holds, in its order."""
     left_out = {"ter"} if setting.options.get("long") else set()
-    asked = [module_name for module_name in REPORTED[setting.kind] if module_name not in left_out]
+    asked = [module_name for module_name in kind_named(setting.kind).metrics if module_name not in left_out]
     return [metric for module_name in asked for metric in offered_metrics(module_name, setting)]
 
 
