@@ -88,12 +88,12 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
         made.set_defaults(run=run)
         return made
 
-    add_check_flags(command(check, "what in the data would spoil a result, before anything is trained"))
+    add_check_flags(command(check, "faults of the data that would make a result wrong, before anything is trained"))
     add_evaluate_flags(command(evaluate, "score a model on labelled rows; leaves metrics.json and predictions"))
     add_predict_flags(command(predict, "apply a model to rows without labels; writes a table"))
     add_merge_flags(command(merge, "turn a LoRA run into plain weights"))
     add_report_flags(command(report, "all metrics, with intervals, of predictions made anywhere"))
-    add_compare_flags(command(compare, "two models on the same rows: is B better or worse than A, surely?"))
+    add_compare_flags(command(compare, "two models on the same rows: is B significantly better or worse than A?"))
     add_push_flags(command(push, "publish a run on the Hub: weights, card, report and metrics, in one commit"))
     return parser, dict(commands.choices)
 
@@ -111,21 +111,21 @@ def add_check_flags(parser: Parser) -> None:
     for name in ("text", "label", "tokens", "tags", "spans", "source", "target"):
         parser.add_argument(f"--{name}_column", default=name, metavar="NAME", help=f"(default: {name})")
     parser.add_argument("--group_columns", nargs="+", default=[], metavar="NAME", help="people or sources, for balance")
-    parser.add_argument("--split_group_column", metavar="NAME", help="an id that must not stand in two splits")
+    parser.add_argument("--split_group_column", metavar="NAME", help="an id that must not occur in two splits")
     parser.add_argument("--time_column", metavar="NAME", help="of a series: validation and test must be after train")
     parser.add_argument("--model_name_or_path", metavar="MODEL", help="count its tokens (default: count words)")
     parser.add_argument(
-        "--max_length", type=int, default=256, metavar="N", help="tokens a text is cut at (default: 256)"
+        "--max_length", type=int, default=256, metavar="N", help="tokens a text is truncated at (default: 256)"
     )
     parser.add_argument("--show", type=int, default=3, metavar="N", help="rows listed of each finding (default: 3)")
-    parser.add_argument("--strict", action="store_true", help="exit 1 if something would spoil the result")
+    parser.add_argument("--strict", action="store_true", help="exit 1 if an error was found")
 
 
 def add_evaluate_flags(parser: Parser) -> None:
     """Flags of `llmtune evaluate`."""
     add_model_flags(parser)
     parser.add_argument("--test_file", metavar="FILE", help="csv, tsv, json, jsonl, parquet or txt, each also .gz")
-    parser.add_argument("--dataset_name", metavar="ID", help="instead: a Hub id or a folder, of which test is read")
+    parser.add_argument("--dataset_name", metavar="ID", help="instead: a Hub id or a folder; its test split is read")
     parser.add_argument("--dataset_config_name", metavar="NAME", help="configuration of the Hub data set")
     parser.add_argument("--dataset_revision", metavar="REVISION", help="branch, tag or commit of the Hub data set")
     parser.add_argument("--label_column", default="label", metavar="NAME", help="the class (default: label)")
@@ -193,7 +193,7 @@ def add_report_flags(parser: Parser) -> None:
 
 def add_verdict_flags(parser: Parser) -> None:
     """What the verdict asks beyond the predictions; a run's own arguments are the defaults."""
-    parser.add_argument("--targets", metavar="T", help="what is demanded: 'recall[spam]>=0.8,accuracy>=0.85'")
+    parser.add_argument("--targets", metavar="T", help="targets of the verdict: 'recall[spam]>=0.8,accuracy>=0.85'")
     parser.add_argument("--train_file", metavar="FILE", help="the model's training rows: leakage and simple models")
     parser.add_argument("--text_column", metavar="NAME", help="of the training rows (default: text)")
     parser.add_argument("--label_column", metavar="NAME", help="of the training rows (default: label)")
@@ -204,12 +204,14 @@ def add_verdict_flags(parser: Parser) -> None:
 
 def add_compare_flags(parser: Parser) -> None:
     """Flags of `llmtune compare`."""
-    parser.add_argument("a", metavar="A", help="a run (its test split) or a predictions table: what is in use")
-    parser.add_argument("b", metavar="B", help="likewise, on the same rows: what might replace it")
+    parser.add_argument("a", metavar="A", help="a run (its test split) or a predictions table: the model in use")
+    parser.add_argument("b", metavar="B", help="likewise, on the same rows: the model that might replace it")
     add_table_flags(parser)
-    parser.add_argument("--metric", metavar="NAME", help="what decides (default: f1, f1_macro, entity_f1, bleu …)")
     parser.add_argument(
-        "--fail-if-worse", "--fail_if_worse", action="store_true", help="exit 1 if B is surely worse than A"
+        "--metric", metavar="NAME", help="the deciding metric (default: f1, f1_macro, entity_f1, bleu …)"
+    )
+    parser.add_argument(
+        "--fail-if-worse", "--fail_if_worse", action="store_true", help="exit 1 if B is significantly worse than A"
     )
     parser.add_argument("--show", type=int, default=5, metavar="N", help="wins and losses listed, each (default: 5)")
     parser.add_argument("--output_dir", metavar="FOLDER", help="write comparison.json here")
@@ -222,13 +224,15 @@ def add_push_flags(parser: Parser) -> None:
     parser.add_argument("--repo_id", required=True, metavar="USER/NAME", help="made if it is not there, as private")
     parser.add_argument("--public", action="store_true", help="make a new repository public")
     parser.add_argument("--report_only", action="store_true", help="no weights: the model lies elsewhere")
-    parser.add_argument("--predictions", action="store_true", help="also the tables, with the texts of their rows")
-    parser.add_argument("--dry_run", action="store_true", help="list what would go, and send nothing")
+    parser.add_argument(
+        "--predictions", action="store_true", help="also the predictions tables, with the texts of their rows"
+    )
+    parser.add_argument("--dry_run", action="store_true", help="list what would be sent, and send nothing")
 
 
 def add_table_flags(parser: Parser) -> None:
     """What a table made elsewhere does not say itself."""
-    parser.add_argument("--kind", metavar="KIND", help="of a table made elsewhere: classification, regression …")
+    parser.add_argument("--kind", metavar="KIND", help="kind of a table made elsewhere: classification, regression …")
     parser.add_argument("--labels", metavar="A,B", help="its label names, in the order of the probabilities")
     parser.add_argument("--positive_label", metavar="LABEL", help="of two labels, the one F1 is about (default: last)")
 
@@ -236,7 +240,11 @@ def add_table_flags(parser: Parser) -> None:
 def add_metric_flags(parser: Parser) -> None:
     """More metrics."""
     parser.add_argument(
-        "--metrics", nargs="+", default=[], metavar="NAME", help="more: llmtune's, or an evaluate module's name or path"
+        "--metrics",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="additional metrics: llmtune names, or an evaluate module's name or path",
     )
 
 

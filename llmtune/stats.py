@@ -101,11 +101,11 @@ def mean_interval(n: float, total: float, squares: float, cubes: float, level: f
     Student's t with Johnson's (1978) correction for skewness, so that long right tails (log loss) are not undercovered.
     """
     if n < 2:
-        return ConfidenceInterval(None, None, f"{int(n)} rows: a spread needs 2")
+        return ConfidenceInterval(None, None, f"{int(n)} rows: an interval requires 2")
     mean = total / n
     variance = max(0.0, (squares - n * mean * mean) / (n - 1))
     if variance <= 1e-15 * max(1.0, mean * mean):
-        return ConfidenceInterval(None, None, f"{SAME_ROWS}: they tell no spread")
+        return ConfidenceInterval(None, None, f"{SAME_ROWS}: no interval")
     third = cubes / n - 3 * mean * squares / n + 2 * mean**3
     error = math.sqrt(variance / n)
     skew = third / (6 * variance * n)
@@ -117,7 +117,7 @@ def mean_interval(n: float, total: float, squares: float, cubes: float, level: f
 def logit_interval(value: float, error: float, level: float = 0.95) -> ConfidenceInterval:
     """Interval of a score within (0, 1) with standard error `error`, symmetric on the logit scale."""
     if not 0 < value < 1 or error <= 0:
-        return ConfidenceInterval(None, None, f"{AT_BOUND} {value:g}: no row tells how far it could vary")
+        return ConfidenceInterval(None, None, f"{AT_BOUND} {value:g}: the rows give no interval")
     centre = math.log(value / (1 - value))
     half = float(special.ndtri(0.5 + level / 2)) * error / (value * (1 - value))
     return ConfidenceInterval(float(special.expit(centre - half)), float(special.expit(centre + half)))
@@ -179,7 +179,7 @@ def _multinomial_bca(
     weights = counts.ravel()[cells]
     n = int(weights.sum())
     if n < 2:
-        return value, ConfidenceInterval(None, None, f"{n} rows: a spread needs 2")
+        return value, ConfidenceInterval(None, None, f"{n} rows: an interval requires 2")
 
     def scores_of(draws: np.ndarray) -> np.ndarray:
         tensors = np.zeros((len(draws), counts.size), dtype=np.int64)
@@ -247,7 +247,7 @@ def interval_of_sums(
     """BCa interval of a score from the units' statistics (n, s) and their resampled sums (B, s)."""
     n = len(statistics)
     if n < 2:
-        return ConfidenceInterval(None, None, f"{n} rows: a spread needs 2")
+        return ConfidenceInterval(None, None, f"{n} rows: an interval requires 2")
     total = statistics.sum(axis=0)
     step = max(1, CHUNK // statistics.shape[1])
     without_one = np.concatenate([score(total - statistics[i : i + step]) for i in range(0, n, step)])
@@ -285,7 +285,7 @@ def _bca(
         return ConfidenceInterval(None, None, f"undefined in {undefined} of {len(samples)} resamples")
     tolerance = 1e-12 * max(1.0, abs(value))
     if float(np.ptp(samples)) <= tolerance:
-        return ConfidenceInterval(None, None, f"{ALIKE} scores {value:g}: the rows tell no spread")
+        return ConfidenceInterval(None, None, f"{ALIKE} scores {value:g}: the rows give no interval")
     below = float((samples < value - tolerance).mean() + 0.5 * (np.abs(samples - value) <= tolerance).mean())
     bias = float(special.ndtri(min(max(below, 0.5 / len(samples)), 1 - 0.5 / len(samples))))
     deviation = np.average(without_one, weights=weights) - without_one
@@ -303,7 +303,7 @@ def percentile_interval(samples: np.ndarray, value: float, level: float = 0.95) 
     if undefined:
         return ConfidenceInterval(None, None, f"undefined in {undefined} of {len(samples)} resamples")
     if float(np.ptp(samples)) <= 1e-12 * max(1.0, abs(value)):
-        return ConfidenceInterval(None, None, f"{ALIKE} scores {value:g}: the rows tell no spread")
+        return ConfidenceInterval(None, None, f"{ALIKE} scores {value:g}: the rows give no interval")
     low, high = np.quantile(samples, [0.5 - level / 2, 0.5 + level / 2])
     return ConfidenceInterval(min(float(low), value), max(float(high), value))
 

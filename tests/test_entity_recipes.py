@@ -184,7 +184,7 @@ def test_personal_data_is_learnt_from_spans_and_f2_picks_the_checkpoint(tmp_path
 
     printed = " ".join(capsys.readouterr().out.split())
     assert code == 0
-    assert "never in train, so all missed: IP 1 entities of validation" in printed
+    assert "absent from train, so all missed: IP 1 entities of validation" in printed
     run = json.loads((tmp_path / "run" / "run.json").read_text())
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())["test"]
     assert run["training"]["best_checkpoint"]["metric"] == "entity_f2"

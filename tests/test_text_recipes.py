@@ -154,7 +154,7 @@ def test_merged_weights_of_an_adapter_write_the_same(runs, numbers, tmp_path):
 def test_the_code_of_the_card_writes_what_predict_writes(runs, tmp_path, monkeypatch, model_type):
     run = runs[model_type]
     code = re.search(r"```python\n(.*?)```", (run / "README.md").read_text(), re.DOTALL)[1]
-    code = code.replace("Write here what the model shall read.", "one two three").replace("And a second text.", "ten")
+    code = code.replace("Write here a text for the model.", "one two three").replace("And a second text.", "ten")
     (tmp_path / "in.jsonl").write_text("\n".join(json.dumps({"source": text}) for text in ("one two three", "ten")))
     cli.run(
         [

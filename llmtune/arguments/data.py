@@ -40,7 +40,7 @@ class DataArguments:
     )
     max_train_samples: int | None = field(default=None, metadata={"help": "use only the first n rows of train"})
     max_eval_samples: int | None = field(
-        default=None, metadata={"help": "use only the first n rows of validation and of test; said in the report"}
+        default=None, metadata={"help": "use only the first n rows of validation and of test; noted in the report"}
     )
     no_examples: bool = field(
         default=False, metadata={"help": "leave the texts of the rows out of report.html: for private data"}

@@ -71,7 +71,7 @@ class TrainingArguments(transformers.TrainingArguments):
     )
     eval_strategy: str = field(default="epoch", metadata={"help": "when validation is scored: no, steps, epoch"})
     save_strategy: str = field(default="epoch", metadata={"help": "when a checkpoint is kept: no, steps, epoch, best"})
-    save_total_limit: int | None = field(default=1, metadata={"help": "checkpoints kept beside the best"})
+    save_total_limit: int | None = field(default=1, metadata={"help": "checkpoints kept in addition to the best"})
     load_best_model_at_end: bool = field(default=True, metadata={"help": "end with the checkpoint best on validation"})
     metric_for_best_model: str | None = field(
         default=None, metadata={"help": "the metric on validation that picks the checkpoint; default the task's own"}
@@ -80,7 +80,7 @@ class TrainingArguments(transformers.TrainingArguments):
     ddp_find_unused_parameters: bool | None = field(
         default=False, metadata={"help": "needed on several processes where a model leaves parameters unused"}
     )
-    logging_steps: float = field(default=10, metadata={"help": "log every n updates; below 1 a share of all"})
+    logging_steps: float = field(default=10, metadata={"help": "log every n optimizer steps; below 1 a share of all"})
     logging_nan_inf_filter: bool = field(default=False, metadata={"help": "hide NaN losses from the log"})
     train_sampling_strategy: str = field(
         default="batch_rebalance",
@@ -143,7 +143,7 @@ class TrainingArguments(transformers.TrainingArguments):
                 "--early_stopping_patience needs evaluations and checkpoints to compare: leave out --eval_strategy no, "
                 "--save_strategy no and --load_best_model_at_end False"
             )
-        self._refuse_what_spoils_evaluation()
+        self._refuse_flags_that_break_evaluation()
         self._refuse_what_is_not_there()
         if not 0 <= self.seed < 2**32:
             raise InputError(f"--seed {self.seed}: expected 0 to {2**32 - 1}")
@@ -169,7 +169,7 @@ class TrainingArguments(transformers.TrainingArguments):
                 "--dataloader_persistent_workers: there are no workers; add --dataloader_num_workers 1, or leave it out"
             )
 
-    def _refuse_what_spoils_evaluation(self) -> None:
+    def _refuse_flags_that_break_evaluation(self) -> None:
         given: Any = self
         for flag, asked, why in (
             ("--dataloader_drop_last", given.dataloader_drop_last, "rows would be missing from evaluation"),

@@ -1,4 +1,4 @@
-"""`llmtune check FILES`: what in the rows would spoil a result, before anything is trained. Nothing is written."""
+"""`llmtune check FILES`: what in the rows would make a result wrong, before anything is trained. Nothing is written."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -56,7 +56,7 @@ def check(
     show: int = 3,
     strict: bool = False,
 ) -> int:
-    """Prints what was found; 1 where `strict` is asked and something would spoil the result, else 0."""
+    """Prints what was found; 1 where `strict` is asked and there is an error, else 0."""
     names = {
         "text": text_column,
         "label": label_column,
@@ -198,13 +198,10 @@ def show_findings(terminal: Terminal, splits: Sequence[Split], findings: Sequenc
         data.add_row(split.name, f"{len(split):,}", split.rows.source, ", ".join(split.rows.columns))
     terminal.table(data)
     by_severity = {severity: [one for one in findings if one.severity == severity] for severity in STYLES}
-    spoiling, doubtful = len(by_severity[ERROR]), len(by_severity[WARNING])
-    verdict = (
-        f"{spoiling} of these findings would spoil the result" if spoiling else "Nothing that would spoil the result"
-    )
+    errors, warnings = len(by_severity[ERROR]), len(by_severity[WARNING])
     terminal.block("Findings", [])
     terminal.table(finding_table(by_severity, show))
-    terminal.block(f"{verdict}; {doubtful} to look at", [])
+    terminal.block(f"{errors or 'no'} errors, {warnings or 'no'} warnings", [])
 
 
 def finding_table(by_severity: Mapping[str, Sequence[Finding]], show: int) -> Table:

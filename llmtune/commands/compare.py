@@ -1,4 +1,4 @@
-"""`llmtune compare A B`: the same rows, two models; whether B is surely better or worse, and on which rows."""
+"""`llmtune compare A B`: the same rows, two models; whether B is significantly better or worse, and on which rows."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -36,7 +36,7 @@ def compare(
     output_dir: str | None = None,
     seed: int = 42,
 ) -> int:
-    """Prints the comparison; 1 where `fail_if_worse` is asked and B is surely worse, else 0."""
+    """Prints the comparison; 1 where `fail_if_worse` is asked and B is significantly worse, else 0."""
     tables = [
         open_table(find_tables(source, "test")[0], kind=kind, labels=labels, positive_label=positive_label)
         for source in (a, b)
@@ -69,7 +69,7 @@ def show_comparison(
 
 def difference_table(differences: Sequence[Difference]) -> Table:
     """A row for each metric, the one that decides first."""
-    table = plain_table("metric", "A", "B", "B - A [95 % interval]", "could show")
+    table = plain_table("metric", "A", "B", "B - A [95 % interval]", "detectable")
     for one in differences:
         name = one.metric if one.higher_is_better else f"{one.metric} ↓"
         table.add_row(name, number(one.a), number(one.b), difference_cell(one), number(one.smallest))

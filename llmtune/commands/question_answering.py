@@ -90,9 +90,12 @@ class ServedWrittenAnswers:
     def encode(self, rows: datasets.Dataset, tokenizer: PreTrainedTokenizerBase) -> tuple[datasets.Dataset, str]:
         """The model's inputs, and a line on what was cut."""
         encoded = self.task.encode(rows, tokenizer)
-        cut = f"contexts cut at their end, to {self.task.max_source_length} tokens: {encoded.cuts.sources or 'none'}"
+        cut = (
+            f"contexts truncated at their end, to {self.task.max_source_length} tokens: "
+            f"{encoded.cuts.sources or 'none'}"
+        )
         if encoded.lost_answers:
-            cut += f"; questions whose answer was cut away with it: {encoded.lost_answers}"
+            cut += f"; questions whose answer was truncated away: {encoded.lost_answers}"
         return encoded.inputs, cut
 
     def table(self, outputs: Any, rows: datasets.Dataset, inputs: datasets.Dataset) -> Predictions:

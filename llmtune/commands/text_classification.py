@@ -44,7 +44,7 @@ class ServedTextClassification:
     def encode(self, rows: datasets.Dataset, tokenizer: PreTrainedTokenizerBase) -> tuple[datasets.Dataset, str]:
         """The model's inputs, and a line on what was cut."""
         tokens, truncated = self.task.tokenize(rows, tokenizer)
-        return tokens, f"texts cut at {self.task.max_length} tokens: {truncated or 'none'}"
+        return tokens, f"texts truncated at {self.task.max_length} tokens: {truncated or 'none'}"
 
     def table(self, outputs: Any, rows: datasets.Dataset, inputs: datasets.Dataset) -> Predictions:
         """The predictions table of labelled rows."""

@@ -302,6 +302,8 @@ def _bootstrap_of_rows(metric: Metric, rows_a: np.ndarray, rows_b: np.ndarray, *
             None, None, f"{metric.name} is undefined in {int((~np.isfinite(differences)).sum())} resamples"
         )
     if np.ptp(differences) == 0:
-        return ConfidenceInterval(None, None, f"every resample differs by {differences[0]:g}: the rows tell no spread")
+        return ConfidenceInterval(
+            None, None, f"every resample differs by {differences[0]:g}: the rows give no interval"
+        )
     low, high = np.quantile(differences, (0.025, 0.975))
     return ConfidenceInterval(float(low), float(high))

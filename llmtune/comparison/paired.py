@@ -1,4 +1,4 @@
-"""Two models on the same rows: whether one is surely and clearly better on the metric that decides for their kind."""
+"""Two models on the same rows: whether one is significantly better on the metric that decides for their kind."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -32,8 +32,8 @@ class PairedComparison:
         low: lower end of its 99 % interval, None where McNemar's test decides.
         high: upper end.
         p: of McNemar's exact test, None for other kinds than classes.
-        better: ours is surely better.
-        worse: ours is surely worse, by enough to matter.
+        better: ours is significantly better.
+        worse: ours is significantly worse, by enough to matter.
     """
 
     metric: str

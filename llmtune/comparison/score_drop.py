@@ -39,7 +39,7 @@ class Drop:
 
     @property
     def matters(self) -> bool:
-        """Whether it is surely above 0 and large enough."""
+        """Whether it is significantly above 0 and large enough."""
         return self.interval.low is not None and self.interval.low > 0 and self.value >= self.clear
 
     def to_json(self) -> dict[str, Any]:

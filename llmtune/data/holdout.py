@@ -44,7 +44,7 @@ def stratified_group_split(
     """Row numbers, ascending, of train and of each part named in `fractions`.
 
     A class of at least as many groups as there are parts is in every part; one of fewer stays in train. The draw
-    hangs on the seed and the texts, not on the order of the rows.
+    depends on the seed and the texts, not on the order of the rows.
     """
     parts = [TRAIN, *fractions]
     shares = {TRAIN: 1 - sum(fractions.values()), **fractions}

@@ -1,8 +1,9 @@
 """High accuracy that hides a class: 98 % of all messages right, and 12 % of the spam found.
 
-Fails where a class's recall is surely below one half though accuracy is far higher, or where the Matthews correlation
-is surely near that of guessing. Where the recall may be on either side of one half, the rows can't tell: to be sure,
-nine times in ten, that 0.46 is below takes 2,600 examples. What passes is better than always naming the majority.
+Fails where a class's recall is significantly below one half though accuracy is far higher, or where the Matthews
+correlation is significantly near that of guessing. Where the recall may be on either side of one half, the rows can't
+tell: to be sure, nine times in ten, that 0.46 is below takes 2,600 examples. What passes is better than always naming
+the majority.
 """
 
 from llmtune.diagnosis.check import FAIL, NOT_ENOUGH_DATA, PASS, Check, not_applicable, percent
@@ -38,43 +39,47 @@ def accuracy_paradox(predictions: Predictions) -> Check:
     if missed:
         worst = min(missed, key=lambda label: seen.recall[label].rate.value)
         rate = seen.recall[worst].rate
-        found = f"only {percent(rate.value)}" if rate.hits else "none"
         finding = (
-            f"It finds {found} of {worst!r} ({rate.hits} of {rate.n}), though "
-            f"{percent(seen.accuracy.value)} of all answers are right; naming nothing but the most frequent class "
-            f"makes {percent(seen.majority)} right"
+            f"Recall of {worst!r} is {percent(rate.value)} ({rate.hits} of {rate.n}), although accuracy is "
+            f"{percent(seen.accuracy.value)}; always predicting the most frequent class reaches "
+            f"{percent(seen.majority)}"
         )
         return Check(NAME, FAIL, finding, numbers, _remedy(predictions, worst))
     only = [label for label in seen.labels if seen.support(label)]
     if predictions.kind == "classification" and len(only) == 1:
-        finding = f"Every row is of {only[0]!r}: whether it tells other classes apart can't be seen"
-        return Check(NAME, NOT_ENOUGH_DATA, finding, numbers, f"add {ENOUGH} test rows of another class at least")
+        finding = (
+            f"Every row is of class {only[0]!r}: these rows cannot show whether the model recognizes another class"
+        )
+        return Check(NAME, NOT_ENOUGH_DATA, finding, numbers, f"add at least {ENOUGH} test rows of another class")
     if guessing:
         finding = (
-            f"Its answers hardly depend on the input: correlation with the truth {correlation:.2f} (0 is guessing)"
+            "Predictions hardly depend on the input: their Matthews correlation with the labels is "
+            f"{correlation:.2f} (0 is guessing)"
         )
-        return Check(
-            NAME, FAIL, finding, numbers, "look at the labels and the learning rate: the model learned nothing"
-        )
+        return Check(NAME, FAIL, finding, numbers, "check the labels and --learning_rate: the model learned nothing")
     lacking = [label for label in seen.labels if seen.support(label) < ENOUGH]
     if lacking:
         rarest = seen.rarest
         n = seen.support(rarest)
-        finding = f"{percent(seen.accuracy.value)} right says little: only {n} of {rarest!r} to tell how many it finds"
-        return Check(NAME, NOT_ENOUGH_DATA, finding, numbers, f"label {ENOUGH - n} more rows of {rarest!r} at least")
+        finding = (
+            f"An accuracy of {percent(seen.accuracy.value)} says little: only {n} rows of {rarest!r} to estimate "
+            "its recall from"
+        )
+        return Check(NAME, NOT_ENOUGH_DATA, finding, numbers, f"label at least {ENOUGH - n} more rows of {rarest!r}")
     if chance:
         finding = (
-            f"{percent(seen.accuracy.value)} right may be guessing: naming the majority makes {percent(seen.majority)}"
+            f"An accuracy of {percent(seen.accuracy.value)} may be guessing: always predicting the majority reaches "
+            f"{percent(seen.majority)}"
         )
         return Check(
-            NAME, NOT_ENOUGH_DATA, finding, numbers, "label more test rows, four times as many halve the interval"
+            NAME, NOT_ENOUGH_DATA, finding, numbers, "label more test rows: four times as many halve the interval"
         )
     least = min(seen.labels, key=lambda label: seen.recall[label].rate.value)
     rate = seen.recall[least].rate
     if rate.interval()[0] < HALF and seen.accuracy.value - rate.value >= HIDDEN:
         finding = (
-            f"Whether it finds half of {least!r} these rows can't tell ({rate.hits} of {rate.n} found), though "
-            f"{percent(seen.accuracy.value)} of all answers are right"
+            f"Too few rows to tell whether recall of {least!r} is above one half ({rate.hits} of {rate.n}), although "
+            f"accuracy is {percent(seen.accuracy.value)}"
         )
         more = rows_to_decide(rate.value, HALF, 0.95 if rate.value > HALF else 1 - 2 * SIGNIFICANT / len(tested))
         remedy = "label more rows" if more is None else f"label about {max(1, more - rate.n):,} more rows"
@@ -82,7 +87,7 @@ def accuracy_paradox(predictions: Predictions) -> Check:
             NAME, NOT_ENOUGH_DATA, finding, numbers, f"{remedy} of {least!r}; or {_remedy(predictions, least)}"
         )
     finding = (
-        f"Accuracy {percent(seen.accuracy.value)} hides no class: of {least!r}, the least found, it finds "
+        f"Accuracy {percent(seen.accuracy.value)} hides no class: the lowest recall is that of {least!r}, "
         f"{percent(seen.recall[least].rate.value)}"
     )
     return Check(NAME, PASS, finding, numbers)
@@ -90,11 +95,11 @@ def accuracy_paradox(predictions: Predictions) -> Check:
 
 def _is_hidden(seen: ClassCounts, label: str, tests: int) -> bool:
     rate = seen.recall[label].rate
-    return rate.surely_below(HALF, p=SIGNIFICANT / tests) and seen.accuracy.value - rate.value >= HIDDEN
+    return rate.significantly_below(HALF, p=SIGNIFICANT / tests) and seen.accuracy.value - rate.value >= HIDDEN
 
 
 def _correlation(predictions: Predictions, seen: ClassCounts) -> tuple[float | None, bool, bool]:
-    """Matthews correlation; whether it is surely that of guessing; whether it may be."""
+    """Matthews correlation; whether it is significantly that of guessing; whether it may be."""
     if predictions.kind != "classification":
         return None, False, False
     matrix = confusion_matrix(

@@ -12,7 +12,7 @@ NAME = "baseline"
 
 
 def baseline(predictions: Predictions, baselines: Mapping[str, Predictions], *, seed: int = 0) -> Check:
-    """Compares with each by a paired test on the same rows; fails where one of them is surely better.
+    """Compares with each by a paired test on the same rows; fails where one of them is significantly better.
 
     Raises:
         InputError: a baseline is not about the same rows.
@@ -23,23 +23,25 @@ def baseline(predictions: Predictions, baselines: Mapping[str, Predictions], *, 
         return not_applicable(NAME, _lacking(predictions))
     numbers = {name: pair.to_json() for name, pair in found.items()}
     if len(predictions) < FEWEST:
-        finding = f"{len(predictions)} rows can't tell it from a far simpler model"
+        finding = f"{len(predictions)} rows are too few to compare the model with a far simpler one"
         return Check(NAME, NOT_ENOUGH_DATA, finding, numbers, "label more test rows")
     worse = {name: pair for name, pair in found.items() if pair.worse}
     if worse:
         name, pair = max(worse.items(), key=lambda item: -item[1].difference)
-        finding = f"A far simpler model is better: {_beside(name, pair)}"
+        finding = f"A far simpler model is significantly better: {_beside(name, pair)}"
         remedy = f"use {name}, or train longer, with another --learning_rate, or from a larger checkpoint"
         return Check(NAME, FAIL, finding, numbers, remedy)
     tied = {name: pair for name, pair in found.items() if not pair.better}
     if tied:
         name, pair = min(tied.items(), key=lambda item: item[1].difference)
-        finding = f"These rows can't tell it from a far simpler model: {_beside(name, pair)}"
+        finding = f"Not significantly better than a far simpler model: {_beside(name, pair)}"
         return Check(
             NAME, NOT_ENOUGH_DATA, finding, numbers, f"{_more(pair, len(predictions))}, or use {name}, which is cheaper"
         )
     name, pair = min(found.items(), key=lambda item: item[1].difference)
-    return Check(NAME, PASS, f"It surely beats the simpler models, the best of them: {_beside(name, pair)}", numbers)
+    return Check(
+        NAME, PASS, f"Significantly better than the simpler models, the best of them: {_beside(name, pair)}", numbers
+    )
 
 
 def _more(pair: PairedComparison, n: int) -> str:
@@ -52,12 +54,12 @@ def _more(pair: PairedComparison, n: int) -> str:
 
 def _lacking(predictions: Predictions) -> str:
     if predictions.kind == "classification":
-        return "no baseline was predicted: --train_file lets a simple model be trained beside it"
+        return "no baseline to compare with: --train_file lets a simple model be trained"
     columns = {"text-generation": "'source'", "question-answering": "'question' and 'context'"}
     if predictions.kind in columns:
-        return f"no baseline was predicted: the table's {columns[predictions.kind]} would let one be made"
-    return "no baseline was predicted"
+        return f"no baseline to compare with: it requires the table's {columns[predictions.kind]}"
+    return "no baseline to compare with"
 
 
 def _beside(name: str, pair: PairedComparison) -> str:
-    return f"{pair.metric} {pair.ours:.3f}, of {name} {pair.other:.3f}"
+    return f"{pair.metric} {pair.ours:.3f}, {name} {pair.other:.3f}"

@@ -1,4 +1,4 @@
-"""Whether a probability of 0.9 comes true nine times of ten. Informs; it never makes a model not ready.
+"""Whether rows with a probability of 0.9 are right nine times of ten. Informs; it never makes a model not ready.
 
 Fails where the expected calibration error is above 0.05 and above what chance shows in 99.5 % of calibrated models.
 """
@@ -26,8 +26,8 @@ def calibration(predictions: Predictions, validation: Predictions | None = None,
     kept = _usable(predictions)
     reference, probabilities = kept
     if len(reference) < ENOUGH:
-        finding = f"{len(reference)} rows with probabilities can't tell whether they come true"
-        return Check(NAME, NOT_ENOUGH_DATA, finding, {"rows": len(reference)}, f"label {ENOUGH} rows at least")
+        finding = f"{len(reference)} rows with probabilities are too few to estimate the calibration error"
+        return Check(NAME, NOT_ENOUGH_DATA, finding, {"rows": len(reference)}, f"label at least {ENOUGH} rows")
     columns = {"reference": reference, "probabilities": probabilities}
     positive = predictions.positive_id if len(predictions.label_names) == 2 else None
     ece = float(ece_of(BinSums(positive)(columns))[0])
@@ -42,7 +42,7 @@ def calibration(predictions: Predictions, validation: Predictions | None = None,
         "brier_of_shares": float(((truth.mean(axis=0) - truth) ** 2).sum(axis=1).mean()),
         "temperature_on_validation": None if validation is None else temperature(validation),
     }
-    said = f"calibration error {ece:.3f}, by chance up to {bound:.3f}"
+    said = f"expected calibration error {ece:.3f}, up to {bound:.3f} by chance"
     if ece > bound and ece > LARGE:
         over = float(probabilities.max(axis=1).mean()) > float((probabilities.argmax(axis=1) == reference).mean())
         chosen = numbers["temperature_on_validation"]
@@ -51,13 +51,13 @@ def calibration(predictions: Predictions, validation: Predictions | None = None,
             if chosen
             else "fit a temperature on validation and divide the logits by it"
         )
-        finding = f"Its probabilities are too {'sure' if over else 'cautious'}: {said}"
-        return Check(NAME, FAIL, finding, numbers, f"{how}; decisions stay, probabilities come true")
-    return Check(NAME, PASS, f"Its probabilities come true within chance or 0.05: {said}", numbers)
+        finding = f"The probabilities are {'overconfident' if over else 'underconfident'}: {said}"
+        return Check(NAME, FAIL, finding, numbers, f"{how}; predicted classes stay, probabilities become calibrated")
+    return Check(NAME, PASS, f"The probabilities are calibrated within chance or 0.05: {said}", numbers)
 
 
 def temperature(validation: Predictions) -> float | None:
-    """The T of softmax(logits / T) with the least log loss (Guo 2017); above 1 the model is too sure.
+    """The T of softmax(logits / T) with the least log loss (Guo 2017); above 1 the model is overconfident.
 
     None where validation has no probabilities, or too few rows.
     """

@@ -143,7 +143,7 @@ def leakage_of(case: Context) -> Check:
         return not_applicable("leakage", "the rows of train are not here: --train_file names them")
     held_out = {split: rows for split, rows in case.examples.items() if split != "train"}
     if not held_out:
-        return not_applicable("leakage", "the predictions have no column 'text' to look for in train")
+        return not_applicable("leakage", "the predictions have no column 'text' to look up in train")
     return leakage(case.examples["train"], held_out, case.test if "test" in held_out else None, seed=case.seed)
 
 

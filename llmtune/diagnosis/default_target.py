@@ -1,9 +1,9 @@
-"""What is demanded where nobody said what: that the model is worth more than what costs nothing.
+"""The default target, where --targets sets none: that the model is worth more than what costs nothing.
 
-Classes and entities: none whose recall or precision is surely below one half. All else has no share that could be
-below one half: it must surely beat the simple models made of its own rows (the mean, the last value, the source, a
-sentence of the context), or the base model. A perplexity has no such model and no floor for all texts: it needs a
-target, or a base.
+Classes and entities: none whose recall or precision is significantly below one half. All else has no share that could
+be below one half: it must be significantly better than the simple models made of its own rows (the mean, the last
+value, the source, a sentence of the context), or the base model. A perplexity has no such model and no floor for all
+texts: it needs a target, or a base.
 """
 
 from collections.abc import Mapping, Sequence
@@ -34,22 +34,29 @@ def default_target(
     if predictions.kind in KINDS:
         return _of_classes(name, predictions, scores or {})
     numbers = {"reference_ranges": reference_ranges(scores or {})}
-    say = f"say what is needed, e.g. --targets {example_target(predictions)}"
+    say = f"set a target, e.g. --targets {example_target(predictions)}"
     bits = (scores or {}).get("bits_per_byte")
     if bits is not None and bits.low is not None and bits.low > GUESSED_BYTES:
-        finding = f"It foretells these texts worse than guessing byte by byte: {bits.value:.2f} bits, guessing takes 8"
-        return Check(name, FAIL, finding, numbers, "look at the tokenizer and the learning rate: it learned nothing")
+        finding = (
+            f"Its predictions are worse than a uniform distribution over bytes: {bits.value:.2f} bits per byte, "
+            "uniform is 8"
+        )
+        return Check(name, FAIL, finding, numbers, "check the tokenizer and --learning_rate: the model learned nothing")
     simple = next((check for check in beside if check.check == "baseline"), None)
     if simple is not None and simple.status == FAIL:
-        return not_applicable(name, "nothing was demanded, and a simpler model is better: see baseline")
+        return not_applicable(name, "no target was set (--targets), and a simpler model is better: see baseline")
     if simple is not None and simple.status == NOT_ENOUGH_DATA:
-        finding = "Whether it is better than a far simpler model can't be told; nothing else was demanded"
+        finding = "Not significantly better than a far simpler model; no target was set (--targets)"
         return Check(name, NOT_ENOUGH_DATA, finding, numbers, f"{simple.remedy}; or {say}")
     if simple is not None and simple.status == PASS:
-        return Check(name, PASS, "It surely beats the simpler models; nothing more was demanded", numbers, say)
+        return Check(
+            name, PASS, "Significantly better than the simpler models; no target was set (--targets)", numbers, say
+        )
     if any(_is_better(check) for check in beside):
-        return Check(name, PASS, "It is surely better than the base; nothing more was demanded", numbers, say)
-    finding = f"Nothing says what is good enough: nothing was demanded, {_lacking(predictions)}"
+        return Check(
+            name, PASS, "Significantly better than the base model; no target was set (--targets)", numbers, say
+        )
+    finding = f"Nothing says what is good enough: no target was set (--targets), {_lacking(predictions)}"
     return Check(name, NOT_ENOUGH_DATA, finding, numbers, f"{say}; or compare with what was there before: --base")
 
 
@@ -70,11 +77,11 @@ def example_target(predictions: Predictions) -> str:
 
 def _lacking(predictions: Predictions) -> str:
     lacking = {
-        "text-generation": "and without a column 'source' no simpler model can be made",
-        "question-answering": "and without the columns 'question' and 'context' no simpler model can be made",
+        "text-generation": "and without a column 'source' no simpler model can be built",
+        "question-answering": "and without the columns 'question' and 'context' no simpler model can be built",
         "language-modeling": "and a perplexity alone is neither good nor bad",
     }
-    return lacking.get(predictions.kind, "and no simpler model stands beside it")
+    return lacking.get(predictions.kind, "and there is no simpler model to compare with")
 
 
 def _is_better(check: Check) -> bool:
@@ -94,16 +101,16 @@ def _of_classes(name: str, predictions: Predictions, scores: Mapping[str, Score]
         "rates": {f"{metric}[{label}]": rate.to_json() for (label, metric), rate in tested.items()},
         "reference_ranges": reference_ranges(scores),
     }
-    below = {key: rate for key, rate in tested.items() if rate.surely_below(FLOOR, p=SIGNIFICANT / len(tested))}
+    below = {key: rate for key, rate in tested.items() if rate.significantly_below(FLOOR, p=SIGNIFICANT / len(tested))}
     if below:
         (label, metric), rate = min(below.items(), key=lambda item: item[1].value)
         more = f"; so are {len(below) - 1} other rates" if len(below) > 1 else ""
-        finding = f"{describe_rate(metric, label, rate)}: surely less than half{more}"
+        finding = f"{describe_rate(metric, label, rate)}, significantly below one half{more}"
         return Check(name, FAIL, finding, numbers, remedy_for(metric, label, FLOOR, predictions))
     few = [label for label in seen.labels if seen.support(label) < ENOUGH]
     if few or not seen.labels:
-        finding = f"{len(few)} of {len(seen.labels)} classes have fewer than {ENOUGH} examples: nothing is sure of them"
+        finding = f"{len(few)} of {len(seen.labels)} classes have fewer than {ENOUGH} examples: too few to judge them"
         return Check(name, NOT_ENOUGH_DATA, finding, numbers, "label more rows of " + ", ".join(map(repr, few[:5])))
     (label, metric), rate = min(tested.items(), key=lambda item: item[1].value)
-    finding = f"No class is surely below one half; least: {describe_rate(metric, label, rate)}"
-    return Check(name, PASS, finding, numbers, f"say what is needed, e.g. --targets {example_target(predictions)}")
+    finding = f"No precision or recall is significantly below one half; lowest: {describe_rate(metric, label, rate)}"
+    return Check(name, PASS, finding, numbers, f"set a target, e.g. --targets {example_target(predictions)}")

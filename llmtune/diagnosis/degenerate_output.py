@@ -10,8 +10,8 @@ from llmtune.predictions import Predictions
 
 NAME = "degenerate_output"
 KINDS = ("text-generation", "question-answering")
-LARGE = 0.05  # share of such outputs that spoils a model
-SURELY_ABOVE = 0.01  # and the share that the lower end of the 99 % interval must be above
+LARGE = 0.05  # share of such outputs that makes a model unfit
+SIGNIFICANTLY_ABOVE = 0.01  # and the share that the lower end of the 99 % interval must be above
 MOST_REPEATS = 4  # a phrase of at most four words, said this often in a row
 
 
@@ -23,7 +23,7 @@ def degenerate_output(predictions: Predictions) -> Check:
     references = [[row] if isinstance(row, str) else list(row or []) for row in predictions.column("reference")]
     sources = predictions.column("source") if predictions.has("source") else None
     if len(texts) < FEWEST:
-        return Check(NAME, NOT_ENOUGH_DATA, f"{len(texts)} texts tell no habit", {"rows": len(texts)})
+        return Check(NAME, NOT_ENOUGH_DATA, f"Too few texts ({len(texts)}) to judge", {"rows": len(texts)})
     faults = {"empty": _rate([not text.strip() for text in texts], [_is_empty(of) for of in references])}
     faults["repeated"] = _rate(
         [repeats(text) for text in texts], [any(repeats(text) for text in of) for of in references]
@@ -34,19 +34,19 @@ def degenerate_output(predictions: Predictions) -> Check:
         faults["copied from the source"] = _rate(copied, right)
     faults["the same text"] = _sameness(texts, references)
     numbers = {name: rate.to_json() for name, rate in faults.items()}
-    bad = {n: r for n, r in faults.items() if r.value >= LARGE and r.interval(SURE_LEVEL)[0] > SURELY_ABOVE}
+    bad = {n: r for n, r in faults.items() if r.value >= LARGE and r.interval(SURE_LEVEL)[0] > SIGNIFICANTLY_ABOVE}
     if bad:
         said = ", ".join(f"{percent(rate.value)} of the outputs are {name}" for name, rate in bad.items())
         remedy = (
-            "look at the rows: is the end token trained, is the prompt the one of training, is "
+            "look at the rows: is the end token trained, does the prompt match that of training, is "
             "--learning_rate too high? Repeats: generate with no_repeat_ngram_size or beams"
         )
-        return Check(NAME, FAIL, f"Outputs that are no answer: {said}", numbers, remedy)
+        return Check(NAME, FAIL, f"Degenerate outputs: {said}", numbers, remedy)
     if len(texts) < ENOUGH:
-        return Check(NAME, NOT_ENOUGH_DATA, f"{len(texts)} texts are too few to rule a habit out", numbers)
+        return Check(NAME, NOT_ENOUGH_DATA, f"{len(texts)} texts are too few to rule out degenerate outputs", numbers)
     worst = max(faults, key=lambda name: faults[name].value)
     return Check(
-        NAME, PASS, f"No habit of empty or repeated outputs; most: {percent(faults[worst].value)} {worst}", numbers
+        NAME, PASS, f"No sign of degenerate outputs; most frequent: {percent(faults[worst].value)} {worst}", numbers
     )
 
 

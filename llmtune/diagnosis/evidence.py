@@ -26,10 +26,10 @@ def evidence(predictions: Predictions, demands: tuple[Target, ...] = ()) -> Chec
     numbers = {"needed": ENOUGH, "counts": counts}
     if lacking:
         told = join_names([f"{counts[name]} {name}" for name in lacking])
-        finding = f"Too few test rows: {told}; below {ENOUGH} chance decides"
+        finding = f"Too few test rows: {told}; below {ENOUGH} a result is chance"
         if predictions.kind == "classification":  # a row more of a class is a row more
             lacking["rows"] = lacking.get("rows", 0) - sum(n for name, n in lacking.items() if name != "rows")
-        remedy = "label " + join_names([f"{n} more {name}" for name, n in lacking.items() if n > 0]) + " at least"
+        remedy = "label at least " + join_names([f"{n} more {name}" for name, n in lacking.items() if n > 0])
         return Check(NAME, NOT_ENOUGH_DATA, finding, numbers, remedy)
     fewest = min(counts, key=lambda name: counts[name])
     what = f"{counts[fewest]:,} {fewest}" + (", the fewest" if fewest.startswith("of ") else "")

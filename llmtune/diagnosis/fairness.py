@@ -1,7 +1,7 @@
 """Whether groups and slices are served alike: recall of each class by group, corrected for every test made.
 
-Fails where a group's recall is surely and largely (0.1, or below four fifths) under that of all others; and where one
-group is chosen far less often than others though its references don't differ. Also shown: demographic parity
+Fails where a group's recall is significantly and largely (0.1, or below four fifths) under that of all others; and
+where one group is chosen far less often than others though its references don't differ. Also shown: demographic parity
 difference, equalized odds difference and four-fifths ratio of the positive class, each difference with its interval.
 """
 
@@ -28,9 +28,11 @@ def fairness(predictions: Predictions, group_columns: Sequence[str] = (), slice_
         InputError: a column that the table has not, or that names single rows.
     """
     if not group_columns and not slice_columns:
-        return not_applicable(NAME, "no group was named: --group_columns names the columns that tell groups")
+        return not_applicable(NAME, "no group columns were given (--group_columns)")
     if predictions.kind not in KINDS:
-        return not_applicable(NAME, f"{predictions.kind} tables have no classes whose recall groups could share")
+        return not_applicable(
+            NAME, f"{predictions.kind} tables have no classes whose recall could be compared between groups"
+        )
     columns = {name: _values(predictions, name) for name in dict.fromkeys((*group_columns, *slice_columns))}
     seen = outcomes(predictions)
     compared = compare_groups(columns, {f"recall[{label}]": seen.recall[label] for label in seen.labels})
@@ -43,7 +45,7 @@ def fairness(predictions: Predictions, group_columns: Sequence[str] = (), slice_
     worse = [one.sentence() for one in compared if one.worse]
     worse += [_favours(model) for model, reference in chosen if _makes_a_difference(model, reference)]
     if worse:
-        remedy = "add training rows of the worse group, or check its labels; don't use the model on it before"
+        remedy = "add training rows of the worse group or check its labels; until then do not use the model on it"
         return Check(NAME, FAIL, join_names(worse, 3), numbers, remedy)
     if not compared:
         finding = f"no two groups have {ENOUGH} examples of one class"
@@ -52,11 +54,12 @@ def fairness(predictions: Predictions, group_columns: Sequence[str] = (), slice_
     difference, low, high = gap.difference()
     least, most = gap.extremes
     finding = (
-        f"No sure and large difference between groups; largest: {gap.rate} of {gap.column} {most} over {least} by "
+        f"No significant and large difference between groups; largest: {gap.rate} of {gap.column} {most} over "
+        f"{least} by "
         f"{difference:.2f} (95 % interval {low:.2f} to {high:.2f}, corrected p {gap.adjusted:.2g})"
     )
     small = sorted({f"{one.column} {name}" for one in compared for name in one.too_small})
-    remedy = f"fewer than {ENOUGH} examples: {join_names(small)}; label more to judge them" if small else ""
+    remedy = f"fewer than {ENOUGH} examples: {join_names(small)}; label more to compare them" if small else ""
     return Check(NAME, PASS, finding, numbers, remedy)
 
 
@@ -70,7 +73,8 @@ def _values(predictions: Predictions, name: str) -> list[Any]:
     distinct = len({str(value) for value in values})
     if distinct > max(MOST_VALUES, FEWEST):
         raise InputError(
-            f"--group_columns or --slice_columns {name!r}: {distinct:,} different values are no groups; cut the column "
+            f"--group_columns or --slice_columns {name!r}: {distinct:,} different values are not groups; bin the "
+            "column "
             f"into at most {MOST_VALUES}"
         )
     return values
@@ -102,8 +106,8 @@ def _favours(model: GroupRates) -> str:
     least, most = model.extremes
     rates = [percent(model.groups[name].value) for name in (least, most)]
     return (
-        f"{model.rate} is {rates[0]} where {model.column} is {least}, {rates[1]} where it is {most}, though the "
-        "references don't differ so"
+        f"{model.rate} is {rates[0]} where {model.column} is {least}, {rates[1]} where it is {most}, although "
+        "the references do not differ as much"
     )
 
 

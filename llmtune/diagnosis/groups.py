@@ -30,7 +30,7 @@ class GroupRates:
         too_small: groups left out.
         p: of the homogeneity test, uncorrected.
         adjusted: corrected for all tests of the call.
-        worse: groups that are surely and largely below all others together.
+        worse: groups that are significantly and largely below all others together.
     """
 
     column: str
@@ -126,7 +126,7 @@ def _corrected(found: list[GroupRates]) -> list[GroupRates]:
 
 
 def _worse(one: GroupRates) -> tuple[str, ...]:
-    """The groups surely and largely below the rest: each against all others, corrected."""
+    """The groups significantly and largely below the rest: each against all others, corrected."""
     names = list(one.groups)
     rest = [one.rest(name) for name in names]
     adjusted = benjamini_hochberg([homogeneity_p([one.groups[n], r]) for n, r in zip(names, rest, strict=True)])

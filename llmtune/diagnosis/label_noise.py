@@ -2,7 +2,7 @@
 
 A row is suspect if a class other than its label has the largest probability, and at least the mean probability that the
 rows of that class give it. Calibrated probabilities say how many such rows chance makes; more than that is label noise,
-or a model that is too sure.
+or a model that is overconfident.
 """
 
 import math
@@ -21,7 +21,7 @@ Z_SURE = 2.576  # one-sided p of 0.005
 
 
 def label_noise(predictions: Predictions) -> Check:
-    """A shortlist of suspect rows, the surest first, and whether there are more than chance makes."""
+    """A shortlist of suspect rows, the most confident first, and whether there are more than chance makes."""
     if predictions.kind != "classification" or not predictions.has("probabilities"):
         return not_applicable(NAME, "needs class probabilities of rows that the model did not train on")
     probabilities, reference = predictions.probabilities(), predictions.label_ids("reference")
@@ -30,7 +30,7 @@ def label_noise(predictions: Predictions) -> Check:
     probabilities, reference = probabilities[finite], reference[finite]
     counts = np.bincount(reference, minlength=len(predictions.label_names))
     if len(reference) == 0 or counts[counts > 0].min() < ENOUGH:
-        finding = f"fewer than {ENOUGH} rows of a class: how sure the model is of it can't be told"
+        finding = f"fewer than {ENOUGH} rows of a class: too few to estimate the model's confidence"
         return Check(NAME, NOT_ENOUGH_DATA, finding, {"rows": len(reference)}, "")
     suspects, candidate, expected, variance = _suspects(probabilities, reference, counts)
     order = suspects[np.argsort(-probabilities[suspects, candidate[suspects]], kind="stable")]
@@ -48,13 +48,16 @@ def label_noise(predictions: Predictions) -> Check:
     excess = len(suspects) - expected
     numbers = {"suspect": len(suspects), "share": share, "expected_by_chance": expected, "shortlist": shortlist}
     first = ", ".join(str(row["id"]) for row in shortlist[:5])
-    said = f"{len(suspects)} rows ({percent(share)}) have a label the model is surely against, {expected:.0f} by chance"
+    said = (
+        f"{len(suspects)} rows ({percent(share)}) have a label that the model confidently contradicts, "
+        f"{expected:.0f} expected by chance"
+    )
     if excess > EXCESS * len(reference) and excess > Z_SURE * math.sqrt(variance) + 1:
         remedy = (
             f"read the suspect rows first (ids {first}, all in verdict.json): relabel them or trust the scores less"
         )
         return Check(
-            NAME, FAIL, f"Labels look wrong, or the model is too sure (see calibration): {said}", numbers, remedy
+            NAME, FAIL, f"Labels look wrong, or the model is overconfident (see calibration): {said}", numbers, remedy
         )
     return Check(NAME, PASS, f"No sign of wrong labels beyond chance: {said}", numbers)
 

@@ -16,7 +16,7 @@ from llmtune.stats import wilson_interval
 from llmtune.text.near_duplicates import NearDuplicate, NearDuplicates
 
 NAME = "leakage"
-EQUAL = 0.01  # share of equal rows above which a split is spoilt
+EQUAL = 0.01  # share of equal rows above which a split is unfit
 COPIED = 0.05  # of equal and edited ones: real, carefully split data (SMS Spam) have 3 % of the second kind
 FEW = 3  # copies that are no matter: "ok", "thanks"
 COPIES_AGREE = 0.9  # copies have the label of their original; rows of a template only as often as any two rows
@@ -62,7 +62,7 @@ class Duplicates:
 
     @property
     def is_templated(self) -> bool:
-        """Whether the labels of the edited copies surely differ too often for copies: the texts only look alike."""
+        """Whether the labels of the edited copies differ significantly too often for copies: they only look alike."""
         if not self.near or not self.labelled:
             return False
         differing = set(self.conflicting)
@@ -78,7 +78,7 @@ class Duplicates:
 
     @property
     def many_equal(self) -> bool:
-        """Whether equal copies alone spoil the split."""
+        """Whether equal copies alone make the split unfit."""
         return len(self.equal) >= FEW and len(self.equal) > EQUAL * self.rows
 
     @property
@@ -113,7 +113,7 @@ def leakage(
         seed: of the bootstrap.
     """
     if not held_out:
-        return not_applicable(NAME, "no validation and no test rows to look for in train")
+        return not_applicable(NAME, "no validation and test rows to look up in train")
     if "test" in held_out and len(held_out["test"].texts) < FEWEST:
         return Check(NAME, NOT_ENOUGH_DATA, f"{len(held_out['test'].texts)} test rows are too few to judge")
     splits = {"train": train, **held_out}
@@ -200,13 +200,13 @@ def _judged(
         splits = " and ".join(dict.fromkeys(late for late, _ in copies))
         alike = any(found.is_templated for found in copies.values())
         template = " (rows that differ in a word or two follow a template: their labels differ too)" if alike else ""
-        return Check(NAME, PASS, f"No row of {splits} was seen before, neither equal nor edited{template}", numbers)
+        return Check(NAME, PASS, f"No row of {splits} is in train, neither identical nor edited{template}", numbers)
     kept = "" if drop is None else f"; {_drop_sentence(drop)}"
-    remedy = "leave these rows out for a cleaner number (llmtune check lists them)"
+    remedy = "delete these rows for a cleaner number (llmtune check lists them)"
     if any(found.many for found in copies.values()):
-        finding = f"{'; '.join(some)}; whether they lift the score can't be told{kept}"
+        finding = f"{'; '.join(some)}; too few rows to tell whether they raise the score{kept}"
         return Check(NAME, NOT_ENOUGH_DATA, finding, numbers, remedy)
-    return Check(NAME, PASS, f"{'; '.join(some)}: too few to spoil the result{kept}", numbers, remedy)
+    return Check(NAME, PASS, f"{'; '.join(some)}: too few to change the result{kept}", numbers, remedy)
 
 
 def _copy_faults(copies: Mapping[Pair, Duplicates], drop: Drop | None) -> list[tuple[str, str]]:
@@ -269,7 +269,7 @@ def _drop_sentence(drop: Drop) -> str:
     interval = "" if ends.low is None or ends.high is None else f" [{ends.low:.3f}, {ends.high:.3f}]"
     return (
         f"{drop.metric} is {drop.with_leaked:.3f} with them and {drop.without:.3f} without "
-        f"(they promise {drop.value:.3f}{interval} too much)"
+        f"(inflated by {drop.value:.3f}{interval})"
     )
 
 

@@ -1,4 +1,4 @@
-"""Whether long or short inputs are served worse: recall of each class by quintile of length."""
+"""Whether long or short inputs fare worse: recall of each class by quintile of length."""
 
 import numpy as np
 
@@ -15,7 +15,7 @@ PARTS = 5
 def length(predictions: Predictions) -> Check:
     """By the column `length` (tokens), else by the characters of `text`, else by the number of words."""
     if predictions.kind not in KINDS:
-        return not_applicable(NAME, f"{predictions.kind} tables have no classes whose recall could hang on length")
+        return not_applicable(NAME, f"{predictions.kind} tables have no classes whose recall could depend on length")
     found = _lengths(predictions)
     if found is None:
         return not_applicable(NAME, "the table has no column 'length' or 'text'")
@@ -29,18 +29,16 @@ def length(predictions: Predictions) -> Check:
     )
     numbers = {"unit": unit, "quintiles": [one.to_json() for one in compared]}
     if not compared:
-        finding = f"no two fifths of the lengths have {ENOUGH} examples of one class"
+        finding = f"no two length groups have {ENOUGH} examples of one class"
         return Check(NAME, NOT_ENOUGH_DATA, finding, numbers, "label more test rows")
     # In the middle alone it is not length that decides.
     worse = [one for one in compared if {names[0], names[-1]} & set(one.worse)]
     if worse:
         worst = max(worse, key=lambda one: one.difference()[0])
-        remedy = (
-            "raise --max_length if these are the long ones and texts are cut; else add training rows of this length"
-        )
-        return Check(NAME, FAIL, f"Length decides: {worst.sentence()}", numbers, remedy)
+        remedy = "raise --max_length if long texts are truncated; else add training rows of this length"
+        return Check(NAME, FAIL, f"Recall depends on length: {worst.sentence()}", numbers, remedy)
     least = min(compared, key=lambda one: one.p)
-    finding = f"No length is served surely and largely worse (least p {least.adjusted:.2g}, {least.rate})"
+    finding = f"No length group is significantly and largely worse (lowest p {least.adjusted:.2g}, {least.rate})"
     return Check(NAME, PASS, finding, numbers)
 
 

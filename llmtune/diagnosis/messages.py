@@ -1,4 +1,4 @@
-"""How a demand is worded: what a rate says, what raises a metric, and what the field calls good and poor."""
+"""The words of targets: rates, what raises a metric, and what the field calls good and poor."""
 
 from collections.abc import Mapping
 
@@ -12,14 +12,14 @@ THUMB = (("recall", 0.8, None), ("precision", 0.8, None), ("accuracy", 0.85, 0.6
 
 
 def describe_rate(metric: str, label: str, rate: Proportion) -> str:
-    """A rate in words: `it finds 12 % of 'spam' (3 of 25)`.
+    """A rate in words: `recall of 'spam' is 12 % (3 of 25)`.
 
     >>> describe_rate("precision", "spam", Proportion(9, 10))
-    "of what it calls 'spam' 90 % is right (9 of 10)"
+    "precision of 'spam' is 90 % (9 of 10)"
     """
     if metric == "recall":
-        return f"it finds {percent(rate.value)} of {label!r} ({rate.hits} of {rate.n})"
-    return f"of what it calls {label!r} {percent(rate.value)} is right ({rate.hits} of {rate.n})"
+        return f"recall of {label!r} is {percent(rate.value)} ({rate.hits} of {rate.n})"
+    return f"precision of {label!r} is {percent(rate.value)} ({rate.hits} of {rate.n})"
 
 
 def remedy_for(metric: str, label: str | None, value: float, predictions: Predictions) -> str:
@@ -35,7 +35,7 @@ def remedy_for(metric: str, label: str | None, value: float, predictions: Predic
     if metric.endswith("recall"):
         of_label = f", more training examples of {label!r}" if label is not None else ""
         return f"--class_weights balanced{of_label}, or a larger model"
-    return f"more or cleaner training rows, a larger model, or a lower demand on {metric}"
+    return f"more or cleaner training rows, a larger model, or a lower target for {metric}"
 
 
 def reference_ranges(scores: Mapping[str, Score]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Broken numbers: NaN or infinity, probabilities that are none, rows without an answer, texts cut off unsaid."""
+"""Non-finite values, probabilities outside [0, 1], rows without an output, silent truncation."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,7 +18,7 @@ ROUNDING = 0.02  # a row of probabilities may miss 1 by this much: tables made e
 def numerics(
     predictions: Predictions, losses: Sequence[float | None] = (), truncated: Mapping[str, int] | None = None
 ) -> Check:
-    """Looks for numbers that are none.
+    """Looks for values that are not finite numbers.
 
     Args:
         predictions: the table.
@@ -34,18 +34,18 @@ def numerics(
         faults |= _broken_columns(predictions)
     for unit in ("words", "rows"):
         faults[f"{unit} without a finite output"] = int(predictions.settings.get(f"nonfinite_{unit}", 0))
-    faults["training losses that are no number"] = sum(loss is None or not np.isfinite(loss) for loss in losses)
+    faults["training losses that are not finite"] = sum(loss is None or not np.isfinite(loss) for loss in losses)
     found = {what: n for what, n in faults.items() if n}
     cut = {split: int(n) for split, n in (truncated or {}).items() if n}
     numbers: dict[str, Any] = {"rows": len(predictions), "faults": found, "truncated": cut}
     said = "; ".join(f"{n:,} {what}" for what, n in found.items())
     if found:
-        remedy = "do not use these outputs: lower --learning_rate, train with --precision fp32, look at the rows named"
-        return Check(NAME, FAIL, f"Broken numbers: {said}", numbers, remedy)
+        remedy = "do not use these outputs: lower --learning_rate, train with --precision fp32, and look at these rows"
+        return Check(NAME, FAIL, f"Non-finite or invalid numbers: {said}", numbers, remedy)
     test_cut = cut.get(predictions.split, 0)
-    more = f"; {percent(test_cut / len(predictions))} of the texts were cut at max_length" if test_cut else ""
+    more = f"; {percent(test_cut / len(predictions))} of the texts were truncated at max_length" if test_cut else ""
     remedy = "raise --max_length" if test_cut > 0.05 * len(predictions) else ""
-    return Check(NAME, PASS, f"Every row has a finite answer{more}", numbers, remedy)
+    return Check(NAME, PASS, f"Every row has a finite output{more}", numbers, remedy)
 
 
 def _broken_probabilities(predictions: Predictions) -> dict[str, int]:
@@ -56,7 +56,7 @@ def _broken_probabilities(predictions: Predictions) -> dict[str, int]:
     unequal = np.abs(kept.sum(axis=1) - 1) > ROUNDING
     return {
         "rows whose probabilities are NaN or missing": int((~finite).sum()),
-        "rows whose probabilities do not add up to 1": int((outside | unequal).sum()),
+        "rows whose probabilities do not sum to 1": int((outside | unequal).sum()),
     }
 
 

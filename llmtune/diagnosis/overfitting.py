@@ -1,4 +1,4 @@
-"""Whether the kept weights know the training rows by heart: both curves in evaluation mode, on one scale.
+"""Whether the kept weights memorized the training set: both curves in evaluation mode, on one scale.
 
 The log has one entry an evaluation: {"step", "epoch", "train": {"loss", "hits", "rows"}, "validation": {"loss", "hits",
 "rows", "rise", "rise_error"}}. Where rows are no hit or miss (texts), validation has a "score" instead, higher being
@@ -6,9 +6,9 @@ better. `train` is a fixed sample scored without dropout; `rise` is the mean los
 the evaluation with the least so far, `rise_error` its standard error over the same rows. A log made elsewhere may hold
 the losses alone.
 
-Fails where at the kept step validation loss has surely and largely risen from its least while the train sample's fell;
-unless the kept checkpoint was chosen on validation, is right as often there as at the least loss, and not by far less
-than on train: then it is merely too sure, which the check calibration tells.
+Fails where at the kept step validation loss has risen significantly and largely from its minimum while the train
+sample's fell; unless the kept checkpoint was chosen on validation, is right as often there as at the least loss, and
+not by far less than on train: then it is merely overconfident, which the check calibration reports.
 """
 
 import math
@@ -41,32 +41,32 @@ def overfitting(evaluations: Sequence[Entry], kept_step: int | None = None, *, c
     """
     log = [one for one in evaluations if _loss(one, "train") is not None and _loss(one, "validation") is not None]
     if not log:
-        return not_applicable(NAME, "no training log: the curves of train and validation are left by a recipe's run")
+        return not_applicable(NAME, "no training log: only runs of a recipe have curves of train and validation")
     kept = next((one for one in log if one["step"] == kept_step), log[-1])
     least = min(log, key=lambda one: one["validation"]["loss"])
     numbers = _numbers(log, least, kept)
     if len(log) < FEWEST_EVALUATIONS:
-        finding = f"{len(log)} evaluations draw no curve"
+        finding = f"{len(log)} evaluations are too few for a curve"
         return Check(NAME, NOT_ENOUGH_DATA, finding, numbers, "--eval_strategy steps --eval_steps 0.1")
-    began = f"validation loss was least ({least['validation']['loss']:.3f}) at step {least['step']}"
+    began = f"validation loss was lowest ({least['validation']['loss']:.3f}) at step {least['step']}"
     gap = _gap(kept)
     if _has_risen(log, least, kept) and kept["train"]["loss"] < least["train"]["loss"]:
         excused = chosen and not _is_less_right(least, kept) and (gap is None or gap[1] <= LARGE_GAP)
         rise = _relative_rise(least, kept)
         if not excused:
             finding = (
-                f"It learned the training rows by heart: {began}, and is {percent(rise)} higher in the kept weights"
+                f"The model memorized its training set: {began}, and is {percent(rise)} higher in the kept weights"
             )
             return Check(NAME, FAIL, finding + _said_gap(gap, kept), numbers, _remedy(least, chosen))
         finding = (
-            f"It grew too sure, not worse: {began}, {percent(rise)} below the kept weights, which are right as often"
+            f"The model became overconfident, but no less accurate: {began}, {percent(rise)} below the kept weights"
         )
-        return Check(NAME, PASS, finding, numbers, "see calibration; fewer epochs would be enough")
+        return Check(NAME, PASS, finding, numbers, "see calibration; fewer epochs would suffice")
     last = log[-1]
     if _has_risen(log, least, last) and last is not kept:
-        finding = f"{began}; it rose later, and those weights are not kept (step {kept['step']} is)"
+        finding = f"{began}; it rose later, but the weights of step {kept['step']} were kept"
         return Check(NAME, PASS, finding, numbers, f"--num_train_epochs {_epochs(least)} would save the rest")
-    return Check(NAME, PASS, f"Validation did not get surely worse while train got better; {began}", numbers)
+    return Check(NAME, PASS, f"Validation loss did not rise significantly while training loss fell; {began}", numbers)
 
 
 @dataclass(frozen=True)
@@ -103,19 +103,20 @@ def overfitting_of_runs(curves: Mapping[str, Curve]) -> Check:
         "runs": {name: {"status": check.status, "finding": check.finding} for name, check in judged.items()},
     }
     spread = (
-        f"in the kept weights validation loss is {percent(fmean(rises))} above its least in the mean of {len(judged)} "
+        f"in the kept weights validation loss is {percent(fmean(rises))} above its minimum in the mean of "
+        f"{len(judged)} "
         f"runs ({percent(min(rises))} to {percent(max(rises))})"
     )
     failed = [name for name, check in judged.items() if check.status == FAIL]
     if 2 * len(failed) >= len(judged):
-        finding = f"{len(failed)} of {len(judged)} runs learned their training rows by heart: {spread}"
+        finding = f"{len(failed)} of {len(judged)} runs memorized their training set: {spread}"
         return Check(NAME, FAIL, finding, numbers, judged[failed[0]].remedy)
     unsure = [check for check in judged.values() if check.status == NOT_ENOUGH_DATA]
     if 2 * len(unsure) >= len(judged):
-        finding = f"{len(unsure)} of {len(judged)} runs have too few evaluations to draw a curve; {spread}"
+        finding = f"{len(unsure)} of {len(judged)} runs have too few evaluations for a curve; {spread}"
         return Check(NAME, NOT_ENOUGH_DATA, finding, numbers, unsure[0].remedy)
-    said = f"{len(failed)} of {len(judged)} runs ({', '.join(failed)}) learned" if failed else "No run learned"
-    return Check(NAME, PASS, f"{said} its training rows by heart; {spread}", numbers)
+    said = f"{len(failed)} of {len(judged)} runs ({', '.join(failed)}) memorized" if failed else "No run memorized"
+    return Check(NAME, PASS, f"{said} its training set; {spread}", numbers)
 
 
 def _loss(entry: Entry, side: str) -> float | None:
@@ -124,7 +125,7 @@ def _loss(entry: Entry, side: str) -> float | None:
 
 
 def _has_risen(log: Sequence[Entry], least: Entry, at: Entry) -> bool:
-    """Surely (over the same rows; without their spread, in two evaluations running) and largely."""
+    """Significantly (over the same rows; without their spread, in two evaluations running) and largely."""
     if at["step"] <= least["step"]:
         return False
     bound = max(LEAST_RISE, LARGE_RISE * least["validation"]["loss"])

@@ -1,4 +1,4 @@
-"""Perplexity says how well texts are foretold, not whether a task is done: it must stand beside a task's result."""
+"""Perplexity says how well texts are predicted, not whether a task is done: it requires a task's result beside it."""
 
 from llmtune.diagnosis.check import NOT_ENOUGH_DATA, PASS, Check, not_applicable
 from llmtune.predictions import Predictions
@@ -16,7 +16,9 @@ def perplexity_alone(predictions: Predictions, task_results: tuple[str, ...] = (
     if predictions.kind != "language-modeling":
         return not_applicable(NAME, f"a {predictions.kind} table is itself the result of a task")
     if task_results:
-        return Check(NAME, PASS, f"Perplexity stands beside {', '.join(task_results)}", {"beside": list(task_results)})
-    finding = "Perplexity stands alone: a model that foretells these texts better need not do any task better"
+        return Check(
+            NAME, PASS, f"Perplexity is reported with {', '.join(task_results)}", {"beside": list(task_results)}
+        )
+    finding = "Perplexity is the only result: a lower perplexity does not guarantee better task performance"
     remedy = "evaluate a task too (llmtune benchmark), and read the two together"
     return Check(NAME, NOT_ENOUGH_DATA, finding, {"beside": []}, remedy)

@@ -37,7 +37,7 @@ class Proportion:
         low, high, _ = wilson_interval(self.hits, self.n, level)
         return (0.0, 1.0) if low is None or high is None else (low, high)
 
-    def surely_below(self, bound: float, *, p: float) -> bool:
+    def significantly_below(self, bound: float, *, p: float) -> bool:
         """Whether the one-sided test at `p` rejects that the true share reaches `bound`."""
         return self.interval(1 - 2 * p)[1] < bound
 

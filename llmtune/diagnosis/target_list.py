@@ -58,7 +58,7 @@ def read_targets(text: str | None) -> tuple[Target, ...]:
         except ValueError:
             value = math.nan
         if not math.isfinite(value):
-            raise InputError(f"--targets {match[0].strip()!r}: {match['value']!r} is no number")
+            raise InputError(f"--targets {match[0].strip()!r}: {match['value']!r} is not a number")
         targets.append(Target(match["metric"], match["label"], match["sign"] == ">=", value))
         rest = rest[match.end() :].lstrip(", ")
     return tuple(targets)

@@ -1,7 +1,7 @@
-"""The demands on the model: surely missed, surely met, or not decided by these rows.
+"""The targets of the model: missed, met, or not decided by these rows.
 
-A demand fails when the upper end of the 95 % interval (Wilson's for proportions) is below it, and passes when the lower
-end reaches it. Without --targets the least demand of the kind holds.
+A target is missed when the upper end of the 95 % interval (Wilson's for proportions) is below it, and passes when the
+lower end reaches it. Without --targets the default target of the kind holds.
 """
 
 import math
@@ -180,24 +180,24 @@ def _counted(one: TargetResult, predictions: Predictions) -> str:
     label = _label(one.target, predictions)
     if one.of != "rows" or label is None or one.target.metric not in ("recall", "precision"):
         return one.of
-    return f"rows of {label!r}" if one.target.metric == "recall" else f"rows that it calls {label!r}"
+    return f"rows of {label!r}" if one.target.metric == "recall" else f"rows predicted as {label!r}"
 
 
 def _sentence(one: TargetResult, predictions: Predictions) -> str:
     """A judged target in words, with its interval."""
     target, label = one.target, _label(one.target, predictions)
-    wanted = f"{target.value:g} {'or more' if target.at_least else 'or less'} is demanded"
+    wanted = f"target {target.value:g} {'or more' if target.at_least else 'or less'}"
     if one.value is None:
         return f"{target.name} is undefined; {wanted}"
     between = "" if one.low is None or one.high is None else f" (95 % interval {one.low:.3f} to {one.high:.3f})"
     if target.metric in ("recall", "precision") and one.of == "rows" and label is not None and one.n:
         said = describe_rate(target.metric, label, Proportion(round(one.value * one.n), one.n))
-        wanted = f"{percent(target.value)} is demanded"
+        wanted = f"target {percent(target.value)}"
     elif target.name == "accuracy":
-        said, wanted = f"it is right on {percent(one.value)} of {one.n} rows", f"{percent(target.value)} is demanded"
+        said, wanted = f"accuracy is {percent(one.value)} on {one.n} rows", f"target {percent(target.value)}"
     else:
         said = f"{target.name} is {one.value:.3f} on {one.n} {one.of}"
-    verdict = {FAIL: "surely missed", PASS: "met", NOT_ENOUGH_DATA: "these rows can't tell"}[one.status]
+    verdict = {FAIL: "missed", PASS: "met", NOT_ENOUGH_DATA: "too few rows to tell"}[one.status]
     return f"{said}, {wanted}: {verdict}{between}"
 
 
@@ -205,9 +205,9 @@ def _remedy(one: TargetResult, predictions: Predictions) -> str:
     if one.status == NOT_ENOUGH_DATA:
         what = _counted(one, predictions)
         if one.n < ENOUGH:
-            return f"label {ENOUGH - one.n} more {what} for {one.target.name} at least"
+            return f"label at least {ENOUGH - one.n} more {what} for {one.target.name}"
         more = _rows_needed(one, predictions)
         if more is None or more <= one.n:
-            return f"label more test rows until the interval of {one.target.name} leaves {one.target.value:g} out"
+            return f"label more test rows until the interval of {one.target.name} excludes {one.target.value:g}"
         return f"about {more - one.n:,} more {what} would decide {one.target.name}, if it stays {one.value:.3f}"
     return remedy_for(one.target.metric, one.target.label, one.target.value, predictions)

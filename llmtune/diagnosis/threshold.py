@@ -1,4 +1,4 @@
-"""What the threshold that validation chose gained on the test rows, honestly. Informs; it never decides."""
+"""What the threshold that validation chose gained on the test rows. Informs; it never decides."""
 
 import numpy as np
 
@@ -25,7 +25,7 @@ def threshold(predictions: Predictions, objective: str | None = None, *, seed: i
     if not predictions.has("probabilities"):
         return not_applicable(NAME, "the table has no column 'probabilities'")
     if predictions.threshold == 0.5:
-        return not_applicable(NAME, "0.5 decides: no threshold was tuned")
+        return not_applicable(NAME, "the threshold is 0.5: none was tuned")
     positive = predictions.positive_id
     is_positive = predictions.label_ids("reference") == positive
     probability = np.nan_to_num(predictions.probabilities()[:, positive], nan=-1.0)
@@ -37,12 +37,19 @@ def threshold(predictions: Predictions, objective: str | None = None, *, seed: i
     numbers = {"threshold": predictions.threshold, "f1_at_half": default, "f1": tuned, "objective": objective}
     said = f"F1 on test {tuned:.3f} at {predictions.threshold:.3g}, {default:.3f} at 0.5"
     if is_positive.sum() < ENOUGH:
-        return Check(NAME, PASS, f"{said}; {int(is_positive.sum())} positive rows tell no difference", numbers)
+        return Check(
+            NAME, PASS, f"{said}; {int(is_positive.sum())} positive rows are too few to tell a difference", numbers
+        )
     gain, interval = paired_multinomial_interval(cells, f1, seed=seed, level=SURE_LEVEL)
     numbers |= {"gain": gain, "low": interval.low, "high": interval.high}
     if interval.high is not None and interval.high < 0 and gain <= -LARGE and objective in (None, "f1"):
-        remedy = "--threshold_objective none keeps 0.5; more validation rows make a choice that holds"
-        return Check(NAME, FAIL, f"The tuned threshold lost on test: {said}", numbers, remedy)
+        remedy = "--threshold_objective none keeps 0.5; with more validation rows the choice is more reliable"
+        return Check(NAME, FAIL, f"The tuned threshold is significantly worse on test: {said}", numbers, remedy)
     return Check(
-        NAME, PASS, f"The tuned threshold did not lose: {said}" if gain <= 0 else f"It gained: {said}", numbers
+        NAME,
+        PASS,
+        f"The tuned threshold is not significantly worse: {said}"
+        if gain <= 0
+        else f"The tuned threshold is better: {said}",
+        numbers,
     )

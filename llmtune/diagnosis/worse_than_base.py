@@ -8,7 +8,7 @@ NAME = "worse_than_base"
 
 
 def worse_than_base(predictions: Predictions, base: Predictions | None, *, seed: int = 0) -> Check:
-    """Fails where the base is surely better by a paired test.
+    """Fails where the base is significantly better by a paired test.
 
     Raises:
         InputError: the base's table is not about the same rows.
@@ -17,10 +17,10 @@ def worse_than_base(predictions: Predictions, base: Predictions | None, *, seed:
         return not_applicable(NAME, "no predictions of a base model or an earlier run were given (--base)")
     pair = compare_pair(predictions, base, "--base", seed=seed)
     if pair is None:
-        return not_applicable(NAME, "these tables allow no metric to compare by")
-    said = f"{pair.metric} {pair.ours:.3f}, before {pair.other:.3f}"
+        return not_applicable(NAME, "these tables have no metric to compare by")
+    said = f"{pair.metric} {pair.ours:.3f}, base {pair.other:.3f}"
     if pair.worse:
         remedy = "keep the base: lower --learning_rate, train fewer epochs, or mix its old tasks into train"
-        return Check(NAME, FAIL, f"It became surely worse: {said}", pair.to_json(), remedy)
-    how = "It became surely better" if pair.better else "It did not become surely worse"
+        return Check(NAME, FAIL, f"Significantly worse than the base: {said}", pair.to_json(), remedy)
+    how = "Significantly better than the base" if pair.better else "Not significantly worse than the base"
     return Check(NAME, PASS, f"{how}: {said}", pair.to_json())

@@ -107,7 +107,7 @@ def show_data(terminal: Terminal, splits: AnsweredSplits, inputs: Mapping[str, I
         lines += window_lines({s: of for s, of in inputs.items() if isinstance(of, SpanWindows)}, task)
     never = {split: said["unanswerable"] for split, said in described.items() if said["unanswerable"]}
     if never and "train" not in never:
-        lines.append(f"never in train, so all answered wrongly: questions without an answer, {_counts(never)}")
+        lines.append(f"absent from train, so all answered wrongly: questions without an answer, {_counts(never)}")
     terminal.block("Data", lines)
 
 
@@ -118,9 +118,9 @@ def written_lines(inputs: Mapping[str, Inputs], task: GenerativeQuestionAnswerin
     lost = _counts({split: of.lost_answers for split, of in written.items()})
     answers = _counts({split: of.cuts.targets for split, of in written.items()})
     return [
-        f"contexts cut at their end, to {task.max_source_length} tokens with the question: {contexts}",
-        *([f"questions whose answer was cut away with it (raise --max_length): {lost}"] if lost != "none" else []),
-        f"answers of training cut at {task.max_target_length} tokens: {answers}",
+        f"contexts truncated at their end, to {task.max_source_length} tokens with the question: {contexts}",
+        *([f"questions whose answer was truncated away (raise --max_length): {lost}"] if lost != "none" else []),
+        f"answers of train truncated at {task.max_target_length} tokens: {answers}",
         f"the model reads {task.prompt_of('question: … context: …')!r} and writes at most {task.max_new_tokens} tokens",
     ]
 

@@ -183,7 +183,7 @@ def leave(
     terminal.block("Notes", [*notes(test, scores["test"], task), f"the run is in {folder}"])
     no_examples = arguments[0].no_examples
     if not no_examples:
-        terminal.block("The first answers", _samples(test))
+        terminal.block("The first outputs", _samples(test))
     verdict = diagnose_run(
         tables, splits, scores["test"], baselines, TrainingLog.from_run(trained), cuts, arguments=arguments, seed=seed
     )
@@ -229,7 +229,7 @@ def notes(test: Predictions, scores: Mapping[str, Score], task: TextGeneration) 
         f"{name} {rate['value']:.1%}" for name, rate in rates.items() if isinstance(rate, Mapping) and "value" in rate
     )
     if shares:
-        said.append(f"outputs that are no answer: {shares}")
+        said.append(f"degenerate outputs: {shares}")
     unfinished = test.settings["unfinished"]
     if unfinished:
         said.append(f"{unfinished:,} answers did not end within {task.max_new_tokens} tokens: raise --max_new_tokens")

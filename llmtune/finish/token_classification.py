@@ -97,7 +97,7 @@ def show_data(
         lines.append(f"words that the tokenizer turns into nothing, tagged O: {empty}")
     for split, types in splits.unseen().items():
         named = ", ".join(f"{kind} {n}" for kind, n in types.items())
-        lines.append(f"never in train, so all missed: {named} entities of {split}")
+        lines.append(f"absent from train, so all missed: {named} entities of {split}")
     lines += label_typo_lines([said["entities"] for said in splits.describe().values()], "entities")
     terminal.block("Data", lines)
 

@@ -56,7 +56,7 @@ def show_final(writer: Any, report: Report, comparison: EntityComparison | None,
         writer.add_figure(f"{split}/precision_recall", curve_figure(lines, "recall", "precision"), step)
     if bins:
         line = {"model": (np.array([given for given, _, _ in bins]), np.array([came for _, came, _ in bins]))}
-        figure = curve_figure(line, "probability given", "share that came true", diagonal=True)
+        figure = curve_figure(line, "probability given", "observed frequency", diagonal=True)
         writer.add_figure(f"{split}/calibration", figure, step)
 
 

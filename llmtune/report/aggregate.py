@@ -70,7 +70,7 @@ def merge(runs: Sequence[TestResult]) -> tuple[Predictions, dict[str, Prediction
     for same, run in zip(of_fold.values(), chosen, strict=True):
         if len(same) > 1:
             lines.append(
-                f"{len(same)} runs tested the same rows; {run.name}, the middle one by {main}, stands for them"
+                f"{len(same)} runs tested the same rows; {run.name}, the middle one by {main}, represents them"
             )
     shared = [name for name in chosen[0].baselines if all(name in run.baselines for run in chosen)]
     baselines = {name: _joined([run.baselines[name] for run in chosen]) for name in shared}
@@ -82,7 +82,7 @@ def check_alike(runs: Sequence[TestResult]) -> None:
     first = runs[0]
     for run in runs[1:]:
         if run.table.kind != first.table.kind or run.table.label_names != first.table.label_names:
-            raise InputError(f"{first.name} and {run.name} have other kinds or labels; report them one by one")
+            raise InputError(f"{first.name} and {run.name} differ in kind or labels; report them one by one")
         if str(run.fold).partition("/")[2] != str(first.fold).partition("/")[2]:
             raise InputError(
                 f"{first.name} tested {_tested(first)}, {run.name} {_tested(run)}; give runs of the same K folds, "

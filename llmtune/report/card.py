@@ -130,7 +130,7 @@ def render_card(report: Report, settings: dict[str, Any]) -> str:
         positive = test.label_names[test.positive_id]
         parts += [
             "## Threshold",
-            f"A text is called `{positive}` from a probability of {test.threshold:g} on: {reason}.",
+            f"A text is classified as `{positive}` from a probability of {test.threshold:g} on: {reason}.",
         ]
     if report.run and (test.kind in AUTO_MODELS or "max_source_length" in settings):
         parts += ["## How to use", f"```python\n{code_of(report, settings)}```"]
@@ -220,7 +220,7 @@ def code_of(report: Report, settings: dict[str, Any]) -> str:
     else:
         answer = "model.config.id2label[max(range(len(row)), key=row.__getitem__)]"
     return code + (
-        'texts = ["Write here what the model shall judge.", "And a second text."]\n'
+        'texts = ["Write here a text to classify.", "And a second text."]\n'
         f'inputs = tokenizer(texts, truncation=True, max_length={length}, padding=True, return_tensors="pt", '
         "return_token_type_ids=False)\n"
         "with torch.no_grad():\n    probabilities = model(**inputs).logits.softmax(-1).tolist()\n"
@@ -306,7 +306,7 @@ def _parts(report: Report) -> str:
 def _matrix(matrix: Matrix) -> str:
     if not matrix.is_small:
         rows = [[_line(a), _line(b), f"{n:,}"] for a, b, n in matrix.largest()]
-        return _table(["reference", "taken for", "times"], rows)
+        return _table(["reference", "predicted as", "times"], rows)
     rows = [
         [f"**{_line(name)}**", *(f"{count} ({share:.1%})" for count, share in zip(counts, shares, strict=True))]
         for name, counts, shares in zip(matrix.rows, matrix.counts, matrix.shares(), strict=True)
@@ -325,8 +325,8 @@ def _training(report: Report) -> str:
         chosen = "chosen on validation" if kept.get("chosen") else "the last"
         lines.append(
             f"- {training['steps']:,} updates of {training['effective_batch']} rows in {training['train_seconds']:.0f} "
-            f"s; the weights of update {kept.get('step')}, {chosen}"
+            f"s; the weights of step {kept.get('step')}, {chosen}"
         )
     versions = ", ".join(f"{name} {value}" for name, value in run.get("versions", {}).items())
     lines += [f"- {versions}"] if versions else []
-    return "\n".join(lines) or "Not known here."
+    return "\n".join(lines) or "Unknown."

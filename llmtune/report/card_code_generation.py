@@ -12,7 +12,7 @@ for answer in tokenizer.batch_decode(ids, skip_special_tokens=True):
     print(answer.strip())
 """
 DECODER = """\
-tokenizer.padding_side = "left"  # a decoder goes on from the right-most token
+tokenizer.padding_side = "left"  # a decoder continues from the right-most token
 texts = {texts}
 inputs = tokenizer(texts, padding=True, return_tensors="pt", return_token_type_ids=False)
 with torch.no_grad():
@@ -29,7 +29,7 @@ return_dict=True, return_tensors="pt")
         ids = model.generate(**inputs)
     print(tokenizer.decode(ids[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True).strip())
 """
-SOURCES = ("Write here what the model shall read.", "And a second text.")
+SOURCES = ("Write here a text for the model.", "And a second text.")
 QUESTIONS = ("question: Who wrote the letter? context: The letter was written by Ada Lovelace in 1843.",)
 
 

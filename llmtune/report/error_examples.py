@@ -1,4 +1,4 @@
-"""The rows to look at: surely wrong, uncertain, and samples beside their references."""
+"""The rows to look at: confident errors, uncertain rows, and samples beside their references."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -77,12 +77,12 @@ def _of_classes(test: Predictions) -> list[Examples]:
         ordered = np.sort(probabilities, axis=1)
         margin = ordered[:, -1] - ordered[:, -2]
         beside = [("P(predicted)", probabilities[np.arange(len(test)), predicted]), ("P(reference)", of_reference)]
-        near = "Least sure: the two likeliest classes are close"
+        near = "Least certain: the two most probable classes are close"
     surest = np.argsort(of_reference, kind="stable")
     worst = surest[wrong[surest]][:MOST]
     return _kept(
         [
-            _table(test, f"Surest wrong answers ({wrong.sum():,} wrong in all)", worst, beside),
+            _table(test, f"Most confident errors ({wrong.sum():,} wrong in all)", worst, beside),
             _table(test, near, np.argsort(margin, kind="stable")[:MOST], beside),
         ]
     )
@@ -109,8 +109,8 @@ def _of_texts(test: Predictions) -> list[Examples]:
     spread = order[np.unique(np.linspace(0, len(order) - 1, MOST).round().astype(int))]
     beside = [(name, scores)]
     return [
-        _table(test, "Least like their references", order[:MOST], beside),
-        _table(test, "From the least to the most alike", spread, beside),
+        _table(test, "Lowest-scoring outputs", order[:MOST], beside),
+        _table(test, "Sample across scores", spread, beside),
     ]
 
 

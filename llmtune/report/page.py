@@ -168,11 +168,9 @@ def _plots(report: Report) -> list[tuple[str, str, Markup, list[str]]]:
     found: list[tuple[str, str, Markup, list[str]]] = []
     bins = calibration_bins(report.test)
     if bins:
-        title = "Share that came true over the probability that was given"
-        axes = Axes(title, "probability given", "share that came true", (0.0, 1.0), (0.0, 1.0))
-        said = (
-            "On the thin line a probability of 0.8 comes true 8 times of 10. Bars: 95 % intervals. Rows in each bin: "
-        )
+        title = "Observed frequency over predicted probability"
+        axes = Axes(title, "probability given", "observed frequency", (0.0, 1.0), (0.0, 1.0))
+        said = "On the diagonal a probability of 0.8 is right 8 times of 10. Bars: 95 % intervals. Rows in each bin: "
         said += ", ".join(f"{n:,}" for _, _, n in bins) + "."
         bars = [
             (found.low or 0.0, found.high or 0.0)
@@ -199,7 +197,7 @@ def _numbers_plots(test: Predictions) -> list[tuple[str, str, Markup, list[str]]
     axes = Axes("Predicted over actual values", "actual", "predicted", ends, ends)
     dots = Series("rows", [a for a, _ in pairs], [b for _, b in pairs], "points")
     found: list[tuple[str, str, Markup, list[str]]] = [
-        ("Actual and predicted", "On the thin line the prediction is exact.",
+        ("Actual and predicted", "On the diagonal the prediction is exact.",
          Markup(line_plot(axes, [dots], diagonal=True)), [])
     ]  # fmt: skip
     if not test.has("time") or len(rows) < 2:
@@ -237,19 +235,19 @@ def _curves(report: Report) -> list[tuple[str, str, Markup, list[str]]]:
         if points:
             losses.append(Series(side, [step for step, _ in points], [loss for _, loss in points], "both"))
     if losses:
-        axes = Axes("Loss of train and validation over the updates", "update", "loss (nats)")
+        axes = Axes("Loss of train and validation over the optimizer steps", "update", "loss (nats)")
         at = None
         if chosen is not None and "curves" in chosen and chosen["curves"]["validation"]["loss"] is not None:
             at = (kept["step"], chosen["curves"]["validation"]["loss"])
         names = [one.name for one in losses]
         found.append(
-            ("Loss", f"{said} Both lines in evaluation mode.", Markup(line_plot(axes, losses, marked=at)), names)
+            ("Loss", f"{said} Both curves in evaluation mode.", Markup(line_plot(axes, losses, marked=at)), names)
         )
     name = (training.get("best_checkpoint") or {}).get("metric", "")
     key = f"eval_{name}"
     points = [(one["step"], one[key]) for one in evaluations if key in one and not isinstance(one[key], str)]
     if name not in ("", "loss") and len(points) > 1:
-        axes = Axes(f"{name} on validation over the updates", "update", f"{name} (validation)")
+        axes = Axes(f"{name} on validation over the optimizer steps", "update", f"{name} (validation)")
         line = Series(name, [step for step, _ in points], [value for _, value in points], "both")
         at = (kept["step"], chosen[key]) if chosen is not None and key in chosen else None
         found.append((f"{name} on validation", said, Markup(line_plot(axes, [line], marked=at)), []))

@@ -232,7 +232,7 @@ def positive_probabilities(test: Predictions) -> tuple[np.ndarray, np.ndarray] |
 
 
 def calibration_bins(test: Predictions) -> list[tuple[float, float, int]]:
-    """Mean confidence, share that came true and rows of each bin of `ece` that holds rows; empty without them."""
+    """Mean confidence, observed frequency and rows of each bin of `ece` that holds rows; empty without them."""
     if test.kind != "classification" or not test.has("probabilities"):
         return []
     probabilities = test.probabilities()

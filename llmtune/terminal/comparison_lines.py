@@ -14,12 +14,12 @@ def finding(found: Comparison, *, a: str = "A", b: str = "B") -> str:
         which = " and ".join(name for name, value in ((a, main.a), (b, main.b)) if value is None)
         return f"{which}: {main.metric} is undefined"
     if found.significantly_worse:
-        return f"{b} is surely worse than {a} on {main.metric}" + ("" if main.low is not None else " (McNemar)")
+        return f"{b} is significantly worse than {a} on {main.metric}" + ("" if main.low is not None else " (McNemar)")
     if main.significantly_better:
-        return f"{b} is surely better than {a} on {main.metric}"
+        return f"{b} is significantly better than {a} on {main.metric}"
     if main.low is None:
-        return f"These rows can't tell whether {b} is better or worse than {a} on {main.metric}"
-    return f"No sure difference on {main.metric}; one of {number(main.smallest)} could have shown"
+        return f"Inconclusive: too few rows to tell whether {b} is better or worse than {a} on {main.metric}"
+    return f"No significant difference on {main.metric}; these rows would show one of {number(main.smallest)}"
 
 
 def mcnemar_lines(found: Comparison, *, a: str = "A", b: str = "B") -> list[str]:
@@ -33,7 +33,7 @@ def mcnemar_lines(found: Comparison, *, a: str = "A", b: str = "B") -> list[str]
 def legend(found: Comparison) -> list[str]:
     """What the table's marks mean."""
     lower = "" if all(one.higher_is_better for one in found.differences) else "; ↓ lower is better"
-    return [f"could show: the smallest difference that these rows show with 80 % power{lower}"]
+    return [f"detectable: the smallest difference that these rows show with 80 % power{lower}"]
 
 
 def counts(found: Comparison, *, b: str = "B") -> str:

@@ -75,7 +75,7 @@ class Terminal:
             "repeated texts: " + (", ".join(f"{pair} {n:,}" for pair, n in repeats.items()) if repeats else "none")
         )
         cut = ", ".join(f"{split} {n:,}" for split, n in truncated.items() if n)
-        lines.append(f"texts cut at {max_length} tokens: {cut or 'none'}")
+        lines.append(f"texts truncated at {max_length} tokens: {cut or 'none'}")
         self.block("Data", lines + label_typo_lines([said["classes"] for said in splits.values()]))
 
     def model(self, facts: Mapping[str, Any], arithmetic: str, threads: int) -> None:
@@ -83,7 +83,7 @@ class Terminal:
         new = facts["new weights"]
         lines = [
             f"{facts['name']} ({facts['model_type']}, {facts['family']}"
-            + (", sees only the left context)" if facts["left context only"] else ")"),
+            + (", causal: reads only the left context)" if facts["left context only"] else ")"),
             f"{facts['parameters']:,} parameters, {facts['trainable parameters']:,} trained; new: "
             + (", ".join(new[:4]) + (f" and {len(new) - 4} more" if len(new) > 4 else "") or "none"),
         ]
@@ -101,7 +101,7 @@ class Terminal:
             f"{facts['tokens_per_second']:,.0f} tokens a second, padded tokens {padding:.2f} x real",
             f"best checkpoint: step {best['step']}, {best['metric']} {best['value']:.4f} on validation"
             if best
-            else "the last weights are kept: no checkpoint was compared on validation",
+            else "the last weights are kept: checkpoints were not compared on validation",
         ]
         self.block("Training", lines)
 
@@ -132,12 +132,12 @@ def label_typo_lines(classes: Sequence[Mapping[str, int]], unit: str = "rows") -
     counts = sum((Counter(of) for of in classes), Counter[str]())
     slips = find_label_typos(counts)
     lines = [
-        f"{slip.label!r} ({counts[slip.label]:,} {unit}) is a class of its own here, but is probably {slip.meant!r} "
-        f"({counts[slip.meant]:,} {unit}): write {slip.meant!r} in the file, if so"
+        f"{slip.label!r} ({counts[slip.label]:,} {unit}) is a separate class here, but is probably {slip.meant!r} "
+        f"({counts[slip.meant]:,} {unit}): if so, write {slip.meant!r} in the file"
         for slip in slips[:MOST_SLIPS]
     ]
     if len(slips) > MOST_SLIPS:
-        lines.append(f"and {len(slips) - MOST_SLIPS} classes more that are probably others: llmtune check lists them")
+        lines.append(f"and {len(slips) - MOST_SLIPS} more classes that are probably typos: llmtune check lists them")
     return lines
 
 
@@ -181,7 +181,7 @@ def _classes(predictions: Predictions, scores: Mapping[str, Score]) -> Table:
     if len(names) > MOST_CLASSES:
         names = sorted(names, key=lambda name: scores[f"f1[{name}]"].value or 0.0)[:MOST_CLASSES]
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    title = "class" if len(names) == len(predictions.label_names) else f"the {MOST_CLASSES} classes with the least F1"
+    title = "class" if len(names) == len(predictions.label_names) else f"the {MOST_CLASSES} classes with the lowest F1"
     for column in (title, "rows", "precision", "recall", "F1"):
         table.add_column(column, justify="right" if column == "rows" else "left", min_width=min(len(column), 9))
     for name in names:

@@ -35,10 +35,10 @@ def _in_words(error: EntityError) -> str:
     if error.kind == "missed":
         return f"{error.reference} {error.words!r} missed"
     if error.kind == "spurious":
-        return f"{error.predicted} {error.predicted_words!r} invented"
+        return f"{error.predicted} {error.predicted_words!r} spurious"
     if error.kind == "type":
-        return f"{error.reference} {error.words!r} taken for {error.predicted}"
-    return f"{error.reference} {error.words!r} taken for {error.predicted} {error.predicted_words!r}"
+        return f"{error.reference} {error.words!r} predicted as {error.predicted}"
+    return f"{error.reference} {error.words!r} predicted as {error.predicted} {error.predicted_words!r}"
 
 
 def _matrix_table(comparison: EntityComparison) -> Any:
@@ -61,7 +61,7 @@ def _largest_cells(comparison: EntityComparison, most: int = 12) -> Any:
     rows, columns = np.nonzero(matrix - np.diag(np.diag(matrix)))
     order = np.argsort(-matrix[rows, columns], kind="stable")[:most]
     names_a, names_b = [*comparison.types, SPURIOUS], [*comparison.types, MISSED]
-    table = plain_table("reference", "taken for", "times", "of")
+    table = plain_table("reference", "predicted as", "times", "of")
     for i in order:
         a, b = rows[i], columns[i]
         whole = matrix[:, b].sum() if names_a[a] == SPURIOUS else matrix[a].sum()

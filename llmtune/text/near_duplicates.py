@@ -25,7 +25,7 @@ from llmtune.text.normalize import normalize
 MOST_WORD_BITS = 10  # a word that train has once is not more surprising than one in a thousand
 SEEN_OFTEN = 10  # weight of the word's own frequency: a phrase in more rows than this is on its way to boilerplate
 MOST_CANDIDATES = 10  # rows of the corpus aligned with one query; reached only by templates
-PROBES = 33  # of the 2k + 1 pairs: 16 changed words are surely found, more of them nearly always
+PROBES = 33  # of the 2k + 1 pairs: 16 changed words are always found, more of them nearly always
 POSTINGS = 300  # rows of the corpus looked at for the rarest pairs of a query, however many pairs these are
 MOST_POSTINGS = 3_000  # likewise for the 2k + 1 pairs that must be looked up; reached only by templates
 CHUNK = 2**17  # words of queries looked up at once: memory stays flat

@@ -68,7 +68,7 @@ def choose_threshold(predictions: Predictions, objective: str, *, seed: int = 0)
         return _reach_floor(objective, floor, thresholds, counts, values, default)
     if is_positive.sum() < 30:
         label = predictions.label_names[positive]
-        reason = f"0.5: {int(is_positive.sum())} rows of {label!r} on validation are too few to tune on"
+        reason = f"0.5: {int(is_positive.sum())} rows of {label!r} on validation are too few to tune the threshold"
         return ThresholdChoice(0.5, objective, 0.5, default, default, None, reason)
     best = values.max()
     # A plateau: what differs from the best by less than one row's worth is as good.
@@ -91,7 +91,7 @@ def choose_threshold(predictions: Predictions, objective: str, *, seed: int = 0)
         reason = f"0.5: no threshold is better on validation ({objective} {default:.3f})"
         return ThresholdChoice(0.5, objective, 0.5, float(default), float(default), gain, reason)
     gained = f"{at_candidate - default:+.3f} {objective}"
-    reason = f"0.5: the best on validation ({candidate:.3g}) gains {gained}, which may be chance"
+    reason = f"0.5: the best on validation ({candidate:.3g}) gains {gained}, which may be due to chance"
     return ThresholdChoice(0.5, objective, candidate, float(default), at_candidate, gain, reason)
 
 

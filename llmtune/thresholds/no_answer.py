@@ -59,7 +59,8 @@ def choose_null_threshold(validation: Predictions, *, seed: int) -> NullThreshol
     gain, interval = paired_cluster_bootstrap(_columns(standard), _columns(rows), token_f1.score, seed=seed)
     if interval.low is None or interval.low <= 0:
         reason = (
-            f"0 stays: the best on validation, {chosen:.2f}, gains {gain:.2f} points of F1 there, not surely above 0"
+            f"0 stays: the best on validation, {chosen:.2f}, gains {gain:.2f} points of F1 there, not "
+            "significantly above 0"
         )
         return NullThreshold(STANDARD, reason, *_means(standard, standard))
     ends = f"[{interval.low:.2f}, {interval.high:.2f}]"

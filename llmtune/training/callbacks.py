@@ -88,12 +88,12 @@ class EvaluationLogger(ProgressCallback):
 
 
 def _confusions(matrix: np.ndarray, names: tuple[str, ...], most: int = 3) -> str:
-    """The largest confusions of a (c, c) matrix, `spam taken for ham 5 of 63`."""
+    """The largest confusions of a (c, c) matrix, `spam predicted as ham 5 of 63`."""
     rows, columns = np.nonzero(matrix - np.diag(np.diag(matrix)))
     if not len(rows):
         return "no confusions"
     by_count = np.argsort(-matrix[rows, columns], kind="stable")[:most]
     return ", ".join(
-        f"{names[rows[i]]} taken for {names[columns[i]]} {matrix[rows[i], columns[i]]} of {matrix[rows[i]].sum()}"
+        f"{names[rows[i]]} predicted as {names[columns[i]]} {matrix[rows[i], columns[i]]} of {matrix[rows[i]].sum()}"
         for i in by_count
     )

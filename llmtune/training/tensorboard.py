@@ -111,5 +111,5 @@ def show_evaluation(
     lines = precision_recall_lines(probabilities, labels, names)
     writer.add_figure("eval/precision_recall", curve_figure(lines, "recall", "precision"), step)
     told = {"predicted class": calibration_line(probabilities, labels)}
-    figure = curve_figure(told, "probability given", "share that came true", diagonal=True)
+    figure = curve_figure(told, "probability given", "observed frequency", diagonal=True)
     writer.add_figure("eval/calibration", figure, step)

@@ -111,13 +111,13 @@ class Trainer(transformers.Trainer):
 
     def _what_is_kept(self) -> str:
         folder = self.args.output_dir
-        done = f"training stopped after {self.state.global_step} of {self.state.max_steps} updates"
+        done = f"training stopped after {self.state.global_step} of {self.state.max_steps} optimizer steps"
         last = get_last_checkpoint(folder) if Path(folder).is_dir() else None
         if last is None:
             return f"{done}, before the first checkpoint; start again with --output_dir {folder} --overwrite"
         return (
             f"{done}; {folder} keeps its checkpoints; the same command with --output_dir {folder} "
-            f"--resume_from_checkpoint {last} goes on from there"
+            f"--resume_from_checkpoint {last} continues from there"
         )
 
     def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:

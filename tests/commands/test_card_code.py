@@ -69,7 +69,7 @@ def test_the_code_block_answers_as_the_predictions_do(which, request, spam_file,
     settings = json.loads((model / "config.json").read_text())["llmtune"]
     code = re.search(r"```python\n(.*?)```", render_card(report, settings), re.DOTALL)[1]
     texts = [json.loads(line)["text"] for line in spam_file.read_text().splitlines()][:20]
-    code = code.replace('["Write here what the model shall judge.", "And a second text."]', repr(texts))
+    code = code.replace('["Write here a text to classify.", "And a second text."]', repr(texts))
     monkeypatch.chdir(model)
 
     with contextlib.redirect_stdout(io.StringIO()) as out:

@@ -1,4 +1,4 @@
-"""`llmtune check`: every flaw is found with its rows, all at once; --strict exits 1 where a result would be spoilt."""
+"""`llmtune check`: every flaw is found with its rows, all at once; --strict exits 1 where a result would be wrong."""
 
 import json
 import random
@@ -53,10 +53,10 @@ def test_clean_splits_pass_strictly(write, check):
 
     assert code == 0
     assert "train 400" in out
-    assert "fine duplicates: no text stands twice" in out
-    assert "fine near duplicates: no text is another with a word or two changed" in out
-    assert "fine characters: no sign of a wrong encoding" in out
-    assert out.endswith("Nothing that would spoil the result; 0 to look at")
+    assert "ok duplicates: no duplicate texts" in out
+    assert "ok near duplicates: no near-duplicate texts" in out
+    assert "ok characters: no sign of a wrong encoding" in out
+    assert out.endswith("no errors, no warnings")
 
 
 def test_all_flaws_are_told_at_once(write, check):
@@ -74,25 +74,25 @@ def test_all_flaws_are_told_at_once(write, check):
     code, out = check(*write(train=train, test=test), "--strict")
 
     assert code == 1
-    assert "spoils empty: no text in 1 of 400 train rows train line 4: ' '" in out
+    assert "error empty: no text in 1 of 400 train rows train line 4: ' '" in out
     assert "→ write the text or delete the rows" in out
-    assert "spoils empty: text that is no text in 1 of 100 test rows test line 8: 17 → write a text" in out
-    assert "spoils labels: no class in 1 of 400 train rows train line 5: None" in out
-    assert "spoils labels: label 'spma' (1 rows) is probably 'spam'" in out
+    assert "error empty: text that is not a text in 1 of 100 test rows test line 8: 17 → write a text" in out
+    assert "error labels: no class in 1 of 400 train rows train line 5: None" in out
+    assert "error labels: label 'spma' (1 rows) is probably 'spam'" in out
     assert "train line 6 → write 'spam'" in out
-    assert "spoils labels: label 'offer' of 1 of 100 test rows never stands in train test line 7" in out
-    assert "look at duplicates: 1 of 100 test rows (1.0 %) also in train test line 9 = train line 9: '" in out
+    assert "error labels: label 'offer' of 1 of 100 test rows never occurs in train test line 7" in out
+    assert "warning duplicates: 1 of 100 test rows (1.0 %) also in train test line 9 = train line 9: '" in out
     assert "garbled letters (mojibake) in 1 of 100 test rows (1.0 %) test line 10: 'donâ€™t go" in out
     assert "replacement characters (U+FFFD) in 1 of 100 test rows" in out
     assert "control characters in 1 of 100 test rows" in out
-    assert "5 of these findings would spoil the result" in out
+    assert "5 errors" in out
 
 
 def test_without_strict_the_same_exits_0(write, check):
     code, out = check(*write(train=[{"text": "", "label": "a"}, {"text": "b", "label": "b"}]))
 
     assert code == 0
-    assert "spoils empty" in out
+    assert "error empty" in out
 
 
 @pytest.mark.parametrize(("edits", "kind", "sign"), [(0, "duplicates", "="), (1, "near duplicates", "~")])
@@ -105,7 +105,7 @@ def test_copies_across_splits_spoil_with_their_rows(write, check, edits, kind, s
     code, out = check(*write(train=train, test=test), "--strict", "--show", "20")
 
     assert code == 1
-    assert f"spoils {kind}: 10 of 100 test rows (10.0 %)" in out
+    assert f"error {kind}: 10 of 100 test rows (10.0 %)" in out
     assert all(f"test line {row + 1} {sign} train line {row + 51}" in out for row in range(10))
     assert "delete them from test, or give llmtune one file to split" in out
 
@@ -120,9 +120,9 @@ def test_repeats_within_a_split_and_their_labels(write, check):
     code, out = check(*write(train=train), "--strict")
 
     assert code == 1
-    assert "look at duplicates: repeats of an earlier row: 4 of 400 train rows (1.0 %)" in out
+    assert "warning duplicates: repeats of an earlier row: 4 of 400 train rows (1.0 %)" in out
     assert "train line 10 = line 3" in out
-    assert "spoils conflicting labels: equal texts, different labels: 6 of 400 train rows (1.5 %)" in out
+    assert "error conflicting labels: equal texts, different labels: 6 of 400 train rows (1.5 %)" in out
     assert f"train line 21 '{train[20]['label']}' and line 22" in out
     assert "→ decide for one label of each text" in out
 
@@ -143,19 +143,20 @@ def test_unbalanced_and_scarce_classes(write, check):
 
     _, out = check(*write(train=train, test=test))
 
-    assert "look at classes: train: ham 360 (90.0 %), spam 40 (10.0 %)" in out
+    assert "warning classes: train: ham 360 (90.0 %), spam 40 (10.0 %)" in out
     assert "too few of 'ham', 'spam' for an interval" in out
     assert (
-        "judge by F1 and recall, not accuracy; --class_weights balanced; add test rows, 30 or more of each class" in out
+        "judge by F1 and recall, not by accuracy; consider --class_weights balanced; "
+        "add test rows, 30 or more of each class" in out
     )
-    assert "look at classes: 'spam' is 50 % of test, 10 % of train" in out
+    assert "warning classes: 'spam' is 50 % of test, 10 % of train" in out
 
 
 def test_one_class_alone_spoils_train(write, check):
     code, out = check(*write(train=[row | {"label": "ham"} for row in make_rows(50)]), "--strict")
 
     assert code == 1
-    assert "spoils classes: train: ham 50 (100.0 %); one class alone" in out
+    assert "error classes: train: ham 50 (100.0 %); one class alone" in out
 
 
 def test_a_class_that_test_lacks_is_told(write, check):
@@ -175,7 +176,7 @@ def test_lengths_in_words_and_in_tokens(write, check, spam_model):
     _, words = check(*paths, "--max_length", "30")
     _, tokens = check(*paths, "--max_length", "30", "--model_name_or_path", spam_model)
 
-    assert "look at length: in words; texts are cut at 30 tokens train: median 1" in words
+    assert "warning length: in words; texts are cut at 30 tokens train: median 1" in words
     assert "longest 60; at least 10 rows cut (16.7 %) train line 1: 60 words" in words
     assert "--max_length 60 keeps 99 % whole, if the model takes that" in words
     assert "length: in tokens; texts are cut at 30 tokens" in tokens
@@ -204,13 +205,13 @@ def test_tags_are_read_and_judged(write, check):
     code, out = check(*write(train=train, test=test), "--strict")
 
     assert code == 1
-    assert "fine tags: train follows IOB2 throughout" in out
-    assert "spoils tags: tags that can't be read in 3 of 14 test rows test line 2: 2 words and 1 tags" in out
-    assert "test line 3: 'PER' (word 2) is no tag" in out
+    assert "ok tags: train follows IOB2 throughout" in out
+    assert "error tags: invalid tags in 3 of 14 test rows test line 2: 2 words and 1 tags" in out
+    assert "test line 3: 'PER' (word 2) is not a tag" in out
     assert "test line 5: found 'O', expected a list" in out
     assert "not IOB2, which most rows follow, in 1 of 14 test rows: in IOB2 I-X stands only after B-X or I-X" in out
     assert "test line 4 word 2: I-LOC after O" in out
-    assert "look at entities: 1 test entities of type 'LOC', which train never shows: all will be missed" in out
+    assert "warning entities: 1 test entities of type 'LOC', a type that train does not have: all will be missed" in out
 
 
 def test_mixed_schemes_and_trains_without_entities_spoil(write, check):
@@ -218,8 +219,8 @@ def test_mixed_schemes_and_trains_without_entities_spoil(write, check):
     _, mixed = check(*write(train=rows))
     _, none = check(*write(train=[{"tokens": ["a", "b"], "tags": ["O", "O"]}]))
 
-    assert "spoils tags: train mixes tag schemes: the letters S, U belong to no one scheme" in mixed
-    assert "spoils entities: train: none → train on rows with entities" in none
+    assert "error tags: train mixes tag schemes: the letters S, U belong to no one scheme" in mixed
+    assert "error entities: train: none → train on rows with entities" in none
 
 
 def test_spans_must_lie_in_their_text(write, check):
@@ -245,13 +246,14 @@ def test_groups_ids_and_times(write, check):
 
     assert code == 1
     assert "train by sex: f 200 (50.0 %), m 200 (50.0 %)" in out
-    assert re.search(r"look at groups: train: 'spam' is \d\d % of f, \d\d % of m → a model can learn the group", out)
+    assert re.search(r"warning groups: train: 'spam' is \d\d % of f, \d\d % of m → a model may learn the group", out)
     assert (
-        "fewer than 30 rows of 'x': nothing can be said of them; train has no row of 'x'; 1 rows have no group" in out
+        "fewer than 30 rows of 'x': too few for a result per group; train has no row of 'x'; 1 rows have no group"
+        in out
     )
-    assert "spoils ids: 2 of 100 test rows with a value of 'author' that train has too test line 1: a3" in out
+    assert "error ids: 2 of 100 test rows with a value of 'author' that train has too test line 1: a3" in out
     assert "→ split by it: --split_group_column author" in out
-    assert "spoils time: 1 of 100 test rows with a 'day' that is not after all of train test line 6: 17" in out
+    assert "error time: 1 of 100 test rows with a 'day' that is not after all of train test line 6: 17" in out
 
 
 def test_ids_and_times_that_are_apart_are_fine(write, check):
@@ -260,8 +262,8 @@ def test_ids_and_times_that_are_apart_are_fine(write, check):
 
     _, out = check(*write(train=train, test=test), "--split_group_column", "author", "--time_column", "day")
 
-    assert "fine ids: no value of 'author' stands in two splits" in out
-    assert "fine time: 'day' of validation and test is after all of train" in out
+    assert "ok ids: no value of 'author' stands in two splits" in out
+    assert "ok time: 'day' of validation and test is after all of train" in out
 
 
 def test_pairs_of_texts_are_checked_by_their_source(write, check):
@@ -270,7 +272,7 @@ def test_pairs_of_texts_are_checked_by_their_source(write, check):
 
     _, out = check(*write(train=rows, test=[rows[7]]))
 
-    assert "spoils empty: no target in 1 of 50 train rows train line 4: None" in out
+    assert "error empty: no target in 1 of 50 train rows train line 4: None" in out
     assert "test line 1 = train line 8" in out
 
 
@@ -293,7 +295,7 @@ def test_a_column_that_one_file_lacks_spoils_and_the_rest_goes_on(write, check):
         "no column 'label' (--label_column); columns found: ['text', 'lable']; did you mean --label_column 'lable'?"
         in out
     )
-    assert "fine duplicates" in out
+    assert "ok duplicates" in out
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,7 @@ def test_what_is_printed_names_the_rows(files, capsys, monkeypatch):
 
     lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
     assert "Comparison on 200 rows of the split test" in lines
-    assert "B is surely worse than A on f1" in lines
+    assert "B is significantly worse than A on f1" in lines
     assert "McNemar exact: only A is right on 40, only B on 0; p = 1.819e-12" in lines  # 2 / 2**40
     assert "of 200 rows B is better on 0, worse on 40, alike on 160" in lines
     assert "B loses, 2 of 40" in lines
@@ -78,10 +78,10 @@ def test_verdicts_other_than_worse(files, capsys):
     cli.run(["compare", files["right"], files["right"]])
 
     printed = capsys.readouterr().out
-    assert "B is surely better than A on f1" in printed
-    assert "No sure difference on f1; one of 0.0" in printed
-    assert "These rows can't tell whether B is better or worse than A on f1" in printed
-    assert "every resample scores 0: the rows tell no spread" in printed.replace("\n  ", " ")
+    assert "B is significantly better than A on f1" in printed
+    assert "No significant difference on f1; these rows would show one of 0.0" in printed
+    assert "Inconclusive: too few rows to tell whether B is better or worse than A on f1" in printed
+    assert "every resample scores 0: the rows give no interval" in printed.replace("\n  ", " ")
 
 
 def test_runs_are_compared_on_test_and_the_json_is_whole(tmp_path):

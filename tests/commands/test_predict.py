@@ -52,7 +52,7 @@ def test_texts_without_labels_are_enough(spam_model, tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "2 rows of" in printed
     assert "spam from a probability of 0." in printed
-    assert "texts cut at 24 tokens: none" in printed
+    assert "texts truncated at 24 tokens: none" in printed
 
 
 def test_another_text_column_is_read(spam_model, tmp_path):

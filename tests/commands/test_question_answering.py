@@ -41,7 +41,7 @@ def test_answers_that_were_cut_away_with_their_context_are_said():
 
     _, cut = ServedWrittenAnswers(GenerativeQuestionAnswering(9, 8, 8)).encode(ROWS, tokenizer)
 
-    assert cut == "contexts cut at their end, to 9 tokens: 2; questions whose answer was cut away with it: 1"
+    assert cut == "contexts truncated at their end, to 9 tokens: 2; questions whose answer was truncated away: 1"
 
 
 def test_the_code_of_a_card_passes_over_tokens_that_are_space():

@@ -79,7 +79,7 @@ def test_runs_that_do_not_fit_are_refused(tmp_path):
     pairs = [
         (make_run(tmp_path / "alone", 0.9), [], "tested fold 1/3, .*alone a test split of its own"),
         (make_run(tmp_path / "five", 0.9, fold="2/5"), [], "give runs of the same K folds"),
-        (make_run(tmp_path / "labels", 0.9, fold="2/3", names=("a", "b")), [], "other kinds or labels"),
+        (make_run(tmp_path / "labels", 0.9, fold="2/3", names=("a", "b")), [], "differ in kind or labels"),
         (make_run(tmp_path / "rows", 0.9, fold="1/3", rows=50), [], "tested different rows of fold 1/3"),
         (one, [], "a run is named twice"),
         (
@@ -103,7 +103,7 @@ def test_each_fold_is_judged_by_its_own_curves(tmp_path):
     checks = json.loads((tmp_path / "all" / "verdict.json").read_text())["checks"]
     found = next(check for check in checks if check["check"] == "overfitting")
     assert found["status"] == "fail"
-    assert "2 of 3 runs learned their training rows by heart" in found["finding"]
+    assert "2 of 3 runs memorized their training set" in found["finding"]
     assert {name: of["status"] for name, of in found["numbers"]["runs"].items()} == {
         "r1": "fail",
         "r2": "fail",

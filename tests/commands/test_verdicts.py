@@ -48,7 +48,7 @@ def test_a_foreign_table_gets_the_checks_that_it_allows(messages, capsys):
         "numbers": {},
         "remedy": "",
     }
-    assert "Not ready: It finds only 10 % of 'spam' (10 of 100)" in " ".join(capsys.readouterr().out.split())
+    assert "Not ready: Recall of 'spam' is 10 % (10 of 100)" in " ".join(capsys.readouterr().out.split())
 
 
 def test_train_file_gives_leakage_and_baselines_and_columns_give_fairness(messages):
@@ -70,7 +70,7 @@ def test_an_earlier_table_is_the_base(messages):
     _, checks = report(messages, "--base", str(messages / "before.csv"))
 
     assert checks["worse_than_base"]["status"] == "fail"
-    assert checks["worse_than_base"]["finding"] == "It became surely worse: f1_macro 0.526, before 1.000"
+    assert checks["worse_than_base"]["finding"] == "Significantly worse than the base: f1_macro 0.526, base 1.000"
 
 
 REFUSED = [

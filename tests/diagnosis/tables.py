@@ -6,7 +6,7 @@ from llmtune.predictions import Predictions, make_predictions
 
 
 def binary(hits: int, missed: int, alarms: int, rest: int, **carried: list) -> Predictions:
-    """Spam found and missed, ham taken for spam and ham left alone, in this order."""
+    """Spam found and missed, ham predicted as spam and ham left alone, in this order."""
     reference = ["spam"] * (hits + missed) + ["ham"] * (alarms + rest)
     prediction = ["spam"] * hits + ["ham"] * missed + ["spam"] * alarms + ["ham"] * rest
     return make_predictions(

@@ -56,16 +56,16 @@ def texts_scored(nll, tokens=20, **more):
 
 
 JUDGED = [
-    (numbers(TRUTH, 0.3), READY, "Ready: It surely beats the simpler models."),
-    (numbers(TRUTH, 1.3), NOT_READY, "Not ready: A far simpler model is better: mse 1."),  # R2 about -0.5
-    (numbers(TRUTH, 0.95), NOT_ENOUGH_DATA, "Not enough data: Whether it is better than a far simpler model"),
+    (numbers(TRUTH, 0.3), READY, "Ready: Significantly better than the simpler models."),
+    (numbers(TRUTH, 1.3), NOT_READY, "Not ready: A far simpler model is significantly better: mse 1."),  # R2 about -0.5
+    (numbers(TRUTH, 0.95), NOT_ENOUGH_DATA, "Not enough data: Not significantly better than a far simpler model"),
     # A random walk: the mean is beaten with ease, the last value is not.
-    (numbers(WALK, 0.1, time=list(range(N))), READY, "Ready: It surely beats"),
-    (numbers(WALK, 2.0, time=list(range(N))), NOT_READY, "of persistence "),
-    (translated(0.7), READY, "Ready: It surely beats"),
+    (numbers(WALK, 0.1, time=list(range(N))), READY, "Ready: Significantly better than"),
+    (numbers(WALK, 2.0, time=list(range(N))), NOT_READY, "persistence "),
+    (translated(0.7), READY, "Ready: Significantly better than"),
     (translated(0.0), NOT_READY, "the same text"),
-    (answered(0.9), READY, "Ready: It surely beats"),
-    (answered(0.1), NOT_READY, "of best-overlap sentence"),
+    (answered(0.9), READY, "Ready: Significantly better than"),
+    (answered(0.1), NOT_READY, "best-overlap sentence"),
     (answered(0.9, context=False), NOT_ENOUGH_DATA, "without the columns 'question' and 'context' no simpler model"),
     (texts_scored(60.0), NOT_ENOUGH_DATA, "a perplexity alone is neither good nor bad"),
     (texts_scored(0.0, tokens=0), NOT_ENOUGH_DATA, "Too few test rows: 0 scored tokens"),
@@ -96,7 +96,8 @@ def test_what_surely_beats_its_base_is_worth_something():
     better, base = texts_scored(40.0), texts_scored(60.0)
 
     assert (
-        targets_of(Context(better, base=base)).finding == "It is surely better than the base; nothing more was demanded"
+        targets_of(Context(better, base=base)).finding
+        == "Significantly better than the base model; no target was set (--targets)"
     )
     assert targets_of(Context(base, base=base)).status == NOT_ENOUGH_DATA
 
@@ -107,18 +108,18 @@ def test_more_than_eight_bits_a_byte_is_worse_than_guessing():
     check = targets_of(Context(guessing, scores=score_predictions(guessing)))
 
     assert check.status == FAIL
-    assert "worse than guessing byte by byte: 8.6" in check.finding
+    assert "worse than a uniform distribution over bytes: 8.6" in check.finding
 
 
 def test_each_says_what_to_do():
-    assert targets_of(Context(answered(0.9))).remedy == "say what is needed, e.g. --targets 'f1>=80'"
+    assert targets_of(Context(answered(0.9))).remedy == "set a target, e.g. --targets 'f1>=80'"
     lacking = targets_of(Context(texts_scored(60.0)))
     assert lacking.remedy == (
-        "say what is needed, e.g. --targets 'perplexity<=20'; or compare with what was there before: --base"
+        "set a target, e.g. --targets 'perplexity<=20'; or compare with what was there before: --base"
     )
     beaten = targets_of(Context(numbers(TRUTH, 1.3)))
     assert (beaten.status, beaten.finding) == (
         NOT_APPLICABLE,
-        "nothing was demanded, and a simpler model is better: see baseline",
+        "no target was set (--targets), and a simpler model is better: see baseline",
     )
     assert targets_of(Context(numbers(TRUTH, 0.3))).status == PASS

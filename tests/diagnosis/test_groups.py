@@ -86,7 +86,7 @@ def test_what_names_no_group_is_refused():
     assert fairness(rows).status == NOT_APPLICABLE
     with pytest.raises(InputError, match="'race': the predictions have the columns id, reference"):
         fairness(rows, ["race"])
-    with pytest.raises(InputError, match="'name': 300 different values are no groups"):
+    with pytest.raises(InputError, match="'name': 300 different values are not groups"):
         fairness(rows, ["name"])
 
 

@@ -47,7 +47,7 @@ def test_splits_without_copies_pass():
     check = leakage(train, {"validation": make_examples(200, 2), "test": test}, predictions_right_on(test, ()))
 
     assert (check.status, check.remedy) == ("pass", "")
-    assert check.finding == "No row of validation and test was seen before, neither equal nor edited"
+    assert check.finding == "No row of validation and test is in train, neither identical nor edited"
     assert check.numbers["drop"] is None
     assert check.numbers["copies"]["test/train"]["equal"] == 0
 
@@ -79,9 +79,9 @@ def test_two_copies_are_no_matter_but_told():
 
     assert check.status == "pass"
     assert check.finding.startswith(
-        "2 of 300 test rows (0.7 %) also stand in train (2 word for word): too few to spoil the result; f1 is"
+        "2 of 300 test rows (0.7 %) also stand in train (2 word for word): too few to change the result; f1 is"
     )
-    assert check.remedy == "leave these rows out for a cleaner number (llmtune check lists them)"
+    assert check.remedy == "delete these rows for a cleaner number (llmtune check lists them)"
 
 
 def test_copies_under_another_label_are_counted():
@@ -200,7 +200,7 @@ def test_imdb_with_train_rows_in_test_shows_the_drop():
 
     drop = check.numbers["drop"]
     assert check.status == "fail"
-    assert drop["low"] > 0.01  # TF-IDF with logistic regression knows its train rows by heart
+    assert drop["low"] > 0.01  # TF-IDF with logistic regression knows its train rows verbatim
     assert check.numbers["copies"]["test/train"]["equal"] == 100
     assert leakage(train, {"test": test}).status == "pass"
 
@@ -213,4 +213,4 @@ def test_edited_copies_alone_fail_only_where_the_score_tells():
     assert _judged(copies, {}, {}, None).status == "fail"
     found = _judged(copies, {}, {}, unsure)
     assert found.status == "not_enough_data"
-    assert "whether they lift the score can't be told" in found.finding
+    assert "too few rows to tell whether they raise the score" in found.finding

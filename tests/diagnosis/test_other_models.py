@@ -38,7 +38,7 @@ def test_a_model_that_beats_the_simple_one_is_told_from_one_that_loses(names):
     assert lost.remedy.startswith("use TF-IDF")
     tied = baseline(model(0.9, 1_500, 3, names), {"TF-IDF": model(0.9, 1_500, 4, names)})
     assert tied.status == NOT_ENOUGH_DATA
-    assert "can't tell it from a far simpler model" in tied.finding
+    assert "Not significantly better than a far simpler model" in tied.finding
     assert tied.remedy.endswith("more test rows, or use TF-IDF, which is cheaper")
 
 
@@ -65,15 +65,15 @@ def test_the_worst_of_several_decides():
     check = baseline(model(0.8, seed=1), {"majority": model(0.5, seed=2), "TF-IDF": model(0.95, seed=3)})
 
     assert check.status == FAIL
-    assert "of TF-IDF" in check.finding
+    assert "TF-IDF" in check.finding
     assert set(check.numbers) == {"majority", "TF-IDF"}
     assert baseline(model(0.8), {}).status == NOT_APPLICABLE
 
 
 def test_becoming_worse_than_the_base_fails():
     assert worse_than_base(model(0.8, seed=1), model(0.9, seed=2)).status == FAIL
-    assert "surely better" in worse_than_base(model(0.9, seed=1), model(0.8, seed=2)).finding
-    assert "did not become surely worse" in worse_than_base(model(0.9, seed=1), model(0.9, seed=2)).finding
+    assert "Significantly better" in worse_than_base(model(0.9, seed=1), model(0.8, seed=2)).finding
+    assert "Not significantly worse" in worse_than_base(model(0.9, seed=1), model(0.9, seed=2)).finding
     assert worse_than_base(model(0.9), None).status == NOT_APPLICABLE
 
 
@@ -156,6 +156,6 @@ def test_perplexity_stands_beside_a_task_or_is_said_to_be_alone():
     table = make_predictions("language-modeling", {"nll": [1.0], "tokens": [1]})
 
     assert perplexity_alone(table).status == NOT_ENOUGH_DATA
-    assert "stands alone" in perplexity_alone(table).finding
+    assert "is the only result" in perplexity_alone(table).finding
     assert perplexity_alone(table, ("sst2 accuracy",)).status == PASS
     assert perplexity_alone(binary(1, 1, 1, 1)).status == NOT_APPLICABLE

@@ -26,7 +26,7 @@ def test_a_loss_that_rises_while_train_falls_fails_with_the_epoch_to_stop_at():
     check = overfitting(curves(*RISING, hits=[400, 440, 430, 425]))
 
     assert check.status == FAIL
-    assert "validation loss was least (0.300) at step 20, and is 67 % higher in the kept weights" in check.finding
+    assert "validation loss was lowest (0.300) at step 20, and is 67 % higher in the kept weights" in check.finding
     assert "right on 99.0 % of train, 85 % of validation" in check.finding
     assert check.remedy.startswith("--load_best_model_at_end true; --num_train_epochs 2")
 
@@ -81,10 +81,10 @@ STEADY = ([0.5, 0.3, 0.3, 0.31], [0.5, 0.25, 0.2, 0.2])
 @pytest.mark.parametrize(
     ("rising", "status", "said"),
     [
-        (0, PASS, "No run learned its training rows by heart; in the kept weights validation loss is 3.3 % above"),
-        (1, PASS, "1 of 4 runs (fold0) learned its training rows by heart; "),
-        (2, FAIL, "2 of 4 runs learned their training rows by heart: "),
-        (4, FAIL, "67 % above its least in the mean of 4 runs (67 % to 67 %)"),
+        (0, PASS, "No run memorized its training set; in the kept weights validation loss is 3.3 % above"),
+        (1, PASS, "1 of 4 runs (fold0) memorized its training set; "),
+        (2, FAIL, "2 of 4 runs memorized their training set: "),
+        (4, FAIL, "67 % above its minimum in the mean of 4 runs (67 % to 67 %)"),
     ],
 )
 def test_folds_are_judged_each_by_its_own_curves(rising, status, said):

@@ -32,11 +32,11 @@ def test_calibrated_probabilities_pass_and_sharpened_ones_fail_with_the_temperat
     assert calibration(with_probabilities(truth, positive)).status == PASS
     check = calibration(cold, cold)
     assert check.status == FAIL
-    assert "too sure" in check.finding
+    assert "overconfident" in check.finding
     assert check.numbers["temperature_on_validation"] == pytest.approx(3, rel=0.1)
     assert "divide the logits by" in check.remedy
     warm = with_probabilities(truth, sharpened(positive, 3))
-    assert "too cautious" in calibration(warm).finding
+    assert "underconfident" in calibration(warm).finding
     assert temperature(binary(5, 5, 5, 5)) is None
 
 
@@ -114,7 +114,7 @@ def test_probabilities_that_are_none_fail(row):
         label_names=["a", "b"],
     )
 
-    assert numerics(table).numbers["faults"] == {"rows whose probabilities do not add up to 1": 1}
+    assert numerics(table).numbers["faults"] == {"rows whose probabilities do not sum to 1": 1}
 
 
 def test_other_broken_numbers_are_found():
@@ -134,7 +134,7 @@ def test_cut_texts_are_said_and_no_fault():
     check = numerics(binary(50, 0, 0, 50), truncated={"test": 20, "train": 0})
 
     assert check.status == PASS
-    assert "20 % of the texts were cut" in check.finding
+    assert "20 % of the texts were truncated" in check.finding
     assert check.remedy == "raise --max_length"
 
 

@@ -40,7 +40,7 @@ def test_several_targets_fail_together_with_their_remedies():
     check = targets(binary(10, 90, 300, 600), read_targets("recall>=0.8,precision[spam]>=0.9,accuracy>=0.5"))
 
     assert check.status == FAIL
-    assert "finds 10 % of 'spam' (10 of 100), 80 % is demanded: surely missed" in check.finding
+    assert "recall of 'spam' is 10 % (10 of 100), target 80 %: missed" in check.finding
     assert "--class_weights balanced" in check.remedy
     assert "--threshold_objective 'precision>=0.9'" in check.remedy
     assert [one["status"] for one in check.numbers["targets"]] == [FAIL, FAIL, PASS]
@@ -56,8 +56,8 @@ def test_an_open_target_says_how_many_rows_would_decide():
 @pytest.mark.parametrize(
     ("demand", "remedy"),
     [
-        ("recall>=0.8", "label 10 more rows of 'spam' for recall at least"),
-        ("precision[spam]>=0.8", "label 11 more rows that it calls 'spam' for precision[spam] at least"),
+        ("recall>=0.8", "label at least 10 more rows of 'spam' for recall"),
+        ("precision[spam]>=0.8", "label at least 11 more rows predicted as 'spam' for precision[spam]"),
         # 1.96² · 0.99 · 0.01 / 0.015² = 169.02
         ("accuracy>=0.99", "about 50 more rows would decide accuracy, if it stays 0.975"),
     ],
@@ -67,22 +67,22 @@ def test_what_is_lacking_is_counted_in_what_the_metric_counts(demand, remedy):
 
 
 PARADOX = [  # found of n spam, ham left alone
-    (12, 100, FAIL, "It finds only 12 % of 'spam' (12 of 100), though 95.7 % of all answers are right"),
+    (12, 100, FAIL, "Recall of 'spam' is 12 % (12 of 100), although accuracy is 95.7 %"),
     (
         46,
         100,
         NOT_ENOUGH_DATA,
-        "Whether it finds half of 'spam' these rows can't tell (46 of 100 found), though 97.4 %",
+        "Too few rows to tell whether recall of 'spam' is above one half (46 of 100), although accuracy is 97.4 %",
     ),
     (
         58,
         100,
         NOT_ENOUGH_DATA,
-        "Whether it finds half of 'spam' these rows can't tell (58 of 100 found), though 98.0 %",
+        "Too few rows to tell whether recall of 'spam' is above one half (58 of 100), although accuracy is 98.0 %",
     ),
-    (65, 100, PASS, "of 'spam', the least found, it finds 65 %"),
-    (460, 1000, NOT_ENOUGH_DATA, "these rows can't tell (460 of 1000 found), though 82 %"),
-    (430, 1000, FAIL, "It finds only 43 % of 'spam' (430 of 1000), though 81 %"),
+    (65, 100, PASS, "the lowest recall is that of 'spam', 65 %"),
+    (460, 1000, NOT_ENOUGH_DATA, "is above one half (460 of 1000), although accuracy is 82 %"),
+    (430, 1000, FAIL, "Recall of 'spam' is 43 % (430 of 1000), although accuracy is 81 %"),
 ]
 
 
@@ -103,7 +103,7 @@ def test_of_other_metrics_the_rows_follow_from_their_interval():
     needed = math.ceil(100 * ((judged["value"] - judged["low"]) / 0.02) ** 2)  # the interval narrows with the root
     assert check.remedy == f"about {needed - 100} more rows of 'spam' would decide f1, if it stays 0.900"
     undecided = targets(table, read_targets("f1>=0.9")).remedy
-    assert undecided == "label more test rows until the interval of f1 leaves 0.9 out"
+    assert undecided == "label more test rows until the interval of f1 excludes 0.9"
 
 
 def test_a_class_that_may_be_half_found_says_how_many_rows_would_tell():
@@ -135,10 +135,10 @@ def test_without_targets_no_class_may_surely_be_below_one_half():
     assert targets(binary(60, 40, 30, 870), ()).status == PASS
     missed = targets(binary(20, 80, 5, 895), ())
     assert missed.status == FAIL
-    assert missed.finding == "it finds 20 % of 'spam' (20 of 100): surely less than half"
+    assert missed.finding == "recall of 'spam' is 20 % (20 of 100), significantly below one half"
     alarmed = targets(binary(90, 10, 800, 100), ())
     assert alarmed.status == FAIL
-    assert "of what it calls 'spam' 10 % is right (90 of 890)" in alarmed.finding
+    assert "precision of 'spam' is 10 % (90 of 890)" in alarmed.finding
     assert targets(binary(9, 20, 0, 100), ()).status == NOT_ENOUGH_DATA
 
 
@@ -155,8 +155,8 @@ def test_the_rules_of_thumb_stand_beside():
 REFUSED = [
     ("recall[spam]", "expected METRIC>=VALUE or METRIC<=VALUE"),
     ("recall[spam]>0.8", "expected METRIC>=VALUE or METRIC<=VALUE"),
-    ("accuracy>=high", "'high' is no number"),
-    ("accuracy>=nan", "'nan' is no number"),
+    ("accuracy>=high", "'high' is not a number"),
+    ("accuracy>=nan", "'nan' is not a number"),
     ("recall[spam]>=80", r"recall\[spam\] lies between 0 and 1; give a value on that scale"),
     ("recall[spma]>=0.8", r"there is no 'recall\[spma\]' here; there are recall, recall\[ham\]"),
     ("beauty>=0.8", "there is no 'beauty' here; there are accuracy"),
@@ -191,14 +191,14 @@ def test_evidence_counts_what_the_targets_name():
 
     lacking = evidence(table)
     assert lacking.status == NOT_ENOUGH_DATA
-    assert lacking.finding == "Too few test rows: 20 of 'spam'; below 30 chance decides"
-    assert lacking.remedy == "label 10 more of 'spam' at least"
+    assert lacking.finding == "Too few test rows: 20 of 'spam'; below 30 a result is chance"
+    assert lacking.remedy == "label at least 10 more of 'spam'"
     # 10 rows: 28 of 'spam' and 22 of 'ham' are 50 rows more, none beyond them.
     few = evidence(binary(1, 1, 4, 4))
-    assert few.finding == "Too few test rows: 10 rows, 8 of 'ham', 2 of 'spam'; below 30 chance decides"
-    assert few.remedy == "label 22 more of 'ham', 28 more of 'spam' at least"
+    assert few.finding == "Too few test rows: 10 rows, 8 of 'ham', 2 of 'spam'; below 30 a result is chance"
+    assert few.remedy == "label at least 22 more of 'ham', 28 more of 'spam'"
     # Spam alone is asked about: 28 of them leave no row lacking.
-    assert evidence(binary(1, 1, 4, 4), read_targets("recall[spam]>=0.8")).remedy == "label 28 more of 'spam' at least"
-    assert evidence(binary(20, 6, 0, 0), read_targets("recall[spam]>=0.8")).remedy == "label 4 more of 'spam' at least"
+    assert evidence(binary(1, 1, 4, 4), read_targets("recall[spam]>=0.8")).remedy == "label at least 28 more of 'spam'"
+    assert evidence(binary(20, 6, 0, 0), read_targets("recall[spam]>=0.8")).remedy == "label at least 4 more of 'spam'"
     assert evidence(table, read_targets("recall[ham]>=0.8")).status == PASS
     assert evidence(table, read_targets("accuracy>=0.8")).status == PASS

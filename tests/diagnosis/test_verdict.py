@@ -40,25 +40,23 @@ def test_98_percent_accuracy_with_12_percent_recall_is_not_ready():
 
     assert verdict.verdict == NOT_READY
     assert verdict.sentence == (
-        "Not ready: It finds only 14 % of 'spam' (3 of 22), though 98.0 % of all answers are right (and 1 check more)."
+        "Not ready: Recall of 'spam' is 14 % (3 of 22), although accuracy is 98.0 % (and 1 check more)."
     )
 
 
 def test_a_constant_model_is_not_ready():
     verdict = diagnose(Context(binary(hits=0, missed=60, alarms=0, rest=940)))
 
-    assert verdict.sentence.startswith(
-        "Not ready: It finds none of 'spam' (0 of 60), though 94 % of all answers are right"
-    )
+    assert verdict.sentence.startswith("Not ready: Recall of 'spam' is 0 % (0 of 60), although accuracy is 94 %")
 
 
 def test_one_class_alone_tells_nothing_of_the_others():
     verdict = diagnose(Context(binary(hits=50, missed=0, alarms=0, rest=0)))
 
     assert verdict.verdict == NOT_ENOUGH_DATA
-    assert (
-        verdict.sentence
-        == "Not enough data: Every row is of 'spam': whether it tells other classes apart can't be seen."
+    assert verdict.sentence == (
+        "Not enough data: Every row is of class 'spam': these rows cannot show whether the model recognizes "
+        "another class."
     )
 
 
@@ -69,7 +67,7 @@ def test_ten_messages_are_not_enough_data(targets):
     verdict = diagnose(Context(table, demands=read_targets(targets)))
 
     assert verdict.verdict == NOT_ENOUGH_DATA
-    assert verdict.sentence.startswith("Not enough data: 90 % right says little: only 2 of 'spam'")
+    assert verdict.sentence.startswith("Not enough data: An accuracy of 90 % says little: only 2 rows of 'spam'")
 
 
 def test_a_good_filter_is_ready_and_what_lacks_is_said():
@@ -78,7 +76,7 @@ def test_a_good_filter_is_ready_and_what_lacks_is_said():
     )
 
     assert verdict.verdict == READY
-    assert verdict.sentence.startswith("Ready: it finds 95 % of 'spam' (95 of 100)")
+    assert verdict.sentence.startswith("Ready: recall of 'spam' is 95 % (95 of 100)")
     lacking = {one.check for one in verdict.checks if one.status == NOT_APPLICABLE}
     assert lacking >= {"leakage", "overfitting", "calibration", "baseline"}
     assert all(one.finding for one in verdict.checks)

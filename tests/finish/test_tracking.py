@@ -57,7 +57,7 @@ def test_every_evaluation_and_the_test_split_have_figures(demo_run, recipe, figu
 
 
 @pytest.mark.parametrize(("recipe", "metric", "example"), [
-    ("spam", "f1", "examples/Surest wrong answers"), ("ner", "entity_f1", "examples/Most frequent errors")
+    ("spam", "f1", "examples/Most confident errors"), ("ner", "entity_f1", "examples/Most frequent errors")
 ])  # fmt: skip
 def test_scalars_texts_and_hyperparameters_with_final_metrics(demo_run, recipe, metric, example):
     folder = demo_run(recipe)

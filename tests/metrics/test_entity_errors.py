@@ -100,7 +100,7 @@ def test_errors_are_named_with_their_words_and_sentences():
     assert said["confusion_matrix"]["columns"][-1] == MISSED
 
 
-@pytest.mark.parametrize(("width", "expected"), [(110, "reference ↓  predicted →"), (40, "taken for")])
+@pytest.mark.parametrize(("width", "expected"), [(110, "reference ↓  predicted →"), (40, "predicted as")])
 def test_the_terminal_shows_a_matrix_or_where_it_is_too_wide_its_largest_cells(width, expected):
     references, raws = corrupted(50, seed=1)
     out = io.StringIO()

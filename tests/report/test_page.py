@@ -102,7 +102,7 @@ def test_the_page_says_the_verdict_first_and_holds_every_headline(report, page):
         "f1 on validation",
         "By class",
         "team",
-        "Surest wrong answers",
+        "Most confident errors",
         "config.yaml",
     ):
         assert heading in text

@@ -55,7 +55,7 @@ def test_the_data_block_tells_sizes_balance_repeats_and_cuts():
 
     assert "train           200 rows: ham 150 (75.0%), spam 50 (25.0%); as given" in said
     assert "repeated texts: train 3\n" in said
-    assert "texts cut at 256 tokens: train 4\n" in said
+    assert "texts truncated at 256 tokens: train 4\n" in said
 
 
 def test_a_class_that_is_another_misspelt_is_said_with_counts_and_remedy():
@@ -65,14 +65,15 @@ def test_a_class_that_is_another_misspelt_is_said_with_counts_and_remedy():
     said = " ".join(truncated_repr(lambda terminal: terminal.data({"train": split}, {}, 256)).split())
 
     assert (
-        "'Ham' (9 rows) is a class of its own here, but is probably 'ham' (3,000 rows): write 'ham' in the file" in said
+        "'Ham' (9 rows) is a separate class here, but is probably 'ham' (3,000 rows): if so, write 'ham' in the file"
+        in said
     )
-    assert "' spam ' (3 rows) is a class of its own here, but is probably 'spam' (400 rows)" in said
+    assert "' spam ' (3 rows) is a separate class here, but is probably 'spam' (400 rows)" in said
     assert "'spma' (2 rows)" in said
     assert "probably" not in truncated_repr(lambda terminal: terminal.data({"train": SPLIT}, {}, 256))
     assert label_typo_lines([{f"name{i}": 900, f"Name{i}": 1} for i in range(1)] * 2, "entities") == [
-        "'Name0' (2 entities) is a class of its own here, but is probably 'name0' (1,800 entities): "
-        "write 'name0' in the file, if so"
+        "'Name0' (2 entities) is a separate class here, but is probably 'name0' (1,800 entities): "
+        "if so, write 'name0' in the file"
     ]
 
 
@@ -115,7 +116,7 @@ def test_no_line_is_wider_than_the_terminal_or_110_columns(width, n_classes):
     assert max(len(line.rstrip()) for line in said.splitlines()) <= min(width, 110)
     assert ("reference ↓" in said) == (n_classes <= 12)
     if width == 200:  # narrower ones break the title
-        assert ("the 20 classes with the least F1" in said) == (n_classes > 20)
+        assert ("the 20 classes with the lowest F1" in said) == (n_classes > 20)
 
 
 def test_only_the_first_process_prints(capsys):

@@ -20,10 +20,8 @@ def test_the_block_opens_with_the_sentence_and_tells_each_check(tmp_path):
     write_verdict(tmp_path, verdict)
 
     lines = stream.getvalue().strip().splitlines()
-    assert lines[0].startswith(
-        "Not ready: It finds only 12 % of 'spam' (12 of 100), though 97.8 % of all answers are right"
-    )
-    assert any(line.startswith("  ✗ accuracy_paradox: It finds only 12 %") for line in lines)
+    assert lines[0].startswith("Not ready: Recall of 'spam' is 12 % (12 of 100), although accuracy is 97.8 %")
+    assert any(line.startswith("  ✗ accuracy_paradox: Recall of 'spam' is 12 %") for line in lines)
     assert any("→ train with --class_weights balanced" in line for line in lines)
     assert any(line.startswith("  ✓ numerics") for line in lines)
     assert "not checked: leakage" in stream.getvalue()

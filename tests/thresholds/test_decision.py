@@ -176,7 +176,7 @@ def test_fewer_than_30_positives_keep_one_half():
     choice = choose_threshold(table(is_positive, probability), "f1")
 
     assert choice.threshold == 0.5
-    assert choice.reason == "0.5: 29 rows of 'spam' on validation are too few to tune on"
+    assert choice.reason == "0.5: 29 rows of 'spam' on validation are too few to tune the threshold"
 
 
 def test_none_keeps_one_half():

@@ -35,7 +35,10 @@ def test_0_stays_where_the_gain_may_be_chance():
     choice = choose_null_threshold(table([-1, -1, 0.5, 1, -2, 2], [True, True, True, False, True, False]), seed=1)
 
     assert choice.threshold == 0.0
-    assert "0 stays: the best on validation, 0.75, gains 16.67 points of F1 there, not surely above 0" in choice.reason
+    assert (
+        "0 stays: the best on validation, 0.75, gains 16.67 points of F1 there, not significantly above 0"
+        in choice.reason
+    )
 
 
 def test_of_equal_thresholds_the_one_nearest_0_is_taken_and_ties_of_the_difference_are_not_split():

@@ -175,7 +175,7 @@ def test_an_evaluation_is_one_line_with_its_confusions_and_is_kept(tmp_path, cap
     said = capsys.readouterr().out.strip().splitlines()
     assert [line.split("  ")[0] for line in said] == ["epoch 1.00", "epoch 2.00"]
     assert "f1 " in said[0]
-    assert "taken for" in said[0] or "no confusions" in said[0]
+    assert "predicted as" in said[0] or "no confusions" in said[0]
     for entry, step in zip(made.evaluation_lines.history, (5, 10), strict=True):
         assert entry["step"] == step
         assert np.array(entry["confusion_matrix"]).sum() == 15
@@ -238,7 +238,7 @@ def test_a_resumed_run_tells_what_the_whole_run_took(tmp_path):
         (
             7,
             "6 of 10 updates; {folder} keeps its checkpoints; the same command with --output_dir {folder} "
-            "--resume_from_checkpoint {folder}/checkpoint-5 goes on from there",
+            "--resume_from_checkpoint {folder}/checkpoint-5 continues from there",
         ),
     ],
 )

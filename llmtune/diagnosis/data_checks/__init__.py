@@ -1,1 +1,1 @@
-"""What would spoil a result, found in the rows before anything is trained; one kind of flaw a file."""
+"""What would make a result wrong, found in the rows before anything is trained; one kind of flaw a file."""

@@ -28,8 +28,8 @@ def find_duplicates(splits: Sequence[Split]) -> Findings:
         conflicts += _conflicts(first, examples[first.name].labels, equal)
     repeated, near = between.equal + within.equal, between.near + within.near
     return [
-        *(repeated or [Finding("duplicates", OK, "no text stands twice")]),
-        *(near or [Finding("near duplicates", OK, "no text is another with a word or two changed")]),
+        *(repeated or [Finding("duplicates", OK, "no duplicate texts")]),
+        *(near or [Finding("near duplicates", OK, "no near-duplicate texts")]),
         *conflicts,
     ]
 
@@ -69,7 +69,7 @@ def _add_between(found: _Both, first: Split, split: Split, copies: Duplicates) -
         if copies.is_templated:
             severity, remedy = (
                 WARNING,
-                "nothing, if the texts follow a template: their labels differ too often for copies",
+                "nothing, if the texts follow a template: their labels differ too often for near-duplicates",
             )
         places = [_edited(one, split, first) for one in copies.near]
         found.near.append(Finding("near duplicates", severity, sentence, places, remedy))

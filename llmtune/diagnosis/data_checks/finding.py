@@ -7,8 +7,8 @@ from typing import Any
 
 from llmtune.data.rows import Rows
 
-ERROR, WARNING, OK = "spoils", "look at", "fine"
-# Spoils: training refuses it, or the score would not be what it says. Look at: may be meant.
+ERROR, WARNING, OK = "error", "warning", "ok"
+# Error: training refuses it, or the score would not be what it says. Warning: may be intended.
 
 
 @dataclass(frozen=True)

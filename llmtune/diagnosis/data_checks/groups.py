@@ -24,7 +24,7 @@ def group_balance(splits: Sequence[Split], column: str) -> list[Finding]:
         remarks, remedies = [], []
         small = sorted(group for group, n in counts.items() if n < ENOUGH)
         if small and split.name != "train":
-            remarks.append(f"fewer than {ENOUGH} rows of {_named(small)}: nothing can be said of them")
+            remarks.append(f"fewer than {ENOUGH} rows of {_named(small)}: too few for a result per group")
             remedies.append(f"add {split.name} rows of these groups")
         new = sorted(set(counts) - train) if train is not None else []
         if new:
@@ -40,7 +40,7 @@ def group_balance(splits: Sequence[Split], column: str) -> list[Finding]:
 
 
 def _class_by_group(split: Split, column: str) -> list[Finding]:
-    """The class whose share differs most between the groups, if surely and much."""
+    """The class whose share differs most between the groups, if significantly and by much."""
     pairs = [
         (group, label)
         for group, label in zip(_groups(split, column), labels_of(split), strict=False)
@@ -58,7 +58,7 @@ def _class_by_group(split: Split, column: str) -> list[Finding]:
             gap = shares[most] - shares[least]
             text = f"{split.name}: {label!r} is {shares[most]:.0%} of {most}, {shares[least]:.0%} of {least}"
             found.append((gap, text.replace("%", " %")))
-    remedy = "a model can learn the group for the class: compare the groups in the report (--group_columns)"
+    remedy = "a model may learn the group instead of the class: compare the groups in the report (--group_columns)"
     return [Finding("groups", WARNING, max(found)[1], (), remedy)] if found else []
 
 

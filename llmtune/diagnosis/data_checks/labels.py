@@ -58,7 +58,7 @@ def balance(splits: Sequence[Split]) -> Finding:
         if counts.most_common(1)[0][1] > UNBALANCED * counts.total():
             severity = worse_of(severity, WARNING)
             remedies.append(
-                "one class is most of the rows: judge by F1 and recall, not accuracy; --class_weights balanced"
+                "most rows are of one class: judge by F1 and recall, not by accuracy; consider --class_weights balanced"
             )
         if scarce and split.name != "train":
             severity = worse_of(severity, WARNING)
@@ -124,19 +124,21 @@ def unseen(splits: Sequence[Split]) -> list[Finding]:
         labels = labels_of(split)
         for label in sorted(by_name[split.name] - known - slipped, key=str):
             places = [split.place(row) for row, other in enumerate(labels) if other == label]
-            sentence = f"label {label!r} of {of_rows(len(places), split)} never stands in train"
-            findings.append(Finding("labels", ERROR, sentence, places, "train on rows of that class too, or mend it"))
+            sentence = f"label {label!r} of {of_rows(len(places), split)} never occurs in train"
+            findings.append(
+                Finding("labels", ERROR, sentence, places, "add rows of that class to train, or correct the label")
+            )
         lacking = sorted(known - by_name[split.name] - slipped, key=str)
         if lacking:
             sentence = f"{split.name} has no row of {_named([str(label) for label in lacking])}, which train has"
             findings.append(
-                Finding("labels", WARNING, sentence, (), f"add rows: {split.name} can't judge these classes")
+                Finding("labels", WARNING, sentence, (), f"add rows: {split.name} cannot evaluate these classes")
             )
     return findings
 
 
 def shifts(splits: Sequence[Split]) -> list[Finding]:
-    """Classes whose share in validation or test is surely and much another than in train."""
+    """Classes whose share in validation or test differs significantly and by much from train."""
     counts = {split.name: Counter(x for x in labels_of(split) if x is not None) for split in splits}
     if not counts.get("train"):
         return []
@@ -148,7 +150,7 @@ def shifts(splits: Sequence[Split]) -> list[Finding]:
             p = homogeneity_test([here[label], train[label]], [here.total(), train.total()])
             if abs(share - before) >= SHIFT and p < SIGNIFICANT:
                 sentence = f"{label!r} is {share:.0%} of {name}, {before:.0%} of train".replace("%", " %")
-                remedy = "choose the threshold on rows as they will come; a score holds for its own share of classes"
+                remedy = "choose the threshold on rows as in use; a score holds for the class shares it was measured on"
                 findings.append(Finding("classes", WARNING, sentence, (), remedy))
     return findings[:MOST_CLASSES]
 

@@ -30,7 +30,7 @@ def broken_rows(split: Split) -> list[Finding]:
     remedy = (
         "give each word one tag, O or B-X and I-X with X the type; spans lie within the text, apart from each other"
     )
-    return [Finding("tags", ERROR, f"tags that can't be read in {of_rows(len(places), split)}", places, remedy)]
+    return [Finding("tags", ERROR, f"invalid tags in {of_rows(len(places), split)}", places, remedy)]
 
 
 def scheme(split: Split) -> list[Finding]:
@@ -61,7 +61,7 @@ def scheme(split: Split) -> list[Finding]:
         for row, at in broken[nearest].items()
     ]
     sentence = f"not {nearest}, which most rows follow, in {of_rows(len(places), split)}: {rule(nearest)}"
-    return [Finding("tags", ERROR, sentence, places, "mend the tags: training reads only one scheme, without breaks")]
+    return [Finding("tags", ERROR, sentence, places, "correct the tags: training requires one valid scheme")]
 
 
 def types(splits: Sequence[Split]) -> list[Finding]:
@@ -75,8 +75,10 @@ def types(splits: Sequence[Split]) -> list[Finding]:
         more = f" and {len(here) - MOST_TYPES} types more" if len(here) > MOST_TYPES else ""
         lines.append(f"{name}: {named}{more}")
         for kind in (kind for kind in here if kind not in counts.get("train", here)):
-            sentence = f"{here[kind]:,} {name} entities of type {kind!r}, which train never shows: all will be missed"
-            findings.append(Finding("entities", WARNING, sentence, (), "mend the type, or add such rows to train"))
+            sentence = (
+                f"{here[kind]:,} {name} entities of type {kind!r}, a type that train does not have: all will be missed"
+            )
+            findings.append(Finding("entities", WARNING, sentence, (), "correct the type, or add such rows to train"))
     none = "train" in counts and not counts["train"]
     remedy = "train on rows with entities; check the columns" if none else ""
     return [Finding("entities", ERROR if none else OK, "\n".join(lines), (), remedy), *findings]
@@ -109,4 +111,4 @@ def _unreadable(tokens: Any, tags: Any) -> str:
     if len(tokens) != len(tags):
         return f"{len(tokens)} words and {len(tags)} tags"
     wrong = next((at for at, tag in enumerate(tags) if parse_tag(tag) is None), None)
-    return "" if wrong is None else f"{truncated_repr(tags[wrong])} (word {wrong + 1}) is no tag"
+    return "" if wrong is None else f"{truncated_repr(tags[wrong])} (word {wrong + 1}) is not a tag"

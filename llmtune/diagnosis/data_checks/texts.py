@@ -31,10 +31,10 @@ ODDITIES: dict[str, tuple[re.Pattern[str], str]] = {
         "read the source again as Windows-1252",
     ),
     "control characters": (re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"), "delete them"),
-    "invisible characters": (re.compile("[\u200b\u2060\ufeff\u202a-\u202e]"), "delete them: a tokenizer sees them"),
+    "invisible characters": (re.compile("[\u200b\u2060\ufeff\u202a-\u202e]"), "delete them: they become tokens"),
     "HTML entities": (
         re.compile(r"&(?:[a-z]{2,6}|#\d{2,5}|#x[0-9a-f]{2,5});", re.IGNORECASE),
-        "unescape them (html.unescape), unless the texts to come have them too",
+        "unescape them (html.unescape), unless the texts in use have them too",
     ),
 }
 
@@ -48,7 +48,7 @@ def missing_texts(split: Split) -> list[Finding]:
         other = [row for row, cell in enumerate(cells) if not is_text(cell) and not _is_empty(cell)]
         for rows, what, remedy in (
             (empty, f"no {name}", f"write the {name} or delete the rows"),
-            (other, f"{name} that is no text", "write a text, or a list of words"),
+            (other, f"{name} that is not a text", "write a text, or a list of words"),
         ):
             if rows:
                 places = [f"{split.place(row)}: {truncated_repr(cells[row])}" for row in rows]

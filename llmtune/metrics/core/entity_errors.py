@@ -1,4 +1,4 @@
-"""Which entity types are taken for which, what is missed and invented, and the most frequent errors with their words.
+"""Which entity types are confused, what is missed and spurious, and the most frequent errors with their words.
 
 Entities of the reference are paired with predicted ones: first those of the same words, then by most words in common.
 What is left of the reference is missed, what is left of the predictions is spurious. Letters: c types.
@@ -32,7 +32,7 @@ class Pair(NamedTuple):
 
 @dataclass(frozen=True)
 class EntityError:
-    """One sort of error: what was taken for what, how often, and in which sentences (row, words around it)."""
+    """One sort of error: what was predicted as what, how often, and in which sentences (row, words around it)."""
 
     kind: str
     reference: str

@@ -29,7 +29,7 @@
     const missed = Number(by("cost_missed").value), alarm = Number(by("cost_alarm").value);
     const cost = data.hits.map((hits, at) => (data.positives - hits) * missed + data.alarms[at] * alarm);
     const least = Math.min(...cost);
-    // Of the equally cheap ones the middle: it hangs on no single row.
+    // Of the equally cheap ones the middle: it depends on no single row.
     const best = cost.flatMap((value, at) => (value === least ? [at] : []));
     range.value = best[Math.floor(best.length / 2)];
     show();

@@ -1,7 +1,7 @@
 """The loss of extractive question answering: cross entropy of an answer's first and its last token, over the tokens.
 
 As transformers' own, (start + end) / 2, mean over windows; but of the whole effective batch at any cut, and without
-padding, over which the stock loss spreads probability: there it hangs on the longest row of a micro-batch.
+padding, over which the stock loss spreads probability: there it depends on the longest row of a micro-batch.
 """
 
 from dataclasses import dataclass

@@ -196,7 +196,7 @@ def _row_finding(tokens: Any, tags: Any, tokens_column: str, tags_column: str) -
     wrong = [(word, tag) for word, tag in enumerate(tags) if parse_tag(tag) is None]
     if wrong:
         word, tag = wrong[0]
-        finding = f"{truncated_repr(tag)} (word {word + 1}) in column {tags_column!r} is no tag"
+        finding = f"{truncated_repr(tag)} (word {word + 1}) in column {tags_column!r} is not a tag"
         if isinstance(tag, int):
             return (
                 finding,
