@@ -17,6 +17,7 @@ Statistic = Callable[[np.ndarray], np.ndarray]
 
 CHUNK = 2**21  # numbers held at once by a bootstrap (16 MiB of float64): memory stays flat however many resamples
 ALIKE = "every resample"
+SAME_ROWS, AT_BOUND = "all rows have the same value", "the score is"
 
 
 class ConfidenceInterval(NamedTuple):
@@ -30,6 +31,11 @@ class ConfidenceInterval(NamedTuple):
     def is_alike(self) -> bool:
         """Whether there is none because no resample differs from another: the value itself is all there is."""
         return self.reason is not None and self.reason.startswith(ALIKE)
+
+
+def tells_no_spread(reason: str | None) -> bool:
+    """Whether an interval is missing because no row differs from another, so that the value is all there is."""
+    return reason is not None and reason.startswith((ALIKE, SAME_ROWS, AT_BOUND))
 
 
 # ---- proportions ----
@@ -111,7 +117,7 @@ def mean_interval(n: float, total: float, squares: float, cubes: float, level: f
     mean = total / n
     variance = max(0.0, (squares - n * mean * mean) / (n - 1))
     if variance <= 1e-15 * max(1.0, mean * mean):
-        return ConfidenceInterval(None, None, "all rows have the same value: no interval")
+        return ConfidenceInterval(None, None, f"{SAME_ROWS}: no interval")
     third = cubes / n - 3 * mean * squares / n + 2 * mean**3
     error = math.sqrt(variance / n)
     skew = third / (6 * variance * n)
@@ -123,7 +129,7 @@ def mean_interval(n: float, total: float, squares: float, cubes: float, level: f
 def logit_interval(value: float, error: float, level: float = 0.95) -> ConfidenceInterval:
     """Interval of a score within (0, 1) with standard error `error`, symmetric on the logit scale."""
     if not 0 < value < 1 or error <= 0:
-        return ConfidenceInterval(None, None, f"the score is {value:g}: the rows give no interval")
+        return ConfidenceInterval(None, None, f"{AT_BOUND} {value:g}: the rows give no interval")
     centre = math.log(value / (1 - value))
     half = float(special.ndtri(0.5 + level / 2)) * error / (value * (1 - value))
     return ConfidenceInterval(float(special.expit(centre - half)), float(special.expit(centre + half)))
@@ -288,7 +294,7 @@ def _bca(
     """Bias-corrected and accelerated ends; `without_one` (m,): jackknife scores, each of `weights` rows."""
     undefined = int((~np.isfinite(samples)).sum())
     if undefined or not math.isfinite(value):
-        return ConfidenceInterval(None, None, f"the score is undefined in {undefined} of {len(samples)} resamples")
+        return ConfidenceInterval(None, None, f"undefined in {undefined} of {len(samples)} resamples")
     tolerance = 1e-12 * max(1.0, abs(value))
     if float(np.ptp(samples)) <= tolerance:
         return ConfidenceInterval(None, None, f"{ALIKE} scores {value:g}: the rows give no interval")
@@ -300,6 +306,17 @@ def _bca(
     z = float(special.ndtri(0.5 + level / 2))
     shares = [special.ndtr(bias + (bias + end) / (1 - acceleration * (bias + end))) for end in (-z, z)]
     low, high = np.quantile(samples, shares)
+    return ConfidenceInterval(min(float(low), value), max(float(high), value))
+
+
+def percentile_interval(samples: np.ndarray, value: float, level: float = 0.95) -> ConfidenceInterval:
+    """Percentiles of resampled scores (B,): for scores that are too dear for the jackknife of BCa."""
+    undefined = int((~np.isfinite(samples)).sum())
+    if undefined:
+        return ConfidenceInterval(None, None, f"undefined in {undefined} of {len(samples)} resamples")
+    if float(np.ptp(samples)) <= 1e-12 * max(1.0, abs(value)):
+        return ConfidenceInterval(None, None, f"{ALIKE} scores {value:g}: the rows give no interval")
+    low, high = np.quantile(samples, [0.5 - level / 2, 0.5 + level / 2])
     return ConfidenceInterval(min(float(low), value), max(float(high), value))
 
 

@@ -18,6 +18,7 @@ from llmtune.errors import InputError
 from llmtune.evidence import ENOUGH, FEWEST
 from llmtune.metrics import Score, available_metrics, score_predictions
 from llmtune.predictions import Predictions
+from llmtune.stats import tells_no_spread
 
 NAME = "targets"
 
@@ -111,8 +112,13 @@ def judge_target(
         return TargetResult(target, rate.value, *ends, rate.n, "rows", _status(target, *ends, rate.n))
     score = scores[target.name]
     n, of = _examples(target, predictions, seen)
-    # Below the floor no interval is given; above it none means that no resample differs: then the value speaks.
-    low, high = (score.low, score.high) if score.low is not None else (score.value, score.value)
+    low, high = score.low, score.high
+    # A metric of ours that is alike on every row has its value and no spread. Whatever else has no interval can't tell:
+    # a value alone would meet a target that chance alone explains.
+    if low is None and tells_no_spread(score.reason) and target.name in available_metrics(predictions):
+        low = high = score.value
+    if score.value is not None and (low is None or high is None):
+        return TargetResult(target, score.value, None, None, n, of, NOT_ENOUGH_DATA)
     if low is None or high is None:
         return TargetResult(target, None, None, None, n, of, NOT_ENOUGH_DATA)
     if n < ENOUGH:

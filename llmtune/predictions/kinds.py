@@ -58,8 +58,10 @@ class Kind(str):
         tagged: reference and prediction are lists of tags, one a word.
         free_text: reference and prediction are texts, or lists of accepted ones.
         unanswerable: no reference (an empty list) means that there is no answer.
-        csv_lists: columns that are lists, written as JSON in the cell of a csv; a text in such a column stays a text.
+        csv_lists: columns that are lists of texts, written as JSON in the cell of a csv; where a single text may stand
+            for a list of one, it may here.
         csv_texts: columns of a csv whose cells stay texts: a label 01 is not the number 1, an answer 1969 is a text.
+        csv_numbers: columns of a csv whose cells are numbers, or lists of numbers.
         number_columns: columns that must be finite numbers.
         input_column: what train and table call the input.
         answer_column: what train calls the answer, where simple models are trained on it.
@@ -90,6 +92,7 @@ class Kind(str):
     unanswerable: bool = False
     csv_lists: tuple[str, ...] = ()
     csv_texts: tuple[str, ...] = ("reference", "prediction")
+    csv_numbers: tuple[str, ...] = ()
     number_columns: tuple[str, ...] = ()
     input_column: str = "text"
     answer_column: str | None = None
@@ -243,6 +246,7 @@ LANGUAGE_MODELING = Kind(
     decides=lambda table: "perplexity",
     example_target="'perplexity<=20'",
     csv_texts=(),
+    csv_numbers=("nll", "tokens", "bytes", "words"),
     number_columns=("nll", "tokens"),
     row_columns=("bytes", "words", "text"),
     token_metrics=("perplexity", "token_accuracy"),
@@ -257,8 +261,8 @@ REGRESSION = Kind(
     metrics=("mse", "rmse", "mae", "smape", "mase", "r2"),
     decides=lambda table: "mse",
     example_target="'mae<=1'",
-    csv_lists=("reference", "prediction"),
     csv_texts=(),
+    csv_numbers=("reference", "prediction"),
     number_columns=("reference", "prediction"),
     slice_metrics=("mae", "rmse"),
 )

@@ -1,24 +1,26 @@
 """The predictions table: one row an example, in the order of the source file. All after training needs only this.
 
-A table is parquet (csv and jsonl are read too); its settings (kind, split, label names, threshold) travel in the
+A table is parquet (csv, tsv and jsonl are read too); its settings (kind, split, label names, threshold) travel in the
 parquet schema's metadata. The columns of each kind are in `kinds.py`; further columns are carried through untouched.
 """
 
 import json
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv
-import pyarrow.json
+import pyarrow.compute
 import pyarrow.parquet
 
 from llmtune.errors import InputError
+from llmtune.predictions.files import read_table_file, to_labels
 from llmtune.predictions.kinds import KINDS, Kind, kind_named
+from llmtune.predictions.label_checks import check_entity_types, check_order, check_overlap, check_spelling
+from llmtune.predictions.label_spelling import closest_label, sort_labels
 
 METADATA_KEY = b"llmtune"
 
@@ -28,7 +30,7 @@ class Predictions:
     """A predictions table with its settings.
 
     Args:
-        kind: one of `kinds.KINDS`; its name is turned into the record.
+        kind: a key of `COLUMNS`.
         table: n rows; `id` counts from 0 and is the row number in the source.
         split: the split the rows came from; a foreign table is `test`.
         label_names: for classification, the classes in the order of `probabilities`; for token classification, unused.
@@ -115,7 +117,7 @@ def write_predictions(predictions: Predictions, path: str | os.PathLike[str]) ->
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     settings = {
-        "kind": predictions.kind.name,
+        "kind": predictions.kind,
         "split": predictions.split,
         "label_names": list(predictions.label_names),
         "positive_label": predictions.positive_label,
@@ -136,19 +138,22 @@ def read_predictions(
     label_names: Sequence[str] = (),
     positive_label: str | None = None,
 ) -> Predictions:
-    """Reads a table of ours, or one made anywhere (parquet, csv, jsonl).
+    """Reads a table of ours, or one made anywhere (parquet, csv, tsv, jsonl).
 
     Args:
         path: the file; its ending tells the format.
         kind: needed for a foreign table; for ours it must agree with the table's own.
-        label_names: for a foreign table, the order of `probabilities`; default the sorted values seen.
+        label_names: for a foreign table, the order of `probabilities`; default the values seen, numbers by value and
+            all else as text. For token classification the entity types, to say that they are meant as they are spelled.
         positive_label: default the last label name.
 
     Raises:
-        InputError: unknown ending or kind, a missing column, an unknown label, probabilities of the wrong width.
+        InputError: unknown ending or kind, a missing column, an unknown label, probabilities of the wrong width; in a
+            foreign table predictions that share no label with the references or spell it otherwise, or that mostly are
+            not the most probable class.
     """
     path = Path(path)
-    table = _read_table(path, kind)
+    table = read_table_file(path, kind)
     own = json.loads((table.schema.metadata or {}).get(METADATA_KEY, b"{}"))
     if kind is None and "kind" not in own:
         raise InputError(f"{path}: the table does not say its kind; give --kind, one of {', '.join(KINDS)}")
@@ -160,11 +165,14 @@ def read_predictions(
         raise InputError(f"{path}: the table has no rows; give one with predictions")
     if "id" not in table.column_names:
         table = table.add_column(0, "id", pa.array(np.arange(table.num_rows)))
-    names = tuple(label_names) or tuple(own.get("label_names", ()))
+    names: tuple[str, ...] = ()
     if facts.single_label:
-        table = _labels_as_text(table)
-        names = names or _seen_labels(table)
-    return _checked(
+        table = _labels_as_text(table, path)
+        if not own and not label_names:
+            reference, prediction = (table.column(name).unique().to_pylist() for name in ("reference", "prediction"))
+            check_spelling(reference, prediction, str(path))
+        names = tuple(label_names) or tuple(own.get("label_names", ())) or _seen_labels(table)
+    predictions = _checked(
         Predictions(
             facts,
             table.replace_schema_metadata(None),
@@ -176,6 +184,9 @@ def read_predictions(
         ),
         str(path),
     )
+    if not own:
+        _check_foreign(predictions, str(path), named=label_names)
+    return predictions
 
 
 def _check_columns(kind: Kind, found: Collection[str], where: str) -> None:
@@ -187,83 +198,45 @@ def _check_columns(kind: Kind, found: Collection[str], where: str) -> None:
         )
 
 
-def _read_csv(path: Path, kind: str | None) -> pa.Table:
-    # A label 01 is not the number 1, and an answer 1969 is a text.
-    names = KINDS[kind].csv_texts if kind in KINDS else Kind.csv_texts
-    # Cells may run over lines: texts do.
-    return pa.csv.read_csv(
-        path,
-        parse_options=pa.csv.ParseOptions(newlines_in_values=True),
-        convert_options=pa.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string())),
-    )
-
-
-def _read_table(path: Path, kind: str | None) -> pa.Table:
-    if not path.exists():
-        raise InputError(f"{path}: no such file; give a predictions table (.parquet, .csv, .jsonl)")
-    readers: dict[str, Callable[[Path], pa.Table]] = {
-        ".parquet": pa.parquet.read_table,
-        ".csv": lambda file: _read_csv(file, kind),
-        ".jsonl": pa.json.read_json,
-    }
-    if path.suffix not in readers:
-        raise InputError(f"{path}: ending {path.suffix!r} is not one of {', '.join(readers)}")
-    try:
-        table = readers[path.suffix](path)
-    except pa.ArrowInvalid as error:
-        raise InputError(f"{path}: not readable as {path.suffix[1:]}: {error}") from error
-    if path.suffix == ".csv" and "probabilities" in table.column_names:
-        # csv has no lists: a JSON list in the cell, "[0.9, 0.1]"
-        rows = [_list_of_numbers(cell, path, row) for row, cell in enumerate(table.column("probabilities").to_pylist())]
-        position = table.column_names.index("probabilities")
-        table = table.set_column(position, "probabilities", pa.array(rows, pa.list_(pa.float64())))
-    for name in KINDS[kind].csv_lists if path.suffix == ".csv" and kind in KINDS else ():
-        if name in table.column_names and (lists := _json_lists(table.column(name).to_pylist())):
-            table = table.set_column(table.column_names.index(name), name, pa.array(lists))
-    return table
-
-
-def _json_lists(cells: Sequence[Any]) -> list[list[Any]] | None:
-    """The lists that these cells spell; None where one of them is no list."""
-    lists = []
-    for cell in cells:
-        try:
-            found = json.loads(cell) if isinstance(cell, str) else None
-        except ValueError:
-            return None
-        if not isinstance(found, list):
-            return None
-        lists.append(found)
-    return lists
-
-
 def is_list(kind: pa.DataType) -> bool:
     """Whether a column of this type holds lists, of one length or several."""
     return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
 
 
-def _list_of_numbers(cell: Any, path: Path, row: int) -> list[float] | None:
-    if not cell:
-        return None
-    try:
-        numbers = [float(number) for number in json.loads(str(cell))]
-    except (ValueError, TypeError):
-        raise InputError(
-            f"{path} row {row}: probabilities {cell!r} is not a list of numbers; write e.g. [0.9, 0.1]"
-        ) from None
-    return numbers
-
-
-def _labels_as_text(table: pa.Table) -> pa.Table:
+def _labels_as_text(table: pa.Table, path: Path) -> pa.Table:
     for name in ("reference", "prediction"):
-        position = table.column_names.index(name)
-        table = table.set_column(position, name, table.column(name).cast(pa.string()))
+        position, column = table.column_names.index(name), table.column(name)
+        labels = column if pa.types.is_string(column.type) and not column.null_count else None
+        if labels is None:  # numbers, truth values, categories of pandas, or a row without a label
+            labels = pa.array(to_labels(column.to_pylist(), path, name), pa.string())
+        table = table.set_column(position, name, labels)
     return table
 
 
 def _seen_labels(table: pa.Table) -> tuple[str, ...]:
-    seen = {label for name in ("reference", "prediction") for label in table.column(name).unique().to_pylist()}
-    return tuple(sorted(label for label in seen if label is not None))
+    return sort_labels(
+        label for name in ("reference", "prediction") for label in table.column(name).unique().to_pylist()
+    )
+
+
+def _check_foreign(predictions: Predictions, where: str, *, named: Sequence[str]) -> None:
+    """What a table made elsewhere must keep to, so that its numbers are about the model and not about its spelling."""
+    if not predictions.kind.single_label and not predictions.kind.tagged:
+        return
+    reference, prediction = (predictions.column(name) for name in ("reference", "prediction"))
+    if predictions.kind.tagged:
+        if not named:
+            check_entity_types(_tags_in(reference), _tags_in(prediction), where)
+        return
+    if not named:
+        check_overlap(reference, prediction, where)
+    if predictions.has("probabilities"):
+        ids = predictions.label_ids("prediction")
+        check_order(ids, predictions.probabilities(), predictions.label_names, where, named=bool(named))
+
+
+def _tags_in(rows: Sequence[Any]) -> set[str]:
+    return {tag for row in rows if isinstance(row, list) for tag in row if isinstance(tag, str)}
 
 
 def _checked(predictions: Predictions, where: str) -> Predictions:
@@ -276,8 +249,11 @@ def _checked(predictions: Predictions, where: str) -> Predictions:
         if not pa.compute.all(known, min_count=0).as_py():
             row = known.to_pylist().index(False)
             found = predictions.table.column(column)[row].as_py()
+            near = None if found is None else closest_label(found, names)
+            hint = f", did you mean {near!r}?" if near else ";"
             raise InputError(
-                f"{where} row {row}: {column} {found!r} is not one of the labels {list(names)}; name all with --labels"
+                f"{where} row {row}: {column} {found!r} is not one of the labels {list(names)}{hint} name all with "
+                "--labels"
             )
     if predictions.positive_label is not None and predictions.positive_label not in names:
         raise InputError(

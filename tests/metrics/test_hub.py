@@ -223,7 +223,8 @@ def test_ours_those_of_evaluate_and_functions_are_mixed():
     found = run(hub, logits[15:], labels[15:])
 
     assert found["sklearn_macro"] == pytest.approx(found["f1_macro"], rel=1e-12)
-    assert found["f1"] == pytest.approx(found["f1_macro"])  # the object's own name wins: it was asked for
+    assert found["f1.f1"] == pytest.approx(found["f1_macro"])
+    assert found["f1"] != found["f1.f1"], "ours is never replaced"
     assert found["f2_macro"] > 0
     assert "note" not in found
 

@@ -127,7 +127,7 @@ def test_a_table_of_ours_needs_no_kind_and_refuses_another(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "options", "message"),
     [
-        ("rows.xlsx", "", {}, "ending '.xlsx' is not one of .parquet, .csv, .jsonl"),
+        ("rows.xlsx", "", {}, "ending '.xlsx' is not one of .parquet, .csv, .tsv, .jsonl"),
         ("rows.csv", "reference,prediction\na,a\n", {}, "does not say its kind; give --kind, one of classification,"),
         ("rows.csv", "reference,prediction\na,a\n", {"kind": "clustering"}, "unknown kind 'clustering'; expected"),
         ("rows.csv", "gold,prediction\na,a\n", {"kind": "classification"},
@@ -144,7 +144,7 @@ def test_a_table_of_ours_needs_no_kind_and_refuses_another(tmp_path):
         ("rows.csv", 'reference,prediction,probabilities\na,b,"[0.1, 0.2, 0.7]"\n', {"kind": "classification"},
          "row 0: 3 probabilities for 2 labels ['a', 'b']"),
         ("rows.csv", "reference,prediction,probabilities\na,b,0.7\n", {"kind": "classification"},
-         "row 0: probabilities 0.7 is not a list of numbers; write e.g. [0.9, 0.1]"),
+         "row 0: probabilities '0.7' is not a list of numbers; write e.g. [0.9, 0.1]"),
         ("rows.csv", 'reference,prediction,probabilities\na,b,"[0.1, x]"\n', {"kind": "classification"},
          "row 0: probabilities '[0.1, x]' is not a list of numbers"),
         ("rows.jsonl", '{"reference": "a", "prediction": "b", "probabilities": 0.7}\n', {"kind": "classification"},

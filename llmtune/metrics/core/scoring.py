@@ -8,47 +8,58 @@ import numpy as np
 
 from llmtune.metrics.core.base import Columns, Metric, MetricContext, Score, SufficientStatistics, score_metric
 from llmtune.metrics.core.columns import read_columns
-from llmtune.metrics.core.external import foreign_values, load_foreign
+from llmtune.metrics.core.external import (
+    Foreign,
+    foreign_name,
+    load_foreign,
+    score_foreign,
+    unique_name,
+)
 from llmtune.metrics.core.registry import named_metrics, reported_metrics, with_named
 from llmtune.predictions import Predictions
 
 
-def available_metrics(predictions: Predictions, *, metrics: Sequence[str] = ()) -> dict[str, Metric]:
+def available_metrics(predictions: Predictions, *, metrics: Sequence[str | Foreign] = ()) -> dict[str, Metric]:
     """Our metrics that this table's columns allow, by name: their direction, range, unit, statistics and score."""
     setting, columns, _ = read_columns(predictions)
     found = reported_metrics(setting)
     for name in metrics:
-        found = with_named(found, named_metrics(name, setting))
+        if isinstance(name, str):
+            found = with_named(found, named_metrics(name, setting))
     return {metric.name: metric for metric in found if set(metric.needs) <= set(columns)}
 
 
-def score_predictions(predictions: Predictions, *, metrics: Sequence[str] = (), seed: int = 0) -> dict[str, Score]:
-    """Every metric of the kind that the columns allow, then those named in `metrics`.
+def score_predictions(
+    predictions: Predictions, *, metrics: Sequence[str | Foreign] = (), seed: int = 0
+) -> dict[str, Score]:
+    """Every metric of the kind that the columns allow, then those of `metrics`.
+
+    A key of theirs that one of ours has is written `module.key`; one that fails has no value, and the reason.
 
     Args:
         predictions: the table.
-        metrics: more of ours by name, or an `evaluate` module by name or path.
+        metrics: more, mixed: ours by name; `evaluate` modules by name, path or object; functions of (predictions,
+            references), or of (y_true, y_pred) as scikit-learn's, that return a number or a dict of numbers. They get
+            lists with one element a row: class ids, lists of tags, texts, numbers.
         seed: of the bootstraps, recorded in each signature.
 
     Raises:
-        ValueError: an unknown metric.
+        ValueError: an unknown metric, or a lambda.
     """
     setting, columns, flaws = read_columns(predictions)
     found = reported_metrics(setting)
-    foreign = []
-    for name in metrics:
-        ours = named_metrics(name, setting)
+    foreign: dict[str, Foreign] = {}
+    for metric in metrics:
+        ours = named_metrics(metric, setting) if isinstance(metric, str) else []
         found = with_named(found, ours)
         if not ours:
-            foreign.append((name, load_foreign(name)))
+            path = metric if isinstance(metric, str) else None
+            loaded = load_foreign(metric) if isinstance(metric, str) else metric
+            foreign[unique_name(foreign_name(loaded, path), foreign)] = loaded
     scores = _scores(found, columns, flaws, seed)
     scores |= _at_one_half(setting, columns, flaws, seed)
-    for name, module in foreign:
-        values = foreign_values(module, columns["prediction"], columns["reference"])
-        reason = "computed by a module of evaluate, which tells no interval"
-        scores |= {
-            key: Score(value, None, None, len(predictions), f"evaluate:{name}", reason) for key, value in values.items()
-        }
+    for name, module in foreign.items():
+        scores |= score_foreign(module, name, setting, columns, taken=scores.keys(), seed=seed)
     return scores
 
 

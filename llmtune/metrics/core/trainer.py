@@ -6,6 +6,7 @@
 The same with `batch_eval_metrics=True`, which never holds more than one batch. Letters: n rows, t tokens, c classes.
 """
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,7 +15,16 @@ import numpy as np
 from llmtune.metrics.core.adapters import ADAPTERS, Adapter, batches_of, first_output
 from llmtune.metrics.core.base import Columns, Metric, MetricContext
 from llmtune.metrics.core.confusion import ConfusionCounts
-from llmtune.metrics.core.external import Foreign, foreign_values, load_foreign
+from llmtune.metrics.core.external import (
+    FAILURES,
+    Foreign,
+    as_key,
+    foreign_name,
+    foreign_rows,
+    foreign_values,
+    load_foreign,
+    unique_name,
+)
 from llmtune.metrics.core.registry import named_metrics, reported_metrics, with_named
 
 
@@ -29,8 +39,11 @@ class MetricHub:
         self.confusion_matrix: np.ndarray | None = None
         self._adapter = adapter
         self._names = [metric for metric in metrics if isinstance(metric, str)]
-        self._foreign: list[Foreign] = [metric for metric in metrics if not isinstance(metric, str)]
-        self._loaded: dict[str, Foreign] = {}
+        self._foreign: dict[str, Foreign] = {}  # by the name of its numbers
+        for metric in metrics:
+            if not isinstance(metric, str):
+                self._foreign[unique_name(foreign_name(metric), self._foreign)] = metric
+        self._loaded: set[str] = set()  # those of `_names` that are among `_foreign`
         self.reset()
 
     def reset(self) -> None:
@@ -73,7 +86,7 @@ class MetricHub:
             kept.append(statistics)
             if metric.additive:
                 kept[:] = [sum(part.sum(axis=0, keepdims=True) for part in kept)]
-        if self._foreign or self._loaded:
+        if self._foreign:
             self._kept.append({name: columns[name] for name in ("reference", "prediction") if name in columns})
 
     def _chosen(self, setting: MetricContext, columns: Columns) -> list[Metric]:
@@ -82,7 +95,9 @@ class MetricHub:
             ours = named_metrics(name, setting)
             found = with_named(found, ours)
             if not ours and name not in self._loaded:
-                self._loaded[name] = load_foreign(name)
+                loaded = load_foreign(name)
+                self._foreign[unique_name(foreign_name(loaded, name), self._foreign)] = loaded
+                self._loaded.add(name)
         return [metric for metric in found if set(metric.needs) <= set(columns)]
 
     def _values(self) -> dict[str, float]:
@@ -95,11 +110,28 @@ class MetricHub:
                 values[metric.name] = value
             if isinstance(metric.statistics, ConfusionCounts):
                 self.confusion_matrix = self._sums[metric.statistics][0][0]
-        for foreign in [*self._foreign, *self._loaded.values()]:
-            predictions = [row for columns in self._kept for row in columns["prediction"]]
-            references = [row for columns in self._kept for row in columns["reference"]]
-            values |= foreign_values(foreign, predictions, references)
+        ours = {metric.name for metric in self._metrics or []}
+        for name, foreign in list(self._foreign.items()):
+            values |= self._foreign_values(name, foreign, {*ours, *values})
         values["nonfinite_rows"] = float(self._nonfinite)
+        return values
+
+    def _foreign_values(self, name: str, foreign: Foreign, taken: set[str]) -> dict[str, float]:
+        """Its numbers on all rows; a metric that fails is said once and not asked again."""
+        batches = [
+            foreign_rows(foreign, self._adapter.kind, columns, self._adapter.label_names) for columns in self._kept
+        ]
+        predictions = [row for part, _ in batches for row in part]
+        references = [row for _, part in batches for row in part]
+        try:
+            returned = foreign_values(foreign, name, predictions, references)
+        except FAILURES as error:
+            del self._foreign[name]
+            warnings.warn(f"metric {name} failed and is left out: {type(error).__name__}: {error}", stacklevel=2)
+            return {}
+        values: dict[str, float] = {}
+        for key, value in returned.values.items():
+            values[as_key(name, key, {*taken, *values})] = value
         return values
 
 

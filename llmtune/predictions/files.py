@@ -1,0 +1,334 @@
+"""Reads the file of a predictions table: parquet, csv, tsv or jsonl. A cell is what it says.
+
+pyarrow's own readers type a whole column at once: one empty cell made the lists of all other rows plain texts, and
+texts that look like dates became timestamps. Here csv cells are texts, each converted alone, by what its column holds.
+"""
+
+import ast
+import csv
+import io
+import json
+import re
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet
+
+from llmtune.errors import InputError, truncated_repr
+from llmtune.predictions.kinds import Kind, kind_named
+
+FORMATS = (".parquet", ".csv", ".tsv", ".jsonl")
+# csv has no lists: in these columns a cell may be a JSON list (or a Python list, as pandas writes it).
+LABEL_COLUMNS = ("reference", "prediction")
+# These stay texts even where every cell is a number, and so do the texts that a kind compares.
+INPUT_COLUMNS = ("text", "source", "question", "context")
+NO_NUMBER = ("", "na", "n/a", "nan", "null", "none")
+# "007" and "1_000" are texts; int() and float() would take both.
+INTEGER = re.compile(r"0|-?[1-9]\d{0,17}")
+DECIMAL = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?")
+
+Cell = Callable[[str, str], Any]  # (cell, where) → value
+
+
+def read_table_file(path: Path, kind: str | None) -> pa.Table:
+    """All columns of the file, under their names, rows in file order.
+
+    Args:
+        path: .parquet, .csv, .tsv or .jsonl.
+        kind: of the predictions; tells which columns of a csv or tsv hold lists or numbers.
+
+    Raises:
+        InputError: no such file, another ending, content that is not of this format, or a cell that its column can't
+            hold, by row (from 0).
+    """
+    if not path.exists():
+        raise InputError(f"{path}: no such file; give a predictions table ({', '.join(FORMATS)})")
+    if path.suffix not in FORMATS:
+        raise InputError(f"{path}: ending {path.suffix!r} is not one of {', '.join(FORMATS)}")
+    if path.suffix == ".parquet":
+        try:
+            return pa.parquet.read_table(path)
+        except pa.ArrowInvalid as error:
+            raise InputError(f"{path}: not readable as parquet: {error}") from error
+    record = kind_named(kind, str(path)) if kind else None
+    columns = _read_jsonl(path) if path.suffix == ".jsonl" else _read_delimited(path, record)
+    if record is None:
+        return pa.table({name: _to_arrow(path, name, cells) for name, cells in columns.items()})
+    if record.free_text and "reference" in columns:
+        columns["reference"] = _one_type(columns["reference"])
+    if record.single_label:  # here, because an Arrow column can't hold a class "1" beside a class 1
+        columns |= {name: to_labels(columns[name], path, name) for name in LABEL_COLUMNS if name in columns}
+    return pa.table({name: _to_arrow(path, name, cells) for name, cells in columns.items()})
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise InputError(
+            f"{path} line {line}: not readable as {path.suffix[1:]}: byte 0x{error.object[error.start]:02x} is not "
+            "UTF-8; convert the file to UTF-8"
+        ) from error
+
+
+def _read_jsonl(path: Path) -> dict[str, list[Any]]:
+    records: list[dict[str, Any]] = []
+    for number, line in enumerate(_text(path).split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+        except ValueError as error:
+            raise InputError(
+                f"{path} line {number}: not readable as jsonl: {error}; write one object a line"
+            ) from error
+        if not isinstance(record, dict):
+            raise InputError(
+                f"{path} line {number}: not readable as jsonl: {truncated_repr(record)} is not an object; write one "
+                'object a line, such as {"reference": …, "prediction": …}'
+            )
+        records.append(record)
+    names = dict.fromkeys(name for record in records for name in record)
+    return {name: [record.get(name) for record in records] for name in names}
+
+
+def _read_delimited(path: Path, kind: Kind | None) -> dict[str, list[Any]]:
+    """Csv as RFC 4180 has it; in tsv a quotation mark is a letter, as GLUE and most NLP sets write it."""
+    records = list(_tsv_records(path) if path.suffix == ".tsv" else _csv_records(path))
+    if not records:
+        raise InputError(f"{path}: not readable as {path.suffix[1:]}: Empty CSV file; write a header and a line a row")
+    header, rows = records[0][1], records[1:]
+    repeated = next((name for name in header if header.count(name) > 1), None)
+    if repeated is not None:
+        raise InputError(f"{path}: the header names {repeated!r} twice; rename one of {header}")
+    for row, (line, record) in enumerate(rows):
+        _check_record(record, header, path, row, line)
+    columns = list(map(list, zip(*(record for _, record in rows), strict=True))) if rows else [[] for _ in header]
+    return {name: _convert(path, kind, name, cells) for name, cells in zip(header, columns, strict=True)}
+
+
+def _csv_records(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Last line (from 1) and cells of each record; blank lines are none."""
+    limit = csv.field_size_limit(sys.maxsize)  # the csv module's own limit is 131,072 characters a field
+    reader = csv.reader(io.StringIO(_text(path), newline=""), strict=True)
+    try:
+        yield from ((reader.line_num, record) for record in reader if record)
+    except csv.Error as error:
+        raise InputError(
+            f"{path} line {reader.line_num}: not readable as csv: {error}; double a quotation mark inside a quoted cell"
+        ) from error
+    finally:
+        csv.field_size_limit(limit)
+
+
+def _tsv_records(path: Path) -> Iterator[tuple[int, list[str]]]:
+    lines = _text(path).split("\n")
+    records = ((number, line.removesuffix("\r").split("\t")) for number, line in enumerate(lines, start=1))
+    return ((number, [_unquoted(cell) for cell in record]) for number, record in records if record != [""])
+
+
+def _unquoted(cell: str) -> str:
+    """What pandas and the csv module put in quotation marks because it holds some: those inside are doubled.
+
+    >>> [_unquoted(cell) for cell in ('"[""a"", ""b""]"', '"to be"', '"a" and "b"')]
+    ['["a", "b"]', '"to be"', '"a" and "b"']
+    """
+    inside = cell[1:-1]
+    quoted = len(cell) > 1 and cell[0] == cell[-1] == '"'
+    doubled = '""' in inside and '"' not in inside.replace('""', "")
+    return inside.replace('""', '"') if quoted and doubled else cell
+
+
+def _check_record(record: list[str], header: list[str], path: Path, row: int, line: int) -> None:
+    where = f"{path} row {row} (line {line})"
+    if len(record) != len(header):
+        remedy = (
+            "delete tabs and line breaks inside cells"
+            if path.suffix == ".tsv"
+            else "put a cell that holds a comma or a line break in double quotes"
+        )
+        raise InputError(
+            f"{where}: not readable as {path.suffix[1:]}: found {len(record)} cells, the header has {len(header)}; "
+            f"{remedy}"
+        )
+    for position, cell in enumerate(record):
+        if "\n" in cell and _holds_rows(cell, position, len(header)):
+            raise InputError(
+                f"{where}: column {header[position]!r} holds the line breaks and commas of "
+                f"{cell.count(chr(10)) + 1} whole rows: a quotation mark that begins a cell ends only at the next one; "
+                'write a quotation mark as "" inside a cell in double quotes'
+            )
+
+
+def _holds_rows(cell: str, position: int, width: int) -> bool:
+    """Whether the lines of a cell have the commas that rows would have, were its quotation marks letters.
+
+    In prose a comma stands before a space, between cells it doesn't.
+    """
+    lines = cell.splitlines()
+    expected = [width - 1 - position, *[width - 1] * (len(lines) - 2), position]
+    return sum(expected) > 1 and [len(re.findall(r",(?! )", line)) for line in lines] == expected
+
+
+def _convert(path: Path, kind: Kind | None, name: str, cells: list[str]) -> list[Any]:
+    """The cells of one csv column, each by itself."""
+    convert = _converter(kind, name)
+    if convert is None:
+        return _numbers_if_all(cells)
+    return [convert(cell, f"{path} row {row}: {name}") for row, cell in enumerate(cells)]
+
+
+def _converter(kind: Kind | None, name: str) -> Cell | None:
+    """What a cell of this column is; None for a column that the kind doesn't know."""
+    if name == "probabilities":
+        return _list_of_numbers
+    if kind is None:
+        return _as_it_is if name in INPUT_COLUMNS else None
+    if name in kind.csv_numbers:
+        return _number_or_numbers
+    if name in kind.csv_lists:
+        return _list_of_words if kind.tagged else _answers if kind.unanswerable else _references
+    return _as_it_is if name in (*INPUT_COLUMNS, *kind.csv_texts) else None
+
+
+def _as_it_is(cell: str, where: str) -> str:
+    return cell
+
+
+def _list_of_numbers(cell: str, where: str) -> list[float] | None:
+    if not cell.strip():
+        return None
+    try:
+        return [float(number) for number in json.loads(cell)]
+    except (ValueError, TypeError):
+        raise InputError(f"{where} {truncated_repr(cell)} is not a list of numbers; write e.g. [0.9, 0.1]") from None
+
+
+def _number_or_numbers(cell: str, where: str) -> float | list[float] | None:
+    if cell.strip().lower() in NO_NUMBER:
+        return None
+    try:
+        return float(cell)
+    except ValueError:
+        pass
+    if not cell.lstrip().startswith("["):
+        raise InputError(f"{where} {truncated_repr(cell)} is no number; give a number, or a list of them as [1.5, 2]")
+    return _list_of_numbers(cell, where)
+
+
+def _list_of_words(cell: str, where: str) -> list[str]:
+    words = _parsed(cell)
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+        raise InputError(
+            f'{where} {truncated_repr(cell)} is no list of texts; write a JSON list, such as ["B-PER", "O"]'
+        )
+    return words
+
+
+def _references(cell: str, where: str) -> str | list[str]:
+    """A list of references, or one text. "[applause]" is a text: it spells no list."""
+    parsed = _parsed(cell)
+    return parsed if isinstance(parsed, list) and all(isinstance(text, str) for text in parsed) else cell
+
+
+def _answers(cell: str, where: str) -> list[str]:
+    """The answers that count as right; none for an empty cell, as in SQuAD 2.0. SQuAD's own layout is read too."""
+    parsed = _parsed(cell)
+    if isinstance(parsed, dict) and isinstance(parsed.get("text"), list):
+        parsed = parsed["text"]
+    if isinstance(parsed, list) and all(isinstance(text, str) for text in parsed):
+        return parsed
+    return [cell] if cell.strip() else []
+
+
+def _parsed(cell: str) -> Any:
+    """What the cell spells as JSON, or as a list or dict that Python printed (as pandas writes it); else None."""
+    text = cell.strip()
+    if not text.startswith(("[", "{")):
+        return None
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        pass
+    try:
+        value = ast.literal_eval(text)
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        return None
+    # numpy prints ['a' 'b'], which Python reads as ['ab']: only what Python itself would print is taken.
+    return value if repr(value) == text else None
+
+
+def _numbers_if_all(cells: list[str]) -> list[Any]:
+    """Numbers where every cell is one as a program writes it, an empty cell is null then; else texts."""
+    filled = [cell for cell in cells if cell]
+    for pattern, convert in ((INTEGER, int), (DECIMAL, float)):
+        if filled and all(pattern.fullmatch(cell) for cell in filled):
+            return [convert(cell) if cell else None for cell in cells]
+    return list(cells)
+
+
+def _one_type(cells: list[Any]) -> list[Any]:
+    """References of which some are lists: all are, because an Arrow column has one type."""
+    if not any(isinstance(cell, list) for cell in cells):
+        return cells
+    return [[cell] if isinstance(cell, str) else cell for cell in cells]
+
+
+def _to_arrow(path: Path, name: str, cells: Sequence[Any]) -> pa.Array:
+    if _fits(cells):
+        return pa.array(cells)
+    fits, fails = 0, len(cells)  # a prefix that fits, and one that does not: the border is between them
+    while fails - fits > 1:
+        middle = (fits + fails) // 2
+        fits, fails = (middle, fails) if _fits(cells[:middle]) else (fits, middle)
+    raise InputError(
+        f"{path} row {fits}: column {name!r} holds {truncated_repr(cells[fits])}, which is not valid Unicode or of "
+        "another type than the rows before it; make the column one type"
+    )
+
+
+def to_labels(cells: Sequence[Any], path: Path, column: str) -> list[str]:
+    """A column of classes as texts.
+
+    Raises:
+        InputError: a cell without a class, or with something that is none, by row (from 0).
+    """
+    labels = []
+    for row, cell in enumerate(cells):
+        label = to_label(cell)
+        if label is None:
+            finding = (
+                "is empty"
+                if cell is None or cell != cell or isinstance(cell, str)
+                else f"{truncated_repr(cell)} is no label"
+            )
+            raise InputError(f"{path} row {row}: {column} {finding}; write the name of one class, or delete the row")
+        labels.append(label)
+    return labels
+
+
+def to_label(cell: Any) -> str | None:
+    """A class as text: 1, 1.0 and "1" are "1", true is "true"; None for null, NaN, an empty text, a list.
+
+    >>> [to_label(cell) for cell in ("spam", 1, 1.0, True, 0.5, float("nan"), "", ["spam"])]
+    ['spam', '1', '1', 'true', '0.5', None, None, None]
+    """
+    if isinstance(cell, str):
+        return cell if cell.strip() else None
+    if isinstance(cell, bool):
+        return str(cell).lower()
+    if isinstance(cell, float):
+        return None if cell != cell else f"{cell:.0f}" if cell.is_integer() else str(cell)
+    return str(cell) if isinstance(cell, int) else None
+
+
+def _fits(cells: Sequence[Any]) -> bool:
+    try:
+        pa.array(cells)
+    except (pa.ArrowException, OverflowError, UnicodeEncodeError):
+        return False
+    return True

@@ -1,0 +1,182 @@
+"""Cells of foreign tables: each says what it says, whatever its neighbors and its file's format are."""
+
+import csv
+import datetime
+import json
+
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llmtune.errors import InputError
+from llmtune.predictions import read_predictions
+
+TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\r\n\t\0\"'"), min_size=1).filter(str.strip)
+
+
+def write(folder, ending, columns):
+    path = folder / f"rows{ending}"
+    names, rows = list(columns), list(zip(*columns.values(), strict=True))
+    if ending == ".parquet":
+        pa.parquet.write_table(pa.table(columns), path)
+    elif ending == ".jsonl":
+        path.write_text("".join(json.dumps(dict(zip(names, row, strict=True))) + "\n" for row in rows))
+    else:
+        with path.open("w", newline="") as file:
+            writer = csv.writer(file, delimiter="," if ending == ".csv" else "\t")
+            writer.writerow(names)
+            writer.writerows([json.dumps(cell) if isinstance(cell, list) else cell for cell in row] for row in rows)
+    return path
+
+
+@pytest.mark.parametrize("ending", [".csv", ".tsv", ".jsonl", ".parquet"])
+def test_an_answer_list_stays_one_beside_a_question_without_answer(tmp_path, ending):
+    path = write(tmp_path, ending, {"reference": [["Paris", "in Paris"], []], "prediction": ["Paris", ""]})
+
+    table = read_predictions(path, kind="question-answering")
+
+    assert table.column("reference") == [["Paris", "in Paris"], []]
+    assert table.column("prediction") == ["Paris", ""]
+
+
+@pytest.mark.parametrize(
+    ("cell", "answers"),
+    [
+        ("", []),
+        ("Paris", ["Paris"]),
+        ('["Paris", "Lyon"]', ["Paris", "Lyon"]),
+        ("['Paris', 'Lyon']", ["Paris", "Lyon"]),
+        ("{'text': ['Paris'], 'answer_start': [3]}", ["Paris"]),
+        ("[sic]", ["[sic]"]),
+        ("[]", []),
+        ("1969", ["1969"]),
+    ],
+)
+def test_an_answer_cell_of_a_csv_is_read_by_itself(tmp_path, cell, answers):
+    path = write(tmp_path, ".csv", {"reference": [cell, '["x"]', "y"], "prediction": ["a", "x", "y"]})
+
+    assert read_predictions(path, kind="question-answering").column("reference") == [answers, ["x"], ["y"]]
+
+
+@pytest.mark.parametrize("ending", [".csv", ".tsv", ".jsonl", ".parquet"])
+@pytest.mark.parametrize("kind", ["classification", "text-generation", "question-answering"])
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ("2014-05-01", "2014-05-02"),
+        ("2014-05-01T10:00:00Z", "12:30:00"),
+        ("007", "1_000"),
+        ("true", "null"),
+        ("NA", "nan"),
+        ("1e5", "0x1F"),
+    ],
+)
+def test_a_text_that_looks_like_something_else_is_a_text(tmp_path, ending, kind, texts):
+    path = write(tmp_path, ending, {"reference": list(texts), "prediction": list(texts)})
+
+    table = read_predictions(path, kind=kind)
+
+    references = [[text] for text in texts] if kind == "question-answering" and ending in (".csv", ".tsv") else texts
+    assert table.column("reference") == list(references)
+    assert table.column("prediction") == list(texts)
+
+
+@given(st.lists(st.tuples(TEXTS, TEXTS), min_size=1, max_size=5), st.randoms())
+def test_the_order_of_rows_and_columns_changes_no_cell(tmp_path_factory, rows, random):
+    folder = tmp_path_factory.mktemp("order")
+    reference, prediction = map(list, zip(*rows, strict=True))
+    first = read_predictions(
+        write(folder, ".tsv", {"reference": reference, "prediction": prediction}), kind="text-generation"
+    )
+    order = list(range(len(rows)))
+    random.shuffle(order)
+    shuffled = {"note": ["7"] * len(rows), "prediction": [prediction[i] for i in order]}
+    second = read_predictions(
+        write(folder, ".jsonl", {**shuffled, "reference": [reference[i] for i in order]}), kind="text-generation"
+    )
+
+    for name in ("reference", "prediction"):
+        assert [first.column(name)[i] for i in order] == second.column(name)
+
+
+def test_a_quotation_mark_is_a_letter_in_tsv(tmp_path):
+    (tmp_path / "rows.tsv").write_text('reference\tprediction\n"So, it begins\ta\nb\tb\nit ends"\tc\n')
+
+    table = read_predictions(tmp_path / "rows.tsv", kind="text-generation")
+
+    assert table.column("reference") == ['"So, it begins', "b", 'it ends"']
+
+
+def test_a_csv_cell_that_swallowed_rows_is_named(tmp_path):
+    (tmp_path / "rows.csv").write_text('reference,prediction,source\n"So it begins,a,x\nb,b,x\nit ends",c,x\n')
+
+    with pytest.raises(InputError) as refused:
+        read_predictions(tmp_path / "rows.csv", kind="text-generation")
+
+    assert str(refused.value) == (
+        f"{tmp_path}/rows.csv row 0 (line 4): column 'reference' holds the line breaks and commas of 3 whole rows: a "
+        'quotation mark that begins a cell ends only at the next one; write a quotation mark as "" inside a cell in '
+        "double quotes"
+    )
+
+
+def test_prose_over_several_lines_is_a_cell(tmp_path):
+    prose = "Yes, sir, he said,\nand left, at once, by the door.\nShe, too."
+    path = write(tmp_path, ".csv", {"reference": [prose], "prediction": [prose], "source": ["s"]})
+
+    assert read_predictions(path, kind="text-generation").column("reference") == [prose]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("rows.tsv", "reference\tprediction\na\tb\tc\n",
+         "row 0 (line 2): not readable as tsv: found 3 cells, the header has 2; delete tabs and line"),
+        ("rows.csv", 'reference,prediction\n"a"b,c\n',
+         "line 2: not readable as csv: ',' expected after '\"'; double a quotation mark inside a quoted cell"),
+        ("rows.csv", "reference,prediction,reference\na,b,c\n",
+         "the header names 'reference' twice; rename one of ['reference', 'prediction', 'reference']"),
+        ("rows.jsonl", '{"reference": "a", "prediction": "b"}\n["a"]\n',
+         "line 2: not readable as jsonl: ['a'] is not an object; write one object a line, such as"),
+        ("rows.jsonl", '{"reference": "a", "prediction": "b"}\n{"reference": "a", "prediction": 7}\n',
+         "row 1: column 'prediction' holds 7, which is not valid Unicode or of another type than the rows before it"),
+    ],
+)  # fmt: skip
+def test_a_file_that_is_no_table_is_refused_with_its_place(tmp_path, name, content, message):
+    (tmp_path / name).write_text(content)
+
+    with pytest.raises(InputError) as refused:
+        read_predictions(tmp_path / name, kind="text-generation")
+
+    assert message in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "content", "message"),
+    [
+        ("regression", "reference,prediction\n1,x\n", "row 0: prediction 'x' is no number; give a number, or a list"),
+        ("token-classification", "reference,prediction\nO,O\n",
+         "row 0: reference 'O' is no list of texts; write a JSON list, such as [\"B-PER\", \"O\"]"),
+        ("classification", "reference,prediction\na,\n",
+         "row 0: prediction is empty; write the name of one class, or delete the row"),
+    ],
+)  # fmt: skip
+def test_a_cell_that_its_column_cannot_hold_is_named(tmp_path, kind, content, message):
+    (tmp_path / "rows.csv").write_text(content)
+
+    with pytest.raises(InputError) as refused:
+        read_predictions(tmp_path / "rows.csv", kind=kind)
+
+    assert message in str(refused.value)
+
+
+def test_dates_in_parquet_are_refused_by_row_where_texts_are_due(tmp_path):
+    from llmtune.metrics import score_predictions
+
+    days = [datetime.date(2014, 5, 1)]
+    path = write(tmp_path, ".parquet", {"reference": days, "prediction": days})
+
+    with pytest.raises(InputError, match=r"row 0: datetime.date\(2014, 5, 1\) is no text; write it as a string"):
+        score_predictions(read_predictions(path, kind="text-generation"))
