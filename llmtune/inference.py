@@ -1,6 +1,7 @@
 """Rows → outputs → predictions tables: the same steps in a recipe, in `llmtune evaluate` and `predict`."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import torch
@@ -8,6 +9,7 @@ from transformers import PreTrainedTokenizerBase
 
 from llmtune.arguments import TrainingArguments
 from llmtune.predictions import Predictions
+from llmtune.predictions.kinds import DECIDING_METRIC
 from llmtune.tasks.task import Encoded, Task
 from llmtune.training.trainer import FineTuningTrainer
 
@@ -61,7 +63,12 @@ def predict_splits(
     task = task.tune(task.tabulate(outputs, encoded["validation"]), seed=trainer.args.seed)
     validation = task.tabulate(outputs, encoded["validation"])
     test = task.tabulate(predict(trainer, task, encoded["test"]), encoded["test"])
-    return task, {"validation": validation, "test": test}
+    picked = str(trainer.args.metric_for_best_model).removeprefix("eval_")
+    # What picked the checkpoint travels with the tables: whatever is judged by them later asks it too.
+    tables = {"validation": validation, "test": test}
+    return task, {
+        split: replace(table, settings={**table.settings, DECIDING_METRIC: picked}) for split, table in tables.items()
+    }
 
 
 def _no_loss(outputs: Any, labels: torch.Tensor, num_items_in_batch: Any = None) -> torch.Tensor:

@@ -41,6 +41,18 @@ def tells_no_spread(reason: str | None) -> bool:
 # ---- proportions ----
 
 
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Rows of logits (n, c) → rows of probabilities; a row with NaN or infinity becomes NaN.
+
+    >>> softmax(np.array([[0.0, 0.0], [np.log(3), 0.0]])).round(3).tolist()
+    [[0.5, 0.5], [0.75, 0.25]]
+    """
+    logits = np.asarray(logits, dtype=np.float64)
+    finite = np.isfinite(logits).all(axis=1, keepdims=True)
+    probabilities: np.ndarray = special.softmax(np.where(finite, logits, np.nan), axis=1)
+    return probabilities
+
+
 def wilson_interval(successes: int, n: int, level: float = 0.95) -> ConfidenceInterval:
     """Score interval of a proportion (Wilson 1927), within [0, 1]; never empty at 0 or n successes.
 
@@ -303,7 +315,7 @@ def percentile_interval(samples: np.ndarray, value: float, level: float = 0.95) 
     if undefined:
         return ConfidenceInterval(None, None, f"undefined in {undefined} of {len(samples)} resamples")
     if float(np.ptp(samples)) <= 1e-12 * max(1.0, abs(value)):
-        return ConfidenceInterval(None, None, f"{ALIKE} scores {value:g}: the rows tell no spread")
+        return ConfidenceInterval(None, None, f"{ALIKE} scores {value:g}: the rows give no interval")
     low, high = np.quantile(samples, [0.5 - level / 2, 0.5 + level / 2])
     return ConfidenceInterval(min(float(low), value), max(float(high), value))
 

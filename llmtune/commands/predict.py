@@ -2,8 +2,9 @@
 
 import csv
 import json
+import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,13 @@ import pyarrow.parquet
 
 from llmtune.arguments import DataArguments
 from llmtune.commands.models import load_task, run_model
+from llmtune.data.files import read_rows
+from llmtune.data.rows import Rows, to_arrow
 from llmtune.errors import InputError
 from llmtune.terminal.console import Terminal
 
 Columns = Mapping[str, list[Any]]
+INPUT_NAMES = ("text", "question", "context", "source", "id")  # of ours, those that the input may hold already
 
 
 def predict(
@@ -31,22 +35,78 @@ def predict(
     cpu_threads: int | None = None,
     overwrite: bool = False,
 ) -> None:
-    """Predicts with the threshold and preprocessing that evaluation uses. Call it on every process."""
+    """Predicts with the threshold and preprocessing that evaluation uses. Call it on every process.
+
+    The output has every column of the input under its own name, then ours; `id` counts rows where the input has none.
+    """
     output = Path(output_file)
     check_output(output, Path(input_file), overwrite=overwrite)
     task = load_task(model)
     columns = {"text": text_column, "question": question_column, "context": context_column, "answers": "answers"}
     columns |= {"source": source_column} if source_column else {}
     rows, _ = task.read_split(DataArguments(test_file=input_file), columns, labelled=False)
+    source = read_rows(input_file)
+    carried = {name: carried_cells(source, name, output.suffix) for name in source.columns}
     terminal = Terminal()
     outputs = run_model(model, task, rows, batch_size=per_device_eval_batch_size, cpu_threads=cpu_threads)
     if not outputs.main_process:
         return
     answers, lines = task.predicted_columns(outputs.outputs, outputs.encoded)
-    write_table({"id": list(range(len(rows))), **answers}, output)
-    terminal.block(
-        "Predictions", [f"{len(rows):,} rows of {input_file}", *lines, outputs.truncation, f"written to {output}"]
-    )
+    table, renamed = joined(carried, answers)
+    write_table(table, output)
+    notes = [f"the input has a column {name!r}: ours is {ours!r}" for name, ours in renamed.items()]
+    said = [f"{len(rows):,} rows of {input_file}", *lines, outputs.truncation, *notes, f"written to {output}"]
+    terminal.block("Predictions", said)
+
+
+def carried_cells(source: Rows, name: str, ending: str) -> Any:
+    """A column of the input as a file of this ending can hold it.
+
+    Raises:
+        InputError: a parquet column needs cells of one type, and these are not.
+    """
+    column = source.columns[name]
+    if isinstance(column, pa.ChunkedArray) and name not in source.class_names and ending == ".parquet":
+        return column  # times keep their precision
+    cells = source.cells(name)
+    return to_arrow(source, name, cells) if ending == ".parquet" else cells
+
+
+def joined(carried: Mapping[str, Any], answers: Columns) -> tuple[dict[str, Any], dict[str, str]]:
+    """The columns of the output, and the new names of ours whose name the input has.
+
+    What the model read stands there once: under the user's name, where that is ours too.
+
+    >>> joined({"id": ["a"], "score": [7]}, {"score": [0.5]})
+    ({'id': ['a'], 'score': [7], 'llmtune_score': [0.5]}, {'score': 'llmtune_score'})
+    """
+    table: dict[str, Any] = dict(carried)
+    if "id" not in table:
+        table = {"id": list(range(len(next(iter(answers.values()))))), **table}
+    renamed: dict[str, str] = {}
+    for name, cells in answers.items():
+        if name not in carried:
+            table[name] = cells
+        elif name not in INPUT_NAMES or not any(_same(column, cells) for column in carried.values()):
+            renamed[name] = free_name(f"llmtune_{name}", {*table, *answers})
+            table[renamed[name]] = cells
+    return table, renamed
+
+
+def free_name(name: str, taken: Collection[str]) -> str:
+    """The name, numbered where it is taken: a table that was predicted on before.
+
+    >>> free_name("llmtune_score", ["llmtune_score", "llmtune_score_2"])
+    'llmtune_score_3'
+    """
+    number, free = 2, name
+    while free in taken:
+        number, free = number + 1, f"{name}_{number}"
+    return free
+
+
+def _same(column: Any, cells: list[Any]) -> bool:
+    return (column.to_pylist() if isinstance(column, pa.Array | pa.ChunkedArray) else column) == cells
 
 
 def check_output(output: Path, source: Path, *, overwrite: bool) -> None:
@@ -78,18 +138,30 @@ def _write_parquet(columns: Columns, path: Path) -> None:
 def _write_jsonl(columns: Columns, path: Path) -> None:
     with path.open("w", encoding="utf-8") as file:
         for values in zip(*columns.values(), strict=True):
-            row = dict(zip(columns, values, strict=True))
+            row = dict(zip(columns, map(_as_json, values), strict=True))
             file.write(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n")
 
 
+def _as_json(value: Any) -> Any:
+    """As JSON can hold it: no NaN; times, decimals and bytes of a parquet file as text."""
+    if isinstance(value, dict):
+        return {str(key): _as_json(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_as_json(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value if value is None or isinstance(value, str | int | float) else str(value)
+
+
 def _write_csv(columns: Columns, path: Path) -> None:
-    """Lists become JSON: csv has none."""
+    """Lists and objects become JSON: csv has none."""
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(columns)
         for values in zip(*columns.values(), strict=True):
             writer.writerow(
-                json.dumps(value, ensure_ascii=False) if isinstance(value, list) else value for value in values
+                json.dumps(_as_json(value), ensure_ascii=False) if isinstance(value, list | dict) else value
+                for value in values
             )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from transformers import PreTrainedModel
 
 from llmtune.arguments import describe_arguments
+from llmtune.arguments.data import SPLITS
 from llmtune.arguments.parser import Arguments
 from llmtune.diagnosis.context import Context, TrainingLog, diagnose
 from llmtune.finish.tracking import log_final, push_if_asked
@@ -19,7 +20,7 @@ from llmtune.predictions import Predictions, write_predictions
 from llmtune.report.report import Report
 from llmtune.report.reports import write_reports
 from llmtune.runs.folder import baseline_splits, describe_run, write_json, write_metrics, write_verdict
-from llmtune.tasks.task import SPLITS, Encoded, Task
+from llmtune.tasks.task import Encoded, Task
 from llmtune.terminal.console import Terminal
 from llmtune.terminal.score_tables import show_scores
 from llmtune.terminal.verdict_lines import show_verdict
@@ -39,6 +40,7 @@ def training_facts(trainer: FineTuningTrainer) -> dict[str, Any]:
         best = {"step": state.best_global_step, "metric": args.metric_for_best_model, "value": state.best_metric}
     chosen = args.load_best_model_at_end and best is not None
     return {
+        "arithmetic": trainer.arithmetic,
         "steps": state.global_step,
         "epochs": state.epoch,
         "effective_batch": args.train_batch_size * args.gradient_accumulation_steps * args.world_size,

@@ -15,6 +15,7 @@ import numpy as np
 from transformers import EvalPrediction, PreTrainedTokenizerBase
 
 from llmtune.arguments import DataArguments
+from llmtune.arguments.data import SPLITS
 from llmtune.arguments.parser import Arguments
 from llmtune.baselines import table_baselines
 from llmtune.data import Fingerprint
@@ -22,9 +23,8 @@ from llmtune.diagnosis.leakage import Examples
 from llmtune.metrics import Score, metric_values
 from llmtune.models.loading import LoadedModel
 from llmtune.predictions import Predictions
+from llmtune.predictions.kinds import DECIDING_METRIC
 
-SPLITS = ("train", "validation", "test")
-DECIDING_METRIC = "deciding_metric"
 Metric = str | Callable[..., Any]  # a name, or a function of (predictions, references)
 
 
@@ -277,6 +277,11 @@ class ValidationMetrics:
     def confusion(self) -> tuple[np.ndarray, tuple[str, ...]] | None:
         """The confusion matrix of the last evaluation and its names."""
         return None if self.table is None else self.task.confusion(self.table)
+
+    def positive_id(self) -> int | None:
+        """Of two classes, the place of the positive one; None of others."""
+        table = self.table
+        return table.positive_id if table is not None and len(table.label_names) == 2 else None
 
     def samples(self) -> list[dict[str, str]]:
         """The first answers of the last evaluation, so that one sees the model learn to write."""

@@ -17,21 +17,10 @@ from llmtune.diagnosis.data_checks.labels import find_label_typos
 from llmtune.metrics import Score, confusion_matrix
 from llmtune.metrics.core.base import with_interval
 from llmtune.predictions import Predictions
+from llmtune.predictions.kinds import CLASSIFICATION
 
 # Beyond these a table is no longer read: the rest is in metrics.json.
 MOST_CLASSES, MOST_MATRIX, MOST_SLIPS = 20, 12, 4
-HEADLINES: tuple[str, ...] = (
-    "accuracy",
-    "balanced_accuracy",
-    "f1_macro",
-    "precision",
-    "recall",
-    "f1",
-    "f1@0.5",
-    "mcc",
-    "roc_auc",
-)
-HEADLINES += ("average_precision", "log_loss", "brier", "ece")
 
 
 class Terminal:
@@ -150,8 +139,10 @@ def _headlines(scores: Mapping[str, Score], baselines: Mapping[str, Mapping[str,
 
 def headline_names(scores: Mapping[str, Score]) -> tuple[str, ...]:
     """The metrics of a classifier that a person reads first: neither of one class nor a further average."""
-    extra = [name for name in scores if name not in HEADLINES and "[" not in name and not _is_averaged(name)]
-    return (*(name for name in HEADLINES if name in scores), *extra)
+    extra = [
+        name for name in scores if name not in CLASSIFICATION.headlines and "[" not in name and not _is_averaged(name)
+    ]
+    return (*(name for name in CLASSIFICATION.headlines if name in scores), *extra)
 
 
 def _is_averaged(name: str) -> bool:

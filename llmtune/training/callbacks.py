@@ -19,6 +19,7 @@ class EvaluationLogger(ProgressCallback):
         confusion: gives the (c, c) counts of the last evaluation and the names of their rows and columns, or None where
             the task has none.
         samples: gives the first answers of a model that writes.
+        positive_id: of two classes, the place of the one that the calibration plot is about; None of others.
 
     Attributes:
         history: an entry an evaluation.
@@ -30,16 +31,17 @@ class EvaluationLogger(ProgressCallback):
         shown: tuple[str, ...] = (),
         confusion: Callable[[], tuple[np.ndarray, tuple[str, ...]] | None] = lambda: None,
         samples: Callable[[], list[dict[str, str]]] = list,
+        positive_id: Callable[[], int | None] = lambda: None,
     ) -> None:
         super().__init__()
-        self.shown, self.confusion, self.samples = shown, confusion, samples
+        self.shown, self.confusion, self.samples, self.positive_id = shown, confusion, samples, positive_id
         self.matrix_names: tuple[str, ...] = ()
         self.history: list[dict[str, Any]] = []
 
     @classmethod
     def of_metrics(cls, metrics: ValidationMetrics) -> "EvaluationLogger":
         """Of a task's own metrics."""
-        return cls(metrics.task.shown, metrics.confusion, metrics.samples)
+        return cls(metrics.task.shown, metrics.confusion, metrics.samples, metrics.positive_id)
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any

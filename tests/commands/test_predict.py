@@ -1,4 +1,5 @@
 import csv
+import datetime
 import json
 
 import pyarrow.parquet
@@ -7,6 +8,7 @@ import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from llmtune import cli
+from llmtune.data.files import read_rows
 from llmtune.errors import InputError
 from llmtune.predictions import read_predictions
 
@@ -22,7 +24,8 @@ def read(path):
         return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    return [{k: v if k in ("text", "prediction") else json.loads(v) for k, v in row.items()} for row in rows]
+    ours = ("id", "probability[ham]", "probability[spam]")
+    return [{k: json.loads(v) if k in ours else v for k, v in row.items()} for row in rows]
 
 
 @pytest.mark.parametrize("model", ["spam_model", "lora_run"])
@@ -36,7 +39,10 @@ def test_predict_and_evaluate_agree_row_by_row(model, spam_file, tmp_path, reque
         predict(model, spam_file, tmp_path / f"p{ending}")
 
         rows = read(tmp_path / f"p{ending}")
-        assert list(rows[0]) == ["id", "text", "prediction", "probability[ham]", "probability[spam]"]
+        assert [name for name in rows[0] if name not in read_rows(spam_file).columns] == [
+            "id", "prediction", "probability[ham]", "probability[spam]",
+        ]  # fmt: skip
+        assert set(read_rows(spam_file).columns) < set(rows[0])
         for name in ("id", "text", "prediction"):
             assert [row[name] for row in rows] == evaluated.column(name)
         probabilities = [[row["probability[ham]"], row["probability[spam]"]] for row in rows]
@@ -60,7 +66,8 @@ def test_another_text_column_is_read(spam_model, tmp_path):
 
     predict(spam_model, tmp_path / "in.csv", tmp_path / "p.jsonl", "--text_column", "message")
 
-    assert read(tmp_path / "p.jsonl")[0]["text"] == "win a prize now"
+    row = read(tmp_path / "p.jsonl")[0]
+    assert (row["message"], row["text"]) == ("win a prize now", "other")
 
 
 def test_a_row_with_nan_outputs_has_no_prediction_and_is_counted(spam_model, tmp_path, capsys):
@@ -108,3 +115,68 @@ def test_overwrite_replaces_the_output(spam_model, tmp_path):
 
     assert len(read(tmp_path / "old.csv")) == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.csv", "old.csv"]
+
+
+@pytest.mark.parametrize("ending_in", [".csv", ".tsv", ".jsonl", ".parquet"])
+@pytest.mark.parametrize("ending_out", [".csv", ".jsonl", ".parquet"])
+def test_every_column_comes_out_under_its_own_name(spam_model, tmp_path, ending_in, ending_out):
+    columns = {
+        "id": ["K1000", "K0999"], "text": ["win a prize", "see you"], "prediction": ["mine", "too"], "note": ["a", "b"],
+    }  # fmt: skip
+    source = tmp_path / f"in{ending_in}"
+    rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    if ending_in == ".parquet":
+        pyarrow.parquet.write_table(pyarrow.table(columns), source)
+    elif ending_in == ".jsonl":
+        source.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    else:
+        delimiter = "," if ending_in == ".csv" else "\t"
+        source.write_text("".join(delimiter.join(line) + "\n" for line in [columns, *(row.values() for row in rows)]))
+
+    predict(spam_model, source, tmp_path / f"p{ending_out}")
+
+    target = tmp_path / f"p{ending_out}"
+    if ending_out == ".csv":
+        with target.open(newline="") as file:
+            made = list(csv.DictReader(file))
+    else:
+        made = read(target)
+    assert [{name: row[name] for name in columns} for row in made] == rows
+    assert {row["llmtune_prediction"] for row in made} <= {"ham", "spam"}
+
+
+def test_a_name_that_the_input_has_is_said(spam_model, tmp_path, capsys):
+    (tmp_path / "in.csv").write_text("text,prediction\nwin,mine\n")
+
+    predict(spam_model, tmp_path / "in.csv", tmp_path / "p.csv")
+    predict(spam_model, tmp_path / "p.csv", tmp_path / "q.csv")
+
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "the input has a column 'prediction': ours is 'llmtune_prediction'" in printed
+    assert "the input has a column 'prediction': ours is 'llmtune_prediction_2'" in printed
+    assert "llmtune_probability[ham]" in (tmp_path / "q.csv").read_text().splitlines()[0]
+
+
+def test_cells_of_any_type_come_out(spam_model, tmp_path):
+    when, table = datetime.datetime(2026, 1, 2, 3, 4), tmp_path / "in.parquet"
+    cells = {"text": ["win"], "when": [when], "share": [float("nan")], "parts": [[1, 2]], "of": [{"a": 1.5}]}
+    pyarrow.parquet.write_table(pyarrow.table(cells), table)
+
+    for ending in (".parquet", ".jsonl", ".csv"):
+        predict(spam_model, table, tmp_path / f"p{ending}")
+
+    assert read(tmp_path / "p.parquet")[0]["when"] == when
+    assert read(tmp_path / "p.parquet")[0]["of"] == {"a": 1.5}
+    row = read(tmp_path / "p.jsonl")[0]
+    assert (row["when"], row["share"], row["parts"], row["of"]) == ("2026-01-02 03:04:00", None, [1, 2], {"a": 1.5})
+    assert '2026-01-02 03:04:00,nan,"[1, 2]","{""a"": 1.5}"' in (tmp_path / "p.csv").read_text()
+
+
+def test_a_mixed_column_is_refused_before_the_model_runs_where_parquet_cannot_hold_it(spam_model, tmp_path):
+    (tmp_path / "in.jsonl").write_text('{"text": "win", "note": 1}\n{"text": "see", "note": "b"}\n')
+
+    with pytest.raises(InputError, match="line 2: column 'note' holds 'b', which is not valid Unicode or of another"):
+        predict(spam_model, tmp_path / "in.jsonl", tmp_path / "p.parquet")
+    predict(spam_model, tmp_path / "in.jsonl", tmp_path / "p.jsonl")
+
+    assert [row["note"] for row in read(tmp_path / "p.jsonl")] == [1, "b"]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from llmtune.metrics.core.base import Columns, Metric, MetricContext, Score, SufficientStatistics, score_metric
-from llmtune.metrics.core.columns import read_rows
+from llmtune.metrics.core.columns import read_columns
 from llmtune.metrics.core.external import (
     FAILURES,
     Foreign,
@@ -26,7 +26,7 @@ from llmtune.predictions import Predictions
 
 def available_metrics(predictions: Predictions, *, metrics: Sequence[str | Foreign] = ()) -> dict[str, Metric]:
     """Our metrics that this table's columns allow, by name: their direction, range, unit, statistics and score."""
-    setting, columns, _ = read_rows(predictions)
+    setting, columns, _ = read_columns(predictions)
     found = reported_metrics(setting)
     for name in metrics:
         if isinstance(name, str):
@@ -51,7 +51,7 @@ def score_predictions(
     Raises:
         ValueError: an unknown metric, or a lambda.
     """
-    setting, columns, flaws = read_rows(predictions)
+    setting, columns, flaws = read_columns(predictions)
     found, foreign = _chosen(setting, metrics)
     scores = _scores(found, columns, flaws, seed)
     scores |= _at_one_half(setting, columns, flaws, seed)
@@ -70,7 +70,7 @@ def metric_values(
         names: of the kind's metrics, 0 where one is undefined; empty for all that have a value.
         metrics: more, as `score_predictions` takes them; one that fails is left out with a warning.
     """
-    setting, columns, flaws = read_rows(predictions)
+    setting, columns, flaws = read_columns(predictions)
     found, foreign = _chosen(setting, metrics)
     wanted = {*names, *(metric.name for metric in found[len(reported_metrics(setting)) :])} if names else None
     statistics: dict[Callable[[Columns], np.ndarray], np.ndarray] = {}

@@ -28,6 +28,7 @@ from llmtune.tasks.question_answering.loss import SpanLoss
 from llmtune.tasks.question_answering.rows import AnsweredSplits, load_answered_splits, read_questions
 from llmtune.tasks.question_answering.windows import SpanWindows, make_span_windows
 from llmtune.tasks.task import Encoded, count_splits
+from llmtune.text.spans import strip_span
 from llmtune.thresholds.no_answer import NullThreshold, choose_null_threshold
 
 
@@ -368,10 +369,3 @@ def _distinct_spans(
     kept = order[is_new]
     kept = kept[np.lexsort((characters[kept, 1], characters[kept, 0], -sums[kept], rows[kept]))]
     return rows[kept], characters[kept], sums[kept]
-
-
-def strip_span(context: str, begin: int, end: int) -> tuple[int, int]:
-    """The span without space at its ends: in byte-level vocabularies a token holds the space before its word."""
-    text = context[begin:end]
-    begin += len(text) - len(text.lstrip())
-    return begin, begin + len(text.strip())

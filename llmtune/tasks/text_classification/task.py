@@ -21,6 +21,8 @@ from llmtune.metrics.core.base import with_interval
 from llmtune.models.loading import LoadedModel
 from llmtune.predictions import Predictions, make_predictions
 from llmtune.progress import progress
+from llmtune.stats import softmax
+from llmtune.tasks.control_tokens import encode_text
 from llmtune.tasks.losses import ClassificationLoss, classification_loss
 from llmtune.tasks.task import Encoded, Task
 from llmtune.tasks.text_classification.arguments import TextClassificationArguments
@@ -160,7 +162,8 @@ class TextClassification(Task):
         columns: dict[str, Any] = {"input_ids": [], "attention_mask": []}
         truncated = 0
         for begin in progress(range(0, len(texts), AT_ONCE), "tokenizing", unit="batches"):
-            encoded = tokenizer(
+            encoded = encode_text(
+                tokenizer,
                 texts[begin : begin + AT_ONCE],
                 truncation=True,
                 max_length=self.max_length,
@@ -195,11 +198,7 @@ class TextClassification(Task):
 
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
         """Softmax in float64, shape (n, c); NaN where a logit is not finite."""
-        logits = np.asarray(logits, dtype=np.float64)
-        finite = np.isfinite(logits).all(axis=1, keepdims=True)
-        shifted = np.where(finite, logits - np.where(finite, logits, 0).max(axis=1, keepdims=True), np.nan)
-        exponents = np.exp(shifted)
-        return exponents / exponents.sum(axis=1, keepdims=True)
+        return softmax(logits)
 
     def decide(self, probabilities: np.ndarray) -> list[str]:
         """The predicted label of each row: arg-max, and for two classes the threshold.

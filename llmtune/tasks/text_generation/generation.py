@@ -8,8 +8,9 @@ from typing import Any
 import torch
 from transformers import PreTrainedTokenizerBase
 
+from llmtune.metrics.core.base import IGNORED
 from llmtune.models.checkpoints import is_adapter
-from llmtune.tasks.losses import IGNORED, TokenCrossEntropy
+from llmtune.tasks.losses import TokenCrossEntropy
 from llmtune.tasks.text_generation.collator import prompts_of
 
 

@@ -14,7 +14,9 @@ import torch
 from transformers import GenerationConfig, PreTrainedTokenizerBase
 
 from llmtune.errors import InputError
-from llmtune.tasks.text_generation.collator import IGNORED, decoder_inputs
+from llmtune.metrics.core.base import IGNORED
+from llmtune.tasks.control_tokens import encode_template, encode_text
+from llmtune.tasks.text_generation.collator import decoder_inputs
 
 # What a checkpoint's generation_config keeps of its own: the tokens it starts with, and those it never writes.
 SPECIAL_TOKEN_FIELDS = (
@@ -112,9 +114,11 @@ class Prompts:
     def prompt_ids(self, source: str, tokenizer: PreTrainedTokenizerBase) -> list[int]:
         """The ids that the model reads for a source."""
         if self.use_chat_template:
-            ids = self._chat_ids(self._turn(source), tokenizer, add_generation_prompt=True)
+            ids = self._chat_ids([source], tokenizer, add_generation_prompt=True)
         else:
-            ids = tokenizer(self.prompt_of(source))["input_ids"]
+            ids = encode_template(
+                tokenizer, [source], fill=lambda texts: self.prompt_of(*texts), add_special_tokens=True
+            )
             if self.decoder and ids and ids[-1] == tokenizer.eos_token_id:
                 ids = ids[:-1]  # some tokenizers end every text: here the answer is still to come
         return list(ids)
@@ -126,8 +130,7 @@ class Prompts:
             InputError: a chat template that does not go on where the prompt ends.
         """
         if self.use_chat_template:
-            turns = [*self._turn(source), {"role": "assistant", "content": target}]
-            whole = self._chat_ids(turns, tokenizer)
+            whole = self._chat_ids([source, target], tokenizer)
             prompt = self.prompt_ids(source, tokenizer)
             if whole[: len(prompt)] != prompt:
                 raise InputError(
@@ -136,22 +139,27 @@ class Prompts:
                 )
             return _until_end(whole[len(prompt) :], tokenizer)
         if self.decoder:
-            return [*tokenizer(target, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]
-        return list(tokenizer(text_target=target)["input_ids"])
+            return [*encode_text(tokenizer, target, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]
+        return list(encode_text(tokenizer, None, text_target=target)["input_ids"])
 
-    def _chat_ids(self, turns: list[dict[str, str]], tokenizer: PreTrainedTokenizerBase, **options: Any) -> list[int]:
-        # Qwen3 would write an empty thought into each answer; other templates do not read this.
-        ids = tokenizer.apply_chat_template(turns, return_dict=False, enable_thinking=False, **options)
-        return list(ids)
+    def _chat_ids(self, texts: Sequence[str], tokenizer: PreTrainedTokenizerBase, **options: Any) -> list[int]:
+        """The ids of a source, or of a source and its answer, as the chat template writes them."""
 
-    def _turn(self, source: str) -> list[dict[str, str]]:
-        return [{"role": "user", "content": self.prompt_of(source)}]
+        def chat(texts: Sequence[str]) -> str:
+            contents = [self.prompt_of(texts[0]), *texts[1:]]
+            turns = [
+                {"role": role, "content": text} for role, text in zip(("user", "assistant"), contents, strict=False)
+            ]
+            # Qwen3 would write an empty thought into each answer; other templates do not read this.
+            return str(tokenizer.apply_chat_template(turns, tokenize=False, enable_thinking=False, **options))
+
+        return encode_template(tokenizer, texts, fill=chat, add_special_tokens=False)
 
     def fit_sources(self, sources: list[str], tokenizer: PreTrainedTokenizerBase) -> tuple[list[str], int]:
         """The sources, those that are too long without their ends; and how many those are."""
         room = self.max_source_length - len(self.prompt_ids("", tokenizer))
         fitting, cut = [], 0
-        encoded = tokenizer(sources, add_special_tokens=False, return_offsets_mapping=tokenizer.is_fast)
+        encoded = encode_text(tokenizer, sources, add_special_tokens=False, return_offsets_mapping=tokenizer.is_fast)
         for row, (source, ids) in enumerate(zip(sources, encoded["input_ids"], strict=True)):
             if len(ids) <= room or len(self.prompt_ids(source, tokenizer)) <= self.max_source_length:
                 fitting.append(source)

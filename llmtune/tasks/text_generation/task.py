@@ -29,6 +29,8 @@ from llmtune.tasks.text_generation.collator import GenerationCollator
 from llmtune.tasks.text_generation.generation import Generation
 from llmtune.tasks.text_generation.prompts import Prompts, check_template
 from llmtune.tasks.text_generation.rows import load_text_split, load_text_splits
+from llmtune.text.shorten import truncated_line
+from llmtune.text.words import split_at_spaces
 
 SAMPLES, SAMPLE_LENGTH = 3, 300
 
@@ -209,7 +211,7 @@ class TextGeneration(Prompts, Task):
         sources = list(rows["source"])
         columns = {"source": sources, "reference": list(rows["target"]), "prediction": answers}
         carried = {name: list(rows[name]) for name in rows.column_names if name not in ("source", "target")}
-        carried |= {"ended": ended.tolist(), "length": [len(source.split()) for source in sources]}
+        carried |= {"ended": ended.tolist(), "length": [len(split_at_spaces(source)) for source in sources]}
         language = {"language": self.target_lang} if self.target_lang else {}
         settings = self.settings(task=self.name, unfinished=int((~ended).sum()), **language)
         return make_predictions(self.kind, columns, carried=carried, split=encoded.split, settings=settings)
@@ -234,8 +236,8 @@ class TextGeneration(Prompts, Task):
         """Rows, words, repeated sources, what was cut, what the model is asked."""
         lines, described = [], splits.describe()
         for split, facts in described.items():
-            sources = sum(len(text.split()) for text in splits[split]["source"])
-            targets = sum(len(primary_reference(target).split()) for target in splits[split]["target"])
+            sources = sum(len(split_at_spaces(text)) for text in splits[split]["source"])
+            targets = sum(len(split_at_spaces(primary_reference(target))) for target in splits[split]["target"])
             lines.append(
                 f"{split:<11}{facts['rows']:>8,} rows, {sources:,} words of sources, {targets:,} of targets; "
                 f"{facts['made']}"
@@ -272,14 +274,9 @@ class TextGeneration(Prompts, Task):
         """Source, reference and prediction of the first rows."""
         parts = ("source", "reference", "prediction")
         rows = table.table.slice(0, SAMPLES).to_pylist()
-        return [{part: _short(primary_reference(row[part])) for part in parts} for row in rows]
+        return [{part: truncated_line(primary_reference(row[part]), SAMPLE_LENGTH) for part in parts} for row in rows]
 
 
 def primary_reference(target: str | Sequence[str]) -> str:
     """The reference that is trained on: the first, where there are several."""
     return target if isinstance(target, str) else target[0]
-
-
-def _short(text: str) -> str:
-    flat = " ".join(text.split())
-    return flat if len(flat) <= SAMPLE_LENGTH else flat[: SAMPLE_LENGTH - 1] + "…"

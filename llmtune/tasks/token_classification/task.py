@@ -20,6 +20,7 @@ from llmtune.data import Fingerprint, load_split
 from llmtune.diagnosis.leakage import Examples
 from llmtune.errors import InputError
 from llmtune.metrics import Score, score_predictions
+from llmtune.metrics.core.base import IGNORED
 from llmtune.metrics.core.entity_errors import compare_entities
 from llmtune.models.loading import LoadedModel
 from llmtune.predictions import Predictions, make_predictions
@@ -27,9 +28,9 @@ from llmtune.tasks.losses import ClassificationLoss, classification_loss
 from llmtune.tasks.task import Encoded, Task, count_splits
 from llmtune.tasks.token_classification.arguments import TokenClassificationArguments
 from llmtune.tasks.token_classification.rows import TaggedSplits, load_tagged_split, load_tagged_splits
-from llmtune.tasks.token_classification.windows import IGNORED, Windows, make_windows
+from llmtune.tasks.token_classification.windows import Windows, make_windows
 from llmtune.terminal.console import label_typo_lines
-from llmtune.text.spans import Bounds, spans_of_tags, split_words
+from llmtune.text.spans import Bounds, spans_of_tags, split_words, unsegmented
 from llmtune.text.tag_schemes import check_tag_names, iob2_tag_names, repair_iob2
 
 
@@ -60,8 +61,9 @@ class TokenClassification(Task):
         tag_names: the c tags, in the order of the logits.
         max_length: tokens of a window.
         stride: tokens that neighbouring windows share.
-        input_format: of the training rows, tokens or spans; it decides how a raw text is cut into words.
+        input_format: of the training rows, tokens or spans.
         is_causal: whether the model sees only what stands left of a word.
+        word_format: how a raw text is cut into words, a key of `llmtune.text.spans.WORDS`.
     """
 
     tag_names: tuple[str, ...]
@@ -69,6 +71,7 @@ class TokenClassification(Task):
     stride: int
     input_format: str = "tokens"
     is_causal: bool = False
+    word_format: str = "tokens"
 
     name = kind = "token-classification"
     auto_model = AutoModelForTokenClassification
@@ -85,12 +88,20 @@ class TokenClassification(Task):
 
     @classmethod
     def _make(cls, args: Arguments, splits: TaggedSplits) -> Self:
-        return cls.from_options(args.task, splits.types)
+        return cls.from_options(args.task, splits.types, word_format=splits.word_format)
 
     @classmethod
-    def from_options(cls, options: TokenClassificationArguments, types: Sequence[str]) -> Self:
-        """The task for some entity types."""
-        return cls(iob2_tag_names(types), options.max_length, options.stride, options.input_format)
+    def from_options(
+        cls, options: TokenClassificationArguments, types: Sequence[str], *, word_format: str = ""
+    ) -> Self:
+        """The task for the entity types of train and the words that it is made of."""
+        return cls(
+            iob2_tag_names(types),
+            options.max_length,
+            options.stride,
+            options.input_format,
+            word_format=word_format or options.input_format,
+        )
 
     @classmethod
     def from_config(cls, config: Any, name: str) -> Self:
@@ -109,6 +120,7 @@ class TokenClassification(Task):
             kept.get("stride", TokenClassificationArguments.stride),
             kept.get("input_format", "tokens"),
             kept.get("left_context_only", False),
+            kept.get("word_format", kept.get("input_format", "tokens")),
         )
 
     @property
@@ -131,6 +143,7 @@ class TokenClassification(Task):
             "max_length": self.max_length,
             "stride": self.stride,
             "input_format": self.input_format,
+            "word_format": self.word_format,
             "left_context_only": self.is_causal,
         }
 
@@ -174,6 +187,12 @@ class TokenClassification(Task):
         notes = [f"rows cut into windows of {self.max_length} tokens: {windows.cut_rows or 'none'}"]
         if windows.empty_words:
             notes.append(f"words that the tokenizer turns into nothing, tagged O: {windows.empty_words}")
+        whole = sum(map(unsegmented, rows["text"])) if "text" in rows.column_names else 0
+        if whole and self.word_format == "tokens":
+            notes.append(
+                f"{whole:,} texts in a script without spaces are not cut into words, as the training texts were: "
+                "separate their words by spaces"
+            )
         return Encoded(rows, windows.inputs, split, tokenizer, {"windows": windows.describe()}, notes, windows)
 
     def label_ids(self, rows: datasets.Dataset) -> list[int]:
@@ -219,7 +238,7 @@ class TokenClassification(Task):
 
     def words_of_texts(self, texts: Sequence[str]) -> tuple[datasets.Dataset, list[list[Bounds]]]:
         """Rows of words to tag, and where each word stands in its text."""
-        bounds = [split_words(text, self.input_format) for text in texts]
+        bounds = [split_words(text, self.word_format) for text in texts]
         words = [[text[start:end] for start, end in row] for text, row in zip(texts, bounds, strict=True)]
         features = datasets.Features({"tokens": datasets.List(datasets.Value("string"))})
         return datasets.Dataset.from_dict({"tokens": words}, features=features), bounds
