@@ -131,7 +131,7 @@ class FineTuningTrainer(transformers.Trainer):
         """What training and evaluation compute in, in words; the precision that was asked for is half of it."""
         quantized = getattr(self.model, "is_loaded_in_4bit", False)
         weights = "4-bit" if quantized else str(next(self.model.parameters()).dtype).removeprefix("torch.")
-        return str(self.args.arithmetic(weights))
+        return str(self.args.describe_precision(weights))
 
     @property
     def train_seconds(self) -> float:
