@@ -24,9 +24,6 @@ NAMES = {
 STILL_TWICE = {
     "Examples": {"diagnosis.leakage", "report.error_examples"},
     "FAMILIES": {"models.families", "tasks.question_answering.generative"},
-    "TASKS": {"commands.check", "commands.models"},
-    "Task": {"inference", "models.loading"},
-    "examples_of": {"finish.question_answering", "finish.text_classification", "report.error_examples"},
     "merge": {"cli", "commands.merge", "report.aggregate"},
 }
 

@@ -42,7 +42,7 @@ SETTLED = {
 }
 
 
-class Task(Protocol):
+class TaskHead(Protocol):
     """What loading needs of a task."""
 
     @property
@@ -166,7 +166,7 @@ class LoadedModel:
         return replace(self, model=module, facts=own.counted(module))
 
 
-def load_model(arguments: ModelArguments, task: Task, *, train_texts: Callable[[], Iterable[str]]) -> LoadedModel:
+def load_model(arguments: ModelArguments, task: TaskHead, *, train_texts: Callable[[], Iterable[str]]) -> LoadedModel:
     """Loads or builds the model of a run.
 
     Args:
@@ -270,7 +270,7 @@ def _read_as(old: Any, key: str, text: str) -> Any:
 
 
 def _from_scratch(
-    arguments: ModelArguments, task: Task, train_texts: Callable[[], Iterable[str]]
+    arguments: ModelArguments, task: TaskHead, train_texts: Callable[[], Iterable[str]]
 ) -> tuple[PreTrainedTokenizerBase, PreTrainedModel, int]:
     from llmtune.models.from_scratch import tokenizer_type, train_tokenizer
 
@@ -303,7 +303,7 @@ def _from_scratch(
 
 
 def _from_checkpoint(
-    arguments: ModelArguments, task: Task
+    arguments: ModelArguments, task: TaskHead
 ) -> tuple[PreTrainedTokenizerBase, PreTrainedModel, int, list[str], list[int], str | None]:
     name = str(arguments.model_name_or_path)
     if Path(name).is_dir():
@@ -370,7 +370,7 @@ def _is_computed(model: PreTrainedModel, key: str) -> bool:
     return ".embed_positions." in key and "Sinusoidal" in type(model.get_submodule(key.rpartition(".")[0])).__name__
 
 
-def _may_be_new(model: PreTrainedModel, key: str, task: Task, config: PretrainedConfig) -> bool:
+def _may_be_new(model: PreTrainedModel, key: str, task: TaskHead, config: PretrainedConfig) -> bool:
     """Whether a task starts with this weight at random: its head; of a pair of encoders what makes a decoder of one."""
     if ".pooler." in f".{key}":
         return True
@@ -399,7 +399,7 @@ def _with_adapter(
     arguments: ModelArguments,
     model: PreTrainedModel,
     family: ModuleType,
-    task: Task,
+    task: TaskHead,
     new: list[str],
     tokenizer: PreTrainedTokenizerBase,
     added: list[int],

@@ -83,8 +83,8 @@ class Task(ABC):
     counted: ClassVar[tuple[str, ...]] = ()
     """Counts among the table's settings that an evaluation in training tells too; lower is better."""
 
-    reads_labels: ClassVar[bool] = False
-    """Whether `reduce_logits` needs the labels, which are left out of prediction otherwise."""
+    reads_labels: ClassVar[bool] = True
+    """Whether prediction reads the labels: a decoder's row holds prompt and answer, and they tell where it begins."""
 
     @property
     @abstractmethod

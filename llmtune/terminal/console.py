@@ -18,6 +18,7 @@ from llmtune.metrics import Score, confusion_matrix
 from llmtune.metrics.core.base import with_interval
 from llmtune.predictions import Predictions
 from llmtune.predictions.kinds import CLASSIFICATION
+from llmtune.text.shorten import join_names
 
 # Beyond these a table is no longer read: the rest is in metrics.json.
 MOST_CLASSES, MOST_MATRIX, MOST_SLIPS = 20, 12, 4
@@ -86,9 +87,8 @@ def split_lines(splits: Mapping[str, Mapping[str, Any]], truncated: Mapping[str,
     for split, said in splits.items():
         rows = max(1, said["rows"])
         classes = sorted(said["classes"].items(), key=lambda item: -item[1])
-        shares = ", ".join(f"{label} {count:,} ({count / rows:.1%})" for label, count in classes[:6])
-        more = f" and {len(classes) - 6} classes more" if len(classes) > 6 else ""
-        lines.append(f"{split:<11}{said['rows']:>8,} rows: {shares}{more}; {said['made']}")
+        shares = join_names([f"{label} {count:,} ({count / rows:.1%})" for label, count in classes], 6, "classes")
+        lines.append(f"{split:<11}{said['rows']:>8,} rows: {shares}; {said['made']}")
     repeats = {pair: n for said in splits.values() for pair, n in said["duplicates"].items() if n}
     lines.append(
         "repeated texts: " + (", ".join(f"{pair} {n:,}" for pair, n in repeats.items()) if repeats else "none")

@@ -29,7 +29,7 @@ def show_scores(
         return
     terminal.block(f"{predictions.split.capitalize()}: {len(predictions)} rows", [])
     terminal.table(metric_table(scores, baselines or {}))
-    if predictions.kind == "token-classification":
+    if predictions.kind.tagged:
         terminal.table(type_table(predictions, scores))
     elif (parts := part_table(scores)).row_count:
         terminal.table(parts)

@@ -8,6 +8,7 @@ import datasets
 import numpy as np
 import peft
 import pytest
+import scipy.special
 import torch
 import transformers
 from tokenizers import Tokenizer
@@ -54,7 +55,7 @@ def trainer(folder: Path, n: int = 40, **options: Any) -> FineTuningTrainer:
     )
     defaults = {"per_device_train_batch_size": 8, "learning_rate": 3e-3, "use_cpu": True, "num_train_epochs": 2}
     return FineTuningTrainer(
-        model=transformers.BertForSequenceClassification(config),
+        model=options.pop("model", None) or transformers.BertForSequenceClassification(config),
         args=TrainingArguments(str(folder), metric_for_best_model="f1", **{**defaults, **options}),
         train_dataset=rows(n),
         eval_dataset=rows(15, seed=1),
@@ -166,13 +167,14 @@ def test_fp32_training_computes_in_fp32(tmp_path):
     assert seen == {torch.float32}
 
 
-def test_a_trainer_for_inference_gives_the_plain_logits_and_leaves_nothing(tmp_path):
+def test_a_trainer_for_inference_gives_the_plain_log_probabilities_and_leaves_nothing(tmp_path):
     model = trainer(tmp_path / "unused").model
 
     predicting = inference_trainer(model, tokenizer(), TASK, output_dir=str(tmp_path / "out"), batch_size=4)
-    logits = predict(predicting, TASK, encoded(rows(23)))
+    outputs = predict(predicting, TASK, encoded(rows(23)))
 
-    np.testing.assert_allclose(logits, plain_logits(model, rows(23)), atol=1e-6)
+    plain = scipy.special.log_softmax(plain_logits(model, rows(23)), axis=1)
+    np.testing.assert_allclose(outputs, plain, atol=1e-6)
     assert not list((tmp_path / "out").rglob("*.*"))
 
 

@@ -85,7 +85,6 @@ class QuestionAnswering(Answering):
     architecture = "ForQuestionAnswering"
     families = ("encoder", "decoder")
     counted = ("nonfinite_rows",)
-    reads_labels = True  # they tell where the context stands
 
     @classmethod
     def read(cls, args: Arguments) -> AnsweredSplits:

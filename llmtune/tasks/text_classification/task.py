@@ -57,6 +57,7 @@ class TextClassification(Task):
     auto_model = AutoModelForSequenceClassification
     architecture = "ForSequenceClassification"
     families = ("encoder", "decoder")
+    reads_labels = False
 
     @property
     def deciding_metric(self) -> str:

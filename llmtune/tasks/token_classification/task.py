@@ -77,6 +77,7 @@ class TokenClassification(Task):
     auto_model = AutoModelForTokenClassification
     architecture = "ForTokenClassification"
     families = ("encoder", "decoder")
+    reads_labels = False
     counted = ("repairs", "nonfinite_words")
     deciding_metric = "entity_f1"
     shown = ("entity_f1", "entity_f2")

@@ -222,7 +222,7 @@ def test_of_a_checkpoints_search_its_tokens_stay_and_nothing_else():
         model=writer,
         args=TrainingArguments(output_dir="none", eval_strategy="no", use_cpu=True, report_to="none"),
         processing_class=tokenizer,
-        task=task,
+        generation=task.generation(tokenizer),
     )
 
     used, _ = writer._prepare_generation_config(writer.generation_config)
