@@ -9,7 +9,7 @@ from llmtune.arguments.parser import Arguments
 from llmtune.diagnosis.targets import check_demands
 from llmtune.errors import InputError
 from llmtune.metrics import available_metrics, score_predictions
-from llmtune.models.loading import LoadedModel
+from llmtune.models.loaded import LoadedModel
 from llmtune.tasks.task import Encoded, Task
 from llmtune.terminal.console import Terminal
 

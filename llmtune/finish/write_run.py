@@ -15,7 +15,7 @@ from llmtune.diagnosis.context import Context, TrainingLog, diagnose
 from llmtune.finish.tracking import log_final, push_if_asked
 from llmtune.metrics import Score, score_predictions
 from llmtune.models.checkpoints import is_adapter, save_weights
-from llmtune.models.loading import ModelFacts
+from llmtune.models.loaded import ModelFacts
 from llmtune.predictions import Predictions, write_predictions
 from llmtune.report.report import Report
 from llmtune.report.reports import write_reports

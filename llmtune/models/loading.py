@@ -1,45 +1,31 @@
 """A checkpoint, or a small model from scratch, made ready to train: head, pad token, LoRA, 4-bit weights."""
 
-import difflib
 import importlib.util
-import math
-from argparse import ArgumentTypeError
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
 
 import torch
-import yaml
 from huggingface_hub.errors import StrictDataclassError
 from transformers import AutoConfig, AutoTokenizer, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
-from transformers.hf_argparser import string_to_bool
 from transformers.utils import logging as hf_logging
 
 from llmtune.arguments import ModelArguments
-from llmtune.arguments.yaml_values import typed_value
 from llmtune.errors import InputError
 from llmtune.models import decoder, encoder_decoder
 from llmtune.models.adapter import check_new_rows_are_trained, new_rows, target_modules
+from llmtune.models.config_overrides import read_overrides
 from llmtune.models.families import family_of, head_modules
 from llmtune.models.head_labels import align_head
-from llmtune.text.shorten import join_names
+from llmtune.models.loaded import LoadedModel, ModelFacts
 
 FEWEST_TOKENS = 50  # of a vocabulary from scratch
 DTYPES = ("float32", "bfloat16", "float16", "auto")
 
 # What transformers and torch raise for a config whose values don't fit (sizes, names of functions, kernels).
 UNFIT = (ValueError, ImportError, KeyError, ArithmeticError, StrictDataclassError)
-
-# What --config_overrides can't set, and what does.
-SETTLED = {
-    "vocab_size": "the tokenizer (from scratch: --tokenizer_vocab_size)",
-    **dict.fromkeys((f"{name}_token_id" for name in ("pad", "bos", "eos", "cls", "sep")), "the tokenizer"),
-    **dict.fromkeys(("num_labels", "id2label", "label2id", "problem_type"), "the labels of train"),
-    "model_type": "the checkpoint (from scratch: --model_type)",
-    "dtype": "--dtype",
-}
 
 
 class TaskHead(Protocol):
@@ -78,92 +64,6 @@ def requested_family(arguments: ModelArguments, families: Sequence[str]) -> str:
             raise InputError(f"--model_name_or_path {where}: has no readable config.json: {error}") from error
         found = family_of(config.model_type, where, families)
     return found.__name__.rpartition(".")[2]
-
-
-@dataclass(frozen=True)
-class ModelFacts:
-    """What is told of a model at the terminal, and kept in run.json.
-
-    Args:
-        name: Hub id or folder; of a model from scratch its model_type, of a module of the user's its class.
-        model_type: as its config says it; empty without a config.
-        family: as `llmtune.models.families` names it; "own" of a module of the user's.
-        from_scratch: whether no checkpoint holds its first weights.
-        is_causal: whether a token sees only what stands left of it.
-        new_weights: those that begin at random.
-        pad_token: of the tokenizer.
-        weights: their dtype, or 4-bit.
-        parameters: how many.
-        trainable_parameters: how many of them are trained.
-        head: what became of the checkpoint's classification head, where it had one; None where the whole head is new.
-        lora: rank, alpha and dropout of the adapter; None without one.
-    """
-
-    name: str
-    model_type: str
-    family: str
-    from_scratch: bool
-    is_causal: bool
-    new_weights: tuple[str, ...]
-    pad_token: str | None
-    weights: str
-    parameters: int = 0
-    trainable_parameters: int = 0
-    head: str | None = None
-    lora: dict[str, float] | None = None
-
-    def counted(self, model: torch.nn.Module) -> "ModelFacts":
-        """With the parameters of the model."""
-        parameters = list(model.parameters())
-        trained = sum(p.numel() for p in parameters if p.requires_grad)
-        return replace(self, parameters=sum(p.numel() for p in parameters), trainable_parameters=trained)
-
-    def lines(self) -> list[str]:
-        """Which model, and how much of it is trained, for a person."""
-        family = self.family + (", causal: reads only the left context" if self.is_causal else "")
-        described = f"{self.model_type}, {family}" if self.model_type else family
-        lines = [
-            f"{self.name} ({described})",
-            f"{self.parameters:,} parameters, {self.trainable_parameters:,} trained; new: "
-            + (join_names(self.new_weights) or "none"),
-        ]
-        if self.head:
-            lines.append(f"classification head: {self.head}")
-        if self.lora:
-            lines.append("LoRA " + ", ".join(f"{name} {value}" for name, value in self.lora.items()))
-        return lines
-
-    def to_json(self) -> dict[str, Any]:
-        """For run.json."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
-
-
-@dataclass(frozen=True)
-class LoadedModel:
-    """A tokenizer and a model that fit together, and what was done to make them so.
-
-    Args:
-        tokenizer: with a pad token, padding on the right.
-        model: the head is sized for the task; with LoRA a PeftModel.
-        max_length: tokens that a text may have: the least of what was asked and what the model reads.
-        facts: said at the terminal and kept in run.json.
-    """
-
-    tokenizer: PreTrainedTokenizerBase
-    model: Any
-    max_length: int
-    facts: ModelFacts
-
-    def with_module(self, make: Callable[[PreTrainedTokenizerBase], torch.nn.Module]) -> "LoadedModel":
-        """Your own `torch.nn.Module` in the place of the model, made for its tokenizer.
-
-        Its forward takes `input_ids` and `attention_mask`, (m, t) each, and returns {"logits": …} as the task's own
-        models do. A run keeps its weights; `llmtune evaluate` and `predict`, which need a config, can't load them.
-        """
-        module = make(self.tokenizer)
-        name = type(module).__name__
-        own = ModelFacts(name, "", "own", True, False, ("every weight",), self.facts.pad_token, "float32")
-        return replace(self, model=module, facts=own.counted(module))
 
 
 def load_model(arguments: ModelArguments, task: TaskHead, *, train_texts: Callable[[], Iterable[str]]) -> LoadedModel:
@@ -214,59 +114,6 @@ def positions(config: PretrainedConfig, family: ModuleType, tokenizer: PreTraine
     """Tokens that the model reads at most."""
     read = family.positions(config)
     return int(tokenizer.model_max_length if read is None else min(read, tokenizer.model_max_length))
-
-
-def read_overrides(text: str | None, config: PretrainedConfig) -> dict[str, Any]:
-    """`--config_overrides k=v,…` as values of the types that the config holds.
-
-    Raises:
-        InputError: an unknown key, one that something else settles, or a value of another type.
-    """
-    overrides: dict[str, Any] = {}
-    known = config.to_dict()
-    for part in (text or "").split(","):
-        if not part.strip():
-            continue
-        key, equals, value = (piece.strip() for piece in part.partition("="))
-        if not equals:
-            raise InputError(f"--config_overrides {text!r}: {part!r} is not of the form key=value")
-        if key in SETTLED:
-            raise InputError(f"--config_overrides: {key} is settled by {SETTLED[key]}; leave it out")
-        if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(known))}"
-            raise InputError(f"--config_overrides: {config.model_type} has no setting {key!r}; {hint}")
-        read = _read_as(known[key], key, value)
-        overrides[key] = read
-    return overrides
-
-
-def _read_as(old: Any, key: str, text: str) -> Any:
-    """The text of an override as a value of the type that the config holds; of None as JSON would have it."""
-    quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "'\""
-    try:
-        if isinstance(old, str):
-            return text[1:-1] if quoted else text
-        if isinstance(old, bool):
-            return string_to_bool(text)
-        if isinstance(old, (int, float)):
-            number = float(text) if isinstance(old, float) else int(text)
-            if not math.isfinite(number):
-                raise ValueError("not a finite number")
-            return number
-        bare = yaml.safe_load if text[:1] in ("[", "{") else typed_value
-        value = text[1:-1] if quoted else bare(text)
-    except yaml.YAMLError as error:
-        raise InputError(f"--config_overrides: {key}={text} is not readable as a value: {error}") from error
-    except ArgumentTypeError as error:
-        raise InputError(f"--config_overrides: {key}={text} is not of type bool (now {old})") from error
-    except ValueError as error:
-        if old is None:
-            raise InputError(f"--config_overrides: {key}={text}: {error}") from error
-        raise InputError(f"--config_overrides: {key}={text} is not of type {type(old).__name__} (now {old})") from error
-    if old is not None and type(value) is not type(old):
-        raise InputError(f"--config_overrides: {key}={text} is not of type {type(old).__name__} (now {old})")
-    return value
 
 
 def _from_scratch(

@@ -21,7 +21,7 @@ from llmtune.baselines import table_baselines
 from llmtune.data import Fingerprint
 from llmtune.diagnosis.leakage import Examples
 from llmtune.metrics import Score, metric_values
-from llmtune.models.loading import LoadedModel
+from llmtune.models.loaded import LoadedModel
 from llmtune.predictions import Predictions
 from llmtune.predictions.kinds import DECIDING_METRIC
 

@@ -17,10 +17,11 @@ from llmtune.errors import InputError
 from llmtune.models import decoder, encoder
 from llmtune.models.auto_generation import AutoModelForGeneration
 from llmtune.models.checkpoints import load_run, save_weights
+from llmtune.models.config_overrides import read_overrides
 from llmtune.models.families import family_of
 from llmtune.models.from_scratch import train_tokenizer
 from llmtune.models.head_labels import align_head
-from llmtune.models.loading import load_model, read_overrides
+from llmtune.models.loading import load_model
 from llmtune.tasks.losses import ClassificationLoss
 from llmtune.tasks.text_classification.task import TextClassification
 from llmtune.tasks.text_generation.translation import Translation

@@ -19,7 +19,8 @@ from llmtune.arguments.parser import Arguments
 from llmtune.data import Fingerprint
 from llmtune.errors import InputError
 from llmtune.metrics import Score
-from llmtune.models.loading import LoadedModel, requested_family
+from llmtune.models.loaded import LoadedModel
+from llmtune.models.loading import requested_family
 from llmtune.predictions import Predictions
 from llmtune.tasks.question_answering.answers import Answering, answerability_lines
 from llmtune.tasks.question_answering.arguments import QuestionAnsweringArguments

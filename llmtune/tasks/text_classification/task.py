@@ -18,7 +18,7 @@ from llmtune.diagnosis.leakage import Examples
 from llmtune.errors import InputError
 from llmtune.metrics import Score, confusion_matrix
 from llmtune.metrics.core.base import with_interval
-from llmtune.models.loading import LoadedModel
+from llmtune.models.loaded import LoadedModel
 from llmtune.predictions import Predictions, make_predictions
 from llmtune.progress import progress
 from llmtune.stats import softmax

@@ -21,7 +21,7 @@ from llmtune.diagnosis.leakage import Examples
 from llmtune.errors import InputError
 from llmtune.metrics import Score
 from llmtune.models.auto_generation import AutoModelForGeneration
-from llmtune.models.loading import LoadedModel
+from llmtune.models.loaded import LoadedModel
 from llmtune.predictions import Predictions, make_predictions
 from llmtune.tasks.losses import TokenCrossEntropy
 from llmtune.tasks.task import Encoded, Task, count_splits

@@ -22,7 +22,7 @@ from llmtune.errors import InputError
 from llmtune.metrics import Score, score_predictions
 from llmtune.metrics.core.base import IGNORED
 from llmtune.metrics.core.entity_errors import compare_entities
-from llmtune.models.loading import LoadedModel
+from llmtune.models.loaded import LoadedModel
 from llmtune.predictions import Predictions, make_predictions
 from llmtune.tasks.losses import ClassificationLoss, classification_loss
 from llmtune.tasks.task import Encoded, Task, count_splits
