@@ -57,7 +57,7 @@ def default_target(
             name, PASS, "Significantly better than the base model; no target was set (--targets)", numbers, say
         )
     finding = f"Nothing says what is good enough: no target was set (--targets), {predictions.kind.without_target}"
-    return Check(name, NOT_APPLICABLE, finding, numbers, f"{say}; or compare with what was there before: --base")
+    return Check(name, NOT_APPLICABLE, finding, numbers, f"{say}, or compare with what was there before: --base")
 
 
 def example_target(predictions: Predictions) -> str:
