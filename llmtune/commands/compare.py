@@ -5,11 +5,11 @@ from pathlib import Path
 
 from rich.table import Table
 
-from llmtune.commands.tables import find_tables, open_table
 from llmtune.comparison.differences import Comparison, Difference, compare_predictions
 from llmtune.errors import InputError
 from llmtune.predictions import Predictions
 from llmtune.runs.folder import write_json
+from llmtune.runs.tables import find_tables, open_table, split_labels
 from llmtune.terminal.comparison_lines import (
     counts,
     cut,
@@ -38,7 +38,9 @@ def compare(
 ) -> int:
     """Prints the comparison; 1 where `fail_if_worse` is asked and B is significantly worse, else 0."""
     tables = [
-        open_table(find_tables(source, "test")[0], kind=kind, labels=labels, positive_label=positive_label)
+        open_table(
+            find_tables(source, "test")[0], kind=kind, labels=split_labels(labels), positive_label=positive_label
+        )
         for source in (a, b)
     ]
     try:

@@ -21,7 +21,7 @@ from llmtune.metrics.core.base import with_interval
 from llmtune.metrics.core.entity_errors import compare_entities
 from llmtune.models.checkpoints import save_weights
 from llmtune.predictions import Predictions
-from llmtune.report.report import ENTITY_HEADLINES
+from llmtune.report.judged_table import ENTITY_HEADLINES
 from llmtune.runs.folder import baseline_splits
 from llmtune.tasks.token_classification.rows import TaggedSplits
 from llmtune.tasks.token_classification.task import TokenClassification

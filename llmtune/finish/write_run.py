@@ -11,8 +11,7 @@ from llmtune.diagnosis.verdict import Verdict
 from llmtune.finish.tracking import log_final, push_if_asked
 from llmtune.metrics import Score
 from llmtune.predictions import Predictions, write_predictions
-from llmtune.report.report import Report
-from llmtune.report.reports import write_reports
+from llmtune.report.report import Report, write_reports
 from llmtune.runs.folder import describe_run, write_json, write_metrics, write_verdict
 from llmtune.terminal.console import Terminal
 from llmtune.terminal.verdict_lines import show_verdict

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from llmtune.errors import InputError
-from llmtune.report.card import card_on_hub, without_code
+from llmtune.hub.card_text import card_on_hub, without_code
 from llmtune.runs.redact import public
 
 # Patterns of the model's own files; checkpoints, optimizers and event files stay here.

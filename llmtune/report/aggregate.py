@@ -6,15 +6,21 @@ several seeds tested the same rows, which are no new evidence: of each such set 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 from rich.table import Table
 
+from llmtune.diagnosis.check import FAIL
+from llmtune.diagnosis.context import Context, diagnose
+from llmtune.diagnosis.verdict import Verdict
 from llmtune.errors import InputError
 from llmtune.metrics import Score
 from llmtune.predictions import Predictions
+from llmtune.report.judgement import Judgement, JudgementOptions
+from llmtune.runs.folder import RunFolder
 from llmtune.terminal.console import plain_table
 
 MAIN = ("f1", "f1_macro", "entity_f1")  # what the run in the middle is chosen by; else the first metric
@@ -44,6 +50,45 @@ class TestResult:
         """The metric's value, NaN where undefined."""
         value = self.scores[metric].value if metric in self.scores else None
         return float("nan") if value is None else value
+
+
+class MergedRuns(Judgement):
+    """Several runs as one judged table.
+
+    Args:
+        results: their test splits.
+        folders: in the same order.
+        options: what is asked; the first run's arguments are the defaults.
+
+    Raises:
+        InputError: the runs can't be put together.
+    """
+
+    def __init__(self, results: Sequence[TestResult], folders: Sequence[RunFolder], options: JudgementOptions) -> None:
+        table, self._baselines, self.lines = merge(results)
+        super().__init__(table, replace(options.with_run(folders[0]), seed=options.seed, metrics=options.metrics))
+        self.folders = folders
+        self.is_of_folds = len({result.fold for result in results}) > 1
+
+    @cached_property
+    def baselines(self) -> dict[str, Predictions]:
+        """Those that all runs have, over all rows."""
+        return self._baselines
+
+    @cached_property
+    def verdict(self) -> Verdict:
+        """Of all rows together."""
+        return diagnose(self.context)
+
+    @cached_property
+    def context(self) -> Context:
+        """What the checks read: each run's training, and the worst that a run said of its leakage."""
+        leaks = [run.leakage for run in self.folders if run.leakage is not None]
+        return replace(
+            super().context,
+            runs={run.path.name: run.training for run in self.folders},
+            earlier_leakage=next((check for check in leaks if check.status == FAIL), leaks[0] if leaks else None),
+        )
 
 
 def merge(runs: Sequence[TestResult]) -> tuple[Predictions, dict[str, Predictions], list[str]]:

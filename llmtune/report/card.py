@@ -10,13 +10,13 @@ import re
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from llmtune.hub.card_text import BEGIN, END, HERE, HERE_WITH_BASE, join_card, with_kept
 from llmtune.metrics import Score
 from llmtune.metrics.core.base import with_interval
 from llmtune.report.card_code_generation import auto_of, writing_code
 from llmtune.report.card_code_question_answering import answering_code
-from llmtune.report.report import TITLES, Matrix, Report, entities_in, matrix_of, parts_of
+from llmtune.report.judged_table import JudgedTable
+from llmtune.report.parts import Matrix
 from llmtune.runs.folder import write_text
 from llmtune.runs.redact import hub_id, public
 from llmtune.text.spans import WORDS
@@ -40,9 +40,6 @@ LONGER = {
     "text-generation": "`llmtune predict` answers a whole file.",
 }
 MOST_CHECKS = 4
-# A card is made again on every report. What stands between or after these marks is ours; the rest is its writer's.
-HERE = 'name = "."  # the folder of this card, or its id on the Hub'
-HERE_WITH_BASE = 'name = "."  # the folder of this card'
 # Words joined by a space, as the run's tokenizer read them; an I after another type begins an entity.
 ENTITIES = """\
 words = re.findall(r"(?i){pattern}", "Ada Lovelace lived in London.")
@@ -65,10 +62,9 @@ for (begin, end), tag in zip(offsets, tags):
 for kind, found in entities:
     print(kind, " ".join(found))
 """
-BEGIN, END = "<!-- llmtune: begin -->", "<!-- llmtune: end -->"
 
 
-def write_card(folder: Path, report: Report) -> Path:
+def write_card(folder: Path, report: JudgedTable) -> Path:
     """Writes README.md beside the weights; hand-written sections of an earlier one are kept."""
     path = folder / "README.md"
     earlier = path.read_text(encoding="utf-8") if path.exists() else ""
@@ -77,34 +73,7 @@ def write_card(folder: Path, report: Report) -> Path:
     return path
 
 
-def with_kept(card: str, earlier: str) -> str:
-    """A new card with what a person wrote around the marks of an earlier one, and their own front matter keys."""
-    if BEGIN not in earlier or END not in earlier:
-        return card
-    front, body = _front_and_body(card)
-    earlier_front, earlier_body = _front_and_body(earlier)
-    before, _, rest = earlier_body.partition(BEGIN)
-    after = rest.partition(END)[2]
-    ours = body[body.index(BEGIN) : body.index(END) + len(END)]
-    return _card({**earlier_front, **front}, f"{before}{ours}{after}")
-
-
-def card_on_hub(card: str, repo_id: str, earlier: str = "") -> str:
-    """A run's card as it stands in a repository, with what a person wrote in the card that is there."""
-    download = f'from huggingface_hub import snapshot_download\n\nname = snapshot_download("{repo_id}")'
-    front, body = _front_and_body(card)
-    for model in front.get("model-index", []):
-        model["name"] = repo_id.rpartition("/")[2]
-    body = body.replace(HERE, f'name = "{repo_id}"').replace(HERE_WITH_BASE, download)
-    return with_kept(_card(front, body), earlier)
-
-
-def without_code(card: str) -> str:
-    """The card of weights that lie elsewhere."""
-    return re.sub(r"## How to use\n.*?(?=## )", "", card, flags=re.DOTALL)
-
-
-def render_card(report: Report, settings: dict[str, Any]) -> str:
+def render_card(report: JudgedTable, settings: dict[str, Any]) -> str:
     """The card as text.
 
     Args:
@@ -120,10 +89,9 @@ def render_card(report: Report, settings: dict[str, Any]) -> str:
         "weights that lie here; brackets hold 95 % intervals.",
         _headlines(report),
     ]
-    matrix = matrix_of(test, entities_in(test))
-    if matrix is not None:
-        parts += ["## Confusion matrix", _matrix(matrix)]
-    if parts_of(report.scores).rows:
+    if report.matrix is not None:
+        parts += ["## Confusion matrix", _matrix(report.matrix)]
+    if report.parts.rows:
         parts += ["## By type" if test.kind == "token-classification" else "## By class", _parts(report)]
     if len(test.label_names) == 2:
         reason = (report.run.get("threshold") or {}).get("reason", f"{test.threshold:g}")
@@ -138,20 +106,20 @@ def render_card(report: Report, settings: dict[str, Any]) -> str:
         parts += [("" if test.kind == "question-answering" else limit) + LONGER[test.kind]]
     parts += ["## Training", _training(report)]
     body = "\n\n".join(part for part in [*parts, END] if part)
-    return _card(front_matter(report), f"\n{body}\n")
+    return join_card(front_matter(report), f"\n{body}\n")
 
 
-def _intro(report: Report) -> str:
+def _intro(report: JudgedTable) -> str:
     model = report.run.get("model", {})
     base = hub_id(report.arguments("model").get("model_name_or_path"))
-    what = TITLES[report.test.kind]
+    what = report.title
     if base:
         how = "LoRA adapter on" if report.adapter else "fine-tuned from"
         return f"{what}, {how} [{base}](https://huggingface.co/{base})."
     return f"{what}; {_line(public(str(model.get('name', 'a model trained elsewhere'))))}."
 
 
-def front_matter(report: Report) -> dict[str, Any]:
+def front_matter(report: JudgedTable) -> dict[str, Any]:
     """The YAML head: names that the Hub knows, and the results."""
     arguments = report.arguments("data")
     dataset = hub_id(arguments.get("dataset_name"))
@@ -168,18 +136,18 @@ def front_matter(report: Report) -> dict[str, Any]:
     return front
 
 
-def pipeline_of(report: Report) -> str:
+def pipeline_of(report: JudgedTable) -> str:
     """The Hub's name of the task: of texts the one that the run was made for."""
     task = report.test.settings.get("task")
     return str(task) if task in ("translation", "summarization") else PIPELINES.get(report.test.kind, report.test.kind)
 
 
-def results(report: Report, dataset: str | None) -> list[dict[str, Any]]:
+def results(report: JudgedTable, dataset: str | None) -> list[dict[str, Any]]:
     """The judged split's headline metrics as plain Python numbers, for yaml.safe_load.
 
     Validation is not among them: it chose the checkpoint and the threshold.
     """
-    kind, split = report.test.kind, report.test.split
+    split = report.test.split
     said = report.run.get("data", {}).get(split, {})
     source = dataset or Path(public(str(said.get("source", report.name)))).name
     about: dict[str, Any] = {"type": dataset or "local", "name": source, "split": split}
@@ -190,7 +158,7 @@ def results(report: Report, dataset: str | None) -> list[dict[str, Any]]:
     if "sha256" in said:
         about["args"] = {"sha256": said["sha256"]}
     metrics = [_metric(name, report.scores[name], split) for name in report.headlines]
-    task = {"type": pipeline_of(report), "name": TITLES[kind]}
+    task = {"type": pipeline_of(report), "name": report.title}
     return [{"task": task, "dataset": about, "metrics": [metric for metric in metrics if metric]}]
 
 
@@ -203,7 +171,7 @@ def _metric(name: str, score: Score, split: str) -> dict[str, Any] | None:
     return {"type": name, "value": float(score.value), "name": name, "args": args}
 
 
-def code_of(report: Report, settings: dict[str, Any]) -> str:
+def code_of(report: JudgedTable, settings: dict[str, Any]) -> str:
     """Lines that load the weights beside the card and answer as the report's numbers were made."""
     if "max_source_length" in settings:
         return _loading(report, auto_of(settings), uses_words=False, writes=True) + writing_code(settings)
@@ -228,7 +196,7 @@ def code_of(report: Report, settings: dict[str, Any]) -> str:
     )
 
 
-def _loading(report: Report, auto: str, *, uses_words: bool, writes: bool = False) -> str:
+def _loading(report: JudgedTable, auto: str, *, uses_words: bool, writes: bool = False) -> str:
     """Imports, tokenizer and model; of a LoRA run the adapter on its base."""
     begin = ["import re", "", "import torch"] if uses_words else ["import torch"]
     imports = [*begin, f"from transformers import {auto}, AutoTokenizer"]
@@ -261,24 +229,13 @@ def _loading(report: Report, auto: str, *, uses_words: bool, writes: bool = Fals
     return "\n".join([*imports, "", named, *lines, ""])
 
 
-def _front_and_body(card: str) -> tuple[dict[str, Any], str]:
-    match = re.match(r"---\n(.*?)\n---\n", card, re.DOTALL)
-    if match is None:
-        return {}, card
-    return yaml.safe_load(match[1]) or {}, card[match.end() :]
-
-
-def _card(front: dict[str, Any], body: str) -> str:
-    return f"---\n{yaml.safe_dump(front, sort_keys=False, allow_unicode=True, width=1000)}---\n{body}"
-
-
 def _line(text: str) -> str:
     """Text as one line of Markdown that can neither format nor hold HTML."""
     escaped = re.sub(r"([\\`*_\[\]|])", r"\\\1", public(" ".join(text.split())))
     return escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def _checks(report: Report) -> list[str]:
+def _checks(report: JudgedTable) -> list[str]:
     assert report.verdict is not None
     deciding = report.verdict.deciding[:MOST_CHECKS]
     return ["\n".join(f"- {check.check.replace('_', ' ')}: {_line(check.finding)}" for check in deciding)]
@@ -289,7 +246,7 @@ def _table(head: list[str], rows: list[list[str]]) -> str:
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
-def _headlines(report: Report) -> str:
+def _headlines(report: JudgedTable) -> str:
     rows = []
     for name in report.headlines:
         beside = [with_interval(of[name]) if name in of else "" for of in report.baselines.values()]
@@ -297,8 +254,8 @@ def _headlines(report: Report) -> str:
     return _table(["metric", "value", *map(_line, report.baselines)], rows)
 
 
-def _parts(report: Report) -> str:
-    parts = parts_of(report.scores)
+def _parts(report: JudgedTable) -> str:
+    parts = report.parts
     table = _table(["name", *map(_line, parts.metrics)], [[_line(name), *cells] for name, cells in parts.rows])
     return f"{table}\n\n{parts.left_out} more are in metrics.json." if parts.left_out else table
 
@@ -314,7 +271,7 @@ def _matrix(matrix: Matrix) -> str:
     return _table(["reference ↓ predicted →", *map(_line, matrix.columns)], rows)
 
 
-def _training(report: Report) -> str:
+def _training(report: JudgedTable) -> str:
     run, training = public(report.run), report.run.get("training", {})
     lines = [
         f"- {split}: {said['rows']:,} rows, {_line(said.get('made', 'as given'))}, sha256 `{said['sha256'][:16]}`"

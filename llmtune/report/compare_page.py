@@ -15,8 +15,9 @@ from llmtune.metrics.core.entity_errors import in_words
 from llmtune.predictions import Predictions
 from llmtune.report.aggregate import TestResult, spread
 from llmtune.report.error_examples import INPUTS, Examples, shortened
+from llmtune.report.judged_table import JudgedTable
 from llmtune.report.page import NOT_ARGUMENTS, plain, render
-from llmtune.report.report import TITLES, Matrix, Report, entities_in, matrix_of, parts_of
+from llmtune.report.parts import Matrix
 from llmtune.runs.folder import write_text
 from llmtune.runs.redact import public
 from llmtune.terminal.comparison_lines import counts, difference_cell, finding, legend, mcnemar_lines, number, reasons
@@ -48,7 +49,7 @@ class RunReport:
     """
 
     letter: str
-    report: Report
+    report: JudgedTable
     against: Comparison | None = None
     reason: str = ""
 
@@ -59,7 +60,7 @@ class RunReport:
         return fold
 
 
-def run_reports(reports: Sequence[Report], *, seed: int = 42) -> list[RunReport]:
+def run_reports(reports: Sequence[JudgedTable], *, seed: int = 42) -> list[RunReport]:
     """The runs with their letters, each compared with the first as `llmtune compare` does."""
     letters = [ascii_uppercase[i] if i < len(ascii_uppercase) else str(i + 1) for i in range(len(reports))]
     first = RunReport(letters[0], reports[0])
@@ -102,7 +103,7 @@ def render_compare_page(
     first = runs[0].report
     return render(
         "compare.html.j2",
-        title=f"{len(runs)} runs side by side: {TITLES[first.test.kind].lower()}",
+        title=f"{len(runs)} runs side by side: {first.title.lower()}",
         headline=_headline(runs, together),
         word="" if together is None else together.verdict,
         runs=[_run(run) for run in runs],
@@ -184,13 +185,13 @@ def _pair(first: RunReport, run: RunReport) -> dict[str, Any]:
 
 
 def _matrices(runs: Sequence[RunReport]) -> list[tuple[str, Matrix]]:
-    found = [(run, matrix_of(run.report.test, entities_in(run.report.test))) for run in runs]
+    found = [(run, run.report.matrix) for run in runs]
     return [(f"{run.letter}: {run.report.name}", matrix) for run, matrix in found if matrix and matrix.is_small]
 
 
 def _parts(runs: Sequence[RunReport]) -> list[tuple[str, list[tuple[str, list[str]]]]]:
     """By class or type: the metric, and of each part its cell in every run."""
-    parts = list(dict.fromkeys(part for run in runs for part, _ in parts_of(run.report.scores).rows))
+    parts = list(dict.fromkeys(part for run in runs for part, _ in run.report.parts.rows))
     return [
         (metric, [(part, [_cell(run.report.scores, f"{metric}[{part}]") for run in runs]) for part in parts])
         for metric in OF_PARTS

@@ -1,4 +1,4 @@
-"""report.html: one file that needs no network, made from a `Report`."""
+"""report.html: one file that needs no network, made from a `JudgedTable`."""
 
 import base64
 import hashlib
@@ -16,10 +16,8 @@ from llmtune.diagnosis.check import FAIL, NOT_APPLICABLE, NOT_ENOUGH_DATA, PASS
 from llmtune.diagnosis.verdict import INFORMING
 from llmtune.metrics.core.base import with_interval
 from llmtune.predictions import Predictions
-from llmtune.report.error_examples import examples_of
+from llmtune.report.judged_table import JudgedTable
 from llmtune.report.plots import Axes, Series, line_plot
-from llmtune.report.report import TITLES, Report, calibration_bins, entities_in, matrix_of, parts_of, slider_of
-from llmtune.report.slices import slices_of
 from llmtune.runs.folder import write_text
 from llmtune.runs.redact import public
 from llmtune.stats import wilson_interval
@@ -30,7 +28,7 @@ MOST_DOTS = 2_000  # of a scatter plot: more are a blot
 NOT_ARGUMENTS = ("output_dir", "overwrite", "resume_from_checkpoint")
 
 
-def write_page(folder: Path, report: Report, *, no_examples: bool = False) -> Path:
+def write_page(folder: Path, report: JudgedTable, *, no_examples: bool = False) -> Path:
     """Writes report.html.
 
     Args:
@@ -43,17 +41,14 @@ def write_page(folder: Path, report: Report, *, no_examples: bool = False) -> Pa
     return path
 
 
-def render_page(report: Report, *, no_examples: bool = False) -> str:
+def render_page(report: JudgedTable, *, no_examples: bool = False) -> str:
     """The page as text."""
-    test, comparison = report.test, entities_in(report.test)
-    data = report.arguments("data")
-    groups = [*data.get("group_columns", ()), *data.get("slice_columns", ())]
     slider = _slider(report)
     return render(
         "report.html.j2",
         script="" if slider["slider"] is None else _part("report.js"),
         report=report,
-        title=f"{report.name}: {TITLES[test.kind].lower()}",
+        title=f"{report.name}: {report.title.lower()}",
         sentence=public(report.verdict.sentence) if report.verdict else "No verdict was asked for.",
         word=report.verdict.verdict if report.verdict else "none",
         checks=_checks(report),
@@ -62,12 +57,12 @@ def render_page(report: Report, *, no_examples: bool = False) -> str:
             for name in report.headlines
         ],
         reasons=_reasons(report),
-        matrix=matrix_of(test, comparison),
-        parts=parts_of(report.scores),
-        slices=slices_of(test, groups),
+        matrix=report.matrix,
+        parts=report.parts,
+        slices=report.slices,
         plots=_plots(report),
         **slider,
-        examples=[] if no_examples else examples_of(test, comparison),
+        examples=[] if no_examples else report.examples,
         facts=_facts(report),
         config=_config(report),
         with_interval=with_interval,
@@ -107,7 +102,7 @@ def _beside(score: Any) -> str:
     return "" if score is None else with_interval(score)
 
 
-def _checks(report: Report) -> list[dict[str, str]]:
+def _checks(report: JudgedTable) -> list[dict[str, str]]:
     """What decided first, then what else is wrong, what passed, and what was not checked."""
     if report.verdict is None:
         return []
@@ -125,13 +120,13 @@ def _checks(report: Report) -> list[dict[str, str]]:
     ]
 
 
-def _reasons(report: Report) -> list[str]:
+def _reasons(report: JudgedTable) -> list[str]:
     """Why a headline has no value or no interval."""
     return [f"{name}: {reason}" for name in report.headlines if (reason := report.scores[name].reason)]
 
 
-def _slider(report: Report) -> dict[str, Any]:
-    slider, test = slider_of(report.test), report.test
+def _slider(report: JudgedTable) -> dict[str, Any]:
+    slider, test = report.slider, report.test
     if slider is None:
         return {"slider": None}
     names = test.label_names
@@ -163,10 +158,10 @@ def _slider(report: Report) -> dict[str, Any]:
     }
 
 
-def _plots(report: Report) -> list[tuple[str, str, Markup, list[str]]]:
+def _plots(report: JudgedTable) -> list[tuple[str, str, Markup, list[str]]]:
     """Each plot's heading, the sentence below, the drawing and the names of its lines."""
     found: list[tuple[str, str, Markup, list[str]]] = []
-    bins = calibration_bins(report.test)
+    bins = report.calibration
     if bins:
         title = "Observed frequency over predicted probability"
         axes = Axes(title, "probability given", "observed frequency", (0.0, 1.0), (0.0, 1.0))
@@ -214,7 +209,7 @@ def _numbers_plots(test: Predictions) -> list[tuple[str, str, Markup, list[str]]
     return found
 
 
-def _curves(report: Report) -> list[tuple[str, str, Markup, list[str]]]:
+def _curves(report: JudgedTable) -> list[tuple[str, str, Markup, list[str]]]:
     """Losses of train and validation, and the metric that chose the checkpoint."""
     training = report.run.get("training", {})
     evaluations = training.get("evaluations", [])
@@ -254,7 +249,7 @@ def _curves(report: Report) -> list[tuple[str, str, Markup, list[str]]]:
     return found
 
 
-def _facts(report: Report) -> list[tuple[str, list[tuple[str, str]]]]:
+def _facts(report: JudgedTable) -> list[tuple[str, list[tuple[str, str]]]]:
     """Data, model, training, hardware and versions as pairs of names and values."""
     run = public(report.run)
     blocks = []
@@ -285,7 +280,7 @@ def plain(value: Any) -> str:
     return f"{value:,.6g}" if isinstance(value, float) else f"{value:,}" if type(value) is int else str(value)
 
 
-def _config(report: Report) -> str:
+def _config(report: JudgedTable) -> str:
     """The run's arguments as a file for `--config`."""
     groups = ("data", "task", "model", "training")
     values = {key: value for group in groups for key, value in report.arguments(group).items()}

@@ -1,37 +1,25 @@
 """One block a stage (data, model, training, test) at the terminal, in any width; printed by the first process only."""
 
+import os
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import datasets
 import numpy as np
 from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
-from transformers.utils import logging as hf_logging
 
 from llmtune.diagnosis.data_checks.labels import find_label_typos
 from llmtune.metrics import Score, confusion_matrix
 from llmtune.metrics.core.base import with_interval
+from llmtune.metrics.core.headlines import headline_names
 from llmtune.predictions import Predictions
 
 # Beyond these a table is no longer read: the rest is in metrics.json.
 MOST_CLASSES, MOST_MATRIX, MOST_SLIPS = 20, 12, 4
-HEADLINES: tuple[str, ...] = (
-    "accuracy",
-    "balanced_accuracy",
-    "f1_macro",
-    "precision",
-    "recall",
-    "f1",
-    "f1@0.5",
-    "mcc",
-    "roc_auc",
-)
-HEADLINES += ("average_precision", "log_loss", "brier", "ece")
 
 
 class Terminal:
@@ -48,8 +36,7 @@ class Terminal:
         self.width = min(self.console.width, 110)
         if not sys.stderr.isatty():
             # Bars drawn into a file are noise.
-            datasets.disable_progress_bars()
-            hf_logging.disable_progress_bar()
+            hide_progress_bars()
 
     def block(self, title: str, lines: Sequence[str]) -> None:
         """A heading and its lines."""
@@ -141,6 +128,16 @@ def label_typo_lines(classes: Sequence[Mapping[str, int]], unit: str = "rows") -
     return lines
 
 
+def hide_progress_bars() -> None:
+    """Of datasets and transformers, imported or not: importing them costs a report of a table seconds."""
+    for name in ("HF_DATASETS_DISABLE_PROGRESS_BARS", "HF_HUB_DISABLE_PROGRESS_BARS"):
+        os.environ.setdefault(name, "1")
+    if "datasets" in sys.modules:
+        sys.modules["datasets"].disable_progress_bars()
+    if "transformers.utils.logging" in sys.modules:
+        sys.modules["transformers.utils.logging"].disable_progress_bar()
+
+
 def plain_table(*columns: str) -> Table:
     """An empty table in the style of the terminal."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
@@ -159,16 +156,6 @@ def _headlines(scores: Mapping[str, Score], baselines: Mapping[str, Mapping[str,
         beside = [_value(of.get(name)) for of in baselines.values()]
         table.add_row(name, with_interval(scores[name]), *beside)
     return table
-
-
-def headline_names(scores: Mapping[str, Score]) -> tuple[str, ...]:
-    """The metrics of a classifier that a person reads first: neither of one class nor a further average."""
-    extra = [name for name in scores if name not in HEADLINES and "[" not in name and not _is_averaged(name)]
-    return (*(name for name in HEADLINES if name in scores), *extra)
-
-
-def _is_averaged(name: str) -> bool:
-    return name.endswith(("_macro", "_micro", "_weighted", "@0.5"))
 
 
 def _value(score: Score | None) -> str:

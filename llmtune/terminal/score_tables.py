@@ -8,7 +8,7 @@ from rich.text import Text
 
 from llmtune.metrics import Score
 from llmtune.metrics.core.base import with_interval
-from llmtune.metrics.core.entity_errors import compare_entities
+from llmtune.metrics.core.entity_errors import EntityComparison, compare_entities
 from llmtune.predictions import Predictions
 from llmtune.terminal.console import Terminal, plain_table
 from llmtune.terminal.entity_tables import show_entities
@@ -22,8 +22,12 @@ def show_scores(
     scores: Mapping[str, Score],
     baselines: Mapping[str, Mapping[str, Score]] | None = None,
     notes: Sequence[str] = (),
+    entities: EntityComparison | None = None,
 ) -> None:
-    """One split: classification with its classes and confusion matrix, every other kind as tables of its metrics."""
+    """One split: classification with its classes and confusion matrix, every other kind as tables of its metrics.
+
+    `entities` are those of the table where they were compared already.
+    """
     if predictions.kind == "classification":
         terminal.test(predictions, scores, baselines or {}, notes)
         return
@@ -33,7 +37,7 @@ def show_scores(
     if parts.row_count:
         terminal.table(parts)
     if predictions.kind == "token-classification" and predictions.has("tokens"):
-        show_entities(terminal, compare_entities(predictions))
+        show_entities(terminal, entities or compare_entities(predictions))
     for note in notes:
         terminal.console.print(Padding(Text(note), (0, 0, 0, 2), expand=False), width=terminal.width)
 
@@ -59,3 +63,17 @@ def part_table(scores: Mapping[str, Score]) -> Table:
         of_part = [scores.get(f"{metric}[{part}]") for metric in metrics]
         table.add_row(part, *("" if score is None else with_interval(score) for score in of_part))
     return table
+
+
+def missing_reasons(scores: Mapping[str, Score]) -> list[str]:
+    """Why values or intervals are missing, each reason once with the metrics it is about."""
+    about: dict[str, list[str]] = {}
+    for name, score in scores.items():
+        if score.reason:
+            what = "undefined" if score.value is None else "no interval"
+            about.setdefault(f"{what}: {score.reason}", []).append(name)
+    notes = []
+    for reason, names in about.items():
+        more = f" and {len(names) - 4} more" if len(names) > 4 else ""
+        notes.append(f"{reason} ({', '.join(names[:4])}{more})")
+    return notes

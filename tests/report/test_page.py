@@ -13,8 +13,9 @@ from llmtune.metrics import score_predictions
 from llmtune.metrics.core.base import with_interval
 from llmtune.predictions import make_predictions
 from llmtune.report.page import render_page, write_page
+from llmtune.report.parts import calibration_bins, matrix_of, slider_of
 from llmtune.report.plots import Axes, Series, line_plot
-from llmtune.report.report import Report, calibration_bins, matrix_of, slider_of
+from llmtune.report.report import Report
 from llmtune.report.slices import slices_of
 from llmtune.runs.redact import hub_id, public
 

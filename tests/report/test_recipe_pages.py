@@ -10,7 +10,7 @@ from llmtune import cli
 from llmtune.metrics import score_predictions
 from llmtune.metrics.core.base import with_interval
 from llmtune.predictions import read_predictions
-from llmtune.report.report import slider_of
+from llmtune.report.parts import slider_of
 from tests.report.test_page import AT
 
 RECIPES = ("spam", "sentiment", "ner", "pii", "question_answering", "translation", "summarization")

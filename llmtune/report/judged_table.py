@@ -1,0 +1,123 @@
+"""A judged predictions table and all that is derived of it, each part computed once: what every reader shows.
+
+Page, card, TensorBoard and terminal read their numbers here, so that they can't differ.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from llmtune.diagnosis.verdict import Verdict
+from llmtune.metrics import Score
+from llmtune.metrics.core.entity_errors import EntityComparison
+from llmtune.metrics.core.headlines import headline_names
+from llmtune.predictions import Predictions
+from llmtune.report.error_examples import Examples, examples_of
+from llmtune.report.parts import (
+    Matrix,
+    Parts,
+    Slider,
+    calibration_bins,
+    entities_in,
+    matrix_of,
+    parts_of,
+    slider_of,
+)
+from llmtune.report.slices import Slices, slices_of
+
+TITLES = {
+    "classification": "Text classification",
+    "token-classification": "Entities",
+    "text-generation": "Text generation",
+    "question-answering": "Question answering",
+    "language-modeling": "Language modelling",
+    "regression": "Regression",
+}
+ENTITY_HEADLINES = ("entity_f1", "entity_precision", "entity_recall", "entity_f2", "token_accuracy")
+
+
+@dataclass(frozen=True)
+class JudgedTable:
+    """A predictions table with its scores, its verdict, and what is known of its run.
+
+    Args:
+        name: of the run's folder or the table's file, without the way there.
+        test: the predictions that were judged.
+        scores: of `test`.
+        baselines: by name, the scores of simple models on the same rows.
+        verdict: of all checks; None where none was made.
+        run: the content of run.json; empty for a table made elsewhere.
+        adapter: whether the weights are a LoRA adapter.
+        own_base: whether the adapter's base lies beside it.
+        slice_columns: columns of `test` whose groups are scored apart, beside those that the run's arguments name.
+    """
+
+    name: str
+    test: Predictions
+    scores: Mapping[str, Score]
+    baselines: Mapping[str, Mapping[str, Score]] = field(default_factory=dict)
+    verdict: Verdict | None = None
+    run: Mapping[str, Any] = field(default_factory=dict)
+    adapter: bool = False
+    own_base: bool = False
+    slice_columns: Sequence[str] = ()
+
+    @property
+    def title(self) -> str:
+        """What the table is about, for headings."""
+        return TITLES[self.test.kind]
+
+    @cached_property
+    def headlines(self) -> tuple[str, ...]:
+        """The metrics that a person reads first, in order."""
+        if self.test.kind == "classification":
+            return headline_names(self.scores)
+        whole = [name for name in self.scores if "[" not in name]
+        if self.test.kind == "token-classification":
+            first = [name for name in ENTITY_HEADLINES if name in self.scores]
+            rest = [name for name in whole if name not in first and not name.endswith("_lenient")]
+            return (*first, *rest)
+        return tuple(whole)
+
+    @cached_property
+    def entities(self) -> EntityComparison | None:
+        """The entities of a table that holds its words."""
+        return entities_in(self.test)
+
+    @cached_property
+    def matrix(self) -> Matrix | None:
+        """Of classes, or of entity types with the missed and the spurious; None for other kinds."""
+        return matrix_of(self.test, self.entities)
+
+    @cached_property
+    def parts(self) -> Parts:
+        """The scores by class or entity type."""
+        return parts_of(self.scores)
+
+    @cached_property
+    def slider(self) -> Slider | None:
+        """Counts at each threshold, of two classes with finite probabilities; None otherwise."""
+        return slider_of(self.test)
+
+    @cached_property
+    def calibration(self) -> list[tuple[float, float, int]]:
+        """Mean confidence, observed frequency and rows of each bin that holds rows; empty without probabilities."""
+        return calibration_bins(self.test)
+
+    @cached_property
+    def slices(self) -> list[Slices]:
+        """Scores by length, by group of people and by slice of the data."""
+        data = self.arguments("data")
+        columns = [*data.get("group_columns", ()), *data.get("slice_columns", ()), *self.slice_columns]
+        return slices_of(self.test, list(dict.fromkeys(columns)))
+
+    @cached_property
+    def examples(self) -> list[Examples]:
+        """The rows to look at."""
+        return examples_of(self.test, self.entities)
+
+    def arguments(self, group: str) -> Mapping[str, Any]:
+        """The run's arguments of a group; empty where there was no run."""
+        arguments: Mapping[str, Any] = self.run.get("arguments", {}).get(group, {})
+        return arguments
