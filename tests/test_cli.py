@@ -15,6 +15,7 @@ from llmtune.commands.merge import merge
 from llmtune.commands.predict import predict
 from llmtune.commands.report import report
 from llmtune.errors import InputError
+from llmtune.report.judgement import JudgementOptions
 
 
 def test_help_answers_within_300_ms():
@@ -61,9 +62,8 @@ def test_the_flags_are_the_commands_arguments_with_the_same_defaults(command):
     _, parsers = cli.build_parser()
     actions = {a.dest: a for a in parsers[command.__name__]._actions if a.dest != "help"}
     parameters = dict(inspect.signature(command).parameters)
-    if parameters.pop(
-        "asked", None
-    ):  # `report` takes the fields of JudgementOptions, but for the rows of train in memory
+    if parameters.pop("asked", None):
+        # `report` takes the fields of JudgementOptions, but for `train`, which may be rows in memory.
         parameters |= inspect.signature(JudgementOptions).parameters
         parameters.pop("train")
 

@@ -26,16 +26,6 @@ from llmtune.report.parts import (
 )
 from llmtune.report.slices import Slices, slices_of
 
-TITLES = {
-    "classification": "Text classification",
-    "token-classification": "Entities",
-    "text-generation": "Text generation",
-    "question-answering": "Question answering",
-    "language-modeling": "Language modelling",
-    "regression": "Regression",
-}
-ENTITY_HEADLINES = ("entity_f1", "entity_precision", "entity_recall", "entity_f2", "token_accuracy")
-
 
 @dataclass(frozen=True)
 class JudgedTable:
@@ -63,22 +53,10 @@ class JudgedTable:
     own_base: bool = False
     slice_columns: Sequence[str] = ()
 
-    @property
-    def title(self) -> str:
-        """What the table is about, for headings."""
-        return TITLES[self.test.kind]
-
     @cached_property
     def headlines(self) -> tuple[str, ...]:
         """The metrics that a person reads first, in order."""
-        if self.test.kind == "classification":
-            return headline_names(self.scores)
-        whole = [name for name in self.scores if "[" not in name]
-        if self.test.kind == "token-classification":
-            first = [name for name in ENTITY_HEADLINES if name in self.scores]
-            rest = [name for name in whole if name not in first and not name.endswith("_lenient")]
-            return (*first, *rest)
-        return tuple(whole)
+        return headline_names(self.test.kind, self.scores)
 
     @cached_property
     def entities(self) -> EntityComparison | None:

@@ -16,6 +16,7 @@ from llmtune.diagnosis.check import FAIL, NOT_APPLICABLE, NOT_ENOUGH_DATA, PASS
 from llmtune.diagnosis.verdict import INFORMING
 from llmtune.metrics.core.base import with_interval
 from llmtune.predictions import Predictions
+from llmtune.predictions.kinds import REGRESSION
 from llmtune.report.judged_table import JudgedTable
 from llmtune.report.plots import Axes, Series, line_plot
 from llmtune.runs.folder import write_text
@@ -48,7 +49,7 @@ def render_page(report: JudgedTable, *, no_examples: bool = False) -> str:
         "report.html.j2",
         script="" if slider["slider"] is None else _part("report.js"),
         report=report,
-        title=f"{report.name}: {report.title.lower()}",
+        title=f"{report.name}: {report.test.kind.display_name.lower()}",
         sentence=public(report.verdict.sentence) if report.verdict else "No verdict was asked for.",
         word=report.verdict.verdict if report.verdict else "none",
         checks=_checks(report),
@@ -175,7 +176,7 @@ def _plots(report: JudgedTable) -> list[tuple[str, str, Markup, list[str]]]:
         line = Series("model", [bin[0] for bin in bins], [bin[1] for bin in bins], "points", bars)
         found.append(("Calibration", said, Markup(line_plot(axes, [line], diagonal=True)), []))
     found += _curves(report)
-    if report.test.kind == "regression":
+    if report.test.kind == REGRESSION:
         found += _numbers_plots(report.test)
     return found
 

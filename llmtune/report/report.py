@@ -25,15 +25,15 @@ ARGUMENTS = {"train_file": "train"}
 PAGE_HEIGHT = 720  # pixels of a page in a notebook
 
 
-def says_arguments(function: T) -> T:
-    """Messages that name the function's arguments where the command line has flags: `--labels` becomes `labels=`."""
+def names_arguments(function: T) -> T:
+    """Messages that name the function's arguments where the command line has flags: `--labels` becomes `labels`."""
 
     @wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         try:
             return function(*args, **kwargs)
         except InputError as error:
-            message = re.sub(r"--([a-z]\w*)", lambda flag: f"{ARGUMENTS.get(flag[1], flag[1])}=", str(error))
+            message = re.sub(r"--([a-z]\w*)", lambda flag: ARGUMENTS.get(flag[1], flag[1]), str(error))
             raise InputError(message) from error
 
     return call  # type: ignore[return-value]
@@ -61,7 +61,7 @@ class Report(JudgedTable):
     """
 
     @classmethod
-    @says_arguments
+    @names_arguments
     def from_predictions(
         cls,
         references: Any,
@@ -98,7 +98,7 @@ class Report(JudgedTable):
         return cls.from_table(table, kind=kind, labels=labels, positive_label=positive_label, name=name, **options)
 
     @classmethod
-    @says_arguments
+    @names_arguments
     def from_table(
         cls,
         data: Any,
@@ -114,7 +114,7 @@ class Report(JudgedTable):
         Args:
             data: a path (.parquet, .csv, .tsv, .jsonl), a pandas DataFrame, a `datasets.Dataset` or a dict of columns,
                 with the columns of its kind (`reference`, `prediction` …) and any others.
-            kind: of the table; one that llmtune wrote says it itself.
+            kind: of the table; one of ours says it itself.
             labels: class names in the order of `probabilities`; default the values seen.
             positive_label: of two, the one that precision, recall and F1 are about; default the last.
             name: heads the report; default the name of the file.
@@ -129,7 +129,7 @@ class Report(JudgedTable):
         return cls(name or own_name, **Judgement(table, _options(options)).facts())
 
     @classmethod
-    @says_arguments
+    @names_arguments
     def from_run(
         cls, folder: str | Path, *, split: str = "test", positive_label: str | None = None, **options: Any
     ) -> Self:
@@ -160,7 +160,7 @@ class Report(JudgedTable):
         """
         return save_reports(folder, [self], no_examples=no_examples)
 
-    @says_arguments
+    @names_arguments
     def push(self, repo_id: str, *, public: bool = False, no_examples: bool = False) -> str:
         """Publishes the report on the Hub, without weights or rows, as `llmtune push --report_only`.
 
@@ -183,7 +183,9 @@ class Report(JudgedTable):
         return url
 
     def __repr__(self) -> str:
-        rows = f"Report {self.name!r}: {self.title.lower()}, {len(self.test):,} rows of {self.test.split}"
+        rows = (
+            f"Report {self.name!r}: {self.test.kind.display_name.lower()}, {len(self.test):,} rows of {self.test.split}"
+        )
         numbers = [f"  {name} {with_interval(self.scores[name])}" for name in self.headlines]
         return "\n".join([rows, *([self.verdict.sentence] if self.verdict else []), *numbers])
 

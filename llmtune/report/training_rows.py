@@ -6,15 +6,11 @@ from typing import Any
 
 from llmtune.baselines import gazetteer, majority, tfidf_logistic_regression
 from llmtune.data.rows import Rows
+from llmtune.data.tagged_rows import detect_tag_scheme
 from llmtune.diagnosis.leakage import Examples
 from llmtune.errors import InputError, truncated_repr
 from llmtune.predictions import Predictions
-from llmtune.text.tag_schemes import LETTERS, first_violation, parse_tag, to_iob2
-
-# What train and table call the input of each kind, and what train calls the answer.
-INPUTS = {"classification": "text", "token-classification": "tokens", "text-generation": "source"}
-INPUTS |= {"question-answering": "question", "language-modeling": "text", "regression": "text"}
-ANSWERS = {"classification": "label", "token-classification": "tags"}
+from llmtune.text.tag_schemes import parse_tag, to_iob2
 
 
 @dataclass(frozen=True)
@@ -50,18 +46,18 @@ def read_training_rows(
 
     rows = open_rows(train, "--train_file")
     where = f"--train_file {rows.source}" if isinstance(train, str) else rows.source
-    texts = _column(rows, text_column or INPUTS[table.kind], "it by --text_column", where)
-    answer = label_column or ANSWERS.get(table.kind)
+    texts = _column(rows, text_column or table.kind.input_column, "it by --text_column", where)
+    answer = label_column or table.kind.answer_column
     if label_column is None and answer not in rows.columns:
         answer = None
     answers = None if answer is None else _column(rows, answer, "the class by --label_column", where)
-    carried = next((name for name in (INPUTS[table.kind], text_column) if name and table.has(name)), None)
-    labels = [str(label) for label in answers] if answers and table.kind == "classification" else None
+    carried = next((name for name in (table.kind.input_column, text_column) if name and table.has(name)), None)
+    labels = [str(label) for label in answers] if answers and table.kind.single_label else None
     examples = {"train": Examples(texts, labels)}
     if carried is not None:
-        reference = table.column("reference") if table.kind == "classification" else None
+        reference = table.column("reference") if table.kind.single_label else None
         examples["test"] = Examples(table.column(carried), reference)
-    if answers and table.kind == "token-classification" and table.has("tokens"):
+    if answers and table.kind.tagged and table.has("tokens"):
         known = gazetteer(texts, _iob2(rows, answers, str(answer), where), table)
         return TrainingRows(examples, {"names known from train": known})
     if labels is None:
@@ -97,11 +93,5 @@ def _iob2(rows: Rows, sentences: Sequence[Any], column: str, where: str) -> list
                 f"{where}: column {column!r}, {rows.place(row)}: {truncated_repr(tags)} is no "
                 "list of tags; give one tag a word, as B-PER, I-PER, O, or name the column by --label_column"
             )
-    fitting = (name for name in LETTERS if all(first_violation(tags, name) is None for tags in sentences))
-    scheme = next(fitting, None)
-    if scheme is None:
-        raise InputError(
-            f"{where}: column {column!r} follows none of the schemes {', '.join(LETTERS)}; llmtune check lists the "
-            "rows that break them"
-        )
-    return [to_iob2(tags, scheme) for tags in sentences]
+    detect_tag_scheme(rows, sentences, column)
+    return [to_iob2(tags) for tags in sentences]

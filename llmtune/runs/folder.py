@@ -21,7 +21,8 @@ from llmtune.metrics import Score, metrics_to_json
 from llmtune.predictions import Predictions
 from llmtune.runs.tables import open_table, with_positive_label
 
-BASE_FOLDER = "base_model"  # of a LoRA run: the weights that the adapter was trained on
+# A LoRA run whose base was built from scratch keeps the base here: it lies nowhere else.
+BASE_FOLDER = "base_model"
 
 # The packages whose version can change a number.
 VERSIONED = (

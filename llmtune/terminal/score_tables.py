@@ -28,7 +28,7 @@ def show_scores(
 
     `entities` are those of the table where they were compared already.
     """
-    if predictions.kind == "classification":
+    if predictions.kind.single_label:
         terminal.test(predictions, scores, baselines or {}, notes)
         return
     terminal.block(f"{predictions.split.capitalize()}: {len(predictions)} rows", [])
@@ -36,7 +36,7 @@ def show_scores(
     parts = part_table(scores)
     if parts.row_count:
         terminal.table(parts)
-    if predictions.kind == "token-classification" and predictions.has("tokens"):
+    if predictions.kind.tagged and predictions.has("tokens"):
         show_entities(terminal, entities or compare_entities(predictions))
     for note in notes:
         terminal.console.print(Padding(Text(note), (0, 0, 0, 2), expand=False), width=terminal.width)

@@ -13,14 +13,6 @@ THREE_LETTERS = {
     "lao": "lo",
     "mya": "my",
 }
-UNSPACED_SCRIPTS = (  # Thai and Lao, Burmese, Khmer, kana, Han with its extension A and compatibility forms
-    ("\u0e00", "\u0eff"),
-    ("\u1000", "\u109f"),
-    ("\u1780", "\u17ff"),
-    ("\u3040", "\u30ff"),
-    ("\u3400", "\u9fff"),
-    ("\uf900", "\ufaff"),
-)
 SCRIPTS = (  # first and last character, language
     ("\u3040", "\u30ff", "ja"),
     ("\uac00", "\ud7a3", "ko"),
@@ -49,8 +41,3 @@ def language_of_script(texts: Sequence[str]) -> str:
         if letters and sum(first <= letter <= last for letter in letters) > share * len(letters):
             return language
     return ""
-
-
-def is_unspaced(letter: str) -> bool:
-    """Whether this letter is of a script written without spaces (Chinese, Japanese, Thai, Lao, Burmese, Khmer)."""
-    return letter >= "\u0e00" and any(first <= letter <= last for first, last in UNSPACED_SCRIPTS)

@@ -1,27 +1,16 @@
-"""The metrics of a classifier that a person reads first."""
+"""The metrics of a table that a person reads first, in order."""
 
 from collections.abc import Iterable
 
-HEADLINES: tuple[str, ...] = (
-    "accuracy",
-    "balanced_accuracy",
-    "f1_macro",
-    "precision",
-    "recall",
-    "f1",
-    "f1@0.5",
-    "mcc",
-    "roc_auc",
-)
-HEADLINES += ("average_precision", "log_loss", "brier", "ece")
+from llmtune.predictions.kinds import Kind
 
 
-def headline_names(scores: Iterable[str]) -> tuple[str, ...]:
-    """Those of these metrics, in order: neither of one class nor a further average."""
-    names = list(scores)
-    extra = [name for name in names if name not in HEADLINES and "[" not in name and not _is_averaged(name)]
-    return (*(name for name in HEADLINES if name in names), *extra)
+def headline_names(kind: Kind, scores: Iterable[str]) -> tuple[str, ...]:
+    """The headlines of a kind that were computed, then the others: neither of one class nor a further average."""
+    whole = [name for name in scores if "[" not in name]
+    first = tuple(name for name in kind.headlines if name in whole)
+    return (*first, *(name for name in whole if name not in first and not (first and _is_variant(name))))
 
 
-def _is_averaged(name: str) -> bool:
-    return name.endswith(("_macro", "_micro", "_weighted", "@0.5"))
+def _is_variant(name: str) -> bool:
+    return name.endswith(("_macro", "_micro", "_weighted", "@0.5", "_lenient"))
