@@ -1,6 +1,6 @@
 """llmtune: fine-tune BERT, Llama, Mistral, seq2seq and LSTM models, and believe the numbers.
 
->>> from llmtune import Report, compare  # the Python API of the wing that judges; no torch behind it
+The Python API is `Report`, which judges predictions made anywhere, and `compare`, of two reports; no torch behind them.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from llmtune.commands.runs import report_runs
+from llmtune.commands.report_runs import report_runs
 from llmtune.diagnosis.target_list import read_targets
 from llmtune.errors import InputError
 from llmtune.report.judged_table import JudgedTable

@@ -64,7 +64,7 @@ class MergedRuns(Judgement):
     """
 
     def __init__(self, results: Sequence[TestResult], folders: Sequence[RunFolder], options: JudgementOptions) -> None:
-        table, self._baselines, self.lines = merge(results)
+        table, self._baselines, self.lines = aggregate(results)
         super().__init__(table, replace(options.with_run(folders[0]), seed=options.seed, metrics=options.metrics))
         self.folders = folders
         self.is_of_folds = len({result.fold for result in results}) > 1
@@ -90,7 +90,7 @@ class MergedRuns(Judgement):
         )
 
 
-def merge(runs: Sequence[TestResult]) -> tuple[Predictions, dict[str, Predictions], list[str]]:
+def aggregate(runs: Sequence[TestResult]) -> tuple[Predictions, dict[str, Predictions], list[str]]:
     """One table over all rows, each row once; the baselines that all have, likewise; lines on what they are made of.
 
     Raises:

@@ -13,10 +13,10 @@ from typing import Any
 from llmtune.hub.card_text import BEGIN, END, HERE, HERE_WITH_BASE, join_card, with_kept
 from llmtune.metrics import Score
 from llmtune.metrics.core.base import with_interval
+from llmtune.metrics.core.matrix import Matrix
 from llmtune.report.card_code_generation import auto_of, writing_code
 from llmtune.report.card_code_question_answering import answering_code
 from llmtune.report.judged_table import JudgedTable
-from llmtune.report.parts import Matrix
 from llmtune.runs.folder import write_text
 from llmtune.runs.redact import hub_id, public
 from llmtune.text.spans import WORDS

@@ -12,12 +12,12 @@ from llmtune.errors import InputError
 from llmtune.metrics import Score
 from llmtune.metrics.core.base import with_interval
 from llmtune.metrics.core.entity_errors import in_words
+from llmtune.metrics.core.matrix import Matrix
 from llmtune.predictions import Predictions
 from llmtune.report.aggregate import TestResult, spread
-from llmtune.report.error_examples import INPUTS, Examples, shortened
+from llmtune.report.error_examples import INPUTS, ExampleTable, shortened
 from llmtune.report.judged_table import JudgedTable
 from llmtune.report.page import NOT_ARGUMENTS, plain, render
-from llmtune.report.parts import Matrix
 from llmtune.runs.folder import write_text
 from llmtune.runs.redact import public
 from llmtune.terminal.comparison_lines import counts, difference_cell, finding, legend, mcnemar_lines, number, reasons
@@ -199,7 +199,7 @@ def _parts(runs: Sequence[RunReport]) -> list[tuple[str, list[tuple[str, list[st
     ]
 
 
-def _rows(first: RunReport, run: RunReport) -> list[Examples]:
+def _rows(first: RunReport, run: RunReport) -> list[ExampleTable]:
     """The rows on which a run is better or worse than the first."""
     if run.against is None or not run.report.test.has("prediction"):
         return []
@@ -213,7 +213,7 @@ def _rows(first: RunReport, run: RunReport) -> list[Examples]:
         columns |= {"reference": _cells(a, "reference", rows)}
         columns |= {f"{one.letter} says": _cells(one.report.test, "prediction", rows) for one in (first, run)}
         title = f"{run.letter} is {title} than {first.letter} on {len(rows):,} rows"
-        found.append(Examples(title, tuple(columns), list(zip(*columns.values(), strict=True))))
+        found.append(ExampleTable(title, tuple(columns), list(zip(*columns.values(), strict=True))))
     return found
 
 

@@ -19,7 +19,7 @@ INPUTS = ("text", "source", "question")
 
 
 @dataclass(frozen=True)
-class Examples:
+class ExampleTable:
     """A table of rows.
 
     Args:
@@ -37,7 +37,7 @@ class Examples:
         return any(len(row[column]) > WIDE for row in self.rows)
 
 
-def examples_of(test: Predictions, comparison: EntityComparison | None = None) -> list[Examples]:
+def error_examples(test: Predictions, comparison: EntityComparison | None = None) -> list[ExampleTable]:
     """What the kind of table allows; of entities the most frequent errors of their comparison."""
     if comparison is not None:
         return _of_entities(comparison)
@@ -57,7 +57,7 @@ def shortened(value: Any) -> str:
     return truncated(text, LONGEST)
 
 
-def _of_classes(test: Predictions) -> list[Examples]:
+def _of_classes(test: Predictions) -> list[ExampleTable]:
     reference, predicted = test.label_ids("reference"), test.label_ids("prediction")
     wrong = reference != predicted
     if not test.has("probabilities"):
@@ -84,7 +84,7 @@ def _of_classes(test: Predictions) -> list[Examples]:
     )
 
 
-def _of_entities(comparison: EntityComparison) -> list[Examples]:
+def _of_entities(comparison: EntityComparison) -> list[ExampleTable]:
     rows: list[tuple[str, ...]] = [
         (
             f"{error.count:,}", error.kind, error.reference, error.predicted, shortened(error.words),
@@ -93,10 +93,10 @@ def _of_entities(comparison: EntityComparison) -> list[Examples]:
         for error in comparison.errors[:MOST_ERRORS]
     ]  # fmt: skip
     columns = ("times", "error", "reference", "predicted", "words", "predicted words", "in")
-    return _kept([Examples("Most frequent errors", columns, rows)])
+    return _kept([ExampleTable("Most frequent errors", columns, rows)])
 
 
-def _of_texts(test: Predictions) -> list[Examples]:
+def _of_texts(test: Predictions) -> list[ExampleTable]:
     name, score = ("F1", _answer_score) if test.kind.unanswerable else ("chrF", _text_score())
     references = [one if isinstance(one, list) else [one] for one in test.column("reference")]
     pairs = zip(test.column("prediction"), references, strict=True)
@@ -123,26 +123,26 @@ def _answer_score(prediction: str, own: list[str]) -> float:
     return 100 * max(overlap_f1(prediction, reference) for reference in own or [""])
 
 
-def _of_numbers(test: Predictions) -> list[Examples]:
+def _of_numbers(test: Predictions) -> list[ExampleTable]:
     pairs = zip(test.column("reference"), test.column("prediction"), strict=True)
     errors = np.array([float(np.abs(np.array(a, dtype=float) - np.array(b, dtype=float)).mean()) for a, b in pairs])
     return [_table(test, "Largest errors", np.argsort(-errors, kind="stable")[:MOST], [("|error|", errors)])]
 
 
-def _table(test: Predictions, title: str, rows: np.ndarray, beside: Sequence[tuple[str, np.ndarray]]) -> Examples:
+def _table(test: Predictions, title: str, rows: np.ndarray, beside: Sequence[tuple[str, np.ndarray]]) -> ExampleTable:
     inputs = [name for name in INPUTS if test.has(name)]
     names = ["id", *(["time"] if test.has("time") else []), *inputs, "reference", "prediction"]
     columns = [test.table.column(name).take(rows).to_pylist() for name in names]
     columns += [[f"{value:.3f}" for value in values[rows]] for _, values in beside]
     cells = [tuple(shortened(value) or "(empty)" for value in row) for row in zip(*columns, strict=True)]
-    return Examples(title, (*names, *(name for name, _ in beside)), cells)
+    return ExampleTable(title, (*names, *(name for name, _ in beside)), cells)
 
 
-def _kept(tables: list[Examples]) -> list[Examples]:
+def _kept(tables: list[ExampleTable]) -> list[ExampleTable]:
     return [table for table in tables if table.rows]
 
 
-EXAMPLES: dict[Kind, Callable[[Predictions], list[Examples]]] = {
+EXAMPLES: dict[Kind, Callable[[Predictions], list[ExampleTable]]] = {
     CLASSIFICATION: _of_classes,
     TEXT_GENERATION: _of_texts,
     QUESTION_ANSWERING: _of_texts,

@@ -10,21 +10,14 @@ from typing import Any
 
 from llmtune.diagnosis.verdict import Verdict
 from llmtune.metrics import Score
-from llmtune.metrics.core.entity_errors import EntityComparison
+from llmtune.metrics.core.entity_errors import EntityComparison, compare_entities
 from llmtune.metrics.core.headlines import headline_names
+from llmtune.metrics.core.matrix import Matrix, build_matrix
+from llmtune.metrics.core.parts import Parts, score_parts
 from llmtune.predictions import Predictions
-from llmtune.report.error_examples import Examples, examples_of
-from llmtune.report.parts import (
-    Matrix,
-    Parts,
-    Slider,
-    calibration_bins,
-    entities_in,
-    matrix_of,
-    parts_of,
-    slider_of,
-)
-from llmtune.report.slices import Slices, slices_of
+from llmtune.report.error_examples import ExampleTable, error_examples
+from llmtune.report.probabilities import Slider, build_slider, calibration_bins
+from llmtune.report.slices import Slices, score_slices
 
 
 @dataclass(frozen=True)
@@ -61,22 +54,22 @@ class JudgedTable:
     @cached_property
     def entities(self) -> EntityComparison | None:
         """The entities of a table that holds its words."""
-        return entities_in(self.test)
+        return compare_entities(self.test) if self.test.kind.tagged and self.test.has("tokens") else None
 
     @cached_property
     def matrix(self) -> Matrix | None:
         """Of classes, or of entity types with the missed and the spurious; None for other kinds."""
-        return matrix_of(self.test, self.entities)
+        return build_matrix(self.test, self.entities)
 
     @cached_property
     def parts(self) -> Parts:
         """The scores by class or entity type."""
-        return parts_of(self.scores)
+        return score_parts(self.scores)
 
     @cached_property
     def slider(self) -> Slider | None:
         """Counts at each threshold, of two classes with finite probabilities; None otherwise."""
-        return slider_of(self.test)
+        return build_slider(self.test)
 
     @cached_property
     def calibration(self) -> list[tuple[float, float, int]]:
@@ -88,12 +81,12 @@ class JudgedTable:
         """Scores by length, by group of people and by slice of the data."""
         data = self.arguments("data")
         columns = [*data.get("group_columns", ()), *data.get("slice_columns", ()), *self.slice_columns]
-        return slices_of(self.test, list(dict.fromkeys(columns)))
+        return score_slices(self.test, list(dict.fromkeys(columns)))
 
     @cached_property
-    def examples(self) -> list[Examples]:
+    def examples(self) -> list[ExampleTable]:
         """The rows to look at."""
-        return examples_of(self.test, self.entities)
+        return error_examples(self.test, self.entities)
 
     def arguments(self, group: str) -> Mapping[str, Any]:
         """The run's arguments of a group; empty where there was no run."""

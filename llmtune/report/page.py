@@ -22,6 +22,7 @@ from llmtune.report.plots import Axes, Series, line_plot
 from llmtune.runs.folder import write_text
 from llmtune.runs.redact import public
 from llmtune.stats import wilson_interval
+from llmtune.terminal.score_tables import missing_reasons
 
 STATUS = {PASS: "passed", FAIL: "failed", NOT_ENOUGH_DATA: "too little data", NOT_APPLICABLE: "not checked"}
 MOST_STEPS = 400  # of a line over time: the last ones
@@ -57,7 +58,7 @@ def render_page(report: JudgedTable, *, no_examples: bool = False) -> str:
             (name, with_interval(report.scores[name]), [_beside(of.get(name)) for of in report.baselines.values()])
             for name in report.headlines
         ],
-        reasons=_reasons(report),
+        reasons=missing_reasons({name: report.scores[name] for name in report.headlines}),
         matrix=report.matrix,
         parts=report.parts,
         slices=report.slices,
@@ -108,7 +109,8 @@ def _checks(report: JudgedTable) -> list[dict[str, str]]:
     if report.verdict is None:
         return []
     order = (FAIL, NOT_ENOUGH_DATA, PASS, NOT_APPLICABLE)
-    found = sorted(report.verdict.checks, key=lambda check: order.index(check.status))
+    deciding = report.verdict.deciding
+    checks = sorted(report.verdict.checks, key=lambda check: (check not in deciding, order.index(check.status)))
     return [
         {
             "name": check.check.replace("_", " "),
@@ -117,13 +119,8 @@ def _checks(report: JudgedTable) -> list[dict[str, str]]:
             "finding": public(check.finding),
             "remedy": public(check.remedy) if check.status in (FAIL, NOT_ENOUGH_DATA) else "",
         }
-        for check in found
+        for check in checks
     ]
-
-
-def _reasons(report: JudgedTable) -> list[str]:
-    """Why a headline has no value or no interval."""
-    return [f"{name}: {reason}" for name in report.headlines if (reason := report.scores[name].reason)]
 
 
 def _slider(report: JudgedTable) -> dict[str, Any]:

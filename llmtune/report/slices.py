@@ -32,7 +32,7 @@ class Slices:
     left_out: int
 
 
-def slices_of(test: Predictions, columns: Sequence[str]) -> list[Slices]:
+def score_slices(test: Predictions, columns: Sequence[str]) -> list[Slices]:
     """The tables of a kind that has them: fifths of the length, then each column."""
     if not test.kind.slice_metrics:
         return []

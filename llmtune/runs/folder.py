@@ -64,11 +64,6 @@ class RunFolder:
         return self._read_json("run.json", f"restore it, or name the tables in {self.path} one by one")
 
     @cached_property
-    def metrics(self) -> dict[str, dict[str, dict[str, Any]]]:
-        """The content of metrics.json, split → metric → value, low, high, n, signature; empty where there is none."""
-        return self._read_json("metrics.json", f"delete it and run llmtune report {self.path}")
-
-    @cached_property
     def verdict(self) -> Verdict | None:
         """That of verdict.json; None where there is none."""
         remedy = f"delete it and run llmtune report {self.path}"

@@ -15,13 +15,15 @@ def finding(found: Comparison, *, a: str = "A", b: str = "B") -> str:
     if main.b is None or main.a is None:
         which = " and ".join(name for name, value in ((a, main.a), (b, main.b)) if value is None)
         return f"{which}: {main.metric} is undefined"
-    if found.significantly_worse:
-        return f"{b} is significantly worse than {a} on {main.metric}" + ("" if main.low is not None else " (McNemar)")
-    if main.significantly_better:
-        return f"{b} is significantly better than {a} on {main.metric}"
-    if main.low is None:
+    word = "worse" if found.significantly_worse else "better" if found.significantly_better else ""
+    if main.low is None or main.high is None:
+        if word:
+            return f"{b} is significantly {word} than {a} on {main.metric} (McNemar)"
         return f"Inconclusive: too few rows to tell whether {b} is better or worse than {a} on {main.metric}"
-    return f"No significant difference on {main.metric}; these rows would show one of {number(main.min_detectable)}"
+    effect = f"{main.metric}: {main.difference:+.3f}, {100 * main.level:g} % CI [{main.low:+.3f}, {main.high:+.3f}]"
+    if word:
+        return f"{b} is significantly {word} than {a} on {effect}"
+    return f"No significant difference on {effect}; these rows would show one of {number(main.min_detectable)}"
 
 
 def mcnemar_lines(found: Comparison, *, a: str = "A", b: str = "B") -> list[str]:

@@ -13,9 +13,10 @@ from rich.table import Table
 from rich.text import Text
 
 from llmtune.diagnosis.data_checks.labels import find_label_typos
-from llmtune.metrics import Score, confusion_matrix
+from llmtune.metrics import Score
 from llmtune.metrics.core.base import with_interval
 from llmtune.metrics.core.headlines import headline_names
+from llmtune.metrics.core.matrix import build_matrix
 from llmtune.predictions import Predictions
 from llmtune.predictions.kinds import CLASSIFICATION
 from llmtune.text.shorten import join_names
@@ -181,13 +182,11 @@ def _classes(predictions: Predictions, scores: Mapping[str, Score]) -> Table:
 
 
 def _matrix(predictions: Predictions) -> Table:
-    names = predictions.label_names
-    counts = confusion_matrix(predictions.label_ids("reference"), predictions.label_ids("prediction"), len(names))
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("reference ↓  predicted →")
-    for name in names:
-        table.add_column(name, justify="right")
-    for name, row in zip(names, counts, strict=True):
-        total = max(1, int(row.sum()))
-        table.add_row(name, *(f"{count} ({count / total:.1%})" for count in row))
+    matrix = build_matrix(predictions)
+    assert matrix is not None  # of a classification table
+    table = plain_table("reference ↓  predicted →", *matrix.columns)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for name, counts, shares in zip(matrix.rows, matrix.counts, matrix.shares(), strict=True):
+        table.add_row(name, *(f"{count} ({share:.1%})" for count, share in zip(counts, shares, strict=True)))
     return table

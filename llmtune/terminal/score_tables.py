@@ -9,9 +9,11 @@ from rich.text import Text
 from llmtune.metrics import Score
 from llmtune.metrics.core.base import with_interval
 from llmtune.metrics.core.entity_errors import EntityComparison, compare_entities
+from llmtune.metrics.core.parts import score_parts
 from llmtune.predictions import Predictions
 from llmtune.terminal.console import Terminal, plain_table
 from llmtune.terminal.entity_tables import show_entities
+from llmtune.text.shorten import join_names
 
 MOST_PARTS = 20  # rows of the table by class or type; the rest is in metrics.json
 
@@ -54,14 +56,12 @@ def metric_table(scores: Mapping[str, Score], baselines: Mapping[str, Mapping[st
 
 def part_table(scores: Mapping[str, Score]) -> Table:
     """Metrics named `metric[PART]`: a row for each part, a column for each metric."""
-    split = [name.removesuffix("]").partition("[") for name in scores if name.endswith("]")]
-    metrics = list(dict.fromkeys(metric for metric, _, _ in split))
-    parts = list(dict.fromkeys(part for _, _, part in split))
-    title = "part" if len(parts) <= MOST_PARTS else f"the first {MOST_PARTS} of {len(parts)}"
-    table = plain_table(title, *metrics)
-    for part in parts[:MOST_PARTS]:
-        of_part = [scores.get(f"{metric}[{part}]") for metric in metrics]
-        table.add_row(part, *("" if score is None else with_interval(score) for score in of_part))
+    parts = score_parts(scores, MOST_PARTS)
+    table = plain_table(
+        f"the first {MOST_PARTS}, {parts.left_out:,} more" if parts.left_out else "part", *parts.metrics
+    )
+    for part, cells in parts.rows:
+        table.add_row(part, *cells)
     return table
 
 
@@ -72,8 +72,4 @@ def missing_reasons(scores: Mapping[str, Score]) -> list[str]:
         if score.reason:
             what = "undefined" if score.value is None else "no interval"
             about.setdefault(f"{what}: {score.reason}", []).append(name)
-    notes = []
-    for reason, names in about.items():
-        more = f" and {len(names) - 4} more" if len(names) > 4 else ""
-        notes.append(f"{reason} ({', '.join(names[:4])}{more})")
-    return notes
+    return [f"{reason} ({join_names(names)})" for reason, names in about.items()]

@@ -11,12 +11,13 @@ from sklearn.metrics import f1_score, precision_score, recall_score
 from llmtune.diagnosis.context import Context, diagnose
 from llmtune.metrics import score_predictions
 from llmtune.metrics.core.base import with_interval
+from llmtune.metrics.core.matrix import build_matrix
 from llmtune.predictions import make_predictions
 from llmtune.report.page import render_page, write_page
-from llmtune.report.parts import calibration_bins, matrix_of, slider_of
 from llmtune.report.plots import Axes, Series, line_plot
+from llmtune.report.probabilities import build_slider, calibration_bins
 from llmtune.report.report import Report
-from llmtune.report.slices import slices_of
+from llmtune.report.slices import score_slices
 from llmtune.runs.redact import hub_id, public
 
 HOSTILE = "<script>alert('x')</script> & \"quoted\" </script>"
@@ -155,7 +156,7 @@ def test_a_folder_is_no_hub_id(tmp_path, monkeypatch):
 
 def test_the_slider_holds_sklearns_counts_at_every_step():
     table = spam_table()
-    slider = slider_of(table)
+    slider = build_slider(table)
     truth, p = np.array(table.column("reference")) == "spam", table.probabilities()[:, 1]
 
     assert slider.thresholds[slider.chosen] == THRESHOLD
@@ -173,14 +174,14 @@ def test_without_finite_probabilities_there_is_no_slider_and_no_calibration():
     not_finite = make_predictions("classification", broken, label_names=["ham", "spam"])
 
     for one in (bare, not_finite):
-        assert slider_of(one) is None
+        assert build_slider(one) is None
         assert calibration_bins(one) == []
         assert "<h2" in render_page(Report("x", one, score_predictions(one)))
 
 
 def test_slices_have_wilson_intervals_of_their_rows():
     table = spam_table()
-    by_length, by_team = slices_of(table, ["team", "absent"])
+    by_length, by_team = score_slices(table, ["team", "absent"])
 
     assert [one.column for one in (by_length, by_team)] == ["length", "team"]
     assert sum(n for _, n, _ in by_length.rows) == len(table)
@@ -240,7 +241,7 @@ def test_many_classes_become_a_list_of_the_largest_confusions():
     rows = {"reference": names * 2, "prediction": [*names, *names[1:], names[0]]}
     table = make_predictions("classification", rows, label_names=names)
 
-    assert matrix_of(table).largest()[0] == ("c00", "c01", 1)
+    assert build_matrix(table).largest()[0] == ("c00", "c01", 1)
     assert "too many for a matrix" in render_page(Report("many", table, score_predictions(table)))
 
 
@@ -268,7 +269,7 @@ return found;
 @pytest.mark.parametrize("place", [0, 60, 200, 333, 480])
 def test_the_slider_moves_the_numbers_to_sklearns(browser, page, place):
     table = spam_table()
-    slider = slider_of(table)
+    slider = build_slider(table)
     truth, called = (
         np.array(table.column("reference")) == "spam",
         table.probabilities()[:, 1] >= slider.thresholds[place],
