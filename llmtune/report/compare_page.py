@@ -20,7 +20,7 @@ from llmtune.report.judged_table import JudgedTable
 from llmtune.report.page import NOT_ARGUMENTS, plain, render
 from llmtune.runs.folder import write_text
 from llmtune.runs.redact import public
-from llmtune.terminal.comparison_lines import counts, difference_cell, finding, legend, mcnemar_lines, number, reasons
+from llmtune.terminal.comparison_lines import detail_lines, difference_cell, finding, metric_label, number
 
 MOST_ROWS = 8  # wins of a table, and losses
 OF_PARTS = ("f1", "entity_f1")  # the metric that is shown by class or type
@@ -165,23 +165,20 @@ def _pair(first: RunReport, run: RunReport) -> dict[str, Any]:
     names = {"a": first.letter, "b": run.letter}
     if run.against is None:
         return {**names, "sentence": public(run.reason), "rows": [], "lines": []}
-    found = run.against
-    missing = [f"{metrics}: {reason}" for metrics, reason in reasons(found.differences)]
+    comparison = run.against
     return {
         **names,
-        "sentence": finding(found, **names) + ".",
+        "sentence": finding(comparison, **names) + ".",
         "rows": [
             (
-                one.metric if one.higher_is_better else f"{one.metric} ↓",
-                [difference_cell(one), number(one.a), number(one.b), number(one.min_detectable)],
-                "good" if one.significantly_better else "bad" if one.significantly_worse else "",
+                metric_label(pair),
+                [difference_cell(pair), number(pair.a), number(pair.b), number(pair.min_detectable)],
+                "good" if pair.significantly_better else "bad" if pair.significantly_worse else "",
             )
-            for one in found.differences
+            for pair in comparison.differences
         ],
-        "lines": [
-            *mcnemar_lines(found, **names), counts(found, b=run.letter), *missing, *found.notes, *legend(found)
-        ],
-    }  # fmt: skip
+        "lines": detail_lines(comparison, **names),
+    }
 
 
 def _matrices(runs: Sequence[RunReport]) -> list[tuple[str, Matrix]]:

@@ -7,7 +7,7 @@ from llmtune.report.compare_page import RunReport, render_compare_page, write_co
 from llmtune.report.judged_table import JudgedTable
 from llmtune.report.report import framed, names_arguments
 from llmtune.runs.folder import write_json
-from llmtune.terminal.comparison_lines import counts, difference_cell, finding, mcnemar_lines
+from llmtune.terminal.comparison_lines import detail_lines, difference_cell, finding, metric_label
 
 
 class ComparisonReport:
@@ -45,10 +45,11 @@ class ComparisonReport:
         return [RunReport("A", self.a), RunReport("B", self.b, self.result)]
 
     def __repr__(self) -> str:
-        lines = [f"{finding(self.result)}.", *mcnemar_lines(self.result), counts(self.result), *self.result.notes]
-        cells = [(pair.metric, difference_cell(pair)) for pair in self.result.differences]
+        cells = [(metric_label(pair), difference_cell(pair)) for pair in self.result.differences]
         width = max(len(metric) for metric, _ in cells)
-        return "\n".join([*lines, *(f"  {metric:<{width}}  B - A  {cell}" for metric, cell in cells)])
+        head = f"B {self.b.name!r} against A {self.a.name!r}, {self.result.rows:,} rows of {self.result.split}"
+        table = [f"  {metric:<{width}}  B - A  {cell}" for metric, cell in cells]
+        return "\n".join([head, f"{self.finding}.", *table, *detail_lines(self.result)])
 
     def _repr_html_(self) -> str:
         return framed(render_compare_page(self._runs()), f"{self.a.name} and {self.b.name}")
