@@ -48,7 +48,7 @@ def test_the_block_of_the_readme_runs(block, tmp_path):
         done = run(GIVEN + shown, tmp_path, **to_hub)
 
         assert done.returncode == 0, done.stderr
-        assert set(hub.commits["you/spam"][0]) == {"report.html", "metrics.json", "verdict.json"}
+        assert set(hub.commits["you/spam"][0]) == {"report.html", "metrics.json", "verdict.json", "README.md"}
     assert {path.name for path in (tmp_path / "judged").iterdir()} == {"report.html", "metrics.json", "verdict.json"}
     lines = done.stdout.splitlines()
     assert lines[0] == "Report 'predictions': text classification, 120 rows of test"

@@ -7,6 +7,7 @@ import yaml
 
 # A card is made again on every report. What stands between these marks is ours; the rest is its writer's.
 BEGIN, END = "<!-- llmtune: begin -->", "<!-- llmtune: end -->"
+MEASURED_HERE = ", measured with the weights that lie here"
 HERE = 'name = "."  # the folder of this card, or its id on the Hub'
 HERE_WITH_BASE = 'name = "."  # the folder of this card'
 
@@ -33,9 +34,12 @@ def card_on_hub(card: str, repo_id: str, earlier: str = "") -> str:
     return with_kept(join_card(front, body), earlier)
 
 
-def without_code(card: str) -> str:
-    """The card of weights that lie elsewhere."""
-    return re.sub(r"## How to use\n.*?(?=## )", "", card, flags=re.DOTALL)
+def without_weights(card: str) -> str:
+    """A run's card where its weights don't lie: no code that loads them, and no library."""
+    front, body = split_card(card)
+    front.pop("library_name", None)
+    body = re.sub(r"## How to use\n.*?(?=## )", "", body, flags=re.DOTALL).replace(MEASURED_HERE, "")
+    return join_card(front, body)
 
 
 def split_card(card: str) -> tuple[dict[str, Any], str]:

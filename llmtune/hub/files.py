@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from llmtune.errors import InputError
-from llmtune.hub.card_text import card_on_hub, without_code
+from llmtune.hub.card_text import card_on_hub, without_weights
 from llmtune.runs.folder import BASE_FOLDER
 from llmtune.runs.redact import public
 
@@ -59,7 +59,7 @@ def contents(
         found[name] = _text((folder / name).read_text(encoding="utf-8"), token)
     if (folder / "README.md").exists():
         card = (folder / "README.md").read_text(encoding="utf-8")
-        card = without_code(card) if report_only else card
+        card = without_weights(card) if report_only else card
         found["README.md"] = _text(card_on_hub(card, repo_id, earlier), token)
     return found
 

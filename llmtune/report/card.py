@@ -10,7 +10,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from llmtune.hub.card_text import BEGIN, END, HERE, HERE_WITH_BASE, join_card, with_kept
+from llmtune.diagnosis.verdict import Verdict
+from llmtune.hub.card_text import BEGIN, END, HERE, HERE_WITH_BASE, MEASURED_HERE, join_card, with_kept
 from llmtune.metrics import Score
 from llmtune.metrics.core.base import with_interval
 from llmtune.metrics.core.matrix import Matrix
@@ -47,28 +48,29 @@ for kind, found in entities:
 
 
 def write_card(folder: Path, report: JudgedTable) -> Path:
-    """Writes README.md beside the weights; hand-written sections of an earlier one are kept."""
-    path = folder / "README.md"
+    """Writes README.md, beside weights with the code that loads them; hand-written sections of an earlier one stay."""
+    path, config = folder / "README.md", folder / "config.json"
     earlier = path.read_text(encoding="utf-8") if path.exists() else ""
-    settings = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("llmtune", {})
+    settings = json.loads(config.read_text(encoding="utf-8")).get("llmtune", {}) if config.exists() else None
     write_text(path, with_kept(render_card(report, settings), earlier))
     return path
 
 
-def render_card(report: JudgedTable, settings: dict[str, Any]) -> str:
+def render_card(report: JudgedTable, settings: dict[str, Any] | None = None) -> str:
     """The card as text.
 
     Args:
         report: of the test split.
-        settings: `llmtune` of the model's config: max_length, threshold, positive label.
+        settings: `llmtune` of the model's config: max_length, threshold, positive label; None where no weights lie
+            beside the card.
     """
     test = report.test
     parts = [f"# {report.name}", BEGIN]
     if report.verdict is not None:
-        parts += [f"**{_line(report.verdict.sentence)}**", *_checks(report)]
+        parts += [f"**{_line(report.verdict.sentence)}**", _checks(report.verdict)]
     parts += [
-        f"{_intro(report)} Numbers are of the {len(test):,} rows of the split `{test.split}`, measured with the "
-        "weights that lie here; brackets hold 95 % intervals.",
+        f"{_intro(report)} Numbers are of the {len(test):,} rows of the split `{test.split}`"
+        f"{'' if settings is None else MEASURED_HERE}; brackets hold 95 % intervals.",
         _headlines(report),
     ]
     if report.matrix is not None:
@@ -76,19 +78,21 @@ def render_card(report: JudgedTable, settings: dict[str, Any]) -> str:
     if report.parts.rows:
         parts += [f"## {test.kind.part_heading}", _parts(report)]
     if len(test.label_names) == 2:
-        reason = (report.run.get("threshold") or {}).get("reason", f"{test.threshold:g}")
+        reason = (report.run.get("threshold") or {}).get("reason")
         positive = test.label_names[test.positive_id]
         parts += [
             "## Threshold",
-            f"A text is classified as `{positive}` from a probability of {test.threshold:g} on: {reason}.",
+            f"A text is classified as `{positive}` from a probability of {test.threshold:g} on"
+            + (f": {reason}." if reason else "."),
         ]
-    if report.run and (test.kind.auto_model or "max_source_length" in settings):
+    if report.run and settings is not None and (test.kind.auto_model or "max_source_length" in settings):
         parts += ["## How to use", f"```python\n{code_of(report, settings)}```"]
         limit = f"A text is cut at {settings.get('max_length', settings.get('max_source_length'))} tokens here; "
         parts += [("" if test.kind.unanswerable else limit) + test.kind.long_inputs]
-    parts += ["## Training", _training(report)]
+    if training := _training(report):
+        parts += ["## Training", training]
     body = "\n\n".join(part for part in [*parts, END] if part)
-    return join_card(front_matter(report), f"\n{body}\n")
+    return join_card(front_matter(report, has_weights=settings is not None), f"\n{body}\n")
 
 
 def _intro(report: JudgedTable) -> str:
@@ -101,12 +105,12 @@ def _intro(report: JudgedTable) -> str:
     return f"{what}; {_line(public(str(model.get('name', 'a model trained elsewhere'))))}."
 
 
-def front_matter(report: JudgedTable) -> dict[str, Any]:
-    """The YAML head: names that the Hub knows, and the results."""
+def front_matter(report: JudgedTable, *, has_weights: bool) -> dict[str, Any]:
+    """The YAML head: names that the Hub knows, and the results; the library that loads weights where they lie here."""
     arguments = report.arguments("data")
     dataset = hub_id(arguments.get("dataset_name"))
     base = hub_id(report.arguments("model").get("model_name_or_path"))
-    front: dict[str, Any] = {"library_name": "peft" if report.adapter else "transformers"}
+    front: dict[str, Any] = {"library_name": "peft" if report.adapter else "transformers"} if has_weights else {}
     if base:
         front["base_model"] = base
     if dataset:
@@ -223,10 +227,10 @@ def _line(text: str) -> str:
     return escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def _checks(report: JudgedTable) -> list[str]:
-    assert report.verdict is not None
-    deciding = report.verdict.deciding[:MOST_CHECKS]
-    return ["\n".join(f"- {check.check.replace('_', ' ')}: {_line(check.finding)}" for check in deciding)]
+def _checks(verdict: Verdict) -> str:
+    """What decided, but for what the sentence above already says."""
+    checks = [check for check in verdict.deciding[:MOST_CHECKS] if check.finding not in verdict.sentence]
+    return "\n".join(f"- {check.check.replace('_', ' ')}: {_line(check.finding)}" for check in checks)
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:
@@ -274,4 +278,4 @@ def _training(report: JudgedTable) -> str:
         )
     versions = ", ".join(f"{name} {value}" for name, value in run.get("versions", {}).items())
     lines += [f"- {versions}"] if versions else []
-    return "\n".join(lines) or "Unknown."
+    return "\n".join(lines)

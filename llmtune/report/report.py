@@ -179,6 +179,7 @@ class Report(JudgedTable):
 
         with TemporaryDirectory() as folder:
             self.save(folder, no_examples=no_examples)
+            write_card(Path(folder), self)  # what the Hub shows first, with the numbers as model-index
             url, _ = push_run(Path(folder), repo_id, report_only=True, public=public)
         return url
 

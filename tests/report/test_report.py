@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from collections import Counter
 
 import datasets
 import numpy as np
@@ -12,12 +13,15 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 import torch
+import yaml
 from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
 
 from llmtune import Report, cli
 from llmtune.arguments import RUN_MARKER
 from llmtune.errors import InputError
 from llmtune.predictions import write_predictions
+from llmtune.report import judged_table
+from llmtune.terminal import score_tables
 from tests.hub_stand_in import Hub
 from tests.report.test_page import AT, HOSTILE, spam_table
 
@@ -293,7 +297,15 @@ def test_the_report_alone_goes_to_the_hub(tmp_path):
 
         assert done.returncode == 0, done.stderr
         (files,) = hub.commits["ada/judged"]
-    assert set(files) == {"metrics.json", "verdict.json", "report.html"}
+    assert set(files) == {"metrics.json", "verdict.json", "report.html", "README.md"}
+    card = files["README.md"].decode()
+    front = yaml.safe_load(card.split("---")[1])
+    (results,) = front["model-index"]
+    assert results["name"] == "judged"
+    assert {metric["type"] for metric in results["results"][0]["metrics"]} >= {"accuracy", "f1"}
+    assert "library_name" not in front  # there are no weights
+    assert "weights that lie here" not in card
+    assert "How to use" not in card
     assert done.stdout.strip() == f"{hub.url}/ada/judged"
     assert hub.private["ada/judged"]
     assert not any(b"secret" in content for content in files.values())
@@ -314,3 +326,29 @@ def test_it_imports_no_torch_and_llmtune_alone_imports_nothing(tmp_path):
     done = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True)
 
     assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_what_is_derived_of_a_table_is_computed_once(monkeypatch, tmp_path, capsys):
+    """Terminal, page and card of `llmtune report` read one comparison of entities, one matrix and one set of slices."""
+    calls = Counter()
+    homes = {
+        "compare_entities": (judged_table, score_tables),
+        "build_matrix": (judged_table,),
+        "score_slices": (judged_table,),
+        "error_examples": (judged_table,),
+    }
+    for name, modules in homes.items():
+        for module in modules:
+            function = getattr(module, name)
+            counted = lambda *args, name=name, function=function: (calls.update([name]), function(*args))[1]  # noqa: E731
+            monkeypatch.setattr(module, name, counted)
+    run = tmp_path / "run"
+    table = Report.from_table(KINDS["token-classification"], kind="token-classification").test
+    write_predictions(table, run / "predictions" / "test.parquet")
+    (run / "config.json").write_text("{}")
+
+    cli.run(["report", str(run)])
+
+    assert {path.name for path in run.iterdir()} >= {"README.md", "report.html"}
+    assert "LOC" in capsys.readouterr().out
+    assert calls == {"compare_entities": 1, "build_matrix": 1, "score_slices": 1, "error_examples": 1}
