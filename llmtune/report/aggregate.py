@@ -169,8 +169,9 @@ def spread(runs: Sequence[TestResult], names: Sequence[str]) -> dict[str, list[f
     """Mean, standard deviation (of a sample), least and greatest value of each metric over the runs."""
     values = np.array([[run.value(name) for name in names] for run in runs])
     deviation = values.std(axis=0, ddof=1) if len(runs) > 1 else np.full(len(names), np.nan)
-    found = {"mean": values.mean(axis=0), "deviation": deviation, "least": values.min(axis=0)}
-    return {row: of.tolist() for row, of in {**found, "greatest": values.max(axis=0)}.items()}
+    statistics = {"mean": values.mean(axis=0), "deviation": deviation}
+    statistics |= {"least": values.min(axis=0), "greatest": values.max(axis=0)}
+    return {row: of_metrics.tolist() for row, of_metrics in statistics.items()}
 
 
 def _shown(value: float) -> str:
@@ -187,8 +188,8 @@ def _references(table: Predictions) -> list[object]:
 
 def _joined(tables: Sequence[Predictions]) -> Predictions:
     """The tables one after the other, with the columns that all have; ids count anew."""
-    kept = [name for name in tables[0].table.column_names if all(table.has(name) for table in tables)]
-    rows = pa.concat_tables([table.table.select(kept) for table in tables], promote_options="permissive")
+    shared = [name for name in tables[0].table.column_names if all(table.has(name) for table in tables)]
+    rows = pa.concat_tables([table.table.select(shared) for table in tables], promote_options="permissive")
     ids = pa.array(np.arange(rows.num_rows))
     rows = rows.set_column(rows.column_names.index("id"), "id", ids).combine_chunks()
     thresholds = {table.threshold for table in tables}

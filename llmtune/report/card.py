@@ -13,7 +13,6 @@ from typing import Any
 from llmtune.diagnosis.verdict import Verdict
 from llmtune.hub.card_text import BEGIN, END, HERE, HERE_WITH_BASE, MEASURED_HERE, join_card, with_kept
 from llmtune.metrics import Score
-from llmtune.metrics.core.base import with_interval
 from llmtune.metrics.core.matrix import Matrix
 from llmtune.report.card_code_generation import auto_of, writing_code
 from llmtune.report.card_code_question_answering import answering_code
@@ -138,15 +137,15 @@ def results(report: JudgedTable, dataset: str | None) -> list[dict[str, Any]]:
     Validation is not among them: it chose the checkpoint and the threshold.
     """
     split = report.test.split
-    said = report.run.get("data", {}).get(split, {})
-    source = dataset or Path(public(str(said.get("source", report.name)))).name
+    rows = report.run.get("data", {}).get(split, {})
+    source = dataset or Path(public(str(rows.get("source", report.name)))).name
     about: dict[str, Any] = {"type": dataset or "local", "name": source, "split": split}
     if dataset:
         about["config"] = report.arguments("data").get("dataset_config_name") or "default"
         revision = report.arguments("data").get("dataset_revision")
         about |= {"revision": revision} if revision else {}
-    if "sha256" in said:
-        about["args"] = {"sha256": said["sha256"]}
+    if "sha256" in rows:
+        about["args"] = {"sha256": rows["sha256"]}
     metrics = [_metric(name, report.scores[name], split) for name in report.headlines]
     task = {"type": pipeline_of(report), "name": report.test.kind.display_name}
     return [{"task": task, "dataset": about, "metrics": [metric for metric in metrics if metric]}]
@@ -239,10 +238,7 @@ def _table(head: list[str], rows: list[list[str]]) -> str:
 
 
 def _headlines(report: JudgedTable) -> str:
-    rows = []
-    for name in report.headlines:
-        beside = [with_interval(of[name]) if name in of else "" for of in report.baselines.values()]
-        rows.append([_line(name), with_interval(report.scores[name]), *beside])
+    rows = [[_line(name), value, *baselines] for name, value, baselines in report.headline_rows]
     return _table(["metric", "value", *map(_line, report.baselines)], rows)
 
 
@@ -266,15 +262,15 @@ def _matrix(matrix: Matrix) -> str:
 def _training(report: JudgedTable) -> str:
     run, training = public(report.run), report.run.get("training", {})
     lines = [
-        f"- {split}: {said['rows']:,} rows, {_line(said.get('made', 'as given'))}, sha256 `{said['sha256'][:16]}`"
-        for split, said in run.get("data", {}).items()
+        f"- {split}: {rows['rows']:,} rows, {_line(rows.get('made', 'as given'))}, sha256 `{rows['sha256'][:16]}`"
+        for split, rows in run.get("data", {}).items()
     ]
     if training:
-        kept = training.get("kept", {})
-        chosen = "chosen on validation" if kept.get("chosen") else "the last"
+        weights = training.get("kept", {})
+        chosen = "chosen on validation" if weights.get("chosen") else "the last"
         lines.append(
-            f"- {training['steps']:,} updates of {training['effective_batch']} rows in {training['train_seconds']:.0f} "
-            f"s; the weights of step {kept.get('step')}, {chosen}"
+            f"- {training['steps']:,} optimizer steps of {training['effective_batch']} rows in "
+            f"{training['train_seconds']:.0f} s; the weights of step {weights.get('step')}, {chosen}"
         )
     versions = ", ".join(f"{name} {value}" for name, value in run.get("versions", {}).items())
     lines += [f"- {versions}"] if versions else []

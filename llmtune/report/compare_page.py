@@ -1,7 +1,7 @@
 """compare.html: several runs side by side, and each against the first on the rows that both tested."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from string import ascii_uppercase
 from typing import Any
@@ -9,10 +9,9 @@ from typing import Any
 from llmtune.comparison.differences import Comparison, compare_predictions
 from llmtune.diagnosis.verdict import Verdict
 from llmtune.errors import InputError
-from llmtune.metrics import Score
-from llmtune.metrics.core.base import with_interval
 from llmtune.metrics.core.entity_errors import in_words
 from llmtune.metrics.core.matrix import Matrix
+from llmtune.metrics.core.parts import score_cell
 from llmtune.predictions import Predictions
 from llmtune.report.aggregate import TestResult, spread
 from llmtune.report.error_examples import INPUTS, ExampleTable, shortened
@@ -29,7 +28,7 @@ FACTS = (
     ("model", "model", "name"),
     ("parameters", "model", "parameters"),
     ("trained parameters", "model", "trainable parameters"),
-    ("updates", "training", "steps"),
+    ("optimizer steps", "training", "steps"),
     ("seconds of training", "training", "train_seconds"),
     ("tokens a second", "training", "tokens_per_second"),
     ("CPU", "hardware", "cpu"),
@@ -64,20 +63,19 @@ def run_reports(reports: Sequence[JudgedTable], *, seed: int = 42) -> list[RunRe
     """The runs with their letters, each compared with the first as `llmtune compare` does."""
     letters = [ascii_uppercase[i] if i < len(ascii_uppercase) else str(i + 1) for i in range(len(reports))]
     first = RunReport(letters[0], reports[0])
-    found = [first]
-    for letter, report in zip(letters[1:], reports[1:], strict=True):
-        one = RunReport(letter, report)
-        if one.fold != first.fold:
-            reason = f"{letter} tested fold {one.fold}, {first.letter} fold {first.fold}: other rows, no paired test"
-            found.append(RunReport(letter, report, reason=reason))
-            continue
-        try:
-            names = (f"{first.letter} ({first.report.name})", f"{letter} ({report.name})")
-            against = compare_predictions(first.report.test, report.test, names=names, seed=seed)
-            found.append(RunReport(letter, report, against))
-        except InputError as error:
-            found.append(RunReport(letter, report, reason=str(error)))
-    return found
+    return [first, *(_against(first, RunReport(*pair), seed) for pair in zip(letters[1:], reports[1:], strict=True))]
+
+
+def _against(first: RunReport, run: RunReport, seed: int) -> RunReport:
+    """The run with its comparison, or with the reason why there is none."""
+    if run.fold != first.fold:
+        reason = f"{run.letter} tested fold {run.fold}, {first.letter} fold {first.fold}: other rows, no paired test"
+        return replace(run, reason=reason)
+    names = (f"{first.letter} ({first.report.name})", f"{run.letter} ({run.report.name})")
+    try:
+        return replace(run, against=compare_predictions(first.report.test, run.report.test, names=names, seed=seed))
+    except InputError as error:
+        return replace(run, reason=str(error))
 
 
 def write_compare_page(
@@ -125,8 +123,8 @@ def _headline(runs: Sequence[RunReport], together: Verdict | None) -> str:
     """Of folds the verdict of all rows, else the comparison that decides."""
     if together is not None:
         return public(together.sentence)
-    found = [finding(run.against, a=runs[0].letter, b=run.letter) for run in runs[1:] if run.against is not None]
-    return "; ".join(found) + "." if found else "These runs were not tested on the same rows."
+    findings = [finding(run.against, a=runs[0].letter, b=run.letter) for run in runs[1:] if run.against is not None]
+    return "; ".join(findings) + "." if findings else "These runs were not tested on the same rows."
 
 
 def _run(run: RunReport) -> dict[str, Any]:
@@ -146,18 +144,14 @@ def _numbers(runs: Sequence[RunReport]) -> list[tuple[str, list[str]]]:
     """Each metric with its cells; of three runs and more also mean and standard deviation over them."""
     names = list(dict.fromkeys(name for run in runs for name in run.report.headlines))
     tested = [TestResult(run.report.name, run.fold, run.report.test, run.report.scores) for run in runs]
-    over = spread(tested, names)
-    found = []
+    over_runs = spread(tested, names)
+    rows = []
     for place, name in enumerate(names):
-        cells = [_cell(run.report.scores, name) for run in runs]
+        cells = [score_cell(run.report.scores, name) for run in runs]
         if len(runs) > 2:
-            cells += [f"{over[row][place]:.3f}" for row in ("mean", "deviation")]
-        found.append((name, cells))
-    return found
-
-
-def _cell(scores: Mapping[str, Score], name: str) -> str:
-    return with_interval(scores[name]) if name in scores else ""
+            cells += [f"{over_runs[row][place]:.3f}" for row in ("mean", "deviation")]
+        rows.append((name, cells))
+    return rows
 
 
 def _pair(first: RunReport, run: RunReport) -> dict[str, Any]:
@@ -182,15 +176,15 @@ def _pair(first: RunReport, run: RunReport) -> dict[str, Any]:
 
 
 def _matrices(runs: Sequence[RunReport]) -> list[tuple[str, Matrix]]:
-    found = [(run, run.report.matrix) for run in runs]
-    return [(f"{run.letter}: {run.report.name}", matrix) for run, matrix in found if matrix and matrix.is_small]
+    matrices = [(f"{run.letter}: {run.report.name}", run.report.matrix) for run in runs]
+    return [(name, matrix) for name, matrix in matrices if matrix and matrix.is_small]
 
 
 def _parts(runs: Sequence[RunReport]) -> list[tuple[str, list[tuple[str, list[str]]]]]:
     """By class or type: the metric, and of each part its cell in every run."""
     parts = list(dict.fromkeys(part for run in runs for part, _ in run.report.parts.rows))
     return [
-        (metric, [(part, [_cell(run.report.scores, f"{metric}[{part}]") for run in runs]) for part in parts])
+        (metric, [(part, [score_cell(run.report.scores, f"{metric}[{part}]") for run in runs]) for part in parts])
         for metric in OF_PARTS
         if any(f"{metric}[{part}]" in runs[0].report.scores for part in parts)
     ]
@@ -201,17 +195,17 @@ def _rows(first: RunReport, run: RunReport) -> list[ExampleTable]:
     if run.against is None or not run.report.test.has("prediction"):
         return []
     a = first.report.test
-    found = []
+    tables = []
     for title, rows in (("better", run.against.wins), ("worse", run.against.losses)):
         if not rows:
             continue
         columns = {"id": _cells(a, "id", rows)}
         columns |= {name: _cells(a, name, rows) for name in (*INPUTS, "tokens") if a.has(name)}
         columns |= {"reference": _cells(a, "reference", rows)}
-        columns |= {f"{one.letter} says": _cells(one.report.test, "prediction", rows) for one in (first, run)}
+        columns |= {f"{each.letter} predicts": _cells(each.report.test, "prediction", rows) for each in (first, run)}
         title = f"{run.letter} is {title} than {first.letter} on {len(rows):,} rows"
-        found.append(ExampleTable(title, tuple(columns), list(zip(*columns.values(), strict=True))))
-    return found
+        tables.append(ExampleTable(title, tuple(columns), list(zip(*columns.values(), strict=True))))
+    return tables
 
 
 def _cells(test: Predictions, column: str, rows: Sequence[int]) -> list[str]:
@@ -229,16 +223,16 @@ def _arguments(runs: Sequence[RunReport]) -> list[tuple[str, list[str]]]:
     """The arguments in which the runs differ."""
     groups = ("data", "task", "model", "training")
     given = [public({k: v for group in groups for k, v in run.report.arguments(group).items()}) for run in runs]
-    names = dict.fromkeys(name for of in given for name in of if name not in NOT_ARGUMENTS)
-    rows = [(name, [plain(of[name]) if name in of else "" for of in given]) for name in names]
+    names = dict.fromkeys(name for arguments in given for name in arguments if name not in NOT_ARGUMENTS)
+    rows = [(name, [plain(arguments[name]) if name in arguments else "" for arguments in given]) for name in names]
     return [(name, cells) for name, cells in rows if len(set(cells)) > 1]
 
 
 def _facts(runs: Sequence[RunReport]) -> list[tuple[str, list[str]]]:
     """Size, time and machine of each run."""
-    told = [public(run.report.run) for run in runs]
-    rows = [(name, [of.get(group, {}).get(key) for of in told]) for name, group, key in FACTS]
-    rows.append(("peak memory in MiB", [of.get("peak_memory_mib") for of in told]))
+    facts = [public(run.report.run) for run in runs]
+    rows = [(name, [run.get(group, {}).get(key) for run in facts]) for name, group, key in FACTS]
+    rows.append(("peak memory in MiB", [run.get("peak_memory_mib") for run in facts]))
     return [
         (name, ["" if value is None else plain(value) for value in values])
         for name, values in rows

@@ -62,24 +62,24 @@ def _of_classes(test: Predictions) -> list[ExampleTable]:
     wrong = reference != predicted
     if not test.has("probabilities"):
         rows = np.flatnonzero(wrong)[:MOST]
-        return _kept([_table(test, f"Wrong answers ({wrong.sum():,} in all)", rows, [])])
+        return _with_rows([_table(test, f"Wrong answers ({wrong.sum():,} in all)", rows, [])])
     probabilities = np.nan_to_num(test.probabilities())
     of_reference = probabilities[np.arange(len(test)), reference]
     if len(test.label_names) == 2:
         margin = np.abs(probabilities[:, test.positive_id] - test.threshold)
-        beside = [("P(" + test.label_names[test.positive_id] + ")", probabilities[:, test.positive_id])]
+        extra = [("P(" + test.label_names[test.positive_id] + ")", probabilities[:, test.positive_id])]
         near = "Nearest to the threshold"
     else:
         ordered = np.sort(probabilities, axis=1)
         margin = ordered[:, -1] - ordered[:, -2]
-        beside = [("P(predicted)", probabilities[np.arange(len(test)), predicted]), ("P(reference)", of_reference)]
+        extra = [("P(predicted)", probabilities[np.arange(len(test)), predicted]), ("P(reference)", of_reference)]
         near = "Least certain: the two most probable classes are close"
     surest = np.argsort(of_reference, kind="stable")
     worst = surest[wrong[surest]][:MOST]
-    return _kept(
+    return _with_rows(
         [
-            _table(test, f"Most confident errors ({wrong.sum():,} wrong in all)", worst, beside),
-            _table(test, near, np.argsort(margin, kind="stable")[:MOST], beside),
+            _table(test, f"Most confident errors ({wrong.sum():,} wrong in all)", worst, extra),
+            _table(test, near, np.argsort(margin, kind="stable")[:MOST], extra),
         ]
     )
 
@@ -93,20 +93,20 @@ def _of_entities(comparison: EntityComparison) -> list[ExampleTable]:
         for error in comparison.errors[:MOST_ERRORS]
     ]  # fmt: skip
     columns = ("times", "error", "reference", "predicted", "words", "predicted words", "in")
-    return _kept([ExampleTable("Most frequent errors", columns, rows)])
+    return _with_rows([ExampleTable("Most frequent errors", columns, rows)])
 
 
 def _of_texts(test: Predictions) -> list[ExampleTable]:
     name, score = ("F1", _answer_score) if test.kind.unanswerable else ("chrF", _text_score())
-    references = [one if isinstance(one, list) else [one] for one in test.column("reference")]
+    references = [cell if isinstance(cell, list) else [cell] for cell in test.column("reference")]
     pairs = zip(test.column("prediction"), references, strict=True)
     scores = np.array([score(prediction, own) for prediction, own in pairs])
     order = np.argsort(scores, kind="stable")
     spread = order[np.unique(np.linspace(0, len(order) - 1, MOST).round().astype(int))]
-    beside = [(name, scores)]
+    extra = [(name, scores)]
     return [
-        _table(test, "Lowest-scoring outputs", order[:MOST], beside),
-        _table(test, "Sample across scores", spread, beside),
+        _table(test, "Lowest-scoring outputs", order[:MOST], extra),
+        _table(test, "Sample across scores", spread, extra),
     ]
 
 
@@ -129,16 +129,16 @@ def _of_numbers(test: Predictions) -> list[ExampleTable]:
     return [_table(test, "Largest errors", np.argsort(-errors, kind="stable")[:MOST], [("|error|", errors)])]
 
 
-def _table(test: Predictions, title: str, rows: np.ndarray, beside: Sequence[tuple[str, np.ndarray]]) -> ExampleTable:
+def _table(test: Predictions, title: str, rows: np.ndarray, extra: Sequence[tuple[str, np.ndarray]]) -> ExampleTable:
     inputs = [name for name in INPUTS if test.has(name)]
     names = ["id", *(["time"] if test.has("time") else []), *inputs, "reference", "prediction"]
     columns = [test.table.column(name).take(rows).to_pylist() for name in names]
-    columns += [[f"{value:.3f}" for value in values[rows]] for _, values in beside]
+    columns += [[f"{value:.3f}" for value in values[rows]] for _, values in extra]
     cells = [tuple(shortened(value) or "(empty)" for value in row) for row in zip(*columns, strict=True)]
-    return ExampleTable(title, (*names, *(name for name, _ in beside)), cells)
+    return ExampleTable(title, (*names, *(name for name, _ in extra)), cells)
 
 
-def _kept(tables: list[ExampleTable]) -> list[ExampleTable]:
+def _with_rows(tables: list[ExampleTable]) -> list[ExampleTable]:
     return [table for table in tables if table.rows]
 
 

@@ -13,7 +13,7 @@ from llmtune.metrics import Score
 from llmtune.metrics.core.entity_errors import EntityComparison, compare_entities
 from llmtune.metrics.core.headlines import headline_names
 from llmtune.metrics.core.matrix import Matrix, build_matrix
-from llmtune.metrics.core.parts import Parts, score_parts
+from llmtune.metrics.core.parts import Parts, score_cell, score_parts
 from llmtune.predictions import Predictions
 from llmtune.report.error_examples import ExampleTable, error_examples
 from llmtune.report.probabilities import Slider, build_slider, calibration_bins
@@ -50,6 +50,14 @@ class JudgedTable:
     def headlines(self) -> tuple[str, ...]:
         """The metrics that a person reads first, in order."""
         return headline_names(self.test.kind, self.scores)
+
+    @cached_property
+    def headline_rows(self) -> list[tuple[str, str, list[str]]]:
+        """Of each headline its name, its value with interval, and those of the baselines."""
+        return [
+            (name, score_cell(self.scores, name), [score_cell(scores, name) for scores in self.baselines.values()])
+            for name in self.headlines
+        ]
 
     @cached_property
     def entities(self) -> EntityComparison | None:

@@ -41,10 +41,10 @@ class Slider:
 
 def build_slider(test: Predictions) -> Slider | None:
     """Counts at each threshold, of two classes with finite probabilities; None otherwise."""
-    found = positive_probabilities(test)
-    if found is None:
+    positives = positive_probabilities(test)
+    if positives is None:
         return None
-    is_positive, probability = found
+    is_positive, probability = positives
     ends = np.array([*ENDS, *(1 - np.array(ENDS))])
     grid = np.unique(np.concatenate([np.arange(STEPS + 1) / STEPS, ends, [test.threshold]]))
     counts = np.array([counts_at(is_positive, probability, threshold) for threshold in grid])

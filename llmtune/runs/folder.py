@@ -187,12 +187,12 @@ def describe_run(arguments: Mapping[str, Any], facts: Mapping[str, Any]) -> dict
         arguments: of the run, by group; secrets are left out.
         facts: what was measured: data, model, training.
     """
-    kept = {
+    stated = {
         group: {key: value for key, value in values.items() if key not in SECRETS and value is not None}
         for group, values in arguments.items()
     }
     return {
-        "arguments": _plain(kept),
+        "arguments": _plain(stated),
         "versions": {"python": platform.python_version(), **{name: version(name) for name in VERSIONED}},
         "hardware": hardware(),
         **_plain(dict(facts)),

@@ -19,13 +19,13 @@ def find_tables(source: str, split: str = "*") -> list[Path]:
     path = Path(source)
     if not path.is_dir():
         return [path]
-    found = sorted((path / "predictions").glob(f"{split}.parquet"))
-    if not found:
+    tables = sorted((path / "predictions").glob(f"{split}.parquet"))
+    if not tables:
         raise InputError(
             f"{source}: no predictions/{split}.parquet in this folder; give a run, an --output_dir of llmtune "
             "evaluate, or a predictions table"
         )
-    return found
+    return tables
 
 
 def open_table(

@@ -9,7 +9,7 @@ from rich.text import Text
 from llmtune.metrics import Score
 from llmtune.metrics.core.base import with_interval
 from llmtune.metrics.core.entity_errors import EntityComparison, compare_entities
-from llmtune.metrics.core.parts import score_parts
+from llmtune.metrics.core.parts import score_cell, score_parts
 from llmtune.predictions import Predictions
 from llmtune.terminal.console import Terminal, plain_table
 from llmtune.terminal.entity_tables import show_entities
@@ -49,8 +49,7 @@ def metric_table(scores: Mapping[str, Score], baselines: Mapping[str, Mapping[st
     table = plain_table("metric", "value [95 % interval]", *baselines)
     for name, score in scores.items():
         if "[" not in name:
-            beside = [with_interval(of[name]) if name in of else "" for of in baselines.values()]
-            table.add_row(name, with_interval(score), *beside)
+            table.add_row(name, with_interval(score), *(score_cell(values, name) for values in baselines.values()))
     return table
 
 

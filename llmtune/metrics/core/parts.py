@@ -28,11 +28,10 @@ def score_parts(scores: Mapping[str, Score], most: int = MOST_PARTS) -> Parts:
     split = [name.removesuffix("]").partition("[") for name in scores if name.endswith("]")]
     metrics = tuple(dict.fromkeys(metric for metric, _, _ in split))
     parts = list(dict.fromkeys(part for _, _, part in split))
-    rows = [
-        (
-            part,
-            [with_interval(scores[name]) if (name := f"{metric}[{part}]") in scores else "" for metric in metrics],
-        )
-        for part in parts[:most]
-    ]
+    rows = [(part, [score_cell(scores, f"{metric}[{part}]") for metric in metrics]) for part in parts[:most]]
     return Parts(metrics, rows, max(0, len(parts) - most))
+
+
+def score_cell(scores: Mapping[str, Score], name: str) -> str:
+    """A metric with its interval; empty where it was not computed."""
+    return with_interval(scores[name]) if name in scores else ""
