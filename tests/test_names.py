@@ -23,9 +23,6 @@ NAMES = {
 # Where two meanings are left, by module. A name leaves this table with its second meaning: the test says so.
 STILL_TWICE = {
     "FAMILIES": {"models.families", "tasks.question_answering.generative"},
-    "TASKS": {"commands.check", "commands.models"},
-    "Task": {"inference", "models.loading"},
-    "examples_of": {"finish.question_answering", "finish.text_classification"},
     "merge": {"cli", "commands.merge"},
 }
 

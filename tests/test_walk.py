@@ -168,12 +168,3 @@ def test_every_folder_of_modules_is_a_package():
     folders = {path.parent for path in modules()}
 
     assert [str(folder.relative_to(ROOT)) for folder in folders if not (folder / "__init__.py").exists()] == []
-
-
-def test_recipes_are_under_80_lines_and_import_no_other_recipe():
-    recipes = sorted((ROOT.parent / "recipes").glob("*.py"))
-
-    assert recipes
-    for recipe in recipes:
-        assert len(recipe.read_text().splitlines()) < 85, recipe.name
-        assert "import recipes" not in recipe.read_text()

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from llmtune.arguments import RUN_MARKER, DataArguments
-from llmtune.commands.models import Outputs, open_task, run_model
+from llmtune.commands.models import InferenceResult, load_task, run_model
 from llmtune.data import Fingerprint
 from llmtune.errors import InputError
 from llmtune.predictions import write_predictions
@@ -51,7 +51,7 @@ def evaluate(
     arguments = dict(locals())
     folder = Path(output_dir)
     check_output_dir(folder, overwrite=overwrite)
-    served = open_task(model)
+    task = load_task(model)
     data = DataArguments(
         test_file=test_file,
         dataset_name=dataset_name,
@@ -66,12 +66,12 @@ def evaluate(
     columns |= {"tokens": tokens_column, "tags": tags_column, "spans": spans_column}
     columns |= {"question": question_column, "context": context_column, "answers": answers_column}
     columns |= {name: given for name, given in (("source", source_column), ("target", target_column)) if given}
-    rows, fingerprint = served.read(data, columns, labelled=True)
+    rows, fingerprint = task.read_split(data, columns, labelled=True)
     terminal = Terminal()
-    outputs = run_model(model, served, rows, batch_size=per_device_eval_batch_size, cpu_threads=cpu_threads)
+    outputs = run_model(model, task, rows, batch_size=per_device_eval_batch_size, cpu_threads=cpu_threads)
     if not outputs.main_process:
         return
-    table = served.table(outputs.outputs, rows, outputs.inputs)
+    table = task.tabulate(outputs.outputs, outputs.encoded)
     folder.mkdir(parents=True, exist_ok=True)
     # The table before the scores: whatever comes after, no prediction has to be made again.
     write_json(folder / "run.json", run_facts(arguments, outputs, fingerprint))
@@ -114,21 +114,21 @@ def _was_left_by_us(run_json: Path) -> bool:
     return isinstance(content, dict) and content.get("command") == COMMAND
 
 
-def run_facts(arguments: dict[str, Any], outputs: Outputs, fingerprint: Fingerprint) -> dict[str, Any]:
+def run_facts(arguments: dict[str, Any], outputs: InferenceResult, fingerprint: Fingerprint) -> dict[str, Any]:
     """The content of run.json."""
     facts = {
         "command": COMMAND,
         "seed": arguments["seed"],
         "model": outputs.facts,
         "data": {"test": asdict(fingerprint)},
-        "truncated": {"test": outputs.cut},
+        "truncated": {"test": outputs.truncation},
         "evaluation_seconds": round(outputs.seconds, 3),
         "processes": outputs.processes,
     }
     return describe_run({COMMAND: arguments}, facts)
 
 
-def model_lines(outputs: Outputs, fingerprint: Fingerprint) -> list[str]:
+def model_lines(outputs: InferenceResult, fingerprint: Fingerprint) -> list[str]:
     """The block above the scores."""
     facts = outputs.facts
     processes = "" if outputs.processes == 1 else f" on {outputs.processes} processes"
@@ -136,5 +136,5 @@ def model_lines(outputs: Outputs, fingerprint: Fingerprint) -> list[str]:
         f"{facts['name']} ({facts['model_type']}, {facts['parameters']:,} parameters)",
         f"{fingerprint.rows:,} rows of {fingerprint.source} (sha256 {fingerprint.sha256[:12]})",
         f"predicted in {outputs.seconds:.3g} s{processes}",
-        outputs.cut,
+        outputs.truncation,
     ]

@@ -8,10 +8,10 @@ from llmtune.hub.push import push_run
 from llmtune.report.judged_table import JudgedTable
 from llmtune.runs.redact import public
 from llmtune.training.tensorboard import calibration_figure, confusion_figure, curve_figure, writer_in
-from llmtune.training.trainer import Trainer
+from llmtune.training.trainer import FineTuningTrainer
 
 
-def log_final(trainer: Trainer, report: JudgedTable, *, no_examples: bool) -> None:
+def log_final(trainer: FineTuningTrainer, report: JudgedTable, *, no_examples: bool) -> None:
     """Sends the judged split's metrics through the Trainer's own log. Call it on the first process, after training."""
     if not trainer.args.report_to:
         return
@@ -53,7 +53,7 @@ def show_final(writer: Any, report: JudgedTable, step: int) -> None:
         writer.add_figure(f"{split}/calibration", calibration_figure(bins), step)
 
 
-def push_if_asked(trainer: Trainer) -> str | None:
+def push_if_asked(trainer: FineTuningTrainer) -> str | None:
     """The address that --push_to_hub published the run at. Call it when the whole folder is written."""
     args = trainer.args
     if not args.push_to_hub:

@@ -27,7 +27,7 @@ OF_PARTS = ("f1", "entity_f1")  # the metric that is shown by class or type
 FACTS = (
     ("model", "model", "name"),
     ("parameters", "model", "parameters"),
-    ("trained parameters", "model", "trainable parameters"),
+    ("trained parameters", "model", "trainable_parameters"),
     ("optimizer steps", "training", "steps"),
     ("seconds of training", "training", "train_seconds"),
     ("tokens a second", "training", "tokens_per_second"),

@@ -51,38 +51,6 @@ class Terminal:
         """A table, as wide as it needs."""
         self.console.print(table, width=self.width)
 
-    def data(self, splits: Mapping[str, Mapping[str, Any]], truncated: Mapping[str, int], max_length: int) -> None:
-        """What was read, how it was split, which texts repeat, how many were cut."""
-        lines = []
-        for split, said in splits.items():
-            rows = max(1, said["rows"])
-            classes = sorted(said["classes"].items(), key=lambda item: -item[1])
-            shares = join_names([f"{label} {count:,} ({count / rows:.1%})" for label, count in classes], 6, "classes")
-            lines.append(f"{split:<11}{said['rows']:>8,} rows: {shares}; {said['made']}")
-        repeats = {pair: n for said in splits.values() for pair, n in said["duplicates"].items() if n}
-        lines.append(
-            "repeated texts: " + (", ".join(f"{pair} {n:,}" for pair, n in repeats.items()) if repeats else "none")
-        )
-        cut = ", ".join(f"{split} {n:,}" for split, n in truncated.items() if n)
-        lines.append(f"texts truncated at {max_length} tokens: {cut or 'none'}")
-        self.block("Data", lines + label_typo_lines([said["classes"] for said in splits.values()]))
-
-    def model(self, facts: Mapping[str, Any], arithmetic: str, threads: int) -> None:
-        """Which model, how much of it is trained, in which arithmetic."""
-        new = facts["new weights"]
-        lines = [
-            f"{facts['name']} ({facts['model_type']}, {facts['family']}"
-            + (", causal: reads only the left context)" if facts["left context only"] else ")"),
-            f"{facts['parameters']:,} parameters, {facts['trainable parameters']:,} trained; new: "
-            + (join_names(new) or "none"),
-        ]
-        if "head" in facts:
-            lines.append(f"classification head: {facts['head']}")
-        if "lora" in facts:
-            lines.append("LoRA " + ", ".join(f"{key} {value}" for key, value in facts["lora"].items()))
-        lines.append(f"{arithmetic}; {threads} CPU threads")
-        self.block("Model", lines)
-
     def training(self, facts: Mapping[str, Any]) -> None:
         """How long, how fast, which checkpoint."""
         padding = facts["padded_tokens"] / max(1, facts["real_tokens"])
@@ -111,6 +79,23 @@ class Terminal:
             self.table(_matrix(predictions))
         for note in notes:
             self.console.print(Padding(Text(note), (0, 0, 0, 2), expand=False), width=self.width)
+
+
+def split_lines(splits: Mapping[str, Mapping[str, Any]], truncated: Mapping[str, int], max_length: int) -> list[str]:
+    """What was read of texts with a class each: how it was split, which texts repeat, how many were cut."""
+    lines = []
+    for split, said in splits.items():
+        rows = max(1, said["rows"])
+        classes = sorted(said["classes"].items(), key=lambda item: -item[1])
+        shares = join_names([f"{label} {count:,} ({count / rows:.1%})" for label, count in classes], 6, "classes")
+        lines.append(f"{split:<11}{said['rows']:>8,} rows: {shares}; {said['made']}")
+    repeats = {pair: n for said in splits.values() for pair, n in said["duplicates"].items() if n}
+    lines.append(
+        "repeated texts: " + (", ".join(f"{pair} {n:,}" for pair, n in repeats.items()) if repeats else "none")
+    )
+    cut = ", ".join(f"{split} {n:,}" for split, n in truncated.items() if n)
+    lines.append(f"texts truncated at {max_length} tokens: {cut or 'none'}")
+    return lines + label_typo_lines([said["classes"] for said in splits.values()])
 
 
 def label_typo_lines(classes: Sequence[Mapping[str, int]], unit: str = "rows") -> list[str]:

@@ -12,7 +12,7 @@ from llmtune.metrics.core.entity_errors import EntityComparison, compare_entitie
 from llmtune.metrics.core.parts import score_cell, score_parts
 from llmtune.predictions import Predictions
 from llmtune.terminal.console import Terminal, plain_table
-from llmtune.terminal.entity_tables import show_entities
+from llmtune.terminal.entity_tables import show_entities, type_table
 from llmtune.text.shorten import join_names
 
 MOST_PARTS = 20  # rows of the table by class or type; the rest is in metrics.json
@@ -35,8 +35,9 @@ def show_scores(
         return
     terminal.block(f"{predictions.split.capitalize()}: {len(predictions)} rows", [])
     terminal.table(metric_table(scores, baselines or {}))
-    parts = part_table(scores)
-    if parts.row_count:
+    if predictions.kind.tagged:
+        terminal.table(type_table(predictions, scores))
+    elif (parts := part_table(scores)).row_count:
         terminal.table(parts)
     if predictions.kind.tagged and predictions.has("tokens"):
         show_entities(terminal, entities or compare_entities(predictions))
@@ -48,7 +49,7 @@ def metric_table(scores: Mapping[str, Score], baselines: Mapping[str, Mapping[st
     """The metrics of all rows, beside those of the baselines."""
     table = plain_table("metric", "value [95 % interval]", *baselines)
     for name, score in scores.items():
-        if "[" not in name:
+        if "[" not in name and not name.endswith("_lenient"):
             table.add_row(name, with_interval(score), *(score_cell(values, name) for values in baselines.values()))
     return table
 

@@ -3,12 +3,12 @@ import random
 
 import numpy as np
 import pytest
+from llmtune.finish.token_classification import raw_table
 from rich.console import Console
 from seqeval.metrics import f1_score
 from seqeval.scheme import IOB2
 
 from llmtune.baselines import gazetteer
-from llmtune.finish.token_classification import raw_table
 from llmtune.metrics import score_predictions
 from llmtune.metrics.core.entity_errors import MISSED, SPURIOUS, compare_entities, pair_entities
 from llmtune.predictions import make_predictions

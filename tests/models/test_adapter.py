@@ -73,7 +73,7 @@ def test_the_embeddings_of_added_tokens_are_trained_and_named_as_new(model_type,
     optimizer.step()
     after = loaded.model.get_input_embeddings()(torch.tensor([*ids, 5])).detach()
 
-    assert [name.lower() for name in loaded.facts["new weights"]][-2:] == [
+    assert [name.lower() for name in loaded.facts.new_weights][-2:] == [
         "embedding of goodtok",
         "embedding of badtok",
     ]

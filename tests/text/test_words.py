@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from llmtune.commands.token_classification import ServedTokenClassification
 
 from llmtune.baselines import tfidf_logistic_regression
-from llmtune.commands.token_classification import ServedTokenClassification
 from llmtune.diagnosis.degenerate_output import repeats
 from llmtune.metrics.rouge_unicode import scorer
 from llmtune.models.from_scratch import train_tokenizer

@@ -34,6 +34,9 @@ class AnsweredSplits:
 
     splits: Splits
 
+    def __getitem__(self, split: str) -> datasets.Dataset:
+        return self.splits[split]
+
     def train_texts(self) -> list[str]:
         """Contexts, each once, and questions of train, to train a tokenizer on."""
         return [*dict.fromkeys(self.splits.train["context"]), *self.splits.train["question"]]
@@ -210,3 +213,13 @@ def answer_offset_error(context: str, answers: Mapping[str, Sequence[Any]]) -> s
             f"(there: {truncated_repr(there)}; {hint})"
         )
     return ""
+
+
+def read_questions(
+    data: DataArguments, columns: Mapping[str, str], *, labelled: bool, located: bool
+) -> tuple[datasets.Dataset, Fingerprint]:
+    """The test split; `columns`: canonical name → the user's name."""
+    options = QuestionAnsweringArguments(
+        question_column=columns["question"], context_column=columns["context"], answers_column=columns["answers"]
+    )
+    return load_answered_split(data, "test", options, labelled=labelled, located=located)

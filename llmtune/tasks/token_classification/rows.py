@@ -36,6 +36,9 @@ class TaggedSplits:
     schemes: dict[str, str]
     widened: dict[str, int]
 
+    def __getitem__(self, split: str) -> datasets.Dataset:
+        return self.splits[split]
+
     @property
     def types(self) -> tuple[str, ...]:
         """The entity types that train can teach."""
