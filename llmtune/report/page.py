@@ -177,8 +177,10 @@ def plain(value: Any) -> str:
 
 
 def _config(report: JudgedTable) -> str:
-    """The run's arguments as a file for `--config`."""
+    """The run's arguments as a file for `--config`; empty where its rows came from no file."""
     groups = ("data", "task", "model", "training")
     values = {key: value for group in groups for key, value in report.arguments(group).items()}
+    if not values.get("train_file") and not values.get("dataset_name"):
+        return ""
     given = {key: value for key, value in values.items() if key not in NOT_ARGUMENTS and value not in ([], "", {})}
-    return yaml.safe_dump(public(given), sort_keys=False, allow_unicode=True) if given else ""
+    return yaml.safe_dump(public(given), sort_keys=False, allow_unicode=True)
