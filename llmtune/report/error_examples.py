@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from llmtune.metrics.core.entity_errors import EntityComparison
+from llmtune.metrics.core.entity_errors import SENTENCE_MARKS, EntityComparison
 from llmtune.metrics.token_f1 import overlap_f1
 from llmtune.predictions import Predictions
 from llmtune.predictions.kinds import CLASSIFICATION, QUESTION_ANSWERING, REGRESSION, TEXT_GENERATION, Kind
@@ -26,11 +26,13 @@ class ExampleTable:
         title: what they have in common.
         columns: names.
         rows: of texts, as many as columns.
+        note: how they are read.
     """
 
     title: str
     columns: tuple[str, ...]
     rows: list[tuple[str, ...]]
+    note: str = ""
 
     def is_wide(self, column: int) -> bool:
         """Whether a column holds running text."""
@@ -93,7 +95,7 @@ def _of_entities(comparison: EntityComparison) -> list[ExampleTable]:
         for error in comparison.errors[:MOST_ERRORS]
     ]  # fmt: skip
     columns = ("times", "error", "reference", "predicted", "words", "predicted words", "in")
-    return _with_rows([ExampleTable("Most frequent errors", columns, rows)])
+    return _with_rows([ExampleTable("Most frequent errors", columns, rows, SENTENCE_MARKS)])
 
 
 def _of_texts(test: Predictions) -> list[ExampleTable]:

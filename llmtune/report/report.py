@@ -12,6 +12,7 @@ from llmtune.errors import InputError
 from llmtune.metrics import Score
 from llmtune.metrics.core.base import with_interval
 from llmtune.predictions import Predictions
+from llmtune.predictions.kinds import CLASSIFICATION
 from llmtune.report.card import write_card
 from llmtune.report.in_memory import equal_columns, open_predictions
 from llmtune.report.judged_table import JudgedTable
@@ -65,36 +66,44 @@ class Report(JudgedTable):
     def from_predictions(
         cls,
         references: Any,
-        predictions: Any,
+        predictions: Any = None,
         probabilities: Any = None,
         *,
-        kind: str = "classification",
+        kind: str | None = None,
         labels: Sequence[str] = (),
         positive_label: str | None = None,
-        name: str = "predictions",
+        name: str | None = None,
         columns: Mapping[str, Any] | None = None,
         **options: Any,
     ) -> Self:
         """Judges n predictions against their references.
 
         Args:
-            references: n labels, lists of tags, texts (or lists of accepted ones) or numbers: by `kind`.
+            references: n labels, lists of tags, texts (or lists of accepted ones) or numbers: by `kind`. Without
+                `predictions` a whole table: a DataFrame, a `datasets.Dataset` … as `from_table` takes it.
             predictions: likewise, in the same order.
             probabilities: (n, c), of classes, in the order of `labels`.
-            kind: classification, token-classification, text-generation, question-answering or regression.
+            kind: classification (default), token-classification, text-generation, question-answering or regression.
             labels: the c class names; default the values seen.
             positive_label: of two, the one that precision, recall and F1 are about; default the last.
-            name: heads the report.
+            name: heads the report; default predictions.
             columns: further columns of n values: `text`, `tokens`, `source`, `question`, groups of people …
             options: as above.
 
         Raises:
             InputError: columns of unequal length, a label that is none of `labels`, or whatever a file is refused for.
         """
+        if predictions is None:
+            if probabilities is not None or columns is not None:
+                raise InputError("predictions: none were given; a table holds its other columns itself")
+            return cls.from_table(
+                references, kind=kind, labels=labels, positive_label=positive_label, name=name, **options
+            )
         main = {"references": references, "predictions": predictions, "probabilities": probabilities}
         lists = equal_columns({**main, **(columns or {})})
         renamed = {"references": "reference", "predictions": "prediction"}
         table = {renamed.get(column, column): values for column, values in lists.items()}
+        kind = kind or CLASSIFICATION.name
         return cls.from_table(table, kind=kind, labels=labels, positive_label=positive_label, name=name, **options)
 
     @classmethod

@@ -3,7 +3,6 @@ import random
 
 import numpy as np
 import pytest
-from llmtune.finish.token_classification import raw_table
 from rich.console import Console
 from seqeval.metrics import f1_score
 from seqeval.scheme import IOB2
@@ -12,6 +11,7 @@ from llmtune.baselines import gazetteer
 from llmtune.metrics import score_predictions
 from llmtune.metrics.core.entity_errors import MISSED, SPURIOUS, compare_entities, pair_entities
 from llmtune.predictions import make_predictions
+from llmtune.tasks.token_classification.task import raw_table
 from llmtune.terminal.console import Terminal
 from llmtune.terminal.entity_tables import show_entities
 from llmtune.text.tag_schemes import Entity, count_types, entity_spans, repair_iob2

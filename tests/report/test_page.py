@@ -2,12 +2,14 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from sklearn.metrics import f1_score, precision_score, recall_score
 
+from llmtune.diagnosis.check import Check
 from llmtune.diagnosis.context import Context, diagnose
 from llmtune.metrics import score_predictions
 from llmtune.metrics.core.base import with_interval
@@ -390,3 +392,20 @@ def test_templates_are_in_the_package():
         *("compare.html.j2", "page.html.j2", "report.html.j2", "tables.html.j2"),
         *("report.css", "report.js"),
     }
+
+
+def test_the_table_of_errors_says_how_its_sentences_are_read():
+    table = tagged()
+    text = render_page(Report("ner", table, score_predictions(table)))
+
+    rows = text[text.index("Most frequent errors") :]
+    assert "[ ] holds an entity of the reference, { } one of the prediction" in rows
+    assert "{[Rome]}" in rows  # LOC predicted as PER
+    assert "[&lt;i&gt;Bo&lt;/i&gt;]" in rows  # missed
+
+
+def test_a_share_is_not_torn_from_its_percent_sign_in_the_headline(report):
+    sentence = "Not ready: recall is 80 % (8 of 10)."
+    verdict = replace(report.verdict, verdict="not_ready", checks=(Check("targets", "fail", sentence[11:-1]),))
+
+    assert "recall is 80\u00a0% (8 of 10)." in render_page(replace(report, verdict=verdict))

@@ -110,7 +110,8 @@ def test_a_column_may_be_of_any_sequence(make, report):
     ids=["dict", "frame", "dataset", "arrow", "frame with an index"],
 )
 def test_a_table_may_be_a_frame_or_a_data_set(make, report):
-    assert Report.from_table(make(TABLE), kind="classification", labels=LABELS).scores == report.scores
+    for judge in (Report.from_table, Report.from_predictions):
+        assert judge(make(TABLE), kind="classification", labels=LABELS).scores == report.scores
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -195,7 +196,12 @@ MESSAGES = [
         lambda: Report.from_predictions(["a", "b"], ["a", "b"], columns={"text": 3}),
         "text: found int, expected a list, an array or a Series",
     ),
-    (lambda: Report.from_predictions([], []), "predictions: the table has no rows"),
+    (lambda: Report.from_predictions([], []), "data: the table has no rows"),
+    (lambda: Report.from_predictions(["a"]), "data: found list, expected a path, a pandas DataFrame"),
+    (
+        lambda: Report.from_predictions(["a"], probabilities=[[1.0]]),
+        "predictions: none were given; a table holds its other columns itself",
+    ),
     (
         lambda: Report.from_table(3),
         "data: found int, expected a path, a pandas DataFrame, a datasets.Dataset or a dict",
@@ -218,7 +224,7 @@ MESSAGES = [
     ),
     (
         lambda: Report.from_predictions(["a", "b"], ["a", "b"], positive_label="c"),
-        "positive_label 'c': predictions has the labels a, b; name one of them",
+        "positive_label 'c': data has the labels a, b; name one of them",
     ),
     (
         lambda: Report.from_predictions(["a", "b"], ["a", "b"], train={"body": ["x"]}),
