@@ -20,8 +20,8 @@ from llmtune.finish.write_run import write_run
 from llmtune.inference import predict_splits
 from llmtune.models.loading import load_model
 from llmtune.preflight import begin_run, validate_metrics
+from llmtune.tasks.personal_data import PersonalData
 from llmtune.tasks.token_classification.arguments import TokenClassificationArguments
-from llmtune.tasks.token_classification.personal_data import PersonalData
 from llmtune.training.hardware import configure_cpu
 from llmtune.training.trainer import FineTuningTrainer
 

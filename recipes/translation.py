@@ -20,7 +20,7 @@ from llmtune.finish.write_run import write_run
 from llmtune.inference import predict_splits
 from llmtune.models.loading import load_model
 from llmtune.preflight import begin_run, validate_metrics
-from llmtune.tasks.text_generation.translation import Translation, TranslationArguments
+from llmtune.tasks.translation import Translation, TranslationArguments
 from llmtune.training.hardware import configure_cpu
 from llmtune.training.trainer import FineTuningTrainer
 

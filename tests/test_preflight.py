@@ -7,14 +7,14 @@ from llmtune.arguments import DataArguments, ModelArguments, TrainingArguments
 from llmtune.arguments.parser import Arguments
 from llmtune.errors import InputError
 from llmtune.preflight import validate_metrics
+from llmtune.tasks.personal_data import PersonalData
 from llmtune.tasks.question_answering.arguments import QuestionAnsweringArguments
 from llmtune.tasks.question_answering.task import QuestionAnswering
 from llmtune.tasks.text_classification.arguments import TextClassificationArguments
 from llmtune.tasks.text_classification.task import TextClassification
-from llmtune.tasks.text_generation.translation import Translation, TranslationArguments
 from llmtune.tasks.token_classification.arguments import TokenClassificationArguments
-from llmtune.tasks.token_classification.personal_data import PersonalData
 from llmtune.tasks.token_classification.task import TokenClassification
+from llmtune.tasks.translation import Translation, TranslationArguments
 
 TAGS = ("O", "B-PER", "I-PER")
 SPLITS = {

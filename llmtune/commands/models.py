@@ -54,7 +54,7 @@ def load_task(model: str) -> Task:
     task = tasks().get(named) if named else next((task for task in by_architecture if task is not None), None)
     if task is None:
         told = f"its task is {named!r}" if named else f"its architecture is {', '.join(architectures) or 'not named'}"
-        endings = ", ".join(f"…{task.architecture}" for task in tasks().values() if task.architecture)
+        endings = ", ".join(f"…{task.architecture}" for task in tasks().values() if "architecture" in vars(task))
         raise InputError(
             f"{model}: {told}; served are {', '.join(tasks())} ({endings}). Give a model that was fine-tuned for one "
             "of them"

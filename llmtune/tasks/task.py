@@ -75,7 +75,7 @@ class Task(ABC):
     """Of models that it serves, best first, as `llmtune.models.families` names them."""
 
     architecture: ClassVar[str] = ""
-    """The end of the class name of checkpoints made elsewhere, which do not name their task; empty where none is."""
+    """The end of the class name of checkpoints made elsewhere, which do not name their task; a variant has none."""
 
     scored: ClassVar[tuple[str, ...]] = ()
     """Metrics of an evaluation in training, where all of the kind would take too long; empty for all."""

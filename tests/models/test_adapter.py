@@ -13,7 +13,7 @@ from llmtune.models import checkpoints
 from llmtune.models.checkpoints import load_run, merge_run
 from llmtune.models.loading import load_model
 from llmtune.tasks.text_classification.task import TextClassification
-from llmtune.tasks.text_generation.translation import Translation
+from llmtune.tasks.translation import Translation
 from tests.models.test_models import TEXTS, saved_checkpoint
 
 CLASSES = TextClassification(("ham", "spam"), "spam", 32)

@@ -24,8 +24,8 @@ from llmtune.models.head_labels import align_head
 from llmtune.models.loading import load_model
 from llmtune.tasks.losses import ClassificationLoss
 from llmtune.tasks.text_classification.task import TextClassification
-from llmtune.tasks.text_generation.translation import Translation
 from llmtune.tasks.token_classification.task import TokenClassification
+from llmtune.tasks.translation import Translation
 from llmtune.training.trainer import FineTuningTrainer
 
 TASK = TextClassification(("ham", "spam"), "spam", 64)

@@ -11,10 +11,10 @@ from llmtune.models.from_scratch import train_tokenizer
 from llmtune.tasks.control_tokens import control_tokens
 from llmtune.tasks.question_answering.generative import GenerativeQuestionAnswering
 from llmtune.tasks.question_answering.task import QuestionAnswering
+from llmtune.tasks.summarization import Summarization
 from llmtune.tasks.text_classification.task import TextClassification
-from llmtune.tasks.text_generation.summarization import Summarization
-from llmtune.tasks.text_generation.translation import Translation
 from llmtune.tasks.token_classification.task import TokenClassification
+from llmtune.tasks.translation import Translation
 
 TEXTS = ["win cash now", "see you at noon [ ] < > / s e p a d u n k m c l", "I met Ada in Oslo"] * 3
 CHAT = (

@@ -7,7 +7,7 @@ from transformers import ByT5Tokenizer
 from llmtune.errors import InputError
 from llmtune.models.from_scratch import train_tokenizer
 from llmtune.tasks.question_answering.windows import make_span_windows
-from llmtune.tasks.text_generation.translation import Translation, TranslationArguments
+from llmtune.tasks.translation import Translation, TranslationArguments
 
 TEXTS = ["Who built the mill? Ada built it.", "Who owns it? Nobody does."]
 

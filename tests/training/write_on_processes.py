@@ -22,7 +22,7 @@ from llmtune.inference import predict
 from llmtune.models.auto_generation import AutoModelForGeneration
 from llmtune.models.from_scratch import tokenizer_type, train_tokenizer
 from llmtune.tasks.losses import TokenCrossEntropy
-from llmtune.tasks.text_generation.translation import Translation
+from llmtune.tasks.translation import Translation
 from llmtune.training.trainer import FineTuningTrainer
 from tests.training.run_on_processes import SPLITS, arguments, logged_updates
 

@@ -9,9 +9,9 @@ from llmtune.arguments import TrainingArguments
 from llmtune.errors import InputError
 from llmtune.models.auto_generation import AutoModelForGeneration
 from llmtune.models.from_scratch import train_tokenizer
+from llmtune.tasks.summarization import Summarization, SummarizationArguments
 from llmtune.tasks.text_generation.collator import prompts_of
-from llmtune.tasks.text_generation.summarization import Summarization, SummarizationArguments
-from llmtune.tasks.text_generation.translation import Translation, TranslationArguments
+from llmtune.tasks.translation import Translation, TranslationArguments
 from llmtune.training.trainer import FineTuningTrainer
 
 TEXTS = ["the red house", "a green tree is here", "le grand arbre", "la maison rouge"]
