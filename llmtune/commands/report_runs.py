@@ -57,6 +57,6 @@ def report_runs(
         folder,
         run_reports(reports, seed=merged.seed),
         together=merged.verdict if merged.is_of_folds else None,
-        no_examples=no_examples or any(run.arguments("data").get("no_examples") for run in folders),
+        no_examples=no_examples,
     )
     terminal.block(f"written to {folder / 'metrics.json'}, {folder / 'verdict.json'}, {page}", [])

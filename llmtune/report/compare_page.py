@@ -87,7 +87,7 @@ def write_compare_page(
         folder: where.
         runs: as `run_reports` gives them.
         together: the verdict of all rows, where the runs are folds of one data set.
-        no_examples: leave the texts of the rows out.
+        no_examples: leave the texts of the rows out, as of runs of which one was told so.
     """
     path = folder / "compare.html"
     write_text(path, render_compare_page(runs, together=together, no_examples=no_examples))
@@ -99,6 +99,7 @@ def render_compare_page(
 ) -> str:
     """The page as text."""
     first = runs[0].report
+    no_examples = no_examples or any(run.report.is_private for run in runs)
     return render(
         "compare.html.j2",
         title=f"{len(runs)} runs side by side: {first.test.kind.display_name.lower()}",

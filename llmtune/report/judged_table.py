@@ -96,6 +96,11 @@ class JudgedTable:
         """The rows to look at."""
         return error_examples(self.test, self.entities)
 
+    @property
+    def is_private(self) -> bool:
+        """Whether the run was told to show no texts of its rows (--no_examples): then no page does."""
+        return bool(self.arguments("data").get("no_examples"))
+
     def arguments(self, group: str) -> Mapping[str, Any]:
         """The run's arguments of a group; empty where there was no run."""
         arguments: Mapping[str, Any] = self.run.get("arguments", {}).get(group, {})

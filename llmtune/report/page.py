@@ -32,7 +32,7 @@ def write_page(folder: Path, report: JudgedTable, *, no_examples: bool = False) 
     Args:
         folder: where.
         report: what.
-        no_examples: leave the texts of the rows out.
+        no_examples: leave the texts of the rows out, as of a run that was told so.
     """
     path = folder / "report.html"
     write_text(path, render_page(report, no_examples=no_examples))
@@ -57,7 +57,7 @@ def render_page(report: JudgedTable, *, no_examples: bool = False) -> str:
         slices=report.slices,
         plots=page_plots(report),
         **slider,
-        examples=[] if no_examples else report.examples,
+        examples=[] if no_examples or report.is_private else report.examples,
         facts=_facts(report),
         config=_config(report),
         with_interval=with_interval,

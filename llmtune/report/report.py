@@ -83,7 +83,8 @@ class Report(JudgedTable):
                 `predictions` a whole table: a DataFrame, a `datasets.Dataset` … as `from_table` takes it.
             predictions: likewise, in the same order.
             probabilities: (n, c), of classes, in the order of `labels`.
-            kind: classification (default), token-classification, text-generation, question-answering or regression.
+            kind: classification (default of columns), token-classification, text-generation, question-answering or
+                regression.
             labels: the c class names; default the values seen.
             positive_label: of two, the one that precision, recall and F1 are about; default the last.
             name: heads the report; default predictions.
@@ -218,7 +219,7 @@ def save_reports(folder: str | Path, reports: Sequence[JudgedTable], *, no_examp
     Args:
         folder: made if it is not there.
         reports: of different splits.
-        no_examples: keep the texts of the rows out of the page; also where the run was told so.
+        no_examples: keep the texts of the rows out of the page.
 
     Returns:
         the files.
@@ -233,8 +234,7 @@ def save_reports(folder: str | Path, reports: Sequence[JudgedTable], *, no_examp
     for report in [report for report in reports if report.verdict is not None][-1:]:
         assert report.verdict is not None
         write_verdict(folder, report.verdict)
-        hidden = no_examples or bool(report.arguments("data").get("no_examples"))
-        paths += [folder / "verdict.json", *write_reports(folder, report, no_examples=hidden)]
+        paths += [folder / "verdict.json", *write_reports(folder, report, no_examples=no_examples)]
     return paths
 
 

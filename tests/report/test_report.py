@@ -6,6 +6,8 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import datasets
 import numpy as np
@@ -14,9 +16,11 @@ import pyarrow as pa
 import pytest
 import torch
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
 
-from llmtune import Report, cli
+from llmtune import Report, cli, compare
 from llmtune.arguments import RUN_MARKER
 from llmtune.errors import InputError
 from llmtune.predictions import write_predictions
@@ -358,3 +362,42 @@ def test_what_is_derived_of_a_table_is_computed_once(monkeypatch, tmp_path, caps
     assert {path.name for path in run.iterdir()} >= {"README.md", "report.html"}
     assert "LOC" in capsys.readouterr().out
     assert calls == {"compare_entities": 1, "build_matrix": 1, "score_slices": 1, "error_examples": 1}
+
+
+def test_a_run_of_private_rows_shows_their_texts_nowhere(tmp_path):
+    write_predictions(spam_table(), tmp_path / "predictions" / "test.parquet")
+    (tmp_path / "run.json").write_text(json.dumps({"arguments": {"data": {"no_examples": True}}}))
+    private, public = Report.from_run(tmp_path), Report.from_table(spam_table())
+
+    pages = [private._repr_html_(), compare(private, public)._repr_html_(), compare(public, private)._repr_html_()]
+    pages += [path.read_text() for path in private.save(tmp_path / "saved") if path.suffix == ".html"]
+
+    assert len(pages) == 4
+    assert not any("alert(" in page for page in pages)
+    assert "alert(" in public._repr_html_()  # a text of the same rows
+
+
+VALUES = st.one_of(st.sampled_from(["a", "b", "1", "", " a", "é"]), st.integers(-2, 2), st.booleans())
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.tuples(VALUES, VALUES), min_size=1, max_size=12))
+def test_labels_in_memory_are_read_as_those_of_a_file(pairs):
+    """Whatever a file of these cells is refused for, a list is; else both give the same labels and scores."""
+    references, predictions = (list(column) for column in zip(*pairs, strict=True))
+
+    def outcome(judge):
+        try:
+            report = judge()
+        except InputError as error:
+            return str(error).partition(": ")[2]
+        assert report.scores["accuracy"].value == pytest.approx(np.mean([str(a) == str(b) for a, b in pairs]))
+        return report.test.label_names, report.scores
+
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "rows.jsonl"
+        path.write_text("\n".join(json.dumps({"reference": a, "prediction": b}) for a, b in pairs), encoding="utf-8")
+        of_file = outcome(lambda: Report.from_table(path, kind="classification"))
+    assert outcome(lambda: Report.from_predictions(references, predictions)) == of_file
+    frame = pd.DataFrame({"reference": references, "prediction": predictions}, dtype=object)
+    assert outcome(lambda: Report.from_predictions(frame, kind="classification")) == of_file
