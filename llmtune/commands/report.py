@@ -39,8 +39,8 @@ def report(
     options = JudgementOptions(train=train_file, **asked)
     read_targets(options.targets)  # a typo is reported before anything is read
     several = len(sources) > 1 and all(Path(source).is_dir() for source in sources)
-    if output_dir is not None and RunFolder(output_dir).is_own and (several or output_dir not in sources):
-        raise InputError(f"--output_dir {output_dir}: is a run with results of its own; name another folder")
+    if output_dir is not None and (several or output_dir not in sources):
+        RunFolder(output_dir).refuse_results(f"--output_dir {output_dir}")
     if several:
         report_runs(sources, options, positive_label=positive_label, output_dir=output_dir, no_examples=no_examples)
         return

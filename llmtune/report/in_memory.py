@@ -10,7 +10,7 @@ import pyarrow as pa
 from llmtune.data.frames import frame_columns, is_frame, series_cells
 from llmtune.errors import InputError
 from llmtune.predictions import Predictions
-from llmtune.predictions.files import columns_to_arrow
+from llmtune.predictions.files import columns_to_arrow, to_label
 from llmtune.predictions.table import predictions_from_arrow
 from llmtune.runs.tables import check_labels_argument, open_table, with_positive_label
 
@@ -19,8 +19,8 @@ def open_predictions(
     source: Any,
     *,
     kind: str | None = None,
-    labels: Sequence[str] = (),
-    positive_label: str | None = None,
+    labels: Sequence[Any] = (),
+    positive_label: Any = None,
     where: str = "data",
 ) -> Predictions:
     """A predictions table from wherever it is.
@@ -36,6 +36,9 @@ def open_predictions(
     Raises:
         InputError: none of these, or what `read_predictions` refuses in a file.
     """
+    # Class 1 of scikit-learn is "1" in a table; an empty name is reported with the others.
+    labels = [to_label(label) or "" for label in as_list("labels", labels)]
+    positive_label = None if positive_label is None else to_label(positive_label) or ""
     if isinstance(source, Predictions):
         return with_positive_label(source, where, positive_label)
     if isinstance(source, (str, Path)):

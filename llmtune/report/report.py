@@ -70,8 +70,8 @@ class Report(JudgedTable):
         probabilities: Any = None,
         *,
         kind: str | None = None,
-        labels: Sequence[str] = (),
-        positive_label: str | None = None,
+        labels: Sequence[Any] = (),
+        positive_label: Any = None,
         name: str | None = None,
         columns: Mapping[str, Any] | None = None,
         **options: Any,
@@ -114,8 +114,8 @@ class Report(JudgedTable):
         data: Any,
         *,
         kind: str | None = None,
-        labels: Sequence[str] = (),
-        positive_label: str | None = None,
+        labels: Sequence[Any] = (),
+        positive_label: Any = None,
         name: str | None = None,
         **options: Any,
     ) -> Self:
@@ -164,10 +164,19 @@ class Report(JudgedTable):
         return cls(run.name, test, scores, **run_facts(run), **known)
 
     def save(self, folder: str | Path, *, no_examples: bool = False) -> list[Path]:
-        """Writes metrics.json, verdict.json and report.html, beside weights README.md too; returns their paths.
+        """Writes metrics.json, verdict.json and report.html, beside weights README.md too.
 
-        `no_examples` keeps the texts of the rows out of the page.
+        Args:
+            folder: made if it is not there.
+            no_examples: keep the texts of the rows out of the page.
+
+        Returns:
+            the files.
+
+        Raises:
+            InputError: the folder is a run, whose own metrics of all splits would be lost.
         """
+        RunFolder(folder).refuse_results(str(folder))
         return save_reports(folder, [self], no_examples=no_examples)
 
     @names_arguments

@@ -102,6 +102,11 @@ class RunFolder:
         """Whether a recipe made the folder, with results that nobody else may replace."""
         return (self.path / RUN_MARKER).exists()
 
+    def refuse_results(self, argument: str) -> None:
+        """Raises InputError where the results of another table would replace the run's own."""
+        if self.is_own:
+            raise InputError(f"{argument}: is a run with results of its own; name another folder")
+
     @property
     def is_adapter(self) -> bool:
         """Whether its weights are a LoRA adapter."""

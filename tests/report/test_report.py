@@ -187,6 +187,26 @@ def test_a_run_is_judged_as_the_command_does(tmp_path):
     assert judged.name == tmp_path.name
 
 
+@pytest.mark.parametrize("labels", [[0, 1], np.array([0, 1]), ["0", "1"], (0.0, 1.0)])
+def test_class_ids_are_labels_as_scikit_learn_gives_them(labels):
+    truth, answers = IS_SPAM.astype(int), (P >= 0.5).astype(int)
+
+    judged = Report.from_predictions(truth, answers, PROBABILITIES, labels=labels, positive_label=1)
+
+    assert judged.test.label_names == ("0", "1")
+    assert judged.scores["roc_auc"].value == pytest.approx(roc_auc_score(truth, P))
+    assert judged.scores["f1"].value == pytest.approx(f1_score(truth, answers))
+
+
+def test_a_report_never_replaces_the_results_of_a_run(report, tmp_path):
+    (tmp_path / RUN_MARKER).touch()
+
+    with pytest.raises(InputError, match="is a run with results of its own; name another folder"):
+        report.save(tmp_path)
+
+    assert [path.name for path in tmp_path.iterdir()] == [RUN_MARKER]
+
+
 MESSAGES = [
     (
         lambda: Report.from_predictions(["a", "b"], ["a"]),
@@ -225,6 +245,14 @@ MESSAGES = [
     (
         lambda: Report.from_predictions(["a", "b"], ["a", "b"], labels=["a", "a"]),
         "labels a,a: 'a' is empty or named twice; give each label once",
+    ),
+    (
+        lambda: Report.from_predictions([1, 0], [1, 0], [0.8, 0.3], labels=[0, 1]),
+        "data row 0: probabilities 0.8 is not a list of numbers; give one for each of ['0', '1']",
+    ),
+    (
+        lambda: Report.from_predictions(["a", "b"], ["a", "b"], labels=["a", None]),
+        "labels a,: '' is empty or named twice; give each label once",
     ),
     (
         lambda: Report.from_predictions(["a", "b"], ["a", "b"], positive_label="c"),
