@@ -181,7 +181,11 @@ BAD_FILES = [
         b"PK\x03\x04",
         ": expected UTF-8 text, found a zip or Excel file; unpack it, or save the sheet as CSV UTF-8",
     ),
-    ("a.csv", gzip.compress(b"text\n"), ": expected UTF-8 text, found gzip-compressed data; add .gz to its name"),
+    (
+        "a.csv",
+        gzip.compress(b"text\n", mtime=0),
+        ": expected UTF-8 text, found gzip-compressed data; add .gz to its name",
+    ),
     ("a.csv", "text\na\n".encode("utf-16"), ": expected UTF-8 text, found UTF-16 text; save it as UTF-8"),
     (
         "a.csv",
@@ -190,7 +194,11 @@ BAD_FILES = [
     ),
     ("a.txt", b"\xef\xbb\xbftext\ncaf\xe9\n", " line 2: byte 0xe9 at offset 11 is not UTF-8"),
     ("a.csv.gz", b"text\n", ": ends in .gz but is not whole gzip data (Not a gzipped file (b'te')); compress it again"),
-    ("a.csv.gz", gzip.compress(b"text\na")[:-9], ": ends in .gz but is not whole gzip data (Compressed file ended"),
+    (
+        "a.csv.gz",
+        gzip.compress(b"text\na", mtime=0)[:-9],
+        ": ends in .gz but is not whole gzip data (Compressed file ended",
+    ),
     ("a.parquet", as_parquet(ROWS)[:-9], ": not readable as parquet (Could not open"),
     ("a.parquet", "text\na", ": not readable as parquet ("),
     ("a.csv", "\ntext\na\n", " line 1: a blank line, expected the header (the names of the columns); delete it"),
