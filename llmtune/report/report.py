@@ -56,7 +56,8 @@ class Report(JudgedTable):
     | `metrics` | additional ones: names, modules of `evaluate`, functions |
     | `seed` | of intervals and permutations (default 42, of a run its own) |
 
-    >>> report = Report.from_predictions(["spam", "ham"] * 40, ["spam", "ham", "ham", "ham"] * 20)
+    >>> answers = ["spam", "ham", "ham", "ham"] * 20
+    >>> report = Report.from_predictions(["spam", "ham"] * 40, answers, targets="accuracy>=0.9")
     >>> report.scores["accuracy"].value, report.verdict.verdict
     (0.75, 'not_ready')
     """
