@@ -151,7 +151,7 @@ def main_metric(runs: Sequence[TestResult]) -> str:
 
 
 def run_table(runs: Sequence[TestResult]) -> Table:
-    """A row for each run, then mean, standard deviation, least and greatest over runs."""
+    """A row for each run, then mean, standard deviation, minimum and maximum over the runs."""
     names = [name for name in runs[0].table.kind.merged if name in runs[0].scores] or list(runs[0].scores)[
         :MOST_METRICS
     ]
@@ -166,11 +166,10 @@ def run_table(runs: Sequence[TestResult]) -> Table:
 
 
 def spread(runs: Sequence[TestResult], names: Sequence[str]) -> dict[str, list[float]]:
-    """Mean, standard deviation (of a sample), least and greatest value of each metric over the runs."""
+    """Mean, standard deviation (of a sample), minimum and maximum of each metric over the runs."""
     values = np.array([[run.value(name) for name in names] for run in runs])
     deviation = values.std(axis=0, ddof=1) if len(runs) > 1 else np.full(len(names), np.nan)
-    statistics = {"mean": values.mean(axis=0), "deviation": deviation}
-    statistics |= {"least": values.min(axis=0), "greatest": values.max(axis=0)}
+    statistics = {"mean": values.mean(axis=0), "std": deviation, "min": values.min(axis=0), "max": values.max(axis=0)}
     return {row: of_metrics.tolist() for row, of_metrics in statistics.items()}
 
 

@@ -150,7 +150,7 @@ def _numbers(runs: Sequence[RunReport]) -> list[tuple[str, list[str]]]:
     for place, name in enumerate(names):
         cells = [score_cell(run.report.scores, name) for run in runs]
         if len(runs) > 2:
-            cells += [f"{over_runs[row][place]:.3f}" for row in ("mean", "deviation")]
+            cells += [f"{over_runs[row][place]:.3f}" for row in ("mean", "std")]
         rows.append((name, cells))
     return rows
 

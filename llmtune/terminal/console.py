@@ -56,7 +56,7 @@ class Terminal:
         padding = facts["padded_tokens"] / max(1, facts["real_tokens"])
         best = facts["best_checkpoint"]
         lines = [
-            f"{facts['steps']} updates of {facts['effective_batch']} rows in {facts['train_seconds']:.1f} s; "
+            f"{facts['steps']:,} optimizer steps of {facts['effective_batch']} rows in {facts['train_seconds']:.1f} s; "
             f"{facts['tokens_per_second']:,.0f} tokens a second, padded tokens {padding:.2f} x real",
             f"best checkpoint: step {best['step']}, {best['metric']} {best['value']:.4f} on validation"
             if best

@@ -90,7 +90,7 @@ def test_three_runs_have_mean_and_deviation(runs):
     numbers = rows_of(render_compare_page(run_reports([*(run.report for run in runs), third])), 'id="numbers"')
     f1 = [float(cell.split()[0]) for cell in numbers["f1"][:3]]
 
-    assert numbers["metric"] == ["A", "B", "C", "mean", "deviation"]
+    assert numbers["metric"] == ["A", "B", "C", "mean", "std"]
     assert float(numbers["f1"][3]) == pytest.approx(sum(f1) / 3, abs=1e-3)
 
 
