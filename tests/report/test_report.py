@@ -263,6 +263,10 @@ MESSAGES = [
         "train: no column 'text'; found body; name it by text_column",
     ),
     (
+        lambda: Report.from_predictions(["a", "b"], ["a", "b"]).push("no/such/name"),
+        "repo_id no/such/name: Repo id must be in the form 'repo_name' or 'namespace/repo_name'",
+    ),
+    (
         lambda: Report.from_run("tests"),
         "tests: no predictions/test.parquet in this folder; give a run",
     ),
