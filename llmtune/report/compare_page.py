@@ -100,9 +100,11 @@ def render_compare_page(
     """The page as text."""
     first = runs[0].report
     no_examples = no_examples or any(run.report.is_private for run in runs)
+    what = "runs" if all(run.report.run for run in runs) else "reports"
     return render(
         "compare.html.j2",
-        title=f"{len(runs)} runs side by side: {first.test.kind.display_name.lower()}",
+        what=what,
+        title=f"{len(runs)} {what} side by side: {first.test.kind.display_name.lower()}",
         headline=_headline(runs, together),
         word="" if together is None else together.verdict,
         runs=[_run(run) for run in runs],

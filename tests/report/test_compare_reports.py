@@ -71,6 +71,7 @@ def test_printed_and_shown_it_says_which_is_better(reports):
     assert any(line.startswith("  f1_macro           B - A  -0.") for line in lines)
     assert found.finding.replace("&", "&amp;") in found._repr_html_()
     assert 'title="right and worse"' in found._repr_html_()
+    assert "2 reports side by side: text classification" in found._repr_html_()
 
 
 @pytest.mark.parametrize("kind", KINDS)
