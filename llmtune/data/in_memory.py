@@ -95,7 +95,7 @@ def memory_rows(source: Any, name: str) -> Rows:
     if isinstance(source, datasets.Dataset):
         return dataset_rows(source, name)
     if is_frame(source):
-        return Rows(name, frame_columns(source))
+        return Rows(name, frame_columns(source, name))
     if isinstance(source, Mapping):
         columns = {str(column): list(cells) for column, cells in source.items()}
         lengths = {column: len(cells) for column, cells in columns.items()}

@@ -55,7 +55,7 @@ def _arrow_table(source: Any, kind: str | None, where: str) -> pa.Table:
     if isinstance(source, pa.Table):
         return source
     if is_frame(source):
-        return columns_to_arrow(frame_columns(source), kind, where)
+        return columns_to_arrow(frame_columns(source, where), kind, where)
     if isinstance(source, Mapping):
         return columns_to_arrow(equal_columns(source), kind, where)
     if "datasets" in sys.modules and isinstance(source, sys.modules["datasets"].Dataset):
@@ -92,7 +92,7 @@ def as_list(name: str, values: Any) -> list[Any]:
     Raises:
         InputError: it is none of these.
     """
-    if isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Iterable):
+    if isinstance(values, (str, bytes, Mapping)) or is_frame(values) or not isinstance(values, Iterable):
         raise InputError(
             f"{name}: found {type(values).__name__}, expected a list, an array or a Series with one value for each row"
         )

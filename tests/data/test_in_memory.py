@@ -115,6 +115,10 @@ def test_a_missing_cell_of_pandas_is_a_bad_row_as_an_empty_one():
         (pd.DataFrame({"text": [], "label": []}), "DataFrame[train]: no rows (columns ['text', 'label']), expected at"),
         ({"text": ["a", "b"], "label": ["x"]}, "dict[train]: columns of different length, {'text': 2, 'label': 1}"),
         (pd.DataFrame({"message": ["a"], "label": ["x"]}), "DataFrame[train]: no column 'text'"),
+        (
+            pd.DataFrame([["a", "x", "b"]], columns=["text", "label", "text"]),
+            "DataFrame[train]: 2 columns are called 'text'; give each a name of its own",
+        ),
         (iter([]), "list_iterator[train]: found list_iterator, expected a pandas DataFrame"),
     ],
 )

@@ -217,6 +217,14 @@ MESSAGES = [
         "references: found str, expected a list, an array or a Series with one value for each row",
     ),
     (
+        lambda: Report.from_predictions(pd.DataFrame({"x": ["a"]}), ["a"]),
+        "references: found DataFrame, expected a list, an array or a Series with one value for each row",
+    ),
+    (
+        lambda: Report.from_table(pd.DataFrame([["a", "a", "b"]], columns=["reference", "prediction", "reference"])),
+        "data: 2 columns are called 'reference'; give each a name of its own",
+    ),
+    (
         lambda: Report.from_predictions(["a", "b"], ["a", "b"], columns={"text": 3}),
         "text: found int, expected a list, an array or a Series",
     ),
