@@ -43,6 +43,7 @@ TABLE = {
     "probabilities": PROBABILITIES.tolist(),
     "text": [f"message {i} {label}" for i, label in enumerate(REFERENCES)],
 }
+ORDER = np.argsort(np.argsort(TABLE["text"], kind="stable"), kind="stable")  # from the order of the texts to TABLE's
 # Of each kind the columns of a small table.
 KINDS = {
     "token-classification": {
@@ -110,8 +111,11 @@ def test_a_column_may_be_of_any_sequence(make, report):
         datasets.Dataset.from_dict,
         pa.table,
         lambda table: pd.DataFrame(table, index=range(N, 0, -1)),
+        lambda table: pd.DataFrame(table).astype({"reference": "category", "prediction": "string"}),
+        lambda table: datasets.Dataset.from_dict(table).cast_column("reference", datasets.ClassLabel(names=LABELS)),
+        lambda table: datasets.Dataset.from_dict(table).select(range(N)).shuffle(seed=1).sort("text").select(ORDER),
     ],
-    ids=["dict", "frame", "dataset", "arrow", "frame with an index"],
+    ids=["dict", "frame", "dataset", "arrow", "index", "dtypes", "class labels", "indices"],
 )
 def test_a_table_may_be_a_frame_or_a_data_set(make, report):
     for judge in (Report.from_table, Report.from_predictions):
