@@ -24,7 +24,6 @@ from llmtune.tasks.text_generation.prompts import language_codes
 from llmtune.tasks.text_generation.task import TextGeneration
 
 METHODS = ("extractive", "generative")
-FAMILIES = ("encoder", "decoder", "encoder_decoder")
 
 
 def is_generative(method: str | None, family: str) -> bool:

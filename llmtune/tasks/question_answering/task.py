@@ -19,12 +19,13 @@ from llmtune.arguments.parser import Arguments
 from llmtune.data import Fingerprint
 from llmtune.errors import InputError
 from llmtune.metrics import Score
+from llmtune.models.families import families_serving
 from llmtune.models.loaded import LoadedModel
 from llmtune.models.loading import requested_family
 from llmtune.predictions import Predictions
 from llmtune.tasks.question_answering.answers import Answering, answerability_lines
 from llmtune.tasks.question_answering.arguments import QuestionAnsweringArguments
-from llmtune.tasks.question_answering.generative import FAMILIES, GenerativeQuestionAnswering, is_generative
+from llmtune.tasks.question_answering.generative import GenerativeQuestionAnswering, is_generative
 from llmtune.tasks.question_answering.loss import SpanLoss
 from llmtune.tasks.question_answering.rows import AnsweredSplits, load_answered_splits, read_questions
 from llmtune.tasks.question_answering.windows import SpanWindows, make_span_windows
@@ -84,7 +85,7 @@ class QuestionAnswering(Answering):
     name = "question-answering"
     auto_model = AutoModelForQuestionAnswering
     architecture = "ForQuestionAnswering"
-    families = ("encoder", "decoder")
+    families = families_serving("classification")
     counted = ("nonfinite_rows",)
 
     @classmethod
@@ -345,7 +346,9 @@ class QuestionAnswering(Answering):
 
 def _writes(args: Arguments) -> bool:
     """Whether the model of a recipe writes its answers."""
-    return is_generative(args.task.method, requested_family(args.model, FAMILIES))
+    # An encoder is taken for itself, not for one of a pair that writes: its families come first.
+    families = (*QuestionAnswering.families, *GenerativeQuestionAnswering.families)
+    return is_generative(args.task.method, requested_family(args.model, tuple(dict.fromkeys(families))))
 
 
 def _distinct_spans(

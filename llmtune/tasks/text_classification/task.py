@@ -18,6 +18,7 @@ from llmtune.diagnosis.leakage import Examples
 from llmtune.errors import InputError
 from llmtune.metrics import Score, confusion_matrix
 from llmtune.metrics.core.base import with_interval
+from llmtune.models.families import families_serving
 from llmtune.models.loaded import LoadedModel
 from llmtune.predictions import Predictions, make_predictions
 from llmtune.progress import progress
@@ -56,7 +57,7 @@ class TextClassification(Task):
     kind = "classification"
     auto_model = AutoModelForSequenceClassification
     architecture = "ForSequenceClassification"
-    families = ("encoder", "decoder")
+    families = families_serving("classification")
     reads_labels = False
 
     @property

@@ -21,6 +21,7 @@ from llmtune.diagnosis.leakage import Examples
 from llmtune.errors import InputError
 from llmtune.metrics import Score
 from llmtune.models.auto_generation import AutoModelForGeneration
+from llmtune.models.families import families_serving
 from llmtune.models.loaded import LoadedModel
 from llmtune.predictions import Predictions, make_predictions
 from llmtune.tasks.losses import TokenCrossEntropy
@@ -41,7 +42,7 @@ class TextGeneration(Prompts, Task):
 
     kind = "text-generation"
     auto_model = AutoModelForGeneration
-    families = ("encoder_decoder", "decoder", "bert2bert")
+    families = families_serving("generation")
 
     arguments_type: ClassVar[type[Any]]
     """Whose defaults name the columns where a command names none."""

@@ -22,6 +22,7 @@ from llmtune.errors import InputError
 from llmtune.metrics import Score, score_predictions
 from llmtune.metrics.core.base import IGNORED
 from llmtune.metrics.core.entity_errors import compare_entities
+from llmtune.models.families import families_serving
 from llmtune.models.loaded import LoadedModel
 from llmtune.predictions import Predictions, make_predictions
 from llmtune.tasks.losses import ClassificationLoss, classification_loss
@@ -76,7 +77,7 @@ class TokenClassification(Task):
     name = kind = "token-classification"
     auto_model = AutoModelForTokenClassification
     architecture = "ForTokenClassification"
-    families = ("encoder", "decoder")
+    families = families_serving("classification")
     reads_labels = False
     counted = ("repairs", "nonfinite_words")
     deciding_metric = "entity_f1"
