@@ -8,13 +8,13 @@ from typing import Any
 
 from llmtune.arguments import RUN_MARKER, DataArguments
 from llmtune.commands.models import InferenceResult, load_task, run_model
-from llmtune.commands.scores import notes_of, score_table
 from llmtune.data import Fingerprint
 from llmtune.errors import InputError
 from llmtune.predictions import write_predictions
+from llmtune.report.judgement import score_table
 from llmtune.runs.folder import describe_run, write_json, write_metrics
 from llmtune.terminal.console import Terminal
-from llmtune.terminal.score_tables import show_scores
+from llmtune.terminal.score_tables import missing_reasons, show_scores
 
 LEFT = ("run.json", "predictions/test.parquet", "metrics.json")
 COMMAND = "evaluate"
@@ -79,7 +79,7 @@ def evaluate(
     scores = score_table(table, metrics=metrics, seed=seed)
     write_metrics(folder, {"test": scores})
     terminal.block("Model", model_lines(outputs, fingerprint))
-    show_scores(terminal, table, scores, notes=[*notes_of(scores), f"the evaluation is in {folder}"])
+    show_scores(terminal, table, scores, notes=[*missing_reasons(scores), f"the evaluation is in {folder}"])
 
 
 def check_output_dir(folder: Path, *, overwrite: bool) -> None:

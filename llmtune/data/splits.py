@@ -17,6 +17,7 @@ from llmtune.data.columns import check_cells, check_labels, find_label_names, pi
 from llmtune.data.files import read_rows
 from llmtune.data.holdout import TRAIN, connected_groups, stratified_group_folds, stratified_group_split
 from llmtune.data.hub_datasets import load_named_dataset
+from llmtune.data.in_memory import InMemoryData
 from llmtune.data.rows import Rows, to_arrow
 from llmtune.errors import InputError
 from llmtune.progress import waiting
@@ -158,7 +159,7 @@ class _Reader:
 
 
 def load_splits(
-    data: DataArguments,
+    data: Any,
     *,
     columns: Mapping[str, str],
     label_column: str | None,
@@ -170,7 +171,8 @@ def load_splits(
     """Reads what `data` names and holds out of train what is missing; validation and test never stand in for another.
 
     Args:
-        data: files or a data set, fractions, columns to carry, limits.
+        data: `DataArguments`: files or a data set, fractions, columns to carry, limits; or rows in memory: a
+            `datasets.Dataset`, a `DatasetDict`, a pandas DataFrame, or `InMemoryData` of one with such options.
         columns: canonical name → the user's name.
         label_column: canonical name of the class; None where the task has no classes, then nothing is stratified.
         text_columns: canonical columns that must hold text, and that together tell duplicates.
@@ -181,6 +183,7 @@ def load_splits(
     Raises:
         InputError: anything in the data that would make a result wrong, by file, row and column.
     """
+    data = data if isinstance(data, DataArguments) else InMemoryData(data)
     reader = _Reader(data, columns, label_column, text_columns, convert, together)
     sources = _open(data)
     if TRAIN not in sources:
@@ -191,8 +194,9 @@ def load_splits(
 @waiting("checking and splitting the rows")
 def _make_splits(reader: _Reader, sources: Mapping[str, Rows], seed: int) -> Splits:
     data, columns, label_column = reader.data, reader.columns, reader.label_column
+    is_published = bool(data.dataset_name) or isinstance(data, InMemoryData)
     unlabelled = [
-        split for split in sources if split != TRAIN and data.dataset_name and reader.is_unlabelled(sources[split])
+        split for split in sources if split != TRAIN and is_published and reader.is_unlabelled(sources[split])
     ]
     parts = {split: reader.read(rows) for split, rows in sources.items() if split not in unlabelled}
     label_names: tuple[str, ...] = ()
@@ -253,6 +257,8 @@ def load_split(
 
 
 def _open(data: DataArguments, only: str | None = None) -> dict[str, Rows]:
+    if isinstance(data, InMemoryData):
+        return {split: rows for split, rows in data.splits.items() if only in (None, split)}
     files = {TRAIN: data.train_file, "validation": data.validation_file, "test": data.test_file}
     named = {split: path for split, path in files.items() if path}
     if data.dataset_name:

@@ -10,7 +10,7 @@ import io
 import json
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,13 +55,21 @@ def read_table_file(path: Path, kind: str | None) -> pa.Table:
             raise InputError(f"{path}: not readable as parquet: {error}") from error
     record = kind_named(kind, str(path)) if kind else None
     columns = _read_jsonl(path) if path.suffix == ".jsonl" else _read_delimited(path, record)
-    if record is None:
-        return pa.table({name: _to_arrow(path, name, cells) for name, cells in columns.items()})
-    if record.free_text and "reference" in columns:
+    return columns_to_arrow(columns, kind, path)
+
+
+def columns_to_arrow(columns: Mapping[str, list[Any]], kind: str | None, where: str | Path) -> pa.Table:
+    """Columns of Python values as a table of a kind; `where` begins the messages.
+
+    Raises:
+        InputError: a cell that its column can't hold, by row (from 0).
+    """
+    columns, record = dict(columns), kind_named(kind, str(where)) if kind else None
+    if record and record.free_text and "reference" in columns:
         columns["reference"] = _one_type(columns["reference"])
-    if record.single_label:  # here, because an Arrow column can't hold a class "1" beside a class 1
-        columns |= {name: to_labels(columns[name], path, name) for name in LABEL_COLUMNS if name in columns}
-    return pa.table({name: _to_arrow(path, name, cells) for name, cells in columns.items()})
+    if record and record.single_label:  # here, because an Arrow column can't hold a class "1" beside a class 1
+        columns |= {name: to_labels(columns[name], where, name) for name in LABEL_COLUMNS if name in columns}
+    return pa.table({name: _to_arrow(where, name, cells) for name, cells in columns.items()})
 
 
 def _text(path: Path) -> str:
@@ -278,7 +286,7 @@ def _one_type(cells: list[Any]) -> list[Any]:
     return [[cell] if isinstance(cell, str) else cell for cell in cells]
 
 
-def _to_arrow(path: Path, name: str, cells: Sequence[Any]) -> pa.Array:
+def _to_arrow(path: str | Path, name: str, cells: Sequence[Any]) -> pa.Array:
     if _fits(cells):
         return pa.array(cells)
     fits, fails = 0, len(cells)  # a prefix that fits, and one that does not: the border is between them
@@ -291,7 +299,7 @@ def _to_arrow(path: Path, name: str, cells: Sequence[Any]) -> pa.Array:
     )
 
 
-def to_labels(cells: Sequence[Any], path: Path, column: str) -> list[str]:
+def to_labels(cells: Sequence[Any], where: str | Path, column: str) -> list[str]:
     """A column of classes as texts.
 
     Raises:
@@ -306,7 +314,7 @@ def to_labels(cells: Sequence[Any], path: Path, column: str) -> list[str]:
                 if cell is None or cell != cell or isinstance(cell, str)
                 else f"{truncated_repr(cell)} is no label"
             )
-            raise InputError(f"{path} row {row}: {column} {finding}; write the name of one class, or delete the row")
+            raise InputError(f"{where} row {row}: {column} {finding}; write the name of one class, or delete the row")
         labels.append(label)
     return labels
 

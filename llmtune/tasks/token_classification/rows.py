@@ -3,7 +3,7 @@
 Read before anything is held out, so that a message names the row of the file and a scheme is judged on all of it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,10 +13,11 @@ from llmtune.arguments import DataArguments
 from llmtune.arguments.data import SPLITS
 from llmtune.data import Fingerprint, Splits, load_split, load_splits
 from llmtune.data.rows import RowErrors, Rows
+from llmtune.data.tagged_rows import detect_tag_scheme
 from llmtune.errors import InputError, truncated_repr
 from llmtune.tasks.token_classification.arguments import TokenClassificationArguments
 from llmtune.text.spans import span_findings, split_words, tags_of_spans, word_format
-from llmtune.text.tag_schemes import count_types, describe_scheme, detect_scheme, parse_tag, to_iob2
+from llmtune.text.tag_schemes import count_types, parse_tag, to_iob2
 
 INPUT_FORMATS = ("tokens", "spans")
 
@@ -211,29 +212,3 @@ def _row_finding(tokens: Any, tags: Any, tokens_column: str, tags_column: str) -
             )
         return finding, "write O, B-X and I-X (or E-X, S-X; L-X, U-X; M-X) with X the type of the entity"
     return "", ""
-
-
-def detect_tag_scheme(rows: Rows, sentences: Sequence[Sequence[str]], tags_column: str) -> str:
-    """The scheme that every row obeys; IOB2 where there is no entity.
-
-    Args:
-        rows: where the sentences come from, for messages.
-        sentences: tags that `parse_tag` reads.
-        tags_column: the user's name of the column, for messages.
-
-    Raises:
-        InputError: the rows obey no one scheme: the first that break the nearest one are named.
-    """
-    scheme, broken = detect_scheme(dict(enumerate(sentences)))
-    problems = RowErrors(rows.source)
-    remedy = "write one scheme throughout, best IOB2 (B-X on the first word of an entity, I-X on others)"
-    remedy += f"; {describe_scheme(scheme)}"
-    for row, word in broken.items():
-        tags = sentences[row]
-        before = f" after {tags[word - 1]}" if word else " at the beginning"
-        finding = (
-            f"{tags[word]}{before} (word {word + 1}) in column {tags_column!r} is not {scheme}, nearest to the whole"
-        )
-        problems.add(row, rows.place(row), finding, remedy=remedy)
-    problems.stop()
-    return scheme
