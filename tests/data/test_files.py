@@ -175,6 +175,8 @@ BAD_FILES = [
     ("a.xlsx", "x", ": unknown ending '.xlsx', expected one of .csv, .tsv, .json, .jsonl, .parquet, .txt, .conll"),
     ("a.xml.gz", "x", ".bio, .iob, each also .gz; rename or convert the file"),
     ("a.csv", b"text\na\x00b\n", " line 2: a NUL byte at offset 6: this is a binary file, expected UTF-8 text; name"),
+    ("a.parquet", b"PAR1 and no more PAR1", ": not readable as parquet ("),
+    ("a.parquet", b"text,label", "; write it again or mend its ending"),
     ("a.csv", as_parquet(ROWS), ": expected UTF-8 text, found a parquet file; name it .parquet"),
     (
         "a.csv",
