@@ -233,7 +233,7 @@ def test_an_evaluation_is_one_line_with_its_confusions_and_is_kept(tmp_path, cap
 
 
 def test_an_evaluation_without_the_metric_picks_no_checkpoint_and_loses_no_epoch(tmp_path):
-    made = trainer(tmp_path, metric_for_best_model="f1")
+    made = trainer(tmp_path, evaluation_lines=EvaluationLogger())
     scores = iter([{}, {"f1": 0.4}, {}])
     made.compute_metrics = lambda outputs: next(scores, {})
 
