@@ -1,6 +1,7 @@
 """Reads one file: csv, tsv, json, jsonl, parquet, txt or conll, each also .gz. Every row comes out, or the run stops.
 
-csv and tsv follow RFC 4180, in UTF-8, and every cell stays the text it is: "007", "NA" and "null" are not converted.
+csv follows RFC 4180, in tsv a quotation mark is a letter; in both every cell stays the text it is: "007", "NA"
+and "null" are not converted.
 """
 
 import csv
@@ -24,6 +25,7 @@ from llmtune.data.rows import RowErrors, Rows, to_arrow
 from llmtune.data.squad import flatten_articles, is_nested
 from llmtune.errors import InputError, truncated_repr
 from llmtune.progress import progress
+from llmtune.text.delimited import swallowed_rows, tsv_records
 
 # What a text file must not begin with, and what such a file is.
 BINARY_OPENINGS = {
@@ -109,26 +111,24 @@ def _text(source: str, content: bytes) -> str:
         ) from error
 
 
-def _read_delimited(source: str, content: bytes, delimiter: str) -> Rows:
-    problems = RowErrors(source)
+def _read_delimited(
+    source: str, parsed: Iterator[tuple[int, int, list[str]]], problems: RowErrors, remedy: str
+) -> Rows:
     records: list[list[str]] = []
     lines: list[int] = []
-    with _long_fields():
-        reader = csv.reader(io.StringIO(_text(source, content), newline=""), delimiter=delimiter, strict=True)
-        parsed = _records(reader, problems)
-        header = _header(source, next(parsed, None), problems)
-        blank: list[tuple[int, int]] = []  # blank lines at the end are no rows; elsewhere they are bad ones
-        for number, line, record in progress(parsed, f"reading {source}", unit="rows"):
-            if not record:
-                blank.append((number, line))
-                continue
-            for row, empty_line in blank:
-                _add_misfit(problems, row, empty_line, [], header, delimiter)
-            blank.clear()
-            if len(record) != len(header):
-                _add_misfit(problems, number, line, record, header, delimiter)
-            records.append(record)
-            lines.append(line)
+    header = _header(source, next(parsed, None), problems)
+    blank: list[tuple[int, int]] = []  # blank lines at the end are no rows; elsewhere they are bad ones
+    for number, line, record in progress(parsed, f"reading {source}", unit="rows"):
+        if not record:
+            blank.append((number, line))
+            continue
+        for row, empty_line in blank:
+            _add_misfit(problems, row, empty_line, [], header, remedy)
+        blank.clear()
+        if len(record) != len(header):
+            _add_misfit(problems, number, line, record, header, remedy)
+        records.append(record)
+        lines.append(line)
     problems.stop()
     columns = dict(zip(header, map(list, zip(*records, strict=True)), strict=True)) if records else {}
     return Rows(source, columns or {name: [] for name in header}, lines=lines)
@@ -166,15 +166,13 @@ def _header(source: str, first: tuple[int, int, list[str]] | None, problems: Row
     return header
 
 
-def _add_misfit(
-    problems: RowErrors, number: int, line: int, record: list[str], header: list[str], delimiter: str
-) -> None:
+def _add_misfit(problems: RowErrors, number: int, line: int, record: list[str], header: list[str], remedy: str) -> None:
     found = f"{len(record)} field{'s' if len(record) > 1 else ''}" if record else "a blank line"
     problems.add(
         number,
         f"row {number} (line {line})",
         f"found {found}, expected {len(header)} as in the header",
-        remedy=f"put a field that holds {delimiter!r} or a line break in double quotes, and delete blank lines",
+        remedy=remedy,
     )
 
 
@@ -189,11 +187,26 @@ def _long_fields() -> Iterator[None]:
 
 
 def _read_csv(source: str, content: bytes) -> Rows:
-    return _read_delimited(source, content, ",")
+    problems = RowErrors(source)
+    remedy = "put a field that holds ',' or a line break in double quotes, and delete blank lines"
+    with _long_fields():
+        reader = csv.reader(io.StringIO(_text(source, content), newline=""), strict=True)
+        rows = _read_delimited(source, _records(reader, problems), problems, remedy)
+    header = list(rows.columns)
+    for row, record in enumerate(zip(*rows.columns.values(), strict=True)):
+        if swallowed := swallowed_rows(list(record), header):
+            finding = f"column {swallowed[0]!r} holds the line breaks and commas of {swallowed[1]} whole rows"
+            finding += ": a quotation mark that begins a field ends only at the next one"
+            problems.add(row, rows.place(row), finding, remedy='write a quotation mark as "" inside a quoted field')
+    problems.stop()
+    return rows
 
 
 def _read_tsv(source: str, content: bytes) -> Rows:
-    return _read_delimited(source, content, "\t")
+    numbered = enumerate(tsv_records(_text(source, content)))
+    records = ((number, line, record) for number, (line, record) in numbered)
+    remedy = "delete tabs and line breaks inside fields, and blank lines: in tsv a quotation mark is a letter"
+    return _read_delimited(source, records, RowErrors(source), remedy)
 
 
 def _read_txt(source: str, content: bytes) -> Rows:

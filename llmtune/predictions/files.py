@@ -19,6 +19,7 @@ import pyarrow.parquet
 
 from llmtune.errors import InputError, truncated_repr
 from llmtune.predictions.kinds import Kind, kind_named
+from llmtune.text.delimited import swallowed_rows, tsv_records
 
 FORMATS = (".parquet", ".csv", ".tsv", ".jsonl")
 # csv has no lists: in these columns a cell may be a JSON list (or a Python list, as pandas writes it).
@@ -134,21 +135,7 @@ def _csv_records(path: Path) -> Iterator[tuple[int, list[str]]]:
 
 
 def _tsv_records(path: Path) -> Iterator[tuple[int, list[str]]]:
-    lines = _text(path).split("\n")
-    records = ((number, line.removesuffix("\r").split("\t")) for number, line in enumerate(lines, start=1))
-    return ((number, [_unquoted(cell) for cell in record]) for number, record in records if record != [""])
-
-
-def _unquoted(cell: str) -> str:
-    """What pandas and the csv module put in quotation marks because it holds some: those inside are doubled.
-
-    >>> [_unquoted(cell) for cell in ('"[""a"", ""b""]"', '"to be"', '"a" and "b"')]
-    ['["a", "b"]', '"to be"', '"a" and "b"']
-    """
-    inside = cell[1:-1]
-    quoted = len(cell) > 1 and cell[0] == cell[-1] == '"'
-    doubled = '""' in inside and '"' not in inside.replace('""', "")
-    return inside.replace('""', '"') if quoted and doubled else cell
+    return ((line, record) for line, record in tsv_records(_text(path)) if record)
 
 
 def _check_record(record: list[str], header: list[str], path: Path, row: int, line: int) -> None:
@@ -163,23 +150,13 @@ def _check_record(record: list[str], header: list[str], path: Path, row: int, li
             f"{where}: not readable as {path.suffix[1:]}: found {len(record)} cells, the header has {len(header)}; "
             f"{remedy}"
         )
-    for position, cell in enumerate(record):
-        if "\n" in cell and _holds_rows(cell, position, len(header)):
-            raise InputError(
-                f"{where}: column {header[position]!r} holds the line breaks and commas of "
-                f"{cell.count(chr(10)) + 1} whole rows: a quotation mark that begins a cell ends only at the next one; "
-                'write a quotation mark as "" inside a cell in double quotes'
-            )
-
-
-def _holds_rows(cell: str, position: int, width: int) -> bool:
-    """Whether the lines of a cell have the commas that rows would have, were its quotation marks letters.
-
-    In prose a comma stands before a space, between cells it doesn't.
-    """
-    lines = cell.splitlines()
-    expected = [width - 1 - position, *[width - 1] * (len(lines) - 2), position]
-    return sum(expected) > 1 and [len(re.findall(r",(?! )", line)) for line in lines] == expected
+    swallowed = swallowed_rows(record, header) if path.suffix == ".csv" else None
+    if swallowed:
+        raise InputError(
+            f"{where}: column {swallowed[0]!r} holds the line breaks and commas of {swallowed[1]} whole rows: a "
+            'quotation mark that begins a cell ends only at the next one; write a quotation mark as "" inside a cell '
+            "in double quotes"
+        )
 
 
 def _convert(path: Path, kind: Kind | None, name: str, cells: list[str]) -> list[Any]:
