@@ -9,6 +9,7 @@ import gzip
 import io
 import json
 import os
+import re
 import sys
 import zlib
 from collections.abc import Callable, Iterator
@@ -27,6 +28,8 @@ from llmtune.errors import InputError, truncated_repr
 from llmtune.progress import progress
 from llmtune.text.delimited import swallowed_rows, tsv_records
 
+HALF = re.compile("[\ud800-\udfff]")
+ESCAPED_HALF = re.compile(r"\\u[dD][89a-fA-F]")
 # What a text file must not begin with, and what such a file is.
 BINARY_OPENINGS = {
     b"PAR1": "a parquet file; name it .parquet",
@@ -235,9 +238,29 @@ def _read_jsonl(source: str, content: bytes) -> Rows:
                 problems.add(
                     row, f"line {row + 1}", f"found {truncated_repr(record)}, expected an object", remedy=remedy
                 )
+            elif ESCAPED_HALF.search(line):
+                _check_halves(problems, row, f"line {row + 1}", record)
             records.append(record)
     problems.stop()
     return Rows(source, _columns(records), unit="line")
+
+
+def _check_halves(problems: RowErrors, row: int, place: str, record: dict[str, Any]) -> None:
+    """JSON can write half of a character (a lone surrogate), which no file in UTF-8 and no tokenizer can hold."""
+    for name, cell in record.items():
+        half = next((found for text in _strings(cell) if (found := HALF.search(text))), None)
+        if half:
+            written = half[0].encode("unicode_escape").decode()
+            finding = f"column {name!r} holds {written}, half of a character (a lone surrogate)"
+            problems.add(row, place, finding, remedy="write the whole character, or \\ufffd in its place")
+
+
+def _strings(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list | dict):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _strings(item)
 
 
 def _read_json(source: str, content: bytes) -> Rows:
@@ -253,11 +276,13 @@ def _read_json(source: str, content: bytes) -> Rows:
             f"{source}: found {truncated_repr(found)}, expected a list of objects or {{'data': [objects]}}; "
             f"write one object a row, as {{'text': '…'}}"
         )
-    problems = RowErrors(source)
+    problems, may_hold_halves = RowErrors(source), ESCAPED_HALF.search(text) is not None
     for row, record in enumerate(records):
         if not isinstance(record, dict):
             finding = f"found {truncated_repr(record)}, expected an object"
             problems.add(row, f"row {row + 1}", finding, remedy='write each row as an object, as {"text": "…"}')
+        elif may_hold_halves:
+            _check_halves(problems, row, f"row {row + 1}", record)
     problems.stop()
     if is_nested(records):
         return flatten_articles(source, records)

@@ -154,7 +154,7 @@ class _Reader:
         return Fingerprint(len(part), digest.hexdigest(), part.rows.source)
 
     def dataset(self, part: _Part) -> datasets.Dataset:
-        table = {name: to_arrow(part.rows, name, cells) for name, cells in part.cells.items()}
+        table = {name: to_arrow(part.rows, name, cells, part.numbers) for name, cells in part.cells.items()}
         return datasets.Dataset(pa.table(table))
 
 

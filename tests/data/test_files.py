@@ -299,7 +299,7 @@ BAD_FILES = [
     (
         "a.jsonl",
         '{"a": "\\ud83d"}',
-        " line 1: column 'a' holds '\\ud83d', which is not valid Unicode or of another type",
+        " line 1: column 'a' holds \\ud83d, half of a character (a lone surrogate); write the whole character, or",
     ),
 ]
 
@@ -341,3 +341,12 @@ def test_a_home_folder_is_understood(tmp_path, monkeypatch):
 
     assert read_table("~/rows.csv").num_rows == 3
     assert read_table(os.fspath(Path("~") / "rows.csv")).num_rows == 3
+
+
+@pytest.mark.parametrize("cell", ['"x \\ud83d y"', '["Ada", "\\uDE00"]', '[{"label": "\\udc00"}]'])
+@pytest.mark.parametrize(("name", "place"), [("a.jsonl", "line 3"), ("a.json", "row 3")])
+def test_half_of_a_character_is_named_by_its_place(tmp_path, name, place, cell):
+    rows = ['{"text": "fine \\ud83d\\ude00"}', '{"text": "\\\\ud83d is code"}', f'{{"text": {cell}}}']
+    content = "\n".join(rows) if name == "a.jsonl" else f"[{', '.join(rows)}]"
+
+    assert f"{name} {place}: column 'text' holds" in message(write(tmp_path, name, content))
