@@ -33,6 +33,7 @@ def evaluate(
     tokens_column: str = "tokens",
     tags_column: str = "tags",
     spans_column: str = "spans",
+    sentence_column: str | None = None,
     question_column: str = "question",
     context_column: str = "context",
     answers_column: str = "answers",
@@ -64,6 +65,7 @@ def evaluate(
     # The rows before the weights: a bad row costs seconds here.
     columns = {"text": text_column, "label": label_column}
     columns |= {"tokens": tokens_column, "tags": tags_column, "spans": spans_column}
+    columns |= {"sentence": sentence_column} if sentence_column else {}
     columns |= {"question": question_column, "context": context_column, "answers": answers_column}
     columns |= {name: given for name, given in (("source", source_column), ("target", target_column)) if given}
     rows, fingerprint = task.read_split(data, columns, labelled=True)

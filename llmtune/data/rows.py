@@ -34,7 +34,7 @@ class Rows:
 
     def place(self, row: int) -> str:
         """Where row number `row` (from 0) stands, in words."""
-        return f"row {row + 1} (line {self.lines[row]})" if self.lines else f"{self.unit} {row + 1}"
+        return f"{self.unit} {row + 1} (line {self.lines[row]})" if self.lines else f"{self.unit} {row + 1}"
 
     def has(self, name: str) -> bool:
         """Whether there is this column, or for `outer.inner` a column `outer` that may hold it."""

@@ -26,6 +26,7 @@ from llmtune.text.normalize import normalize
 
 # What a task makes of a source's checked cells, before anything is held out: a message can still name the row.
 Convert = Callable[[Rows, Mapping[str, list[Any]]], dict[str, list[Any]]]
+Regroup = Callable[[Rows], Rows]
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,11 @@ class _Reader:
     text_columns: Sequence[str]
     convert: Convert | None = None
     together: Sequence[str] = ()
+    regroup: Regroup | None = None
+
+    def open(self, only: str | None = None) -> dict[str, Rows]:
+        sources = _open(self.data, only)
+        return {split: self.regroup(rows) for split, rows in sources.items()} if self.regroup else sources
 
     def read(self, rows: Rows) -> _Part:
         cells = pick_columns(rows, columns=self.columns, data=self.data)
@@ -167,6 +173,7 @@ def load_splits(
     seed: int,
     convert: Convert | None = None,
     together: Sequence[str] = (),
+    regroup: Regroup | None = None,
 ) -> Splits:
     """Reads what `data` names and holds out of train what is missing; validation and test never stand in for another.
 
@@ -179,13 +186,14 @@ def load_splits(
         seed: of the hold-out.
         convert: what the task makes of the cells of a source.
         together: canonical columns of which equal texts stay on one side, as the paragraph of several questions.
+        regroup: what becomes the rows of a source, as one sentence of several words; before anything is checked.
 
     Raises:
         InputError: anything in the data that would make a result wrong, by file, row and column.
     """
     data = data if isinstance(data, DataArguments) else InMemoryData(data)
-    reader = _Reader(data, columns, label_column, text_columns, convert, together)
-    sources = _open(data)
+    reader = _Reader(data, columns, label_column, text_columns, convert, together, regroup)
+    sources = reader.open()
     if TRAIN not in sources:
         raise InputError(f"no train split: found {sorted(sources)}; give --train_file or a data set that has one")
     return _make_splits(reader, sources, seed)
@@ -237,14 +245,15 @@ def load_split(
     text_columns: Sequence[str],
     label_names: Sequence[str] = (),
     convert: Convert | None = None,
+    regroup: Regroup | None = None,
 ) -> tuple[datasets.Dataset, Fingerprint]:
     """One given split, checked as `load_splits` does, against the classes of a trained model. Nothing is held out.
 
     Raises:
         InputError: `data` has no such split, or something is wrong in it.
     """
-    reader = _Reader(data, columns, label_column, text_columns, convert)
-    sources = _open(data, only=split)
+    reader = _Reader(data, columns, label_column, text_columns, convert, regroup=regroup)
+    sources = reader.open(only=split)
     if split not in sources:
         raise InputError(f"no {split} split: found {sorted(sources)}; give --{split}_file")
     part = reader.read(sources[split])

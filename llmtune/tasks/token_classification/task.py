@@ -165,6 +165,7 @@ class TokenClassification(Task):
             tokens_column=columns["tokens"],
             tags_column=columns["tags"],
             spans_column=columns["spans"],
+            sentence_column=columns.get("sentence"),
         )
         return load_tagged_split(data, "test", options)
 
