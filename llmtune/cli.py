@@ -111,6 +111,7 @@ def add_check_flags(parser: Parser) -> None:
     )
     for name in ("text", "label", "tokens", "tags", "spans", "source", "target"):
         parser.add_argument(f"--{name}_column", default=name, metavar="NAME", help=f"(default: {name})")
+    parser.add_argument("--sentence_column", metavar="NAME", help="one word a row: what numbers the sentences")
     parser.add_argument("--group_columns", nargs="+", default=[], metavar="NAME", help="people or sources, for balance")
     parser.add_argument("--split_group_column", metavar="NAME", help="an id that must not occur in two splits")
     parser.add_argument("--time_column", metavar="NAME", help="of a series: validation and test must be after train")
@@ -133,6 +134,9 @@ def add_evaluate_flags(parser: Parser) -> None:
     for column, what in (("tokens", "the words"), ("tags", "their tags"), ("spans", "character spans of the text")):
         told = f"entities: {what} (default: {column})"
         parser.add_argument(f"--{column}_column", default=column, metavar="NAME", help=told)
+    parser.add_argument(
+        "--sentence_column", metavar="NAME", help="entities, a word a row: what numbers sentences"
+    )
     parser.add_argument(
         "--answers_column", default="answers", metavar="NAME", help="answers: the references, as in SQuAD"
     )

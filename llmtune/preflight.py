@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
+import datasets
 import torch
 
 from llmtune.arguments.parser import Arguments
 from llmtune.diagnosis.targets import check_demands
 from llmtune.errors import InputError
 from llmtune.metrics import available_metrics, score_predictions
+from llmtune.metrics.core.scoring import undefined_at_best
 from llmtune.models.loaded import LoadedModel
 from llmtune.tasks.task import Encoded, Task
 from llmtune.terminal.console import Terminal
@@ -37,6 +39,21 @@ def validate_metrics(args: Arguments, task: Task, splits: Any) -> None:
     others = {name: not name.endswith("loss") for name in scores if name not in ours}
     counts = dict.fromkeys(task.counted, False)
     args.training.choose_best_metric(task.deciding_metric, {**directions, **others, **counts})
+    _check_validation_tells(args, task, splits["validation"])
+
+
+def _check_validation_tells(args: Arguments, task: Task, rows: datasets.Dataset) -> None:
+    """That the metric which picks the checkpoint has a value on validation is known by its labels, before training."""
+    name = str(args.training.metric_for_best_model).removeprefix("eval_")
+    if not args.training.load_best_model_at_end and not args.training.early_stopping_patience:
+        return
+    reason = undefined_at_best(task.example_table(rows), name, metrics=task.metrics)
+    if reason is not None:
+        raise InputError(
+            f"--metric_for_best_model {name}: it can't pick a checkpoint, because on the {len(rows):,} rows of "
+            f"validation it is undefined whatever a model predicts: {reason}. Give --validation_file rows of every "
+            "class, leave it out (rows of train are then held out, stratified), or name another metric"
+        )
 
 
 def begin_run(args: Arguments, task: Task, splits: Any, encoded: Mapping[str, Encoded], loaded: LoadedModel) -> None:

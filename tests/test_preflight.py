@@ -17,9 +17,13 @@ from llmtune.tasks.token_classification.task import TokenClassification
 from llmtune.tasks.translation import Translation, TranslationArguments
 
 TAGS = ("O", "B-PER", "I-PER")
-SPLITS = {
-    "tokens": {"train": datasets.Dataset.from_dict({"tokens": [["Ann", "is", "in"]], "tags": [["B-PER", "O", "O"]]})},
-    "texts": datasets.DatasetDict(train=datasets.Dataset.from_dict({"text": ["a", "b"], "label": ["ham", "spam"]})),
+TAGGED = {"tokens": [["Ann", "is", "in"]], "tags": [["B-PER", "O", "O"]]}
+ROWS = {
+    "spam": {"text": ["a", "b"], "label": ["ham", "spam"]},
+    "ner": TAGGED,
+    "pii": TAGGED,
+    "qa": {"question": ["?"], "context": ["so it is"], "answers": [{"text": ["so"], "answer_start": [0]}]},
+    "translation": {"source": ["one two three four"], "target": ["un deux trois quatre"]},
 }
 TASKS = {
     "spam": (TextClassification(("ham", "spam"), "spam", 64), TextClassificationArguments),
@@ -30,20 +34,27 @@ TASKS = {
 }
 
 
-class Texts:
-    """Splits of texts with a class each."""
+class Splits(dict):
+    """Train and validation, also as attributes."""
 
-    train = SPLITS["texts"]["train"]
+    @property
+    def train(self):
+        return self["train"]
 
 
-def validated(recipe, *, training=None, metrics=(), **options):
+def splits_of(recipe, validation=None):
+    rows = {"train": ROWS[recipe], "validation": validation or ROWS[recipe]}
+    return Splits({split: datasets.Dataset.from_dict(columns) for split, columns in rows.items()})
+
+
+def validated(recipe, *, training=None, metrics=(), validation=None, **options):
     """The training arguments of a task whose metrics were validated."""
     task, arguments_type = TASKS[recipe]
     task = type(task)(**{**vars(task), "metrics": (*options.get("metric_names", ()), *metrics)})
     options.pop("metric_names", None)
     training = TrainingArguments("unused", use_cpu=True, **(training or {}))
     args = Arguments(DataArguments(), arguments_type(**options), ModelArguments(), training)
-    validate_metrics(args, task, Texts if recipe == "spam" else SPLITS["tokens"])
+    validate_metrics(args, task, splits_of(recipe, validation))
     return training
 
 
@@ -127,3 +138,41 @@ def test_targets_are_read_once_with_the_arguments():
 def test_an_unknown_objective_of_the_threshold_is_refused():
     with pytest.raises(InputError, match="--threshold_objective 'f3': expected f1, fbeta:2, recall>=0.95"):
         TextClassification.from_options(TextClassificationArguments(threshold_objective="f3"), ("a", "b"))
+
+
+HAM = {"text": ["a", "b", "c"], "label": ["ham", "ham", "ham"]}
+OUTSIDE = {"tokens": [["it", "is"]], "tags": [["O", "O"]]}
+
+
+@pytest.mark.parametrize(
+    ("recipe", "metric", "reason"),
+    [
+        ("spam", None, "f1: it can't pick a checkpoint, because on the 3 rows of validation it is undefined whatever"),
+        ("spam", "roc_auc", "0 positive and 3 negative rows: a rank needs both. Give --validation_file rows of every"),
+        ("spam", "eval_precision", "no predictions of 'spam'"),
+        ("spam", "recall[spam]", "no rows of 'spam'"),
+        ("spam", "average_precision", "no positive row among 3"),
+        ("spam", "mcc", "every reference is the same class"),
+        ("ner", None, "0 entities in the reference"),
+        ("pii", "entity_recall", "0 entities in the reference"),
+    ],
+)
+def test_a_metric_that_validation_can_not_define_is_refused_before_training(recipe, metric, reason):
+    training = {} if metric is None else {"metric_for_best_model": metric}
+
+    with pytest.raises(InputError) as refused:
+        validated(recipe, training=training, validation=HAM if recipe == "spam" else OUTSIDE)
+
+    assert str(refused.value).startswith("--metric_for_best_model ")
+    assert reason in str(refused.value)
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "f1_macro", "log_loss", "loss"])
+def test_a_metric_that_says_something_of_one_class_may_pick_the_checkpoint(metric):
+    training = validated("spam", training={"metric_for_best_model": metric}, validation=HAM)
+
+    assert training.metric_for_best_model == metric
+
+
+def test_without_a_checkpoint_to_pick_no_metric_is_refused():
+    validated("spam", training={"load_best_model_at_end": False, "save_strategy": "no"}, validation=HAM)

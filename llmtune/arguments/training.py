@@ -275,14 +275,14 @@ class TrainingArguments(transformers.TrainingArguments):
         """Settles the metric that picks the checkpoint, and its direction.
 
         Args:
-            preferred: unless --metric_for_best_model names another; higher is better.
+            preferred: unless --metric_for_best_model names another.
             directions: the metrics of an evaluation, and of each whether higher is better.
 
         Raises:
             InputError: --metric_for_best_model is not one of them.
         """
         if not self._best_metric_given:
-            self.metric_for_best_model, self.greater_is_better = preferred, True
+            self.metric_for_best_model, self.greater_is_better = preferred, directions.get(preferred, True)
             return
         name = str(self.metric_for_best_model)
         directions = {**directions, "loss": False}

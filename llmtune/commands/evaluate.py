@@ -8,13 +8,13 @@ from typing import Any
 
 from llmtune.arguments import RUN_MARKER, DataArguments
 from llmtune.commands.models import InferenceResult, load_task, run_model
-from llmtune.commands.scores import notes_of, score_table
 from llmtune.data import Fingerprint
 from llmtune.errors import InputError
 from llmtune.predictions import write_predictions
+from llmtune.report.judgement import score_table
 from llmtune.runs.folder import describe_run, write_json, write_metrics
 from llmtune.terminal.console import Terminal
-from llmtune.terminal.score_tables import show_scores
+from llmtune.terminal.score_tables import missing_reasons, show_scores
 
 LEFT = ("run.json", "predictions/test.parquet", "metrics.json")
 COMMAND = "evaluate"
@@ -33,6 +33,7 @@ def evaluate(
     tokens_column: str = "tokens",
     tags_column: str = "tags",
     spans_column: str = "spans",
+    sentence_column: str | None = None,
     question_column: str = "question",
     context_column: str = "context",
     answers_column: str = "answers",
@@ -64,6 +65,7 @@ def evaluate(
     # The rows before the weights: a bad row costs seconds here.
     columns = {"text": text_column, "label": label_column}
     columns |= {"tokens": tokens_column, "tags": tags_column, "spans": spans_column}
+    columns |= {"sentence": sentence_column} if sentence_column else {}
     columns |= {"question": question_column, "context": context_column, "answers": answers_column}
     columns |= {name: given for name, given in (("source", source_column), ("target", target_column)) if given}
     rows, fingerprint = task.read_split(data, columns, labelled=True)
@@ -79,7 +81,7 @@ def evaluate(
     scores = score_table(table, metrics=metrics, seed=seed)
     write_metrics(folder, {"test": scores})
     terminal.block("Model", model_lines(outputs, fingerprint))
-    show_scores(terminal, table, scores, notes=[*notes_of(scores), f"the evaluation is in {folder}"])
+    show_scores(terminal, table, scores, notes=[*missing_reasons(scores), f"the evaluation is in {folder}"])
 
 
 def check_output_dir(folder: Path, *, overwrite: bool) -> None:

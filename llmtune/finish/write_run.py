@@ -17,8 +17,7 @@ from llmtune.metrics import Score, score_predictions
 from llmtune.models.checkpoints import is_adapter, save_weights
 from llmtune.models.loaded import ModelFacts
 from llmtune.predictions import Predictions, write_predictions
-from llmtune.report.report import Report
-from llmtune.report.reports import write_reports
+from llmtune.report.report import Report, write_reports
 from llmtune.runs.folder import baseline_splits, describe_run, write_json, write_metrics, write_verdict
 from llmtune.tasks.task import Encoded, Task
 from llmtune.terminal.console import Terminal

@@ -219,8 +219,11 @@ class Task(ABC):
     # Judging.
 
     @abstractmethod
-    def example_table(self) -> Predictions:
-        """A table with every class predicted right: enough to know which metrics and targets exist."""
+    def example_table(self, rows: datasets.Dataset | None = None) -> Predictions:
+        """The rows of a split, all predicted right; without rows every class once, predicted right.
+
+        The second is enough to know which metrics and targets exist, the first which of them these rows define.
+        """
 
     def baselines(self, splits: Any, test: Predictions) -> dict[str, Predictions]:
         """Simple models on the rows of `test`, by the name that a person reads."""

@@ -11,6 +11,7 @@ from llmtune.metrics.core.base import with_interval
 from llmtune.metrics.core.entity_errors import (
     BOUNDARY_ERRORS,
     MISSED,
+    SENTENCE_MARKS,
     SHOWN_ERRORS,
     SPURIOUS,
     EntityComparison,
@@ -49,7 +50,7 @@ def show_entities(terminal: Terminal, comparison: EntityComparison) -> None:
     for error in comparison.errors[:SHOWN_ERRORS]:
         row, sentence = error.sentences[0]
         lines.append(f"{error.count:>4} x {_in_words(error)}; row {row}: {sentence}")
-    terminal.block("Errors", lines or ["none"])
+    terminal.block("Errors", [*lines, SENTENCE_MARKS] if lines else ["none"])
 
 
 def _in_words(error: EntityError) -> str:

@@ -268,6 +268,10 @@ class FineTuningTrainer(transformers.Trainer):
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         """The stock evaluation; in training the sample of train is scored after it, and the history keeps both."""
         metrics: dict[str, float] = super().evaluate(*args, **kwargs)
+        best = f"eval_{str(self.args.metric_for_best_model).removeprefix('eval_')}"
+        if self.is_in_train:
+            # Undefined for these predictions (precision, where nothing is predicted): no better than any checkpoint.
+            metrics.setdefault(best, float("nan"))
         validation = self._last_output
         if not self.is_in_train or validation is None or self.train_dataset is None:
             return metrics
@@ -278,7 +282,6 @@ class FineTuningTrainer(transformers.Trainer):
         train = self.evaluation_loop(self.get_eval_dataloader(sample), "Train sample", metric_key_prefix="train")
         self.compute_metrics = metrics_of_validation
         entry = self.curves.entry(train, validation)
-        best = f"eval_{str(self.args.metric_for_best_model).removeprefix('eval_')}"
         if "hits" not in entry["validation"] and self.args.greater_is_better and best in metrics:
             entry["validation"]["score"] = metrics[best]
         self._last_output = None

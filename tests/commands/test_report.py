@@ -185,7 +185,7 @@ def test_a_comparison_of_runs_does_not_replace_one_of_them(tmp_path):
 def test_the_metrics_of_another_run_are_not_replaced(tmp_path):
     run, path = a_run(tmp_path / "run", "test"), foreign(tmp_path / "a.csv")
 
-    with pytest.raises(InputError, match="is a run with a metrics.json of its own; name another folder"):
+    with pytest.raises(InputError, match="is a run with results of its own; name another folder"):
         cli.run(["report", str(path), "--kind", "classification", "--output_dir", str(run)])
 
 

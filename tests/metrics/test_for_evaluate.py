@@ -140,3 +140,14 @@ def test_rouge_of_latin_letters_with_marks_is_that_of_rouge_score():
     expected = [scorer.score(b, a)["rouge1"].fmeasure for a, b in zip(*texts.values(), strict=True)]
 
     assert Rouge().compute(**texts)["rouge1"] == pytest.approx(np.mean(expected))
+
+
+@pytest.mark.parametrize("name", ["accuracy", "f1", "precision", "recall"])
+def test_padding_does_not_count(name):
+    module = importlib.import_module(f"llmtune.metrics.evaluate_modules.{name}")
+    metric = getattr(module, {"accuracy": "Accuracy", "f1": "F1", "precision": "Precision", "recall": "Recall"}[name])()
+    predictions, references = [1, 0, 1, 1, 0], [1, 1, 0, -100, -100]
+
+    padded = metric.compute(predictions=predictions, references=references)
+
+    assert padded == metric.compute(predictions=predictions[:3], references=references[:3])

@@ -170,7 +170,7 @@ def test_ter_is_left_out_of_long_texts_but_given_when_asked_for():
 
 
 def squad(prediction, references):
-    """The official evaluate-v1.1.py."""
+    """The official evaluate-v2.0.py."""
 
     def fold(text):
         text = "".join(letter for letter in text.lower() if letter not in set(string.punctuation))
@@ -187,6 +187,7 @@ def squad(prediction, references):
             else 2 * (same / len(said)) * (same / len(wanted)) / (same / len(said) + same / len(wanted))
         )
 
+    references = [row for row in references if fold(row)] or [""]
     return max(float(fold(prediction) == fold(row)) for row in references), max(f1(row) for row in references)
 
 
@@ -208,6 +209,8 @@ def test_answers_are_scored_by_squads_rules(rows):
         ("The Eiffel Tower!", ["eiffel tower"], 100, 100),
         ("in 1976, Santa Clara", ["Santa Clara, California", "Levi's Stadium in Santa Clara"], 0, 66.67),
         ("", [], 100, 100),
+        ("", ["The"], 100, 100),
+        ("", ["the", "x"], 0, 0),  # a reference that folds to nothing doesn't count beside another
         ("今天", ["今天天气"], 0, 66.67),  # by character; SQuAD's own words give 0
     ],
 )

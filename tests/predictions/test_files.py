@@ -138,6 +138,7 @@ def test_prose_over_several_lines_is_a_cell(tmp_path):
          "line 2: not readable as csv: ',' expected after '\"'; double a quotation mark inside a quoted cell"),
         ("rows.csv", "reference,prediction,reference\na,b,c\n",
          "the header names 'reference' twice; rename one of ['reference', 'prediction', 'reference']"),
+        ("rows.csv", "", "not readable as csv: Empty CSV file; write a header and a line a row"),
         ("rows.jsonl", '{"reference": "a", "prediction": "b"}\n["a"]\n',
          "line 2: not readable as jsonl: ['a'] is not an object; write one object a line, such as"),
         ("rows.jsonl", '{"reference": "a", "prediction": "b"}\n{"reference": "a", "prediction": 7}\n',

@@ -56,7 +56,7 @@ def trainer(folder: Path, n: int = 40, **options: Any) -> FineTuningTrainer:
     defaults = {"per_device_train_batch_size": 8, "learning_rate": 3e-3, "use_cpu": True, "num_train_epochs": 2}
     return FineTuningTrainer(
         model=options.pop("model", None) or transformers.BertForSequenceClassification(config),
-        args=TrainingArguments(str(folder), metric_for_best_model="f1", **{**defaults, **options}),
+        args=TrainingArguments(str(folder), **{"metric_for_best_model": "f1", **defaults, **options}),
         train_dataset=rows(n),
         eval_dataset=rows(15, seed=1),
         data_collator=transformers.DataCollatorWithPadding(tokenizer()),
@@ -230,6 +230,16 @@ def test_an_evaluation_is_one_line_with_its_confusions_and_is_kept(tmp_path, cap
         assert entry["step"] == step
         assert np.array(entry["confusion_matrix"]).sum() == 15
         assert {"eval_f1", "eval_log_loss", "eval_nonfinite_rows"} <= set(entry)
+
+
+def test_an_evaluation_without_the_metric_picks_no_checkpoint_and_loses_no_epoch(tmp_path):
+    made = trainer(tmp_path, evaluation_lines=EvaluationLogger())
+    scores = iter([{}, {"f1": 0.4}, {}])
+    made.compute_metrics = lambda outputs: next(scores, {})
+
+    made.train()
+
+    assert (made.state.global_step, made.state.best_global_step, made.state.best_metric) == (10, 10, 0.4)
 
 
 def test_the_best_checkpoint_is_loaded_at_the_end(tmp_path):

@@ -50,6 +50,11 @@ SIZES: dict[str, dict[str, Any]] = {
 }
 
 
+def chosen() -> list[str]:
+    """The models of this session: those named after the two paths, else all."""
+    return sys.argv[3:] or list(SIZES)
+
+
 def rows(n: int) -> datasets.Dataset:
     """Sources of 2 to 12 words, the words backwards as targets."""
     sources = [[WORDS[(i * 7 + k * k) % len(WORDS)] for k in range(2 + i % 11)] for i in range(n)]
@@ -94,7 +99,7 @@ def trainer_of(model_type: str, folder: Path, n: int, **options: Any) -> FineTun
 
 def exact(processes: int, folder: Path) -> Iterator[dict[str, Any]]:
     """One record a model, number of rows and split: loss and gradient norm of each update."""
-    for model_type in SIZES:
+    for model_type in chosen():
         for n in (21, 17):  # 21 rows end in 8 + 8 + 5; 17 in 8 + 8 + 1, where the second process has no row
             for micro, accumulation in SPLITS[processes]:
                 options = {"per_device_train_batch_size": micro, "gradient_accumulation_steps": accumulation}
@@ -116,7 +121,7 @@ def learn(trainer: FineTuningTrainer, steps: int = 60) -> None:
 
 def answered(processes: int, folder: Path) -> Iterator[dict[str, Any]]:
     """The answers to 23 rows at several batch sizes, with and without targets beside."""
-    for model_type in SIZES:
+    for model_type in chosen():
         trainer = trainer_of(model_type, folder, 64)
         learn(trainer)
         _, tokenizer, task = tiny(model_type)

@@ -94,6 +94,23 @@ def metric_values(
     return values
 
 
+def undefined_at_best(right: Predictions, name: str, *, metrics: Sequence[str | Foreign] = ()) -> str | None:
+    """Why a metric of ours has no value, or only 0, whatever a model predicts; None where it has one.
+
+    Args:
+        right: a table of rows whose predictions are their references.
+        name: of the metric; one of others, which no table of ours tells about, gives None.
+        metrics: more, as `score_predictions` takes them.
+    """
+    setting, columns, _ = read_columns(right)
+    metric = next((metric for metric in _chosen(setting, metrics)[0] if metric.name == name), None)
+    if metric is None or not set(metric.needs) <= set(columns):
+        return None
+    gathered = metric.aggregate(metric.statistics(columns))
+    value, reason = metric.value(gathered), metric.undefined(gathered)
+    return reason or "no rows to score" if value is None or (reason and value == 0) else None
+
+
 def _chosen(setting: MetricContext, metrics: Sequence[str | Foreign]) -> tuple[list[Metric], dict[str, Foreign]]:
     """Our metrics, those of the kind first; and those of others by the name of their number."""
     found = reported_metrics(setting)

@@ -40,9 +40,13 @@ class Answering(Task):
             self.kind, columns, carried={**own, **carried}, split=encoded.split, settings=self.settings(**settings)
         )
 
-    def example_table(self) -> Predictions:
-        """A question that is answered."""
-        return make_predictions(self.kind, {"question": ["?"], "reference": [["yes"]], "prediction": ["yes"]})
+    def example_table(self, rows: datasets.Dataset | None = None) -> Predictions:
+        """A question that is answered; of rows each with its first answer, or none."""
+        references = [["yes"]] if rows is None else [list(answer["text"]) for answer in rows["answers"]]
+        answers = [reference[0] if reference else "" for reference in references]
+        return make_predictions(
+            self.kind, {"question": ["?"] * len(answers), "reference": references, "prediction": answers}
+        )
 
     def leakage_examples(self, rows: datasets.Dataset, data: DataArguments) -> Examples:
         """Questions with their contexts: a context must not stand on two sides of a split."""

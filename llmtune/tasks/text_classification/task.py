@@ -258,11 +258,13 @@ class TextClassification(Task):
         choice = choose_threshold(validation, self.threshold_objective, seed=seed)
         return replace(self, threshold=choice.threshold, choice=choice)
 
-    def example_table(self) -> Predictions:
-        """A row of each class."""
+    def example_table(self, rows: datasets.Dataset | None = None) -> Predictions:
+        """A row of each class, or the rows of a split, with probability 1 for the right one."""
         names = self.label_names
-        rows = {"reference": names, "prediction": names, "probabilities": np.eye(len(names))}
-        return make_predictions(self.kind, rows, label_names=names, positive_label=self.positive_label)
+        labels = names if rows is None else list(rows["label"])
+        right = np.eye(len(names))[[names.index(label) for label in labels]]
+        columns = {"reference": labels, "prediction": labels, "probabilities": right}
+        return make_predictions(self.kind, columns, label_names=names, positive_label=self.positive_label)
 
     def baselines(self, splits: Splits, test: Predictions) -> dict[str, Predictions]:
         """The most frequent class of train, and TF-IDF with logistic regression."""

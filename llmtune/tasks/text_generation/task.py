@@ -224,10 +224,12 @@ class TextGeneration(Prompts, Task):
         most = self.max_new_tokens
         return columns, [f"answers that did not end within {most} tokens: {int((~ended).sum()) or 'none'}"]
 
-    def example_table(self) -> Predictions:
-        """A text that is copied."""
+    def example_table(self, rows: datasets.Dataset | None = None) -> Predictions:
+        """A text that is copied, or the targets of a split."""
         text = "one two three four five"
-        return make_predictions(self.kind, {"source": [text], "reference": [text], "prediction": [text]})
+        sources, targets = ([text], [text]) if rows is None else (list(rows["source"]), list(rows["target"]))
+        answers = [primary_reference(target) for target in targets]
+        return make_predictions(self.kind, {"source": sources, "reference": targets, "prediction": answers})
 
     def leakage_examples(self, rows: datasets.Dataset, data: DataArguments) -> Examples:
         """The sources."""

@@ -15,6 +15,9 @@ class TokenClassificationArguments(TaskArguments):
     )
     tokens_column: str = field(default="tokens", metadata={"help": "the words, a list"})
     tags_column: str = field(default="tags", metadata={"help": "the tags, a list as long"})
+    sentence_column: str | None = field(
+        default=None, metadata={"help": "of files with one word a row: the column that numbers the sentences"}
+    )
     text_column: str = field(default="text", metadata={"help": "with --input_format spans: the text"})
     spans_column: str = field(
         default="spans",

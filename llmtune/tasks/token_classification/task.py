@@ -165,6 +165,7 @@ class TokenClassification(Task):
             tokens_column=columns["tokens"],
             tags_column=columns["tags"],
             spans_column=columns["spans"],
+            sentence_column=columns.get("sentence"),
         )
         return load_tagged_split(data, "test", options)
 
@@ -278,9 +279,9 @@ class TokenClassification(Task):
             )
         return {"text": texts, "spans": spans}, lines
 
-    def example_table(self) -> Predictions:
-        """An entity of each type."""
-        tags = [[tag] for tag in self.tag_names if not tag.startswith("I-")]
+    def example_table(self, rows: datasets.Dataset | None = None) -> Predictions:
+        """An entity of each type, or the tags of a split."""
+        tags = [[tag] for tag in self.tag_names if not tag.startswith("I-")] if rows is None else list(rows["tags"])
         return make_predictions(self.kind, {"reference": tags, "prediction": tags})
 
     def baselines(self, splits: TaggedSplits, test: Predictions) -> dict[str, Predictions]:
