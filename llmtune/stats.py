@@ -276,8 +276,8 @@ def paired_cluster_bootstrap(
 ) -> tuple[float, ConfidenceInterval]:
     """Difference score(b) - score(a) on the same units, each array of shape (n, s), with its BCa interval.
 
-    Its ends are those of a wider level where units are few: a bootstrap has the spread of n - 1 units and no heavy tails,
-    and would call 9 % of equal models different at 60 units (Hesterberg 2015, expanded percentiles).
+    Where units are few its ends are those of a wider level (Hesterberg 2015, expanded percentiles): a bootstrap has the
+    spread of n - 1 units and no heavy tails, and would call 7 to 9 % of equal models different.
     """
     if len(statistics_a) != len(statistics_b):
         raise ValueError(
@@ -297,7 +297,7 @@ def expanded_level(level: float, n: int) -> float:
     """The level whose normal quantile is Student's at `level`, widened by sqrt(n / (n - 1)); `level` itself below 2.
 
     >>> [round(expanded_level(0.95, n), 4) for n in (10, 60, 100_000)]
-    [0.9829, 0.9563, 0.95]
+    [0.9829, 0.9564, 0.95]
     """
     if n < 2:
         return level
