@@ -90,7 +90,7 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
         return made
 
     add_check_flags(command(check, "faults of the data that would make a result wrong, before anything is trained"))
-    add_evaluate_flags(command(evaluate, "score a model on labelled rows; leaves metrics.json and predictions"))
+    add_evaluate_flags(command(evaluate, "score a model on labeled rows; leaves metrics.json and predictions"))
     add_predict_flags(command(predict, "apply a model to rows without labels; writes a table"))
     add_merge_flags(command(merge, "turn a LoRA run into plain weights"))
     add_report_flags(command(report, "all metrics, with intervals, of predictions made anywhere"))

@@ -7,7 +7,7 @@ import datasets
 import torch
 
 from llmtune.arguments.parser import Arguments
-from llmtune.diagnosis.targets import check_demands
+from llmtune.diagnosis.targets import check_targets
 from llmtune.errors import InputError
 from llmtune.metrics import available_metrics, score_predictions
 from llmtune.metrics.core.scoring import undefined_at_best
@@ -29,7 +29,7 @@ def validate_metrics(args: Arguments, task: Task, splits: Any) -> None:
     except ValueError as error:
         names = " ".join(metric for metric in task.metrics if isinstance(metric, str))
         raise InputError(f"--metrics {names}: {error}") from error
-    check_demands(args.task.required, table, scores)
+    check_targets(args.task.required, table, scores)
     ours = available_metrics(table, metrics=task.metrics)
     directions = {name: metric.higher_is_better for name, metric in ours.items()}
     if task.scored:

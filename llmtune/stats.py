@@ -64,10 +64,10 @@ def wilson_interval(successes: int, n: int, level: float = 0.95) -> ConfidenceIn
         return ConfidenceInterval(None, None, "no rows to count")
     z = float(special.ndtri(0.5 + level / 2))
     share = successes / n
-    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
+    center = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    low = 0.0 if successes == 0 else max(0.0, centre - half)
-    high = 1.0 if successes == n else min(1.0, centre + half)
+    low = 0.0 if successes == 0 else max(0.0, center - half)
+    high = 1.0 if successes == n else min(1.0, center + half)
     return ConfidenceInterval(low, high)
 
 
@@ -130,9 +130,9 @@ def logit_interval(value: float, error: float, level: float = 0.95) -> Confidenc
     """Interval of a score within (0, 1) with standard error `error`, symmetric on the logit scale."""
     if not 0 < value < 1 or error <= 0:
         return ConfidenceInterval(None, None, f"{AT_BOUND} {value:g}: the rows give no interval")
-    centre = math.log(value / (1 - value))
+    center = math.log(value / (1 - value))
     half = float(special.ndtri(0.5 + level / 2)) * error / (value * (1 - value))
-    return ConfidenceInterval(float(special.expit(centre - half)), float(special.expit(centre + half)))
+    return ConfidenceInterval(float(special.expit(center - half)), float(special.expit(center + half)))
 
 
 # ---- bootstraps ----
@@ -152,7 +152,7 @@ def multinomial_bootstrap(
 
     Args:
         counts: confusion matrix of shape (c, c), non-negative integers.
-        statistic: vectorised, matrices of shape (B, c, c) to scores of shape (B,); finite for every matrix.
+        statistic: vectorized, matrices of shape (B, c, c) to scores of shape (B,); finite for every matrix.
         n_resamples: drawn at most; a matrix with very many filled cells gets fewer, 1,000 at least.
         seed: of the generator.
         level: nominal coverage.
@@ -232,7 +232,7 @@ def cluster_bootstrap(
 
     Args:
         statistics: shape (n, s), the sufficient statistics of each unit; their sum over units gives the score.
-        score: vectorised, sums of shape (B, s) to scores of shape (B,).
+        score: vectorized, sums of shape (B, s) to scores of shape (B,).
         n_resamples: drawn at most; above 100,000 units fewer are (500 at least), as the work is resamples times units.
         seed: of the generator.
         level: nominal coverage.

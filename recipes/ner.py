@@ -5,7 +5,7 @@
     accelerate launch recipes/ner.py --config recipes/configs/ner/llama-3.2-1b-lora.yaml
 
 The first line trains the embedded demo. Data: one sentence a row, columns tokens and tags (IOB1, IOB2, BIOES or BILOU,
-told by looking), a CoNLL file, or texts with character spans (--input_format spans). Judged by entity F1, strict: type
+detected), a CoNLL file, or texts with character spans (--input_format spans). Judged by entity F1, strict: type
 and words must both be right. Accuracy of words says little, as most are O.
 """
 

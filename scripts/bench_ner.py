@@ -3,7 +3,7 @@
     python scripts/bench_ner.py --model FOLDER --data ../shared/data/conll2003 --output_dir /tmp/bench-ner
 
 The peer is the token-classification recipe of the HF documentation: words split by the tokenizer, the first piece
-labelled, truncation, dynamic padding, float32, the last weights. Ours is recipes/ner.py with its defaults. Both are
+labeled, truncation, dynamic padding, float32, the last weights. Ours is recipes/ner.py with its defaults. Both are
 scored on the words of the test split, strict (IOB2) and lenient (seqeval's default), and the difference has a paired
 bootstrap over sentences.
 """

@@ -112,7 +112,7 @@ def log_of(losses: Sequence[float], train: Sequence[float], hits: Sequence[int],
 
 
 def clean(draw: Draw) -> Context:
-    """A good model of any kind, whose demands, where there are some, it meets with room."""
+    """A good model of any kind, whose targets, where some are set, it meets with room."""
     n = int(draw.choice([200, 500, 1_500, 4_000]))
     kind = draw.choice(["classes", "classes", "classes", "tags", "texts", "perplexity", "numbers"])
     if kind == "tags":
@@ -131,7 +131,7 @@ def clean(draw: Draw) -> Context:
     shares = draw.dirichlet(np.full(c, 8.0)) + 0.05
     skill = draw.uniform(2.2, 4.0)
     table = classes(draw, n, shares, skill)
-    demands = read_targets("accuracy>=0.5") if draw.random() < 0.5 else ()
+    targets = read_targets("accuracy>=0.5") if draw.random() < 0.5 else ()
     # The weaker model of the same rows gets part of its answers wrong that ours has right.
     names = np.array(table.label_names)
     wrong = draw.random(n) < 0.1
@@ -149,7 +149,7 @@ def clean(draw: Draw) -> Context:
     return Context(
         table,
         validation=classes(draw, 300, shares, skill),
-        demands=demands,
+        targets=targets,
         baselines={"weaker": weaker},
         base=weaker,
         training=log,
@@ -172,7 +172,7 @@ def missed_target(draw: Draw, strength: float) -> Context:
     truth = draw.random(n) < 0.4
     said = np.where(truth, draw.random(n) < 0.95 - 0.3 * strength, draw.random(n) < 0.05)
     return Context(
-        table_of(truth.astype(int), said.astype(int), None, draw), demands=read_targets("recall[class 1]>=0.95")
+        table_of(truth.astype(int), said.astype(int), None, draw), targets=read_targets("recall[class 1]>=0.95")
     )
 
 

@@ -72,7 +72,7 @@ def test_nothing_is_drawn_into_a_file_or_by_another_process(elsewhere, monkeypat
     assert terminal.getvalue() == ""
 
 
-def test_reading_tokenising_bootstrapping_and_the_baseline_show_what_they_do(monkeypatch, tmp_path):
+def test_reading_tokenizing_bootstrapping_and_the_baseline_show_what_they_do(monkeypatch, tmp_path):
     terminal = watch(monkeypatch)
     file = tmp_path / "big.jsonl"
     file.write_text("".join(json.dumps({"text": f"message {i}", "label": "ham"}) + "\n" for i in range(2000)))

@@ -91,10 +91,10 @@ def about_rows(splits: Sequence[Split]) -> list[Finding]:
     """What single rows and their labels tell."""
     findings = [finding for split in splits for finding in texts.missing_texts(split)]
     if any("label" in split.columns for split in splits):
-        labelled = [split for split in splits if "label" in split.columns]
-        findings += [finding for split in labelled for finding in labels.missing_labels(split)]
-        findings += [*labels.slips(labelled), *labels.unseen(labelled), labels.balance(labelled)]
-        findings += labels.shifts(labelled)
+        labeled = [split for split in splits if "label" in split.columns]
+        findings += [finding for split in labeled for finding in labels.missing_labels(split)]
+        findings += [*labels.slips(labeled), *labels.unseen(labeled), labels.balance(labeled)]
+        findings += labels.shifts(labeled)
     for split in splits:
         findings += [*tags.broken_rows(split), *tags.scheme(split)]
     findings += tags.types(splits)

@@ -1,4 +1,4 @@
-"""`llmtune evaluate`: a trained model on labelled rows; leaves run.json, predictions/test.parquet and metrics.json."""
+"""`llmtune evaluate`: a trained model on labeled rows; leaves run.json, predictions/test.parquet and metrics.json."""
 
 import json
 from collections.abc import Sequence
@@ -68,7 +68,7 @@ def evaluate(
     columns |= {"sentence": sentence_column} if sentence_column else {}
     columns |= {"question": question_column, "context": context_column, "answers": answers_column}
     columns |= {name: given for name, given in (("source", source_column), ("target", target_column)) if given}
-    rows, fingerprint = task.read_split(data, columns, labelled=True)
+    rows, fingerprint = task.read_split(data, columns, labeled=True)
     terminal = Terminal()
     outputs = run_model(model, task, rows, batch_size=per_device_eval_batch_size, cpu_threads=cpu_threads)
     if not outputs.main_process:

@@ -44,7 +44,7 @@ def predict(
     task = load_task(model)
     columns = {"text": text_column, "question": question_column, "context": context_column, "answers": "answers"}
     columns |= {"source": source_column} if source_column else {}
-    rows, _ = task.read_split(DataArguments(test_file=input_file), columns, labelled=False)
+    rows, _ = task.read_split(DataArguments(test_file=input_file), columns, labeled=False)
     source = read_rows(input_file)
     carried = {name: carried_cells(source, name, output.suffix) for name in source.columns}
     terminal = Terminal()

@@ -42,7 +42,7 @@ class Rows:
         return name in self.columns or bool(point) and outer in self.columns
 
     def cells(self, name: str) -> list[Any]:
-        """The column as Python values; class ids become names, and -1 (the Hub's "unlabelled") becomes None.
+        """The column as Python values; class ids become names, and -1 (the Hub's "unlabeled") becomes None.
 
         `translation.en` are the values under `en` of the column `translation`.
 

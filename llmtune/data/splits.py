@@ -140,7 +140,7 @@ class _Reader:
             checked = self.convert(rows, checked)
         return _Part(rows, checked, "as given", range(len(rows)))
 
-    def is_unlabelled(self, rows: Rows) -> bool:
+    def is_unlabeled(self, rows: Rows) -> bool:
         """The Hub publishes some test splits with every label -1."""
         user_name = self.columns[self.label_column] if self.label_column else ""
         return user_name in rows.class_names and all(cell is None for cell in rows.cells(user_name))
@@ -203,10 +203,8 @@ def load_splits(
 def _make_splits(reader: _Reader, sources: Mapping[str, Rows], seed: int) -> Splits:
     data, columns, label_column = reader.data, reader.columns, reader.label_column
     is_published = bool(data.dataset_name) or isinstance(data, InMemoryData)
-    unlabelled = [
-        split for split in sources if split != TRAIN and is_published and reader.is_unlabelled(sources[split])
-    ]
-    parts = {split: reader.read(rows) for split, rows in sources.items() if split not in unlabelled}
+    unlabeled = [split for split in sources if split != TRAIN and is_published and reader.is_unlabeled(sources[split])]
+    parts = {split: reader.read(rows) for split, rows in sources.items() if split not in unlabeled}
     label_names: tuple[str, ...] = ()
     if label_column:
         user_name = columns[label_column]
@@ -217,7 +215,7 @@ def _make_splits(reader: _Reader, sources: Mapping[str, Rows], seed: int) -> Spl
         parts.update(_take_fold(reader, parts, data.fold))
     missing = [split for split in SPLITS if split not in parts]
     if missing:
-        parts.update(_hold_out(reader, parts[TRAIN], missing, seed=seed, unlabelled=unlabelled))
+        parts.update(_hold_out(reader, parts[TRAIN], missing, seed=seed, unlabeled=unlabeled))
     parts = {split: _limited(parts[split], split, data) for split in SPLITS}
     if label_column:
         _check_classes_left(parts[TRAIN], label_names, label_column)
@@ -280,7 +278,7 @@ def _open(data: DataArguments, only: str | None = None) -> dict[str, Rows]:
 
 
 def _hold_out(
-    reader: _Reader, train: _Part, missing: Sequence[str], *, seed: int, unlabelled: Sequence[str]
+    reader: _Reader, train: _Part, missing: Sequence[str], *, seed: int, unlabeled: Sequence[str]
 ) -> dict[str, _Part]:
     data = reader.data
     fractions = {"validation": data.validation_fraction, "test": data.test_fraction}
@@ -310,7 +308,7 @@ def _hold_out(
     )
     made = {TRAIN: f"what is left of train without {' and '.join(missing)}"}
     for split in missing:
-        why = ", for its labels are not public" if split in unlabelled else ""
+        why = ", for its labels are not public" if split in unlabeled else ""
         made[split] = f"held out of train ({fractions[split]:.1%}, {stratified}{kept}, seed {seed}){why}"
     return {split: train.take(numbers, made[split]) for split, numbers in rows.items()}
 

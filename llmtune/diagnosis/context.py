@@ -70,7 +70,7 @@ class Context:
         test: the predictions to judge.
         validation: of the same model, for the temperature.
         scores: of `test`, where they are computed already.
-        demands: from --targets.
+        targets: from --targets.
         baselines: simple models on the same rows, by name; those that `table_baselines` makes stand beside in any case.
         base: the base model or an earlier run on the same rows.
         training: what training left.
@@ -88,7 +88,7 @@ class Context:
     test: Predictions
     validation: Predictions | None = None
     scores: Mapping[str, Score] | None = None
-    demands: tuple[Target, ...] = ()
+    targets: tuple[Target, ...] = ()
     baselines: Mapping[str, Predictions] = field(default_factory=dict)
     base: Predictions | None = None
     training: TrainingLog = TrainingLog()
@@ -111,9 +111,9 @@ def checks_of(case: Context) -> tuple[Check, ...]:
     losses = [loss for log in (case.training, *case.runs.values()) for loss in log.losses]
     return (
         numerics(test, losses, case.truncated),
-        evidence(test, case.demands),
+        evidence(test, case.targets),
         accuracy_paradox(test),
-        targets(test, case.demands, case.scores, beside=(simple, before), seed=seed),
+        targets(test, case.targets, case.scores, beside=(simple, before), seed=seed),
         leakage_of(case),
         simple,
         before,

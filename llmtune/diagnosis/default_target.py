@@ -23,7 +23,7 @@ GUESSED_BYTES = 8.0  # bits a byte: every byte as likely as any other
 def default_target(
     name: str, predictions: Predictions, scores: Mapping[str, Score] | None, beside: Sequence[Check] = ()
 ) -> Check:
-    """Judges a table of which nothing was demanded.
+    """Judges a table for which no target was set.
 
     Args:
         name: of the check.
@@ -61,7 +61,7 @@ def default_target(
 
 
 def example_target(predictions: Predictions) -> str:
-    """A demand on this kind of table, quoted for the shell."""
+    """A target for this kind of table, quoted for the shell."""
     if len(predictions.label_names) == 2:
         return f"'recall[{predictions.label_names[predictions.positive_id]}]>=0.8'"
     return predictions.kind.example_target

@@ -13,13 +13,13 @@ from llmtune.text.shorten import join_names
 NAME = "evidence"
 
 
-def evidence(predictions: Predictions, demands: tuple[Target, ...] = ()) -> Check:
+def evidence(predictions: Predictions, targets: tuple[Target, ...] = ()) -> Check:
     """Counts what the targets name; without targets every class is needed."""
     counts = {"rows": len(predictions)}
     if predictions.kind in OUTCOMES:
         seen = outcomes(predictions)
-        named = {target.label for target in demands if target.label is not None}
-        needed = [label for label in seen.labels if label in named or not demands]
+        named = {target.label for target in targets if target.label is not None}
+        needed = [label for label in seen.labels if label in named or not targets]
         counts |= {f"of {label!r}": seen.support(label) for label in needed}
     if predictions.kind == LANGUAGE_MODELING:
         scored = [tokens or 0 for tokens in predictions.column("tokens")]

@@ -51,19 +51,19 @@ class Duplicates:
         equal: row → first row of the other split with this text.
         near: edited copies.
         conflicting: rows, equal or edited, whose label is another than that of the row they copy.
-        labelled: whether both splits have labels.
+        labeled: whether both splits have labels.
     """
 
     rows: int
     equal: Mapping[int, int]
     near: Sequence[NearDuplicate]
     conflicting: Sequence[int]
-    labelled: bool
+    labeled: bool
 
     @property
     def is_templated(self) -> bool:
         """Whether the labels of the edited copies differ significantly too often for copies: they only look alike."""
-        if not self.near or not self.labelled:
+        if not self.near or not self.labeled:
             return False
         differing = set(self.conflicting)
         agreeing = sum(one.row not in differing for one in self.near)
@@ -147,10 +147,10 @@ def find_copies(
         pairs = [*equal.items(), *((one.row, one.original) for one in near)]
         ours, theirs = rows.labels, corpus.labels
         if ours is None or theirs is None:
-            found[name] = Duplicates(len(rows.texts), equal, near, [], labelled=False)
+            found[name] = Duplicates(len(rows.texts), equal, near, [], labeled=False)
         else:
             conflicting = sorted(row for row, original in pairs if ours[row] != theirs[original])
-            found[name] = Duplicates(len(rows.texts), equal, near, conflicting, labelled=True)
+            found[name] = Duplicates(len(rows.texts), equal, near, conflicting, labeled=True)
     return found
 
 

@@ -1,4 +1,4 @@
-"""The demands on a model, `recall[spam]>=0.8,accuracy>=0.85`, read from --targets."""
+"""The targets of a model, `recall[spam]>=0.8,accuracy>=0.85`, read from --targets."""
 
 import math
 import re
@@ -15,7 +15,7 @@ TARGET = re.compile(
 
 @dataclass(frozen=True)
 class Target:
-    """One demand.
+    """One target.
 
     Args:
         metric: its name, without the label.

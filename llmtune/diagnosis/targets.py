@@ -28,7 +28,7 @@ class TargetResult:
     """One target on one table.
 
     Args:
-        target: the demand.
+        target: what was set.
         value: of the metric, None where undefined.
         low: lower end of the 95 % interval.
         high: upper end.
@@ -53,30 +53,30 @@ class TargetResult:
 
 def targets(
     predictions: Predictions,
-    demands: tuple[Target, ...],
+    targets: tuple[Target, ...],
     scores: Mapping[str, Score] | None = None,
     *,
     beside: Sequence[Check] = (),
     seed: int = 0,
 ) -> Check:
-    """Judges the demands, or the least demand where there is none.
+    """Judges the targets, or the default target where none was set.
 
     Args:
         predictions: the table.
-        demands: from --targets.
+        targets: from --targets.
         scores: of the table where they are computed already.
-        beside: how the table compares with other models: for the least demand of kinds without classes.
+        beside: how the table compares with other models: for the default target of kinds without classes.
         seed: of the intervals where they are not.
 
     Raises:
         InputError: a target that the table has no metric for.
     """
-    if not demands:
+    if not targets:
         return default_target(NAME, predictions, scores, beside)
     scores = score_predictions(predictions, seed=seed) if scores is None else scores
     seen = outcomes(predictions) if predictions.kind in OUTCOMES else None
-    check_demands(demands, predictions, scores)
-    judged = [judge_target(target, predictions, seen, scores) for target in demands]
+    check_targets(targets, predictions, scores)
+    judged = [judge_target(target, predictions, seen, scores) for target in targets]
     numbers = {"targets": [one.to_json() for one in judged], "reference_ranges": reference_ranges(scores)}
     for status in (FAIL, NOT_ENOUGH_DATA):
         of_status = [one for one in judged if one.status == status]
@@ -88,10 +88,10 @@ def targets(
     return Check(NAME, PASS, "; ".join(_sentence(one, predictions) for one in judged), numbers)
 
 
-def check_demands(demands: Sequence[Target], predictions: Predictions, scores: Mapping[str, Score]) -> None:
+def check_targets(targets: Sequence[Target], predictions: Predictions, scores: Mapping[str, Score]) -> None:
     """Raises InputError for a target whose metric these scores don't hold, or can never have this value."""
     ours = available_metrics(predictions)
-    for target in demands:
+    for target in targets:
         if target.name not in scores:
             near = [name for name in scores if name.partition("[")[0] == target.metric] or list(scores)
             raise InputError(f"--targets {target}: there is no {target.name!r} here; there are {', '.join(near)}")

@@ -159,7 +159,7 @@ def _context(
         predictions["test"],
         predictions["validation"],
         scores,
-        demands=args.task.required,
+        targets=args.task.required,
         baselines=baselines,
         training=TrainingLog.from_run(trained),
         examples={split: task.leakage_examples(splits[split], args.data) for split in SPLITS},

@@ -16,15 +16,15 @@ KINDS = (REGRESSION,)
 class Variances:
     """Statistics: squared error, reference, squared reference and steps, summed over each row, (n, 4).
 
-    The reference counts from `centre`, a value near its mean: else the variance drowns in rounding.
+    The reference counts from `center`, a value near its mean: else the variance drowns in rounding.
     """
 
-    centre: float
+    center: float
 
     def __call__(self, columns: Columns) -> np.ndarray:
         """One row a unit."""
         reference, prediction = columns["reference"], columns["prediction"]
-        off = reference - self.centre
+        off = reference - self.center
         parts = ((prediction - reference) ** 2, off, off**2, np.ones_like(off))
         return np.stack([part.sum(axis=1) for part in parts], axis=1)
 
@@ -56,7 +56,7 @@ def metrics(setting: MetricContext) -> list[Metric]:
     return [
         Metric(
             name="r2",
-            statistics=Variances(float(setting.options.get("centre", 0.0))),
+            statistics=Variances(float(setting.options.get("center", 0.0))),
             score=score,
             interval=cluster_bootstrap_interval(score),
             signature="average:steps of all rows",

@@ -129,7 +129,7 @@ class Judgement:
             self.table,
             self._validation(),
             self.scores,
-            demands=self.targets,
+            targets=self.targets,
             baselines=self.baselines,
             base=self._base(),
             training=TrainingLog() if self.run is None else self.run.training,

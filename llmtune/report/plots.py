@@ -1,4 +1,4 @@
-"""Plots as inline SVG: they follow the page's colours, light or dark, print sharp, and need no library in the page."""
+"""Plots as inline SVG: they follow the page's colors, light or dark, print sharp, and need no library in the page."""
 
 import math
 from collections.abc import Sequence
@@ -68,7 +68,7 @@ def line_plot(
 
     Args:
         axes: around them.
-        series: at most four are told apart by colour and dashes.
+        series: at most four are told apart by color and dashes.
         diagonal: a thin line from corner to corner.
         marked: a point to stand out, which a script may move.
     """

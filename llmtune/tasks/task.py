@@ -151,9 +151,9 @@ class Task(ABC):
 
     @abstractmethod
     def read_split(
-        self, data: DataArguments, columns: Mapping[str, str], *, labelled: bool
+        self, data: DataArguments, columns: Mapping[str, str], *, labeled: bool
     ) -> tuple[datasets.Dataset, Fingerprint]:
-        """The test split of `data`; `columns`: canonical name → the user's; the references where it is `labelled`."""
+        """The test split of `data`; `columns`: canonical name → the user's; the references where it is `labeled`."""
 
     @abstractmethod
     def train_texts(self, splits: Any) -> Sequence[str]:

@@ -99,7 +99,7 @@ def split_lines(splits: Mapping[str, Mapping[str, Any]], truncated: Mapping[str,
 
 
 def label_typo_lines(classes: Sequence[Mapping[str, int]], unit: str = "rows") -> list[str]:
-    """Classes that are probably another one, misspelt or in other case, each a line with counts and remedy.
+    """Classes that are probably another one, misspelled or in other case, each a line with counts and remedy.
 
     Args:
         classes: of each split, label → rows.

@@ -221,7 +221,7 @@ class NearDuplicates:
         ]
 
     def _shared_bits(self, original: int, changes: Changes) -> float:
-        """Surprisal of the unchanged words of a text of the corpus, each after its left neighbour."""
+        """Surprisal of the unchanged words of a text of the corpus, each after its left neighbor."""
         bits = self._bits.get(original)
         if bits is None:
             bits = self._bits[original] = self._surprisal(original)
@@ -306,7 +306,7 @@ class _Words:
         return _Words(flat, self.rows[chunk.start : chunk.stop])
 
     def pair(self, number: int) -> tuple[np.ndarray, np.ndarray]:
-        """The left neighbour of each word, and the word."""
+        """The left neighbor of each word, and the word."""
         begin, end = self._borders[number], self._borders[number + 1]
         return self.flat[begin : end - 1], self.flat[begin + 1 : end]
 

@@ -16,7 +16,7 @@ from llmtune.stats import softmax
 from llmtune.training.curves import logits_of
 
 MOST_CELLS = 30  # classes of a matrix whose names can be read
-MOST_LINES = 10  # classes whose curves are told apart by colour
+MOST_LINES = 10  # classes whose curves are told apart by color
 
 
 def writer_in(callbacks: Sequence[TrainerCallback]) -> Any:
@@ -26,7 +26,7 @@ def writer_in(callbacks: Sequence[TrainerCallback]) -> Any:
 
 
 def confusion_figure(matrix: np.ndarray, names: Sequence[str], *, rows: Sequence[str] | None = None) -> Any:
-    """A matplotlib figure of (c, c) counts, coloured by the share of their row; rows are the reference.
+    """A matplotlib figure of (c, c) counts, colored by the share of their row; rows are the reference.
 
     `rows` are the names of the rows where they are not those of the columns: of entities the last is the spurious ones.
     """

@@ -84,7 +84,7 @@ def lora_run(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def spam_file(tmp_path_factory):
-    """101 labelled rows: an odd number, so that two processes get unequal shares."""
+    """101 labeled rows: an odd number, so that two processes get unequal shares."""
     path = tmp_path_factory.mktemp("data") / "test.jsonl"
     path.write_text("\n".join(json.dumps(row) for row in make_rows(101)), encoding="utf-8")
     return path

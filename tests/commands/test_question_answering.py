@@ -29,10 +29,10 @@ def test_a_model_that_always_answers_is_said_to_where_some_questions_have_none(t
     task = QuestionAnswering(64, 16, null_threshold=threshold)
 
     cut = "; ".join(task.encode(ROWS, tokenizer).notes)
-    unlabelled = "; ".join(task.encode(ROWS.remove_columns("answers"), tokenizer).notes)
+    unlabeled = "; ".join(task.encode(ROWS.remove_columns("answers"), tokenizer).notes)
 
     assert ("every question gets an answer, so 1 without one count as wrong" in cut) is (threshold is None)
-    assert "count as wrong" not in unlabelled
+    assert "count as wrong" not in unlabeled
 
 
 def test_answers_that_were_cut_away_with_their_context_are_said():

@@ -72,7 +72,7 @@ def test_a_test_split_published_without_labels_is_not_used_and_that_is_said(tmp_
     assert splits.made["test"].endswith("kept together, seed 1), for its labels are not public")
 
 
-def test_a_row_without_a_label_among_labelled_ones_is_refused(tmp_path):
+def test_a_row_without_a_label_among_labeled_ones_is_refused(tmp_path):
     test = datasets.concatenate_datasets([some_rows(3), some_rows(1, 100, label=-1)])
     datasets.DatasetDict(train=some_rows(40), test=test).save_to_disk(tmp_path / "saved")
 

@@ -29,12 +29,12 @@ def some_rows(n=60, start=0, labels=("ham", "spam"), **more):
     return [{"text": f"text {start + i}", "label": labels[i % len(labels)], **more} for i in range(n)]
 
 
-def load(seed=1, text_column="text", label_column="label", labelled=True, **data):
-    columns = {"text": text_column, "label": label_column} if labelled else {"text": text_column}
+def load(seed=1, text_column="text", label_column="label", labeled=True, **data):
+    columns = {"text": text_column, "label": label_column} if labeled else {"text": text_column}
     return load_splits(
         DataArguments(**data),
         columns=columns,
-        label_column="label" if labelled else None,
+        label_column="label" if labeled else None,
         text_columns=["text"],
         seed=seed,
     )

@@ -87,9 +87,9 @@ def targets_of(case):
 def test_a_demand_that_is_met_decides_alone():
     table = texts_scored(40.0)  # e^2 = 7.4
 
-    assert diagnose(Context(table, demands=read_targets("perplexity<=20"))).verdict == READY
-    assert diagnose(Context(table, demands=read_targets("perplexity<=5"))).verdict == NOT_READY
-    assert diagnose(Context(answered(0.9, context=False), demands=read_targets("f1>=60"))).verdict == READY
+    assert diagnose(Context(table, targets=read_targets("perplexity<=20"))).verdict == READY
+    assert diagnose(Context(table, targets=read_targets("perplexity<=5"))).verdict == NOT_READY
+    assert diagnose(Context(answered(0.9, context=False), targets=read_targets("f1>=60"))).verdict == READY
 
 
 def test_what_surely_beats_its_base_is_worth_something():

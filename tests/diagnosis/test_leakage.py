@@ -207,7 +207,7 @@ def test_imdb_with_train_rows_in_test_shows_the_drop():
 
 def test_edited_copies_alone_fail_only_where_the_score_tells():
     near = [NearDuplicate(row=row, original=row, changed=1, words=12, bits=90.0, edits=()) for row in range(20)]
-    copies = {("test", "train"): Duplicates(100, {}, near, [], labelled=True)}
+    copies = {("test", "train"): Duplicates(100, {}, near, [], labeled=True)}
     unsure = Drop("f1_macro", 0.80, 0.79, 0.01, ConfidenceInterval(-0.02, 0.04), 0.01)
 
     assert _judged(copies, {}, {}, None).status == "fail"

@@ -68,7 +68,7 @@ def test_one_class_alone_tells_nothing_of_the_others():
 def test_ten_messages_are_not_enough_data(targets):
     table = binary(hits=1, missed=1, alarms=0, rest=8)
 
-    verdict = diagnose(Context(table, demands=read_targets(targets)))
+    verdict = diagnose(Context(table, targets=read_targets(targets)))
 
     assert verdict.verdict == NOT_ENOUGH_DATA
     assert verdict.sentence.startswith("Not enough data: An accuracy of 90 % says little: only 2 rows of 'spam'")
@@ -76,7 +76,7 @@ def test_ten_messages_are_not_enough_data(targets):
 
 def test_a_good_filter_is_ready_and_what_lacks_is_said():
     verdict = diagnose(
-        Context(binary(hits=95, missed=5, alarms=4, rest=896), demands=read_targets("recall[spam]>=0.8"))
+        Context(binary(hits=95, missed=5, alarms=4, rest=896), targets=read_targets("recall[spam]>=0.8"))
     )
 
     assert verdict.verdict == READY

@@ -39,7 +39,7 @@ def counted(tp, fn, fp, tn):
 
 
 @st.composite
-def labelled_rows(draw, most_classes=5):
+def labeled_rows(draw, most_classes=5):
     classes = draw(st.integers(2, most_classes))
     n = draw(st.integers(1, 60))
     ids = hnp.arrays(np.int64, n, elements=st.integers(0, classes - 1))
@@ -73,7 +73,7 @@ def test_the_accuracy_paradox_shows_in_mcc_and_the_wide_recall():
 
 
 @settings(max_examples=200, deadline=None)
-@given(labelled_rows())
+@given(labeled_rows())
 def test_every_score_of_the_matrix_is_sklearns(rows):
     reference, prediction, classes = rows
     labels = list(range(classes))
@@ -111,7 +111,7 @@ def test_every_score_of_the_matrix_is_sklearns(rows):
 
 
 @settings(max_examples=150, deadline=None)
-@given(labelled_rows(), st.integers(0, 2**32 - 1), st.booleans())
+@given(labeled_rows(), st.integers(0, 2**32 - 1), st.booleans())
 def test_every_score_of_probabilities_is_sklearns(rows, seed, coarse):
     reference, prediction, classes = rows
     probabilities = np.random.default_rng(seed).dirichlet(np.ones(classes), len(reference))
@@ -265,7 +265,7 @@ def test_json_holds_plain_numbers_and_the_signature():
 
 
 @settings(max_examples=50, deadline=None)
-@given(labelled_rows(), st.randoms())
+@given(labeled_rows(), st.randoms())
 def test_the_order_of_rows_changes_nothing(rows, random):
     reference, prediction, classes = rows
     order = list(range(len(reference)))

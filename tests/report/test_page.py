@@ -348,9 +348,9 @@ def test_hostile_text_runs_no_script_and_everything_is_reached_by_keyboard(brows
     browser.open(page)
 
     assert browser.run("return document.querySelectorAll('script').length") == 2
-    unlabelled = """return [...document.querySelectorAll('input, button, svg, [role=region]')].filter(
+    unlabeled = """return [...document.querySelectorAll('input, button, svg, [role=region]')].filter(
       (one) => !(one.labels?.length || one.ariaLabel || one.textContent.trim())).length"""
-    assert browser.run(unlabelled) == 0
+    assert browser.run(unlabeled) == 0
     assert browser.run("return [...document.querySelectorAll('.scroll')].every((one) => one.tabIndex === 0)")
     browser.run("document.getElementById('threshold').focus()")
     assert browser.run("return document.activeElement.id") == "threshold"

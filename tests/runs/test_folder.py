@@ -13,7 +13,7 @@ from llmtune.predictions import make_predictions
 from llmtune.runs.folder import describe_run, hardware, peak_memory_mib, write_json, write_metrics
 
 
-class Colour(Enum):
+class Color(Enum):
     RED = "red"
 
 
@@ -47,7 +47,7 @@ def test_a_run_tells_arguments_versions_hardware_and_no_secret(tmp_path):
         "training": {
             "hub_token": "hf_secret",
             "push_to_hub_token": "x",
-            "optim": Colour.RED,
+            "optim": Color.RED,
             "seed": 1,
             "run_name": None,
         }

@@ -60,7 +60,7 @@ def test_the_data_block_tells_sizes_balance_repeats_and_cuts():
     assert "texts truncated at 256 tokens: train 4\n" in said
 
 
-def test_a_class_that_is_another_misspelt_is_said_with_counts_and_remedy():
+def test_a_class_that_is_another_misspelled_is_said_with_counts_and_remedy():
     classes = {"ham": 3000, "spam": 400, "Ham": 9, " spam ": 3, "spma": 2}
     split = {**SPLIT, "rows": 3414, "classes": classes}
 

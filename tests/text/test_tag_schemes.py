@@ -32,15 +32,15 @@ PETER_LIVES = {  # Peter Blackburn, Anna live in Rome: PER of two words, PER, th
 LONG = {"BMES": ["B-PER", "M-PER", "M-PER", "E-PER"]}  # what tells BMES from BIOES
 
 
-def recognised(sentences):
+def recognized(sentences):
     return detect_tag_scheme(Rows("a.jsonl", {"tags": sentences}, unit="line"), sentences, "tags")
 
 
 @pytest.mark.parametrize("scheme", PETER_LIVES)
-def test_a_scheme_is_recognised_and_becomes_iob2_with_every_entity(scheme):
+def test_a_scheme_is_recognized_and_becomes_iob2_with_every_entity(scheme):
     tags = PETER_LIVES[scheme]
 
-    assert recognised([["O"], tags, LONG.get(scheme, ["O"])]) == scheme
+    assert recognized([["O"], tags, LONG.get(scheme, ["O"])]) == scheme
     assert to_iob2(tags) == PETER_LIVES["IOB2"]
     assert count_types([tags]) == {"LOC": 1, "PER": 2}
 
@@ -102,7 +102,7 @@ def test_entities_of_valid_tags_are_those_of_seqevals_scheme(entities, scheme):
 
 
 def test_tags_without_entity_pass_as_iob2():
-    assert recognised([["O", "O"]]) == "IOB2"
+    assert recognized([["O", "O"]]) == "IOB2"
 
 
 BROKEN = [  # sentences, what the message must hold
@@ -124,7 +124,7 @@ BROKEN = [  # sentences, what the message must hold
 @pytest.mark.parametrize(("sentences", "message"), BROKEN)
 def test_a_mixed_or_broken_scheme_names_its_first_rows(sentences, message):
     with pytest.raises(InputError) as error:
-        recognised(sentences)
+        recognized(sentences)
 
     assert message in str(error.value)
     assert "write one scheme throughout, best IOB2" in str(error.value)

@@ -68,7 +68,7 @@ def balance(splits: Sequence[Split]) -> Finding:
 
 
 def slips(splits: Sequence[Split]) -> list[Finding]:
-    """Labels that are probably another, misspelt or in other case."""
+    """Labels that are probably another, misspelled or in other case."""
     counts = Counter(label for split in splits for label in labels_of(split) if label is not None)
     findings = []
     for slip in find_label_typos(counts):

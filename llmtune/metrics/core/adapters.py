@@ -89,7 +89,7 @@ class Adapter:
 
 @dataclass
 class ClassificationAdapter(Adapter):
-    """Logits (n, c), one label a row; rows labelled -100 don't count."""
+    """Logits (n, c), one label a row; rows labeled -100 don't count."""
 
     nonfinite_columns: ClassVar[tuple[str, ...]] = ("probabilities",)
 
@@ -257,7 +257,7 @@ class RegressionAdapter(Adapter):
         nonfinite = int((~np.isfinite(prediction).all(axis=1)).sum())
         setting = number_setting(self.kind, reference, dict(self.options))
         # The first batch fixes from where R² counts: sums of later ones must count from there too.
-        self.options = self.options | {"centre": setting.options["centre"]}
+        self.options = self.options | {"center": setting.options["center"]}
         return Batch(setting, {"reference": reference, "prediction": prediction}, nonfinite)
 
 

@@ -177,7 +177,7 @@ def _numbers(predictions: Predictions) -> ColumnsOfKind:
 def number_setting(kind: str, reference: np.ndarray, options: dict[str, Any]) -> MetricContext:
     """With a value near the references' mean, from which R² counts."""
     finite = reference[np.isfinite(reference)]
-    return MetricContext(kind, options={"centre": float(finite.mean()) if len(finite) else 0.0} | options)
+    return MetricContext(kind, options={"center": float(finite.mean()) if len(finite) else 0.0} | options)
 
 
 def broken(columns: Columns, names: tuple[str, ...]) -> dict[str, str]:

@@ -32,7 +32,7 @@ class QuestionAnsweringArguments(TaskArguments):
             "decoders and sequence-to-sequence models write"
         },
     )
-    doc_stride: int = field(default=128, metadata={"help": "tokens of the context that neighbouring windows share"})
+    doc_stride: int = field(default=128, metadata={"help": "tokens of the context that neighboring windows share"})
     n_best_size: int = field(default=20, metadata={"help": "answers of a window that are compared over all windows"})
     max_answer_length: int = field(default=30, metadata={"help": "tokens of an answer at most"})
     null_score_diff_threshold: float | None = field(

@@ -74,10 +74,10 @@ class GenerativeQuestionAnswering(Answering, TextGeneration):
         )
 
     def read_split(
-        self, data: DataArguments, columns: Mapping[str, str], *, labelled: bool
+        self, data: DataArguments, columns: Mapping[str, str], *, labeled: bool
     ) -> tuple[datasets.Dataset, Fingerprint]:
         """`question` and `context`, and `answers` where they are wanted, which need not stand in the context."""
-        return read_questions(data, columns, labelled=labelled, located=False)
+        return read_questions(data, columns, labeled=labeled, located=False)
 
     def encode(self, rows: datasets.Dataset, tokenizer: PreTrainedTokenizerBase, split: str = "test") -> Encoded:
         """Rows with `question` and `context` (and `answers`) → model inputs."""

@@ -89,16 +89,16 @@ def load_answered_splits(
 
 
 def load_answered_split(
-    data: DataArguments, split: str, task: QuestionAnsweringArguments, *, labelled: bool, located: bool = True
+    data: DataArguments, split: str, task: QuestionAnsweringArguments, *, labeled: bool, located: bool = True
 ) -> tuple[datasets.Dataset, Fingerprint]:
-    """One given split; `answers` only where it is `labelled`.
+    """One given split; `answers` only where it is `labeled`.
 
     Raises:
         InputError: `data` has no such split, or something is wrong in it.
     """
     reader = AnswerReader(task, located=located)
     columns = dict(reader.columns)
-    if not labelled:
+    if not labeled:
         del columns["answers"]
     return load_split(data, split, columns=columns, label_column=None, text_columns=TEXTS, convert=reader.convert)
 
@@ -216,10 +216,10 @@ def answer_offset_error(context: str, answers: Mapping[str, Sequence[Any]]) -> s
 
 
 def read_questions(
-    data: DataArguments, columns: Mapping[str, str], *, labelled: bool, located: bool
+    data: DataArguments, columns: Mapping[str, str], *, labeled: bool, located: bool
 ) -> tuple[datasets.Dataset, Fingerprint]:
     """The test split; `columns`: canonical name → the user's name."""
     options = QuestionAnsweringArguments(
         question_column=columns["question"], context_column=columns["context"], answers_column=columns["answers"]
     )
-    return load_answered_split(data, "test", options, labelled=labelled, located=located)
+    return load_answered_split(data, "test", options, labeled=labeled, located=located)

@@ -64,7 +64,7 @@ class QuestionAnswering(Answering):
 
     Args:
         max_length: tokens of a window.
-        doc_stride: tokens of the context that neighbouring windows share.
+        doc_stride: tokens of the context that neighboring windows share.
         n_best_size: spans kept of a window, and compared over the windows of a row.
         max_answer_length: tokens of a span.
         null_threshold: no answer is given where its logits are above the best span's by more; None: one always is.
@@ -167,10 +167,10 @@ class QuestionAnswering(Answering):
         return replace(self, max_length=loaded.max_length, is_causal=loaded.facts.is_causal)
 
     def read_split(
-        self, data: DataArguments, columns: Mapping[str, str], *, labelled: bool
+        self, data: DataArguments, columns: Mapping[str, str], *, labeled: bool
     ) -> tuple[datasets.Dataset, Fingerprint]:
         """`question` and `context`, and `answers` where they are wanted, each found at its answer_start."""
-        return read_questions(data, columns, labelled=labelled, located=True)
+        return read_questions(data, columns, labeled=labeled, located=True)
 
     def encode(self, rows: datasets.Dataset, tokenizer: PreTrainedTokenizerBase, split: str = "test") -> Encoded:
         """Rows with `question` and `context` (and `answers`) → windows of model inputs."""

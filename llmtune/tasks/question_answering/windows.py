@@ -142,7 +142,7 @@ def make_span_windows(
         contexts: n texts.
         tokenizer: a fast one.
         max_length: tokens of a window at most.
-        doc_stride: tokens of the context that neighbouring windows share.
+        doc_stride: tokens of the context that neighboring windows share.
         is_causal: the model sees only what stands left of a token.
         answers: {text, answer_start} of each row; the one that most annotators gave is learned.
 
@@ -155,7 +155,7 @@ def make_span_windows(
     if not 0 <= doc_stride < least:
         raise InputError(
             f"--doc_stride {doc_stride}: windows of --max_length {max_length} have room for {max(least, 0)} tokens of "
-            f"the context beside a long question, of which neighbours share from 0 to {max(least - 1, 0)}; a third of "
+            f"the context beside a long question, of which neighbors share from 0 to {max(least - 1, 0)}; a third of "
             "the length is a good stride"
         )
     asked = _ids([text.strip() + layout.after_question for text in questions], tokenizer)
@@ -202,7 +202,7 @@ def make_span_windows(
 
 
 def context_bounds(k: int, budget: int, stride: int) -> list[tuple[int, int]]:
-    """First token and end of each window of a context of k tokens; neighbours share `stride`.
+    """First token and end of each window of a context of k tokens; neighbors share `stride`.
 
     >>> context_bounds(10, 6, 2), context_bounds(6, 6, 2)
     ([(0, 6), (4, 10)], [(0, 6)])

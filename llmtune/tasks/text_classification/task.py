@@ -141,17 +141,17 @@ class TextClassification(Task):
         return replace(self, max_length=loaded.max_length)
 
     def read_split(
-        self, data: DataArguments, columns: Mapping[str, str], *, labelled: bool
+        self, data: DataArguments, columns: Mapping[str, str], *, labeled: bool
     ) -> tuple[datasets.Dataset, Fingerprint]:
         """`text`, and where they are wanted the labels, each one that the model knows."""
-        wanted = ("text", "label") if labelled else ("text",)
+        wanted = ("text", "label") if labeled else ("text",)
         return load_split(
             data,
             "test",
             columns={name: columns[name] for name in wanted},
-            label_column="label" if labelled else None,
+            label_column="label" if labeled else None,
             text_columns=["text"],
-            label_names=self.label_names if labelled else (),
+            label_names=self.label_names if labeled else (),
         )
 
     def train_texts(self, splits: Splits) -> list[str]:

@@ -31,17 +31,17 @@ def load_text_splits(data: DataArguments, source_column: str, target_column: str
 
 
 def load_text_split(
-    data: DataArguments, columns: Mapping[str, str], *, labelled: bool
+    data: DataArguments, columns: Mapping[str, str], *, labeled: bool
 ) -> tuple[datasets.Dataset, Fingerprint]:
-    """The given test split; without targets where `labelled` is false."""
-    wanted = ("source", "target") if labelled else ("source",)
+    """The given test split; without targets where `labeled` is false."""
+    wanted = ("source", "target") if labeled else ("source",)
     return load_split(
         data,
         "test",
         columns={name: columns[name] for name in wanted},
         label_column=None,
         text_columns=["source"],
-        convert=_TargetReader(columns["target"]).convert if labelled else None,
+        convert=_TargetReader(columns["target"]).convert if labeled else None,
     )
 
 

@@ -160,12 +160,12 @@ class TextGeneration(Prompts, Task):
         return replace(task, max_source_length=min(self.max_source_length, room))
 
     def read_split(
-        self, data: DataArguments, columns: Mapping[str, str], *, labelled: bool
+        self, data: DataArguments, columns: Mapping[str, str], *, labeled: bool
     ) -> tuple[datasets.Dataset, Fingerprint]:
         """`source`, and where they are wanted the targets."""
         usual = self.arguments_type()
         named = {"source": usual.source_column, "target": usual.target_column}
-        return load_text_split(data, {**named, **columns}, labelled=labelled)
+        return load_text_split(data, {**named, **columns}, labeled=labeled)
 
     def train_texts(self, splits: Any) -> list[str]:
         """Sources and targets of train."""

@@ -26,7 +26,7 @@ class TokenClassificationArguments(TaskArguments):
     max_length: int = field(
         default=256, metadata={"help": "tokens of a window; a longer row is cut into windows that overlap"}
     )
-    stride: int = field(default=32, metadata={"help": "tokens that neighbouring windows share"})
+    stride: int = field(default=32, metadata={"help": "tokens that neighboring windows share"})
     class_weights: str = field(
         default="none",
         metadata={"help": "none, balanced (n / (tags x words of the tag)), or a,b,… in the order of tags"},

@@ -61,7 +61,7 @@ class TokenClassification(Task):
     Args:
         tag_names: the c tags, in the order of the logits.
         max_length: tokens of a window.
-        stride: tokens that neighbouring windows share.
+        stride: tokens that neighboring windows share.
         input_format: of the training rows, tokens or spans.
         is_causal: whether the model sees only what stands left of a word.
         word_format: how a raw text is cut into words, a key of `llmtune.text.spans.WORDS`.
@@ -154,10 +154,10 @@ class TokenClassification(Task):
         return replace(self, max_length=loaded.max_length, is_causal=loaded.facts.is_causal)
 
     def read_split(
-        self, data: DataArguments, columns: Mapping[str, str], *, labelled: bool
+        self, data: DataArguments, columns: Mapping[str, str], *, labeled: bool
     ) -> tuple[datasets.Dataset, Fingerprint]:
         """`tokens` and `tags` where they are wanted, in the format that the model was trained on; else `text`."""
-        if not labelled:
+        if not labeled:
             return load_split(data, "test", columns={"text": columns["text"]}, label_column=None, text_columns=["text"])
         options = TokenClassificationArguments(
             input_format=self.input_format,

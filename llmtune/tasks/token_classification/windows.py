@@ -1,6 +1,6 @@
 """Words → windows of model inputs: a row longer than the model reads becomes overlapping windows; no word is lost.
 
-Each word that has a token is labelled in exactly one window, the one that shows most context around it, so that it
+Each word that has a token is labeled in exactly one window, the one that shows most context around it, so that it
 counts once in the loss and gets one prediction. Letters: n rows, w words of all rows, m windows, t tokens.
 """
 
@@ -81,7 +81,7 @@ def make_windows(
         rows: n rows of words.
         tokenizer: a fast one.
         max_length: tokens of a window, special ones included.
-        stride: tokens that neighbouring windows share.
+        stride: tokens that neighboring windows share.
         is_causal: context is what stands left of a word.
         labels: of each word.
 
@@ -93,7 +93,7 @@ def make_windows(
     if not 0 <= stride < budget:
         raise InputError(
             f"--stride {stride}: windows of --max_length {max_length} hold {budget} tokens of text, of which "
-            f"neighbours share from 0 to {budget - 1}; a quarter of the length is a good stride"
+            f"neighbors share from 0 to {budget - 1}; a quarter of the length is a good stride"
         )
     columns: dict[str, list[list[int]]] = {"input_ids": [], "attention_mask": []}
     columns |= {} if labels is None else {"labels": []}

@@ -25,7 +25,7 @@ def written(tmp_path, rows, name="train.jsonl"):
 
 def read(tmp_path, rows):
     data = DataArguments(test_file=written(tmp_path, rows, "test.jsonl"))
-    return load_answered_split(data, "test", QuestionAnsweringArguments(), labelled=True)[0]
+    return load_answered_split(data, "test", QuestionAnsweringArguments(), labeled=True)[0]
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_a_carried_column_of_the_tables_own_name_is_refused(tmp_path):
     with pytest.raises(
         InputError, match="the predictions table has a column 'score' of its own; rename the column to carry it"
     ):
-        load_answered_split(data, "test", QuestionAnsweringArguments(), labelled=True)
+        load_answered_split(data, "test", QuestionAnsweringArguments(), labeled=True)
 
 
 def test_title_and_id_of_the_source_are_carried(tmp_path):

@@ -25,7 +25,7 @@ def windows_of(model_type, **options):
 
 
 @pytest.mark.parametrize("model_type", ["bert", "roberta", "modernbert", "llama"])
-def test_the_labelled_tokens_are_the_answer(model_type):
+def test_the_labeled_tokens_are_the_answer(model_type):
     windows, _ = windows_of(model_type)
 
     found = set()
@@ -118,7 +118,7 @@ def test_a_stride_without_room_for_new_tokens_is_refused():
 
     message = (
         "--doc_stride 128: windows of --max_length 128 have room for 63 tokens of the context beside a long question, "
-        "of which neighbours share from 0 to 62; a third of the length is a good stride"
+        "of which neighbors share from 0 to 62; a third of the length is a good stride"
     )
     with pytest.raises(InputError, match=message):
         make_span_windows(["Who?"], [WORDS], tokenizer, max_length=128, doc_stride=128, is_causal=False)

@@ -30,7 +30,7 @@ def random_rows(n, seed=0):
     ]
 
 
-def test_the_first_token_of_each_word_is_labelled_once_whatever_the_windows(tokenizer, monkeypatch):
+def test_the_first_token_of_each_word_is_labeled_once_whatever_the_windows(tokenizer, monkeypatch):
     monkeypatch.setattr(windows_module, "AT_ONCE", 7)
     rows = random_rows(30)
     labels = [list(range(len(row))) for row in rows]
