@@ -134,9 +134,7 @@ def add_evaluate_flags(parser: Parser) -> None:
     for column, what in (("tokens", "the words"), ("tags", "their tags"), ("spans", "character spans of the text")):
         told = f"entities: {what} (default: {column})"
         parser.add_argument(f"--{column}_column", default=column, metavar="NAME", help=told)
-    parser.add_argument(
-        "--sentence_column", metavar="NAME", help="entities, a word a row: what numbers sentences"
-    )
+    parser.add_argument("--sentence_column", metavar="NAME", help="entities, a word a row: what numbers sentences")
     parser.add_argument(
         "--answers_column", default="answers", metavar="NAME", help="answers: the references, as in SQuAD"
     )
