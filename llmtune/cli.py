@@ -198,6 +198,7 @@ def add_verdict_flags(parser: Parser) -> None:
     """What the verdict asks beyond the predictions; a run's own arguments are the defaults."""
     parser.add_argument("--targets", metavar="T", help="targets of the verdict: 'recall[spam]>=0.8,accuracy>=0.85'")
     parser.add_argument("--train_file", metavar="FILE", help="the model's training rows: leakage and simple models")
+    parser.add_argument("--naive_mae", type=float, metavar="X", help="of forecasts: the naive forecast's, for MASE")
     parser.add_argument("--text_column", metavar="NAME", help="of the training rows (default: text)")
     parser.add_argument("--label_column", metavar="NAME", help="of the training rows (default: label)")
     parser.add_argument("--group_columns", nargs="+", default=[], metavar="NAME", help="of the table, for fairness")
