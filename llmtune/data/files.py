@@ -196,11 +196,10 @@ def _read_csv(source: str, content: bytes) -> Rows:
         reader = csv.reader(io.StringIO(_text(source, content), newline=""), strict=True)
         rows = _read_delimited(source, _records(reader, problems), problems, remedy)
     header = list(rows.columns)
-    for row, record in enumerate(zip(*rows.columns.values(), strict=True)):
-        if swallowed := swallowed_rows(list(record), header):
-            finding = f"column {swallowed[0]!r} holds the line breaks and commas of {swallowed[1]} whole rows"
-            finding += ": a quotation mark that begins a field ends only at the next one"
-            problems.add(row, rows.place(row), finding, remedy='write a quotation mark as "" inside a quoted field')
+    for row, column, count in swallowed_rows(list(zip(*rows.columns.values(), strict=True)), header):
+        finding = f"column {column!r} holds the line breaks and commas of {count} whole rows"
+        finding += ": a quotation mark that begins a field ends only at the next one"
+        problems.add(row, rows.place(row), finding, remedy='write a quotation mark as "" inside a quoted field')
     problems.stop()
     return rows
 
@@ -312,8 +311,11 @@ def arrow_rows(source: str, table: pa.Table) -> Rows:
 
 
 def _lines(text: str) -> list[str]:
-    """The lines of the text, ended by LF or CR LF only: str.splitlines would also break at U+2028 and U+0085."""
-    lines = text.split("\n")
+    """The lines of the text, ended by LF or CR LF: str.splitlines would also break at U+2028 and U+0085.
+
+    A text without any LF is one of an old Mac or of Excel for it, where CR ends a line.
+    """
+    lines = text.split("\n" if "\n" in text else "\r")
     if not lines[-1]:
         lines.pop()
     return [line.removesuffix("\r") for line in lines]

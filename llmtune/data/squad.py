@@ -15,12 +15,13 @@ def is_nested(records: Sequence[dict[str, Any]]) -> bool:
 
 
 def flatten_articles(source: str, articles: Sequence[dict[str, Any]]) -> Rows:
-    """Rows with id, title, context, question and answers, in file order.
+    """Rows with id, title, context, question, answers and, where the file has it, is_impossible, in file order.
 
     Raises:
         InputError: a paragraph or question that is not laid out as in SQuAD.
     """
-    columns: dict[str, list[Any]] = {name: [] for name in ("id", "title", "context", "question", "answers")}
+    names = ("id", "title", "context", "question", "answers", "is_impossible")
+    columns: dict[str, list[Any]] = {name: [] for name in names}
     for number, article in enumerate(articles, start=1):
         for position, paragraph in enumerate(_list_in(article, "paragraphs", f"{source} article {number}"), start=1):
             where = f"{source} article {number}, paragraph {position}"
@@ -32,6 +33,9 @@ def flatten_articles(source: str, articles: Sequence[dict[str, Any]]) -> Rows:
                 columns["context"].append(paragraph.get("context"))
                 columns["question"].append(one.get("question"))
                 columns["answers"].append(one.get("answers"))
+                columns["is_impossible"].append(one.get("is_impossible"))
+    if all(cell is None for cell in columns["is_impossible"]):
+        del columns["is_impossible"]
     return Rows(source, columns, unit="question")
 
 

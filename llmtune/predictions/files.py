@@ -116,6 +116,8 @@ def _read_delimited(path: Path, kind: Kind | None) -> dict[str, list[Any]]:
         raise InputError(f"{path}: the header names {repeated!r} twice; rename one of {header}")
     for row, (line, record) in enumerate(rows):
         _check_record(record, header, path, row, line)
+    if path.suffix == ".csv":
+        _check_quoting(rows, header, path)
     columns = list(map(list, zip(*(record for _, record in rows), strict=True))) if rows else [[] for _ in header]
     return {name: _convert(path, kind, name, cells) for name, cells in zip(header, columns, strict=True)}
 
@@ -150,12 +152,14 @@ def _check_record(record: list[str], header: list[str], path: Path, row: int, li
             f"{where}: not readable as {path.suffix[1:]}: found {len(record)} cells, the header has {len(header)}; "
             f"{remedy}"
         )
-    swallowed = swallowed_rows(record, header) if path.suffix == ".csv" else None
-    if swallowed:
+
+
+def _check_quoting(rows: list[tuple[int, list[str]]], header: list[str], path: Path) -> None:
+    for row, column, count in swallowed_rows([record for _, record in rows], header):
         raise InputError(
-            f"{where}: column {swallowed[0]!r} holds the line breaks and commas of {swallowed[1]} whole rows: a "
-            'quotation mark that begins a cell ends only at the next one; write a quotation mark as "" inside a cell '
-            "in double quotes"
+            f"{path} row {row} (line {rows[row][0]}): column {column!r} holds the line breaks and commas of {count} "
+            "whole rows: a quotation mark that begins a cell ends only at the next one; write a quotation mark as "
+            '"" inside a cell in double quotes'
         )
 
 

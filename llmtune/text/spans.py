@@ -12,7 +12,7 @@ from typing import Any
 import regex
 
 from llmtune.errors import truncated_repr
-from llmtune.text.offsets import find_offset
+from llmtune.text.offsets import find_offset, fitting_unit
 from llmtune.text.tag_schemes import entity_spans
 from llmtune.text.words import CLUSTER, UNSPACED, character, is_character, run
 
@@ -83,7 +83,9 @@ def span_findings(text: str, spans: Any) -> list[str]:
         elif wrong_text:
             findings.append(wrong_text)
         elif not (isinstance(start, int) and isinstance(end, int) and 0 <= start < end <= len(text)):
-            findings.append(f"span {start}:{end} {label} does not lie within the text's {len(text):,} characters")
+            unit = fitting_unit(text, end) if isinstance(start, int) and isinstance(end, int) and start < end else ""
+            hint = f" (it would in {unit})" if unit and start >= 0 else ""
+            findings.append(f"span {start}:{end} {label} does not lie within the text's {len(text):,} characters{hint}")
         elif not text[start:end].strip():
             findings.append(f"span {start}:{end} {label} covers only space")
         else:

@@ -36,6 +36,7 @@ def test_each_question_is_a_row_with_its_article_and_paragraph(tmp_path):
     assert rows.cells("title") == ["Rome", "Rome", "Oslo"]
     assert rows.cells("context")[1] == "Rome was founded in 753 BC."
     assert rows.cells("answers") == [[{"text": "753 BC", "answer_start": 20}], [], None]
+    assert rows.cells("is_impossible") == [None, True, None]
     assert rows.place(2) == "question 3"
 
 

@@ -44,3 +44,33 @@ def test_a_span_whose_text_stands_elsewhere_is_named_with_what_stands_there():
         "span 2:5 PER has the text 'Ada', but 'Bob' stands there (it begins at 7)"
     ]
     assert "(it is nowhere in the text)" in span_findings("😀 Bob", [span])[0]
+
+
+def test_an_end_that_is_included_is_named():
+    span = {"start": 5, "end": 8, "label": "PER", "text": "Anna"}
+
+    assert span_findings("call Anna", [span]) == [
+        "span 5:8 PER has the text 'Anna', but 'Ann' stands there (it ends at 9: the end is the first character after "
+        "it)"
+    ]
+
+
+@given(st.integers(0, 30), st.lists(st.sampled_from(["Ada", "Bob", " "]), min_size=1, max_size=8))
+def test_of_several_places_the_nearest_is_named(start, words):
+    text = "Ada" + "".join(words)
+    places = [place for place in range(len(text)) if text.startswith("Ada", place)]
+    if start in places:
+        return
+
+    named = int(find_offset(text, start, "Ada").rsplit(" ", 1)[1])
+
+    assert abs(named - start) == min(abs(place - start) for place in places)
+
+
+def test_a_span_beyond_the_text_is_named_with_the_unit_that_reaches_it():
+    beyond = "span 5:9 PER does not lie within the text's 7 characters"
+
+    assert span_findings("😀😀 Anna", [{"start": 5, "end": 9, "label": "PER"}]) == [
+        f"{beyond} (it would in UTF-16 code units, as JavaScript and Java do)"
+    ]
+    assert span_findings("at Anna", [{"start": 5, "end": 9, "label": "PER"}]) == [beyond]

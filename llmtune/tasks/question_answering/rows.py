@@ -23,6 +23,7 @@ TEXTS = ("question", "context")
 # What a source may hold beside the columns of the task, and its name in the predictions, where `id` is the row number.
 CARRIED = {"title": "title", "id": "question_id"}
 OWN_COLUMNS = ("score", "start", "end", "question_id")
+IMPOSSIBLE = "is_impossible"  # SQuAD 2.0 says twice that a question has no answer
 LAYOUT = (
     'write {"text": ["…"], "answer_start": [0]} as in SQuAD (in csv this JSON text), characters of the context counted '
     "from 0; no answer is two empty lists"
@@ -154,6 +155,8 @@ class AnswerReader:
 
     def _answers(self, rows: Rows, cells: Mapping[str, list[Any]]) -> list[dict[str, list[Any]]]:
         problems, column = RowErrors(rows.source), self.columns["answers"]
+        given = rows.cells(IMPOSSIBLE) if IMPOSSIBLE in rows.columns else [None] * len(cells["answers"])
+        impossible = [{"true": True, "false": False}.get(str(cell).lower()) for cell in given]  # a text in csv
         found = []
         for row, (context, cell) in enumerate(zip(cells["context"], cells["answers"], strict=True)):
             answers, finding = read_answers(cell)
@@ -161,6 +164,11 @@ class AnswerReader:
                 finding = answer_offset_error(context, answers)
             if finding:
                 problems.add(row, rows.place(row), f"{finding} in column {column!r}", remedy=LAYOUT)
+            elif impossible[row] is not None and impossible[row] == bool(answers["text"]):
+                count = len(answers["text"])
+                finding = f"{IMPOSSIBLE} is {str(impossible[row]).lower()}, but column {column!r} has {count or 'no'} "
+                finding += "answer" if count == 1 else "answers"
+                problems.add(row, rows.place(row), finding, remedy=f"correct the answers or {IMPOSSIBLE}")
             found.append(answers)
         problems.stop()
         return found
