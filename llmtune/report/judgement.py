@@ -14,7 +14,7 @@ from llmtune.errors import InputError
 from llmtune.metrics import Score, score_predictions
 from llmtune.predictions import Predictions
 from llmtune.report.judged_table import JudgedTable
-from llmtune.report.training_rows import TrainingRows, read_training_rows
+from llmtune.report.training_rows import TrainingRows, read_training_rows, with_naive_error
 from llmtune.runs.folder import RunFolder
 from llmtune.runs.tables import find_tables, open_table
 
@@ -35,6 +35,8 @@ class JudgementOptions:
         base: predictions of the base model or an earlier run, on the same rows: a file, a run or a table.
         metrics: additional ones, names of llmtune, modules of `evaluate`, functions.
         seed: of intervals and permutations; default the run's own, else 42.
+        naive_mae: of numbers, the mean absolute error of the naive forecast on the training series, for MASE; default
+            that of `train`.
     """
 
     targets: str | None = None
@@ -46,6 +48,7 @@ class JudgementOptions:
     base: str | Predictions | None = None
     metrics: Sequence[Any] = ()
     seed: int | None = None
+    naive_mae: float | None = None
 
     def with_run(self, run: RunFolder) -> "JudgementOptions":
         """What is not given, from what the run was made with; its additional metrics before those asked for."""
@@ -79,8 +82,9 @@ class Judgement:
         self, table: Predictions, options: JudgementOptions | None = None, run: RunFolder | None = None
     ) -> None:
         options = options or JudgementOptions()
-        self.table, self.run = table, run
-        self.options = options if run is None else options.with_run(run)
+        self.run = run
+        self.options = options = options if run is None else options.with_run(run)
+        self.table = with_naive_error(table, options.train, options.naive_mae, options.label_column)
         self.seed = SEED if self.options.seed is None else self.options.seed
         self.targets: tuple[Target, ...] = read_targets(self.options.targets)  # a typo stops before anything is scored
 

@@ -1,8 +1,10 @@
 """The rows that a model was trained on, beside a predictions table: for the check `leakage`, and simple models."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
+
+import numpy as np
 
 from llmtune.baselines import gazetteer, majority, tfidf_logistic_regression
 from llmtune.data.rows import Rows
@@ -46,6 +48,8 @@ def read_training_rows(
 
     rows = open_rows(train, "--train_file")
     where = f"--train_file {rows.source}" if isinstance(train, str) else rows.source
+    if is_series(table) and text_column is None and table.kind.input_column not in rows.columns:
+        return TrainingRows()  # a series without texts: its naive error is all that it tells
     texts = _column(rows, text_column or table.kind.input_column, "it by --text_column", where)
     answer = label_column or table.kind.answer_column
     if label_column is None and answer not in rows.columns:
@@ -68,6 +72,56 @@ def read_training_rows(
         tfidf = tfidf_logistic_regression(texts, labels, table.column(carried), table)
         baselines["TF-IDF + logistic regression"] = tfidf
     return TrainingRows(examples, baselines)
+
+
+def is_series(table: Predictions) -> bool:
+    """Whether a table is scored by MASE, which asks how hard the training series is."""
+    return "mase" in table.kind.metrics
+
+
+def with_naive_error(
+    table: Predictions, train: Any, naive_mae: float | None = None, value_column: str | None = None
+) -> Predictions:
+    """The table, its settings holding the mean absolute error of the naive forecast of the training series, for MASE.
+
+    The naive forecast repeats the value before (Hyndman and Koehler 2006), in the order of the rows.
+
+    Args:
+        table: the predictions.
+        train: the training series, a file or rows in memory; None for none.
+        naive_mae: the error itself, in the unit of the values.
+        value_column: of the series; default reference.
+
+    Raises:
+        InputError: an error below 0, a table without MASE, a column that is not there, or a value that is no number.
+    """
+    if naive_mae is not None:
+        if not is_series(table):
+            raise InputError(f"--naive_mae {naive_mae:g}: a {table.kind} table has no MASE; leave it out")
+        if not 0 <= naive_mae < float("inf"):
+            raise InputError(f"--naive_mae {naive_mae:g}: expected a mean absolute error, 0 or more")
+        return replace(table, settings={**table.settings, "naive_mae": naive_mae})
+    if train is None or not is_series(table) or "naive_mae" in table.settings:
+        return table
+    from llmtune.data.in_memory import open_rows
+
+    rows = open_rows(train, "--train_file")
+    where = f"--train_file {rows.source}" if isinstance(train, str) else rows.source
+    name = value_column or "reference"
+    series: list[float] = []
+    for row, cell in enumerate(_column(rows, name, "the series by --label_column, or give --naive_mae", where)):
+        try:
+            series.append(float(cell))
+        except (TypeError, ValueError):
+            raise InputError(
+                f"{where} {rows.place(row)}: column {name!r} holds {truncated_repr(cell)}, expected a number of the "
+                "training series; mend it, or give --naive_mae"
+            ) from None
+    if len(series) < 2 or not np.isfinite(series).all():
+        raise InputError(
+            f"{where}: {len(series):,} values in column {name!r}, expected 2 or more, all finite; give --naive_mae"
+        )
+    return replace(table, settings={**table.settings, "naive_mae": float(np.abs(np.diff(series)).mean())})
 
 
 def _column(rows: Rows, name: str, remedy: str, where: str) -> list[Any]:
