@@ -12,6 +12,7 @@ from llmtune.diagnosis.check import Check, not_applicable
 from llmtune.diagnosis.degenerate_output import degenerate_output
 from llmtune.diagnosis.evidence import evidence
 from llmtune.diagnosis.fairness import fairness
+from llmtune.diagnosis.headline import headline
 from llmtune.diagnosis.label_noise import label_noise
 from llmtune.diagnosis.leakage import Examples, leakage
 from llmtune.diagnosis.length import length
@@ -154,4 +155,4 @@ def diagnose(case: Context) -> Verdict:
     Raises:
         InputError: a target or a column that the table has not, or tables of other rows.
     """
-    return combine(checks_of(case))
+    return combine(checks_of(case), headline(case.test, case.scores))

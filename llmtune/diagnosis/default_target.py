@@ -1,22 +1,22 @@
-"""The default target, where --targets sets none: that the model is worth more than what costs nothing.
+"""The default target, where --targets sets none: beyond the marks of the field, or better than what costs nothing.
 
-Classes and entities: none whose recall or precision is significantly below one half. All else has no share that could
-be below one half: it must be significantly better than the simple models made of its own rows (the mean, the last
-value, the source, a sentence of the context), or the base model. A perplexity has no such model and no floor for all
-texts: it needs a target, or a base.
+Classes and entities: no recall or precision significantly below one half; beyond doubt only where each reaches 0.80
+with the lower end of its interval. All else must be significantly better than the simple models made of its own rows
+(the mean, the last value, the source, a sentence of the context), or the base model. What lies between needs a target.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from llmtune.diagnosis.check import FAIL, NOT_ENOUGH_DATA, PASS, Check, not_applicable
+from llmtune.diagnosis.check import FAIL, NOT_APPLICABLE, NOT_ENOUGH_DATA, PASS, Check, not_applicable
 from llmtune.diagnosis.messages import describe_rate, reference_ranges, remedy_for
 from llmtune.diagnosis.proportions import KINDS, Proportion, outcomes
 from llmtune.evidence import ENOUGH, FEWEST, SIGNIFICANT
 from llmtune.metrics import Score
 from llmtune.predictions import Predictions
 
-FLOOR = 0.5  # of recall and precision of every class
+FLOOR = 0.5  # of recall and precision of every class: significantly below it nothing is ready
+GOOD = 0.8  # the field's rule of thumb for both: reached by the lower ends of all intervals, nobody must say more
 GUESSED_BYTES = 8.0  # bits a byte: every byte as likely as any other
 
 
@@ -57,7 +57,7 @@ def default_target(
             name, PASS, "Significantly better than the base model; no target was set (--targets)", numbers, say
         )
     finding = f"Nothing says what is good enough: no target was set (--targets), {_lacking(predictions)}"
-    return Check(name, NOT_ENOUGH_DATA, finding, numbers, f"{say}; or compare with what was there before: --base")
+    return Check(name, NOT_APPLICABLE, finding, numbers, f"{say}, or compare with what was there before: --base")
 
 
 def example_target(predictions: Predictions) -> str:
@@ -111,6 +111,12 @@ def _of_classes(name: str, predictions: Predictions, scores: Mapping[str, Score]
     if few or not seen.labels:
         finding = f"{len(few)} of {len(seen.labels)} classes have fewer than {ENOUGH} examples: too few to judge them"
         return Check(name, NOT_ENOUGH_DATA, finding, numbers, "label more rows of " + ", ".join(map(repr, few[:5])))
-    (label, metric), rate = min(tested.items(), key=lambda item: item[1].value)
-    finding = f"No precision or recall is significantly below one half; lowest: {describe_rate(metric, label, rate)}"
-    return Check(name, PASS, finding, numbers, f"set a target, e.g. --targets {example_target(predictions)}")
+    (label, metric), rate = min(tested.items(), key=lambda item: item[1].interval()[0])
+    low, high = rate.interval()
+    lowest = f"{describe_rate(metric, label, rate)}, 95 % interval {low:.3f} to {high:.3f}"
+    remedy = f"set a target, e.g. --targets {example_target(predictions)}"
+    if low >= GOOD:
+        finding = f"Every recall and precision reaches {GOOD:.2f}, the field's rule of thumb; lowest: {lowest}"
+        return Check(name, PASS, finding, numbers, remedy)
+    finding = f"No target was set (--targets), and not every recall and precision reaches {GOOD:.2f}; lowest: {lowest}"
+    return Check(name, NOT_APPLICABLE, finding, numbers, remedy)

@@ -27,9 +27,15 @@ def normalize_answer(answer: str) -> str:
 
 
 def best_of(columns: Columns, score: Callable[[str, str], float]) -> list[float]:
-    """For each row the best score (prediction, reference) over its references; none is the empty answer."""
+    """For each row the best score (prediction, reference) over its references, as SQuAD 2.0's script has it.
+
+    References that fold to nothing ("the") don't count; without others the answer is the empty one.
+    """
     rows = zip(columns["prediction"], columns["reference"], strict=True)
-    return [max(score(prediction, reference) for reference in references or [""]) for prediction, references in rows]
+    return [
+        max(score(prediction, reference) for reference in [*filter(normalize_answer, references)] or [""])
+        for prediction, references in rows
+    ]
 
 
 def statistics(columns: Columns) -> np.ndarray:

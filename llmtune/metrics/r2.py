@@ -29,11 +29,15 @@ class Variances:
 
 
 def score(sums: np.ndarray) -> np.ndarray:
-    """(B, 4) → (B,), over all steps of all rows; with a constant reference 1 if all is right, else 0, as sklearn."""
+    """(B, 4) → (B,), over all steps of all rows; as sklearn: with a constant reference 1 if all is right, else 0.
+
+    Of one number NaN.
+    """
     error, total, squares, steps = sums.T
     around_mean = squares - ratio(total * total, steps)
     constant = around_mean <= 1e-14 * np.maximum(squares, 1e-300)
-    return np.where(constant, np.where(error == 0, 1.0, 0.0), 1 - ratio(error, around_mean))
+    r2 = np.where(constant, np.where(error == 0, 1.0, 0.0), 1 - ratio(error, around_mean))
+    return np.where(steps < 2, np.nan, r2)
 
 
 def undefined(sums: np.ndarray) -> str | None:

@@ -1,17 +1,20 @@
-"""Symmetric MAPE (Makridakis): 2 |error| / (|target| + |forecast|), 0 to 2. Refused where a target is 0."""
+"""Symmetric MAPE (Makridakis): 2 |error| / (|target| + |forecast|), 0 to 2.
+
+A target of 0 counts 2 whatever is forecast but 0, and 0 where both are 0, as in torchmetrics.
+"""
 
 import numpy as np
 
-from llmtune.metrics.core.base import Metric, MetricContext
-from llmtune.metrics.core.errors import RowSums, error_metric, zero_targets
+from llmtune.metrics.core.base import Metric, MetricContext, ratio
+from llmtune.metrics.core.errors import RowSums, error_metric
 
 KINDS = ("regression",)
+SIGNATURE = "average:steps of all rows|zero_target:2|0/0:0"
 
 
 def symmetric(reference: np.ndarray, prediction: np.ndarray) -> np.ndarray:
-    """Error over the mean of both sizes, NaN at a target of 0."""
-    size = np.where(reference == 0, np.nan, np.abs(reference) + np.abs(prediction))
-    return 2 * np.abs(prediction - reference) / size
+    """Error over the mean of both sizes, 0 where both are 0."""
+    return 2 * ratio(np.abs(prediction - reference), np.abs(reference) + np.abs(prediction))
 
 
 SYMMETRIC = RowSums(symmetric)
@@ -19,4 +22,4 @@ SYMMETRIC = RowSums(symmetric)
 
 def metrics(setting: MetricContext) -> list[Metric]:
     """`smape`."""
-    return [error_metric("smape", SYMMETRIC, unit="fraction", greatest=2.0, undefined=zero_targets)]
+    return [error_metric("smape", SYMMETRIC, unit="fraction", greatest=2.0, signature=SIGNATURE)]

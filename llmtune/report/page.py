@@ -119,7 +119,7 @@ def _checks(report: Report) -> list[dict[str, str]]:
             "status": check.status,
             "said": STATUS[check.status] + (" (for information)" if check.check in INFORMING else ""),
             "finding": public(check.finding),
-            "remedy": public(check.remedy) if check.status in (FAIL, NOT_ENOUGH_DATA) else "",
+            "remedy": public(check.remedy) if check.status != PASS else "",
         }
         for check in found
     ]

@@ -17,13 +17,19 @@ def show_verdict(terminal: Terminal, verdict: Verdict, where: Path | None = None
         verdict: of all checks.
         where: verdict.json was written, which holds the numbers.
     """
-    lines = [line for check in verdict.checks if check.status in MARKS for line in check_lines(check)]
+    judged = sorted((check for check in verdict.checks if check.status in MARKS), key=_urgency)
+    lines = [line for check in judged for line in check_lines(check)]
     left_out = [check for check in verdict.checks if check.status == NOT_APPLICABLE]
     if left_out:
         lines.append("not checked: " + ", ".join(check.check for check in left_out))
     if where is not None:
         lines.append(f"the numbers are in {where / 'verdict.json'}")
     terminal.block(verdict.sentence, lines)
+
+
+def _urgency(check: Check) -> int:
+    """Failing checks first, those for information after those that decide."""
+    return 2 * list(MARKS).index(check.status) + (check.check in INFORMING)
 
 
 def check_lines(check: Check) -> list[str]:

@@ -52,7 +52,7 @@ def test_folds_are_one_table_with_mean_and_spread(tmp_path, capsys):
     assert scores["test"]["accuracy"]["n"] == 180
     verdict = json.loads((tmp_path / "all" / "verdict.json").read_text())
     checks = {check["check"]: check for check in verdict["checks"]}
-    assert verdict["verdict"] == "ready"
+    assert verdict["verdict"] == "no_target"
     assert checks["baseline"]["status"] == "pass"
     assert not (tmp_path / "r1" / "metrics.json").exists()
 

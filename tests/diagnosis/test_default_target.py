@@ -6,7 +6,7 @@ import pytest
 from llmtune.diagnosis.check import FAIL, NOT_APPLICABLE, NOT_ENOUGH_DATA, PASS
 from llmtune.diagnosis.context import Context, diagnose
 from llmtune.diagnosis.target_list import read_targets
-from llmtune.diagnosis.verdict import NOT_READY, READY
+from llmtune.diagnosis.verdict import NO_TARGET, NOT_READY, READY
 from llmtune.metrics import score_predictions
 from llmtune.predictions import make_predictions
 
@@ -66,8 +66,8 @@ JUDGED = [
     (translated(0.0), NOT_READY, "the same text"),
     (answered(0.9), READY, "Ready: Significantly better than"),
     (answered(0.1), NOT_READY, "best-overlap sentence"),
-    (answered(0.9, context=False), NOT_ENOUGH_DATA, "without the columns 'question' and 'context' no simpler model"),
-    (texts_scored(60.0), NOT_ENOUGH_DATA, "a perplexity alone is neither good nor bad"),
+    (answered(0.9, context=False), NO_TARGET, "without the columns 'question' and 'context' no simpler model"),
+    (texts_scored(60.0), NO_TARGET, "a perplexity alone is neither good nor bad"),
     (texts_scored(0.0, tokens=0), NOT_ENOUGH_DATA, "Too few test rows: 0 scored tokens"),
 ]
 
@@ -99,7 +99,7 @@ def test_what_surely_beats_its_base_is_worth_something():
         targets_of(Context(better, base=base)).finding
         == "Significantly better than the base model; no target was set (--targets)"
     )
-    assert targets_of(Context(base, base=base)).status == NOT_ENOUGH_DATA
+    assert targets_of(Context(base, base=base)).status == NOT_APPLICABLE
 
 
 def test_more_than_eight_bits_a_byte_is_worse_than_guessing():
@@ -115,7 +115,7 @@ def test_each_says_what_to_do():
     assert targets_of(Context(answered(0.9))).remedy == "set a target, e.g. --targets 'f1>=80'"
     lacking = targets_of(Context(texts_scored(60.0)))
     assert lacking.remedy == (
-        "set a target, e.g. --targets 'perplexity<=20'; or compare with what was there before: --base"
+        "set a target, e.g. --targets 'perplexity<=20', or compare with what was there before: --base"
     )
     beaten = targets_of(Context(numbers(TRUTH, 1.3)))
     assert (beaten.status, beaten.finding) == (

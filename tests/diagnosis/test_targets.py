@@ -5,7 +5,7 @@ import math
 import pytest
 
 from llmtune.diagnosis.accuracy_paradox import accuracy_paradox
-from llmtune.diagnosis.check import FAIL, NOT_ENOUGH_DATA, PASS
+from llmtune.diagnosis.check import FAIL, NOT_APPLICABLE, NOT_ENOUGH_DATA, PASS
 from llmtune.diagnosis.evidence import evidence
 from llmtune.diagnosis.target_list import read_targets
 from llmtune.diagnosis.targets import targets
@@ -132,7 +132,15 @@ def test_other_kinds_have_targets_too():
 
 
 def test_without_targets_no_class_may_surely_be_below_one_half():
-    assert targets(binary(60, 40, 30, 870), ()).status == PASS
+    between = targets(binary(60, 40, 30, 870), ())
+    assert between.status == NOT_APPLICABLE
+    assert between.finding == (
+        "No target was set (--targets), and not every recall and precision reaches 0.80; lowest: recall of 'spam' is "
+        "60 % (60 of 100), 95 % interval 0.502 to 0.691"
+    )
+    beyond = targets(binary(95, 5, 5, 895), ())
+    assert beyond.status == PASS
+    assert beyond.finding.startswith("Every recall and precision reaches 0.80, the field's rule of thumb; lowest: ")
     missed = targets(binary(20, 80, 5, 895), ())
     assert missed.status == FAIL
     assert missed.finding == "recall of 'spam' is 20 % (20 of 100), significantly below one half"

@@ -5,7 +5,8 @@ import pytest
 from llmtune.diagnosis.check import FAIL, NOT_APPLICABLE, NOT_ENOUGH_DATA, PASS, Check
 from llmtune.diagnosis.context import Context, diagnose
 from llmtune.diagnosis.target_list import read_targets
-from llmtune.diagnosis.verdict import NOT_READY, READY, combine
+from llmtune.diagnosis.verdict import NO_TARGET, NOT_READY, READY, combine
+from llmtune.metrics import score_predictions
 from tests.diagnosis.tables import binary
 
 
@@ -22,6 +23,9 @@ RULES = [
     ([("targets", NOT_ENOUGH_DATA)], NOT_ENOUGH_DATA),
     ([("accuracy_paradox", NOT_ENOUGH_DATA)], NOT_ENOUGH_DATA),
     ([("length", NOT_ENOUGH_DATA), ("perplexity_alone", NOT_ENOUGH_DATA)], READY),
+    ([("targets", NOT_APPLICABLE), ("baseline", PASS)], NO_TARGET),
+    ([("targets", NOT_APPLICABLE), ("baseline", FAIL)], NOT_READY),
+    ([("targets", NOT_APPLICABLE), ("evidence", NOT_ENOUGH_DATA)], NOT_ENOUGH_DATA),
     # These inform and never gate.
     ([("calibration", FAIL), ("threshold", FAIL), ("label_noise", FAIL)], READY),
 ]
@@ -88,3 +92,21 @@ def test_the_json_is_the_contract():
     assert set(content) == {"verdict", "checks"}
     assert all(set(one) == {"check", "status", "finding", "numbers", "remedy"} for one in content["checks"])
     assert len({one["check"] for one in content["checks"]}) == len(content["checks"]) == 15
+
+
+def test_the_sentence_opens_with_the_number_and_names_the_flag():
+    table = binary(hits=70, missed=30, alarms=5, rest=895)
+
+    verdict = diagnose(Context(table, scores=score_predictions(table)))
+
+    assert verdict.to_json()["verdict"] == NO_TARGET
+    assert verdict.sentence == (
+        "F1 of spam 0.800 [0.728, 0.859] on 1,000 rows. No target was set: every check that decides passed; set a "
+        "target, e.g. --targets 'recall[spam]>=0.8'."
+    )
+
+
+@pytest.mark.parametrize("hits", [275, 300, 350, 400])
+def test_a_filter_that_finds_half_of_the_spam_is_not_called_ready_without_a_target(hits):
+    assert diagnose(Context(binary(hits, 500 - hits, 0, 900))).verdict == NO_TARGET
+    assert diagnose(Context(binary(490, 10, 1, 899))).verdict == READY

@@ -293,3 +293,43 @@ def test_an_id_outside_the_classes_is_named_with_its_row():
 def test_an_unknown_metric_names_those_we_have():
     with pytest.raises(ValueError, match="none of ours .*accuracy.*Check the name"):
         score_predictions(counted(1, 1, 1, 1), metrics=["acuracy"])
+
+
+def test_a_class_that_was_never_found_may_still_be_found_sometimes():
+    # 355 true negatives, 5 false alarms, 40 missed, none found: the recall may be up to 8.8 %.
+    scores = score_predictions(counted(0, 40, 5, 355))
+
+    for name, score in (
+        ("f1_macro", sk.f1_score),
+        ("mcc", sk.matthews_corrcoef),
+        ("cohen_kappa", sk.cohen_kappa_score),
+    ):
+        reference, prediction = [1] * 40 + [0] * 360, [1] * 3 + [0] * 37 + [1] * 5 + [0] * 355  # recall 7.5 %
+        options = {"average": "macro"} if name == "f1_macro" else {}
+        assert scores[name].high > score(reference, prediction, **options), name
+
+
+def test_what_is_always_right_has_an_interval_that_narrows_with_its_rows():
+    few, many = score_predictions(counted(40, 0, 0, 60)), score_predictions(counted(400, 0, 0, 600))
+
+    for name in ("f1_macro", "mcc", "cohen_kappa"):
+        assert few[name].value == few[name].high == many[name].high == 1.0
+        assert 0.8 < few[name].low < many[name].low < 1.0
+
+
+@pytest.mark.parametrize("recall", [0.03, 0.1])
+def test_the_interval_of_a_rarely_found_class_covers(recall):
+    rng = np.random.default_rng(5)
+    shares = np.array([[355, 5], [40 * (1 - recall), 40 * recall]]) / 400
+    true = macro_f1(shares)
+    covered = 0
+    for _ in range(100):
+        (tn, fp), (fn, tp) = rng.multinomial(400, shares.ravel()).reshape(2, 2)
+        score = score_predictions(counted(tp, fn, fp, tn))["f1_macro"]
+        covered += score.low is None or score.low <= true <= score.high
+
+    assert covered >= 88
+
+
+def macro_f1(matrix):
+    return np.mean([2 * matrix[k, k] / (matrix[k].sum() + matrix[:, k].sum()) for k in (0, 1)])

@@ -115,3 +115,26 @@ def test_bleu_keeps_its_signature_and_unequal_references():
     assert found["signature"].startswith("nrefs:var|case:mixed|eff:no|tok:13a")
     with pytest.raises(ValueError, match="13a"):
         Bleu(language="zh", tokenize="13a")
+
+
+@pytest.mark.parametrize("name", ["accuracy", "f1", "precision", "recall"])
+def test_padding_does_not_count(name):
+    module = importlib.import_module(f"llmtune.metrics.evaluate_modules.{name}")
+    metric = getattr(module, {"accuracy": "Accuracy", "f1": "F1", "precision": "Precision", "recall": "Recall"}[name])()
+    predictions, references = [1, 0, 1, 1, 0], [1, 1, 0, -100, -100]
+
+    padded = metric.compute(predictions=predictions, references=references)
+
+    assert padded == metric.compute(predictions=predictions[:3], references=references[:3])
+
+
+def test_rouge_says_that_it_reads_no_other_script_and_reads_it_when_told():
+    from llmtune.metrics.evaluate_modules.rouge import Rouge
+
+    rows = {"predictions": ["नमस्ते दुनिया"], "references": ["नमस्ते दुनिया"]}
+
+    with pytest.raises(ValueError, match=r"1 of 1 references have no token that ROUGE reads \(a-z and 0-9 alone\)"):
+        Rouge().compute(**rows)
+    assert Rouge(tokenizer="unicode").compute(**rows)["rouge1"] == 1.0
+    with pytest.raises(ValueError, match="tokenizer 'words' is not one of a-z0-9, unicode"):
+        Rouge(tokenizer="words")

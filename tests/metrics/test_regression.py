@@ -4,9 +4,11 @@ import warnings
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
+from torchmetrics.functional.regression import symmetric_mean_absolute_percentage_error
 
 from llmtune.metrics import score_predictions
 from llmtune.predictions import make_predictions
@@ -47,13 +49,31 @@ def test_published_vector():
     assert [found[name].value for name in names] == pytest.approx([0.375, 0.5, 0.6124, 0.3274, 0.9486], abs=1e-4)
 
 
-def test_percentages_of_zero_are_refused():
+def test_a_percentage_of_zero_is_refused():
     found = scored([1.0, 0, 2.4, 7], [1.2, 0.1, 2.4, 8], metrics=["mape"])
 
-    for name in ("mape", "smape"):
-        assert found[name].value is None
-        assert found[name].reason.startswith("some reference is 0")
+    assert found["mape"].value is None
+    assert found["mape"].reason.startswith("some reference is 0")
     assert found["mae"].value is not None
+
+
+@pytest.mark.parametrize("targets", [[1.0, 0, 2.4, 7], [0.0, 0, 0, 0], [-1.0, 0, 1, 2]])
+@pytest.mark.parametrize("forecasts", [[1.2, 0.1, 2.4, 8], [0.0, 0, 0, 0], [1.0, -1, 1, -2]])
+def test_smape_of_a_zero_target_is_that_of_torchmetrics(targets, forecasts):
+    expected = symmetric_mean_absolute_percentage_error(torch.tensor(forecasts), torch.tensor(targets))
+
+    score = scored(targets, forecasts)["smape"]
+
+    assert score.value == pytest.approx(float(expected), abs=1e-6)
+    assert "zero_target:2|0/0:0" in score.signature
+
+
+def test_r2_of_one_row_is_undefined_as_sklearns():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert np.isnan(sk.r2_score([1.0], [2.0]))
+    score = scored([1.0], [2.0])["r2"]
+    assert (score.value, score.reason) == (None, "1 rows: R² needs 2")
 
 
 def test_r2_of_a_constant_reference_is_set_as_sklearns():

@@ -168,7 +168,7 @@ def test_ter_is_left_out_of_long_texts_but_given_when_asked_for():
 
 
 def squad(prediction, references):
-    """The official evaluate-v1.1.py."""
+    """The official evaluate-v2.0.py."""
 
     def fold(text):
         text = "".join(letter for letter in text.lower() if letter not in set(string.punctuation))
@@ -185,6 +185,7 @@ def squad(prediction, references):
             else 2 * (same / len(said)) * (same / len(wanted)) / (same / len(said) + same / len(wanted))
         )
 
+    references = [row for row in references if fold(row)] or [""]
     return max(float(fold(prediction) == fold(row)) for row in references), max(f1(row) for row in references)
 
 
@@ -206,6 +207,8 @@ def test_answers_are_scored_by_squads_rules(rows):
         ("The Eiffel Tower!", ["eiffel tower"], 100, 100),
         ("in 1976, Santa Clara", ["Santa Clara, California", "Levi's Stadium in Santa Clara"], 0, 66.67),
         ("", [], 100, 100),
+        ("", ["The"], 100, 100),
+        ("", ["the", "x"], 0, 0),  # a reference that folds to nothing doesn't count beside another
         ("今天", ["今天天气"], 0, 66.67),  # by character; SQuAD's own words give 0
     ],
 )
@@ -220,3 +223,18 @@ def test_a_row_without_text_is_named():
         score_texts(["a", None], ["a", "b"])
     with pytest.raises(ValueError, match="row 0: reference is empty"):
         score_texts(["a", "b"], [[], ["b"]])
+
+
+SCRIPTS = {
+    "hi": "नमस्ते दुनिया", "bn": "ওহে বিশ্ব", "ta": "வணக்கம் உலகம்", "th": "สวัสดีชาวโลก", "ar": "مرحبا بالعالم",
+    "he": "שלום עולם", "zh": "你好世界", "ja": "こんにちは世界", "ko": "안녕 세상", "ru": "привет мир", "el": "γειά σου",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("text", SCRIPTS.values(), ids=SCRIPTS)
+def test_texts_without_latin_letters_have_a_rouge_without_being_asked(text):
+    found = score_texts([text, text], [text, text])
+
+    assert found["rouge1_unicode"].value == 1.0
+    assert found["rouge1"].reason.startswith("2 of 2 references have no token that ROUGE reads (a-z and 0-9 alone)")
+    assert "rouge1_unicode" not in score_texts(["été"], ["a été vu"])

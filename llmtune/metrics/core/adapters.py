@@ -10,11 +10,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from llmtune.metrics.core.base import Columns, MetricContext
+from llmtune.metrics.core.class_ids import IGNORED
 from llmtune.metrics.core.columns import number_setting, tag_rows, text_rows
 from llmtune.metrics.perplexity import row_likelihoods
 from llmtune.text.tag_arrays import Tags
-
-IGNORED = -100  # CrossEntropyLoss's ignore_index, and what the Trainer pads with
 
 
 @dataclass(frozen=True)

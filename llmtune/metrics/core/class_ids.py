@@ -7,6 +7,7 @@ import numpy as np
 from llmtune.metrics.core.averages import ClassRatio
 from llmtune.metrics.core.confusion import confusion_matrix
 
+IGNORED = -100  # CrossEntropyLoss's ignore_index, and what the Trainer pads with
 AVERAGES = ("binary", "macro", "micro", "weighted")
 
 
@@ -27,9 +28,16 @@ def class_ids(name: str, values: Sequence[float]) -> np.ndarray:
     return ids
 
 
+def counted_ids(predictions: Sequence[float], references: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
+    """Class ids of the rows that count: as in the Trainer a reference of -100 is padding."""
+    predicted, referenced = class_ids("prediction", predictions), class_ids("reference", references)
+    counted = referenced != IGNORED
+    return predicted[counted], referenced[counted]
+
+
 def confusion_of(predictions: Sequence[float], references: Sequence[float], labels: Sequence[int]) -> np.ndarray:
     """Confusion matrix (c, c) over `labels`, or over the ids that occur where none are given."""
-    predicted, referenced = class_ids("prediction", predictions), class_ids("reference", references)
+    predicted, referenced = counted_ids(predictions, references)
     seen = np.union1d(predicted, referenced)
     positions = np.asarray(labels, dtype=np.int64) if len(labels) else seen
     unknown = np.setdiff1d(seen, positions)
@@ -57,13 +65,14 @@ def average_of(
     if average is not None and average not in AVERAGES:
         raise ValueError(f"{ratio_of.name}: average {average!r} is not one of {', '.join(AVERAGES)}, or None")
     if average == "binary":
-        seen = np.union1d(class_ids("prediction", predictions), class_ids("reference", references))
+        predicted, referenced = counted_ids(predictions, references)
+        seen = np.union1d(predicted, referenced)
         if len(np.union1d(seen, [pos_label])) > 2:
             raise ValueError(
                 f"{ratio_of.name}: average 'binary' is about one of two classes, found {seen.tolist()} and "
                 f"pos_label={pos_label}; use average='macro', 'micro' or 'weighted', or another pos_label"
             )
-        flags = [(class_ids("", values) == pos_label).astype(np.int64) for values in (references, predictions)]
+        flags = [(ids == pos_label).astype(np.int64) for ids in (referenced, predicted)]
         return float(ratio_of.of_class(confusion_matrix(flags[0], flags[1], 2)[None], 1)[0])
     matrix = confusion_of(predictions, references, labels)[None]
     if average is None:

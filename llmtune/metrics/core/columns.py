@@ -10,7 +10,7 @@ from llmtune.errors import InputError
 from llmtune.metrics.core.base import Columns, MetricContext
 from llmtune.predictions import Predictions
 from llmtune.predictions.table import is_list
-from llmtune.text.languages import language_of_script
+from llmtune.text.languages import is_latin, language_of_script
 from llmtune.text.tag_arrays import Tags, detect_scheme, types_of
 
 LONG_TEXT = 100  # words; beyond, a report leaves out metrics whose time grows with the square of the length
@@ -125,6 +125,7 @@ def text_rows(
         "language": options.get("language") or language_of_script(first),
         "nrefs": counts.pop() if len(counts) == 1 else -1,
         "long": bool(words > LONG_TEXT),
+        "letters": "latin" if is_latin(first) else "other",
     }
     return MetricContext(kind, options=options | found), {"reference": references, "prediction": texts}
 
