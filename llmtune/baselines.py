@@ -6,9 +6,8 @@ series the last value.
 """
 
 import math
-import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,10 +16,20 @@ import pyarrow as pa
 
 from llmtune.errors import InputError
 from llmtune.predictions import Predictions, make_predictions
-from llmtune.predictions.kinds import _first, shortens
+from llmtune.predictions.kinds import (
+    CLASSIFICATION,
+    QUESTION_ANSWERING,
+    REGRESSION,
+    TEXT_GENERATION,
+    TOKEN_CLASSIFICATION,
+    Kind,
+    first_reference,
+    shortens,
+)
 from llmtune.progress import waiting
 from llmtune.text.sentences import sentences_of
 from llmtune.text.tag_schemes import entity_spans
+from llmtune.text.words import fold_words, words_and_signs
 
 LEAD = 3  # sentences: lead-3 is the yardstick of news summaries
 
@@ -30,7 +39,7 @@ def majority(train_labels: Sequence[str], test: Predictions) -> Predictions:
     counts = np.array([sum(label == name for label in train_labels) for name in test.label_names])
     shares = counts / counts.sum()
     return make_predictions(
-        "classification",
+        CLASSIFICATION,
         {
             "reference": test.column("reference"),
             "prediction": [test.label_names[int(counts.argmax())]] * len(test),
@@ -53,14 +62,14 @@ def tfidf_logistic_regression(
 
     # sublinear_tf and C=10: the usual settings for short texts; nothing is tuned, it is a yardstick.
     pipeline = make_pipeline(
-        TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=1, token_pattern=r"(?u)\b\w+\b|[^\w\s]"),
+        TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=1, tokenizer=words_and_signs, token_pattern=None),
         LogisticRegression(C=10.0, max_iter=1000),
     )
     pipeline.fit(train_texts, train_labels)
     order = [list(pipeline.classes_).index(name) for name in test.label_names]
     probabilities = pipeline.predict_proba(test_texts)[:, order]
     return make_predictions(
-        "classification",
+        CLASSIFICATION,
         {
             "reference": test.column("reference"),
             "prediction": [test.label_names[i] for i in probabilities.argmax(axis=1)],
@@ -100,7 +109,7 @@ def gazetteer(
             word += max(1, length)
         prediction.append(tags)
     return make_predictions(
-        "token-classification",
+        TOKEN_CLASSIFICATION,
         {"tokens": test.column("tokens"), "reference": test.column("reference"), "prediction": prediction},
         split=test.split,
         settings=test.settings,
@@ -143,7 +152,7 @@ def best_overlap_sentence(test: Predictions, contexts: Sequence[str] | None = No
     cut = {context: _weighed(context or "") for context in set(given)}  # questions share contexts
     answers = []
     for question, context in zip(questions, given, strict=True):
-        asked = _words(question or "")
+        asked = set(fold_words(question or ""))
         shared = [(sum(weights[word] for word in asked & weights.keys()), one) for one, weights in cut[context]]
         answers.append(max(shared, key=lambda found: found[0], default=(0.0, ""))[1])
     return _answered(test, answers)
@@ -165,7 +174,7 @@ def persistence(test: Predictions, before: Sequence[float] | None = None) -> Pre
         times = _needed(test, "time", "persistence")
         references = test.column("reference")
         order = sorted(range(len(test)), key=lambda row: times[row])
-        last = dict(zip(order[1:], (_first(references[row]) for row in order), strict=False))
+        last = dict(zip(order[1:], (first_reference(references[row]) for row in order), strict=False))
     else:
         last = dict(enumerate(before))
     return _answered(test, [_filled(row, last[i]) if i in last else row for i, row in enumerate(predictions)])
@@ -186,20 +195,38 @@ def table_baselines(test: Predictions) -> dict[str, Predictions]:
     """
     if any(test.table.column(name).null_count for name in ("reference", "prediction", "time") if test.has(name)):
         return {}
-    if test.kind == "text-generation" and test.has("source"):
-        return {f"lead-{LEAD}": lead_sentences(test)} if shortens(test) else {"copy-source": copy_source(test)}
-    if test.kind == "question-answering" and test.has("question") and test.has("context"):
-        return {"best-overlap sentence": best_overlap_sentence(test)}
-    if test.kind == "regression" and _all_finite(test.column("reference")):
-        series = {"persistence": persistence(test)} if test.has("time") and len(test) > 1 else {}
-        return {"mean": mean_value(test), **series}
-    return {}
+    return OF_TABLE[test.kind](test) if test.kind in OF_TABLE else {}
+
+
+def _of_texts(test: Predictions) -> dict[str, Predictions]:
+    if not test.has("source"):
+        return {}
+    return {f"lead-{LEAD}": lead_sentences(test)} if shortens(test) else {"copy-source": copy_source(test)}
+
+
+def _of_answers(test: Predictions) -> dict[str, Predictions]:
+    read = test.has("question") and test.has("context")
+    return {"best-overlap sentence": best_overlap_sentence(test)} if read else {}
+
+
+def _of_numbers(test: Predictions) -> dict[str, Predictions]:
+    if not _all_finite(test.column("reference")):
+        return {}
+    series = {"persistence": persistence(test)} if test.has("time") and len(test) > 1 else {}
+    return {"mean": mean_value(test), **series}
+
+
+OF_TABLE: dict[Kind, Callable[[Predictions], dict[str, Predictions]]] = {
+    TEXT_GENERATION: _of_texts,
+    QUESTION_ANSWERING: _of_answers,
+    REGRESSION: _of_numbers,
+}
 
 
 def _answered(test: Predictions, prediction: Sequence[Any]) -> Predictions:
     """The rows of `test` with other predictions."""
     position = test.table.column_names.index("prediction")
-    kind = test.table.schema.field("prediction").type if test.kind == "regression" else pa.string()
+    kind = test.table.schema.field("prediction").type if test.kind.number_columns else pa.string()
     kind = pa.float64() if pa.types.is_integer(kind) else kind
     return replace(test, table=test.table.set_column(position, "prediction", pa.array(prediction, kind)))
 
@@ -210,14 +237,10 @@ def _needed(test: Predictions, column: str, baseline: str) -> list[Any]:
     return test.column(column)
 
 
-def _words(text: str) -> set[str]:
-    return set(re.findall(r"\w+", text.lower()))
-
-
 def _weighed(context: str) -> list[tuple[str, dict[str, float]]]:
     """Each sentence with its words and their weights."""
     sentences = sentences_of(context)
-    words = [_words(sentence) for sentence in sentences]
+    words = [set(fold_words(sentence)) for sentence in sentences]
     counts = Counter(word for of_sentence in words for word in of_sentence)
     weights = {word: math.log((len(sentences) + 1) / count) for word, count in counts.items()}
     return [(one, {word: weights[word] for word in of_one}) for one, of_one in zip(sentences, words, strict=True)]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from llmtune import __version__
+from llmtune.arguments.data import SPLITS
 from llmtune.errors import InputError, run_command
 
 DESCRIPTION = """Check data, evaluate and compare models. Recipes train them: accelerate launch recipes/spam.py
@@ -103,7 +104,7 @@ def add_check_flags(parser: Parser) -> None:
     parser.add_argument(
         "files", nargs="*", metavar="FILE", default=[], help="the name tells: train, validation or test"
     )
-    for split in ("train", "validation", "test"):
+    for split in SPLITS:
         parser.add_argument(f"--{split}_file", metavar="FILE", help=f"the {split} rows, whatever their file's name")
     parser.add_argument(
         "--task", metavar="TASK", help="text-classification, token-classification … (default: by columns)"
@@ -172,7 +173,7 @@ def add_model_flags(parser: Parser) -> None:
 
 def add_merge_flags(parser: Parser) -> None:
     """Flags of `llmtune merge`."""
-    parser.add_argument("run_folder", metavar="RUN", help="a run trained with --use_peft")
+    parser.add_argument("run_folder", metavar="RUN", help="the --output_dir of a recipe that was run with --use_peft")
     parser.add_argument("--output_dir", required=True, metavar="FOLDER", help="a new folder for the merged weights")
 
 
@@ -244,7 +245,7 @@ def add_metric_flags(parser: Parser) -> None:
         nargs="+",
         default=[],
         metavar="NAME",
-        help="additional metrics: llmtune names, or an evaluate module's name or path",
+        help="additional metrics: llmtune's names, or an evaluate module's name or path",
     )
 
 

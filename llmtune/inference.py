@@ -10,6 +10,7 @@ from transformers import PreTrainedTokenizerBase
 from llmtune.arguments import TrainingArguments
 from llmtune.data.lengths import input_lengths
 from llmtune.predictions import Predictions, make_predictions
+from llmtune.predictions.kinds import DECIDING_METRIC
 from llmtune.tasks.question_answering.extractive import KIND as ANSWER_KIND
 from llmtune.tasks.question_answering.extractive import QuestionAnswering
 from llmtune.tasks.question_answering.generative import GenerativeQuestionAnswering
@@ -21,6 +22,7 @@ from llmtune.tasks.text_generation.task import TextGeneration
 from llmtune.tasks.token_classification.task import KIND as TOKEN_KIND
 from llmtune.tasks.token_classification.task import TokenClassification
 from llmtune.tasks.token_classification.windows import Windows
+from llmtune.text.words import split_at_spaces
 from llmtune.training.generation import GenerationTrainer
 from llmtune.training.trainer import Trainer
 
@@ -102,8 +104,8 @@ def tabulate_texts(
     sources = list(rows["source"])
     columns = {"source": sources, "reference": list(rows["target"]), "prediction": list(answers)}
     carried = {name: list(rows[name]) for name in rows.column_names if name not in ("source", "target")}
-    carried |= {"ended": ended.tolist(), "length": [len(source.split()) for source in sources]}
-    settings: dict[str, Any] = {"task": task.name, "unfinished": int((~ended).sum())}
+    carried |= {"ended": ended.tolist(), "length": [len(split_at_spaces(source)) for source in sources]}
+    settings: dict[str, Any] = {"task": task.name, "unfinished": int((~ended).sum()), DECIDING_METRIC: task.best_metric}
     if task.target_lang:
         settings["language"] = task.target_lang
     return make_predictions(TEXT_KIND, columns, carried=carried, split=split, settings=settings)

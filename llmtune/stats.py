@@ -41,6 +41,18 @@ def tells_no_spread(reason: str | None) -> bool:
 # ---- proportions ----
 
 
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Rows of logits (n, c) → rows of probabilities; a row with NaN or infinity becomes NaN.
+
+    >>> softmax(np.array([[0.0, 0.0], [np.log(3), 0.0]])).round(3).tolist()
+    [[0.5, 0.5], [0.75, 0.25]]
+    """
+    logits = np.asarray(logits, dtype=np.float64)
+    finite = np.isfinite(logits).all(axis=1, keepdims=True)
+    probabilities: np.ndarray = special.softmax(np.where(finite, logits, np.nan), axis=1)
+    return probabilities
+
+
 def wilson_interval(successes: int, n: int, level: float = 0.95) -> ConfidenceInterval:
     """Score interval of a proportion (Wilson 1927), within [0, 1]; never empty at 0 or n successes.
 

@@ -43,7 +43,7 @@ def main() -> None:
     splits = load_tagged_splits(data, options, seed=training.seed)
 
     # Model. First what judges it: a slip in --metrics or --targets costs seconds here, an hour later.
-    task = TokenClassification.from_arguments(options, splits.types)
+    task = TokenClassification.from_arguments(options, splits.types, word_format=splits.word_format)
     loss, directions = loss_and_directions(task, options, training, splits.splits.train)
     # A decoder sees only the words to the left; a row longer than the model reads is cut into windows.
     loaded = load_model(model_arguments, task, train_texts=splits.train_texts)

@@ -53,7 +53,9 @@ def main() -> None:
     terminal.model(loaded.facts, training.arithmetic(loaded.facts["weights"]), threads)
 
     # Training. Validation picks the checkpoint; the test split stays unread until the end.
-    lines = EvaluationLogger((task.best_metric, "log_loss"), lambda: hub.confusion_matrix, task.label_names)
+    lines = EvaluationLogger(
+        (task.best_metric, "log_loss"), lambda: hub.confusion_matrix, task.label_names, task.positive_label
+    )
     training.prepare_output_dir(prefer=task.best_metric, directions=directions)
     trainer = Trainer(
         model=loaded.model,

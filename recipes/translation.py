@@ -48,7 +48,7 @@ def main() -> None:
     task = task.for_model(loaded.tokenizer, decoder=is_decoder, limit=loaded.max_length)
     tokens, cuts = tokenize_splits(task, splits, loaded.tokenizer)
     show_data(terminal, splits, cuts, task)
-    terminal.model(loaded.facts, training.precision, threads)
+    terminal.model(loaded.facts, training.arithmetic(loaded.facts["weights"]), threads)
 
     # Training. Validation is answered and scored, which picks the checkpoint; test stays unread until the end.
     training.prepare_output_dir(prefer=task.best_metric, directions=directions)

@@ -22,7 +22,7 @@ from llmtune.metrics.bleu import NgramCounts
 from llmtune.metrics.bleu import score as bleu_score
 from llmtune.metrics.core.base import MetricContext, SufficientStatistics
 from llmtune.metrics.core.registry import named_metrics
-from llmtune.metrics.entity_f1 import EntityCounts, f_beta
+from llmtune.metrics.entity_f1 import EntityCounts, entity_f_beta
 from llmtune.metrics.f1 import F1
 from llmtune.stats import cluster_bootstrap, multinomial_bootstrap
 from llmtune.text.tag_arrays import tags_of_lists
@@ -128,7 +128,7 @@ def entities(rounds: int) -> bool:
     def ours(scheme: str) -> float:
         columns = {"reference": tags_of_lists(reference), "prediction": tags_of_lists(prediction)}
         counts = EntityCounts(("LOC", "MISC", "ORG", "PER"), scheme)
-        return float(f_beta(counts(columns).sum(axis=0)[None])[0])
+        return float(entity_f_beta(counts(columns).sum(axis=0)[None])[0])
 
     def strict() -> float:
         return float(f1_score(reference, prediction, mode="strict", scheme=IOB2))

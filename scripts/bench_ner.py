@@ -23,7 +23,7 @@ import transformers
 from llmtune.finish.token_classification import raw_table
 from llmtune.metrics import available_metrics, score_predictions
 from llmtune.metrics.core.base import with_interval
-from llmtune.metrics.core.columns import read_rows
+from llmtune.metrics.core.columns import read_columns
 from llmtune.predictions import Predictions, make_predictions, read_predictions, write_predictions
 from llmtune.stats import paired_cluster_bootstrap
 
@@ -140,7 +140,7 @@ def compare(stock: Predictions, ours: Predictions) -> None:
         for name in ("entity_f1", "entity_f1_lenient"):
             scores = [score_predictions(of)[name] for of in (stock, table)]
             metric = available_metrics(stock)[name]
-            statistics = [metric.statistics(read_rows(of)[1]) for of in (stock, table)]
+            statistics = [metric.statistics(read_columns(of)[1]) for of in (stock, table)]
             n, shape = len(statistics[0]), statistics[0].shape[1:]
 
             def of_flat(sums: np.ndarray, metric: object = metric, shape: tuple[int, ...] = shape) -> np.ndarray:

@@ -1,4 +1,5 @@
-# Sourced by quickstart and test: the environment in .venv at the root, made once and again when its inputs change.
+# Sourced by quickstart and test: the environment at the root, made once and again when its inputs change. With
+# TRANSFORMERS=5.24.0 it is another one, beside .venv, of that version and all the same pins.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 PYTHON=${PYTHON:-$(command -v python3.11 || command -v python3.12 || command -v python3)}
@@ -6,11 +7,14 @@ if ! "$PYTHON" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (
     echo "llmtune needs Python 3.11 or 3.12; found $("$PYTHON" --version) at $PYTHON. Set PYTHON=/path/to/python3.11" >&2
     exit 2
 fi
-wanted=$("$PYTHON" --version; cat pyproject.toml scripts/constraints.txt)
-if [ ! -x .venv/bin/llmtune ] || [ "$wanted" != "$(cat .venv/.installed 2>/dev/null)" ]; then
-    echo "making .venv with $("$PYTHON" --version) (some minutes, once)" >&2
-    [ -x .venv/bin/python ] || "$PYTHON" -m venv .venv
-    .venv/bin/python -m pip install --quiet --constraint scripts/constraints.txt --editable '.[test]'
-    printf '%s' "$wanted" > .venv/.installed
+environment=.venv${TRANSFORMERS:+-transformers-$TRANSFORMERS}
+pins=$(sed "${TRANSFORMERS:+s/^transformers==.*/transformers==$TRANSFORMERS/}" scripts/constraints.txt)
+wanted=$("$PYTHON" --version; cat pyproject.toml; printf '%s' "$pins")
+if [ ! -x "$environment/bin/llmtune" ] || [ "$wanted" != "$(cat "$environment/.installed" 2>/dev/null)" ]; then
+    echo "making $environment with $("$PYTHON" --version) (some minutes, once)" >&2
+    [ -x "$environment/bin/python" ] || "$PYTHON" -m venv "$environment"
+    printf '%s\n' "$pins" > "$environment/constraints.txt"
+    "$environment/bin/python" -m pip install --quiet --constraint "$environment/constraints.txt" --editable '.[test]'
+    printf '%s' "$wanted" > "$environment/.installed"
 fi
-export PATH="$PWD/.venv/bin:$PATH"
+export PATH="$PWD/$environment/bin:$PATH"

@@ -158,7 +158,7 @@ def test_the_paired_difference_is_tighter_than_two_intervals():
 
 def test_paired_units_must_be_the_same():
     statistics = np.ones((40, 2))
-    with pytest.raises(ValueError, match="a has 40, b has 39"):
+    with pytest.raises(ValueError, match="a has 40, b has 39; give the same rows in order"):
         paired_cluster_bootstrap(statistics, statistics[1:], share)
 
     better = statistics.copy()

@@ -233,9 +233,9 @@ def test_several_references_and_long_texts_are_summarized(tmp_path):
     ("row", "flags", "message"),
     [
         ({"source": "a", "target": ""}, [], "train.jsonl line 1: found '' in column 'target', expected"),
-        ({"source": "a", "target": []}, [], "found [] in column 'target', expected a text or a list of texts"),
-        ({"source": ["a", "b"], "target": "c"}, [], "line 1: the source ['a', 'b'] is a list, expected one text,"),
-        ({"source": "a", "target": "b"}, ["--target_column", "source"], "are both 'source'; name two columns"),
+        ({"source": "a", "target": []}, [], "expected a text or a list of texts; write the target, or delete"),
+        ({"source": ["a", "b"], "target": "c"}, [], "is a list, expected one text; join its parts"),
+        ({"source": "a", "target": "b"}, ["--target_column", "source"], "--source_column and --target_column are both"),
         ({"source": "a", "target": "b"}, ["--metrics", "accuracy"], "--metrics accuracy"),
         ({"source": "a", "target": "b"}, ["--targets", "bluu>=3"], "bluu"),
         ({"source": "a", "target": "b"}, ["--model_type", "mbart"], "--model_type mbart: is not built from scratch"),

@@ -2,6 +2,15 @@
 
 from dataclasses import dataclass, field
 
+# The splits, and by which words the names of files and of the Hub's splits tell them: those that `datasets` looks for
+# in the names of a folder's files, and development.
+SPLIT_NAMES = {
+    "train": ("train", "training"),
+    "validation": ("validation", "valid", "dev", "val", "development"),
+    "test": ("test", "testing", "eval", "evaluation"),
+}
+SPLITS = tuple(SPLIT_NAMES)
+
 
 @dataclass
 class DataArguments:

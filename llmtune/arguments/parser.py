@@ -1,7 +1,8 @@
 """The command line of a recipe: YAML values are defaults, the command line wins, and an unknown key stops the run.
 
-Values of a YAML file are given to argparse as if they had been typed, so that `2e-5` becomes a number
-(HfArgumentParser's own YAML reader leaves it a string). A name that transformers 5 changed names its successor.
+Values of a YAML file are given to argparse as if they had been typed, so that `2e-5` becomes a number where a number is
+expected, and `no` the code of Norwegian where a language is (see `llmtune.arguments.yaml_values`). A name that
+transformers 5 changed names its successor.
 """
 
 import argparse
@@ -13,9 +14,10 @@ from typing import Any, NoReturn, get_args, get_type_hints
 
 import transformers
 import yaml
-from transformers.hf_argparser import HfArgumentParser
+from transformers.hf_argparser import HfArgumentParser, string_to_bool
 
 from llmtune.arguments import DataArguments, ModelArguments, TrainingArguments
+from llmtune.arguments.yaml_values import read_yaml_mapping
 from llmtune.errors import InputError
 
 # What users of transformers 4 type, and what to write now (transformers 5.23; each was tried).
@@ -56,9 +58,11 @@ MOST_USED = (
     "run_name", "resume_from_checkpoint", "use_cpu", "push_to_hub", "hub_model_id",
 )
 # fmt: on
+RARELY_USED = ("bf16", "fp16")  # of our own flags: --precision says the same
 MOST_CHOICES = 6  # of a flag that --help lists; an unknown value is answered with all of them
 DATA_FLAGS = ("dataset_name", "train_file", "validation_file", "test_file")
 MODEL_FLAGS = ("model_name_or_path", "model_type")
+YAML_SWITCHES = {word: on for on, words in (("true", "on On ON"), ("false", "off Off OFF")) for word in words.split()}
 PATH_FLAGS = ("train_file", "validation_file", "test_file", "model_name_or_path")
 
 
@@ -195,7 +199,9 @@ class _Parser(HfArgumentParser):
 
     def hide_rarely_used(self) -> None:
         """Leaves what a person needs, in each group our own flags first."""
-        ours = {name for cls in self.dataclass_types for name in vars(cls).get("__annotations__", {})}
+        ours = {name for cls in self.dataclass_types for name in vars(cls).get("__annotations__", {})} - set(
+            RARELY_USED
+        )
         for action in self._actions:
             if action.dest not in ours and action.dest not in (*MOST_USED, "help", "config"):
                 action.help = argparse.SUPPRESS
@@ -216,55 +222,48 @@ class _Parser(HfArgumentParser):
     def read_yaml(self, path: Path) -> dict[str, Any]:
         """The values of a flat YAML file, each converted as argparse converts what is typed."""
         try:
-            text = path.read_text(encoding="utf-8")
-            _refuse_repeated_keys(path, yaml.compose(text, Loader=yaml.SafeLoader))
-            values = yaml.safe_load(text)
+            values = read_yaml_mapping(path.read_text(encoding="utf-8"), str(path))
         except FileNotFoundError:
             raise InputError(f"--config {path}: no such file") from None
         except OSError as error:
             raise InputError(f"--config {path}: cannot be read: {error.strerror}; give a YAML file") from error
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise InputError(f"{path}: not readable as YAML: {error}") from error
-        if not isinstance(values, dict):
-            raise InputError(f"{path}: expected `key: value` lines, found {type(values).__name__}")
         actions = {
             action.dest: action for action in self._actions if not isinstance(action, argparse._StoreFalseAction)
         }
         for key in values:
             if key not in actions or key in ("help", "config") or key in RENAMED:
-                self.stop_at(str(key), str(path), str(key))
+                self.stop_at(key, str(path), key)
         for key, value in values.items():
             if value is None and key not in self.may_be_null:
-                raise InputError(f"{path}: {key}: found no value, expected one; leave the key out for its default")
+                raise InputError(
+                    f"{path}: {key}: found no value, expected one; leave the key out for its default, or quote it for "
+                    "the text"
+                )
+            if value == "None" and key in self.may_be_null:
+                raise InputError(
+                    f"{path}: {key}: found the text None; leave the key out for no value (in YAML it is written null)"
+                )
             if isinstance(value, dict) and key not in transformers.TrainingArguments._VALID_DICT_FIELDS:
                 raise InputError(f"{path}: {key}: found {value}, expected a value without keys of its own")
         return {key: _converted(actions[key], value, f"{path}: {key}") for key, value in values.items()}
 
 
-def _refuse_repeated_keys(path: Path, node: yaml.Node | None) -> None:
-    """YAML forbids a key twice, but PyYAML takes the last: the first would be left out in silence."""
-    lines: dict[Any, int] = {}
-    for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
-        line = key.start_mark.line + 1
-        if key.value in lines:
-            raise InputError(
-                f"{path}: {key.value} stands on line {lines[key.value]} and on line {line}; keep one of them"
-            )
-        lines[key.value] = line
-
-
 def _converted(action: argparse.Action, value: Any, where: str) -> Any:
-    """A YAML value as argparse would have read it."""
+    """The text of a YAML value as argparse would have read it."""
     if value is None or isinstance(value, dict):
         return value
     many = action.nargs == "+"
     if isinstance(value, list) and not many:
-        raise InputError(f"{where}: found the list {value}, expected one value")
+        raise InputError(f"{where}: found the list [{', '.join(map(str, value))}], expected one value")
     kind = action.type if callable(action.type) else str
+    if kind is string_to_bool:
+        value = YAML_SWITCHES.get(value, value)
     items = []
     for item in value if isinstance(value, list) else [value]:
         try:
-            items.append(kind(str(item)))
+            items.append(kind(item))
         except (ValueError, TypeError, argparse.ArgumentTypeError) as error:
             raise InputError(f"{where}: {item!r} does not fit: {error}") from error
         if action.choices is not None and items[-1] not in action.choices:

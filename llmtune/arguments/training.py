@@ -1,6 +1,7 @@
 """Arguments of training: HF's TrainingArguments with other defaults, what it lacks, and the folder of the run."""
 
 import math
+import os
 import re
 import shutil
 from collections.abc import Mapping
@@ -11,7 +12,7 @@ from typing import Any
 
 import torch
 import transformers
-from accelerate.utils import broadcast_object_list, wait_for_everyone
+from accelerate.utils import broadcast_object_list, patch_environment, wait_for_everyone
 from transformers.integrations import get_available_reporting_integrations
 from transformers.training_args import OptimizerNames
 
@@ -27,6 +28,7 @@ AT_LEAST_ONE = (
 )
 SAMPLING_STRATEGIES = ("batch_rebalance", "random", "sequential", "group_by_length")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+ACCELERATE_PRECISION = "ACCELERATE_MIXED_PRECISION"  # how `accelerate launch` tells its processes
 # What weights of a dtype are computed in where nothing autocasts.
 COMPUTED_IN = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16", "4-bit": "bf16"}
 # What --optim needs beside torch: (names that match, module, what pip calls it); transformers says it after the data.
@@ -62,8 +64,18 @@ class TrainingArguments(transformers.TrainingArguments):
     precision: str = field(
         default="auto",
         metadata={
-            "help": "of training: auto (bf16 where the hardware does it well), fp32, bf16, fp16; --bf16 and --fp16 win"
+            "help": "of training: fp32, bf16, fp16, or auto: that of accelerate launch --mixed_precision, else bf16 "
+            "where the hardware does it well; --bf16 and --fp16 win"
         },
+    )
+    # None: not given. transformers' own default is False, which could not be told from `bf16: false`.
+    bf16: bool | None = field(
+        default=None,
+        metadata={"help": "as --precision bf16; False rules out that auto takes bf16", "nargs": "?", "const": True},
+    )
+    fp16: bool | None = field(
+        default=None,
+        metadata={"help": "as --precision fp16; False rules out that auto takes fp16", "nargs": "?", "const": True},
     )
     cpu_threads: int | None = field(default=None, metadata={"help": "default: allowed cores / local processes"})
     early_stopping_patience: int | None = field(
@@ -94,20 +106,10 @@ class TrainingArguments(transformers.TrainingArguments):
         if self.precision not in PRECISIONS:
             raise InputError(f"--precision {self.precision!r} is not one of {', '.join(PRECISIONS)}")
         given: Any = self  # transformers' own fields have no types here
-        wanted = "bf16" if given.bf16 else "fp16" if given.fp16 else self.precision
         # Said to accelerate too: without a GPU, and without this, each process that torchrun starts would take itself
         # for the only one, and all would write the same run.
         self.use_cpu = on_cpu = given.use_cpu or not torch.accelerator.is_available()
-        if wanted == "auto":
-            wanted = "bf16" if _does_bf16_well(on_cpu) else "fp32"
-        if wanted == "fp16" and on_cpu:
-            raise InputError(
-                "--precision fp16: half precision training needs a GPU, and this run is on the CPU; use bf16"
-            )
-        self.precision = wanted
-        # On a CPU the Trainer subclass autocasts training itself: accelerate would autocast evaluation too.
-        self.bf16 = wanted == "bf16" and not on_cpu
-        self.fp16 = wanted == "fp16"
+        self._settle_precision(on_cpu)
         self._settle_checkpoints()
         # Pinned memory is for copies to a GPU; without one torch only warns.
         self.dataloader_pin_memory = given.dataloader_pin_memory and not on_cpu
@@ -115,8 +117,43 @@ class TrainingArguments(transformers.TrainingArguments):
         self._output_dir_given = self.output_dir is not None
         self._best_metric_given = self.metric_for_best_model is not None
         self._direction_given = self.greater_is_better is not None
-        super().__post_init__()
+        # `accelerate launch --mixed_precision` speaks through this variable, and transformers listens to it before its
+        # own arguments: a run whose run.json says fp32 would compute in bf16.
+        with patch_environment(**{ACCELERATE_PRECISION: "bf16" if self.bf16 else "fp16" if self.fp16 else "no"}):
+            super().__post_init__()
         self._refuse_what_cannot_run()
+
+    def _settle_precision(self, on_cpu: bool) -> None:
+        """What was asked for becomes what is computed: in `precision`, in `bf16` and `fp16`, and for accelerate."""
+        if self.bf16 and self.fp16:
+            raise InputError("--bf16 and --fp16 are both given; give one of the two")
+        precision = "bf16" if self.bf16 else "fp16" if self.fp16 else self.precision
+        if precision == "auto":
+            precision = self._automatic_precision(on_cpu)
+        elif precision in ("bf16", "fp16") and getattr(self, precision) is False:
+            raise InputError(
+                f"--precision {precision} and --{precision} False contradict each other; leave one of them out"
+            )
+        if precision == "fp16" and on_cpu:
+            raise InputError(
+                "--precision fp16: half precision training needs a GPU, and this run is on the CPU; use bf16"
+            )
+        self.precision = precision
+        # On a CPU the Trainer subclass autocasts training itself: accelerate would autocast evaluation too. There
+        # bf16 is None, not False: a copy of these arguments would take False for a contradiction.
+        self.bf16 = (None if on_cpu else True) if precision == "bf16" else False
+        self.fp16 = precision == "fp16"
+
+    def _automatic_precision(self, on_cpu: bool) -> str:
+        """What accelerate was told, else bf16 where the hardware does it well, unless --bf16 False rules it out."""
+        launched = os.environ.get(ACCELERATE_PRECISION, "no").lower()  # "no" is also what is sent when none was named
+        if launched not in ("no", *PRECISIONS):
+            raise InputError(
+                f"accelerate launch --mixed_precision {launched} (or its saved configuration): expected no, bf16 or "
+                f"fp16; give --precision, which wins, or change it with `accelerate config`"
+            )
+        wanted = launched if launched != "no" else "bf16" if _does_bf16_well(on_cpu) else "fp32"
+        return "fp32" if getattr(self, wanted, None) is False else wanted
 
     def _settle_checkpoints(self) -> None:
         """Saves when it evaluates, unless another --save_strategy or --save_steps was given."""
@@ -189,7 +226,7 @@ class TrainingArguments(transformers.TrainingArguments):
     @property
     def cpu_autocast(self) -> bool:
         """Whether training on this CPU computes in bfloat16."""
-        return self.precision == "bf16" and not self.bf16
+        return self.precision == "bf16" and self.use_cpu
 
     def arithmetic(self, weights: str) -> str:
         """What training and evaluation compute in, in words, for weights of a dtype ("float32" …, "4-bit")."""

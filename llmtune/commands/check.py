@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from llmtune.arguments import DataArguments
+from llmtune.arguments.data import SPLIT_NAMES
 from llmtune.data.columns import pick_columns
 from llmtune.data.files import read_rows
 from llmtune.data.rows import Rows
@@ -25,11 +26,6 @@ TASKS: dict[str, tuple[tuple[str, ...], ...]] = {
     "text-classification": (("text", "label"),),
     "text-generation": (("source", "target"),),
     "language-modeling": (("text",),),
-}
-SPLIT_NAMES = {
-    "train": ("train", "training"),
-    "validation": ("validation", "valid", "val", "dev", "development"),
-    "test": ("test", "testing", "eval", "evaluation"),
 }
 STYLES = {ERROR: "bold red", WARNING: "yellow", OK: "green"}
 
@@ -185,9 +181,9 @@ def load_tokenizer(name: str):  # type: ignore[no-untyped-def]
 def count_tokens(tokenizer, batch: Sequence[str | list[str]]) -> np.ndarray:  # type: ignore[no-untyped-def]
     """Tokens of each text, with those that the tokenizer adds."""
     joined = [text if isinstance(text, str) else " ".join(text) for text in batch]
-    return np.array(
-        [len(ids) for ids in tokenizer(joined, truncation=False, verbose=False)["input_ids"]], dtype=np.int64
-    )
+    # As the tasks read it: the letters of a control token in a text are letters.
+    encoded = tokenizer(joined, truncation=False, verbose=False, split_special_tokens=True)
+    return np.array([len(ids) for ids in encoded["input_ids"]], dtype=np.int64)
 
 
 def show_findings(terminal: Terminal, splits: Sequence[Split], findings: Sequence[Finding], show: int) -> None:

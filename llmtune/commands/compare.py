@@ -6,7 +6,8 @@ from pathlib import Path
 from rich.table import Table
 
 from llmtune.commands.tables import find_tables, open_table
-from llmtune.comparison.differences import Comparison, Difference, compare_predictions
+from llmtune.comparison.differences import Comparison, compare_predictions
+from llmtune.comparison.paired import PairedComparison
 from llmtune.errors import InputError
 from llmtune.predictions import Predictions
 from llmtune.runs.folder import write_json
@@ -67,12 +68,12 @@ def show_comparison(
             terminal.block(f"{title}, {min(show, len(rows))} of {len(rows):,}", row_lines(tables, rows[:show]))
 
 
-def difference_table(differences: Sequence[Difference]) -> Table:
+def difference_table(differences: Sequence[PairedComparison]) -> Table:
     """A row for each metric, the one that decides first."""
     table = plain_table("metric", "A", "B", "B - A [95 % interval]", "detectable")
     for one in differences:
         name = one.metric if one.higher_is_better else f"{one.metric} ↓"
-        table.add_row(name, number(one.a), number(one.b), difference_cell(one), number(one.smallest))
+        table.add_row(name, number(one.a), number(one.b), difference_cell(one), number(one.min_detectable))
     return table
 
 

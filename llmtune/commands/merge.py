@@ -11,7 +11,9 @@ from llmtune.terminal.console import Terminal
 def merge(*, run_folder: str, output_dir: str) -> None:
     """Writes the merged weights and says how far they differ from the adapter model."""
     if not Path(run_folder).is_dir():
-        raise InputError(f"{run_folder}: no such folder; give the --output_dir of a run trained with --use_peft")
+        raise InputError(
+            f"{run_folder}: no such folder; give the --output_dir of a recipe that was run with --use_peft"
+        )
     terminal = Terminal()
     served = open_task(run_folder)
     drift = merge_run(run_folder, output_dir, served.task.auto_model)

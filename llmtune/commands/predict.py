@@ -19,7 +19,7 @@ from llmtune.errors import InputError
 from llmtune.terminal.console import Terminal
 
 Columns = Mapping[str, list[Any]]
-INPUTS = ("text", "question", "context", "source", "id")  # of ours, those that the input may hold already
+INPUT_NAMES = ("text", "question", "context", "source", "id")  # of ours, those that the input may hold already
 
 
 def predict(
@@ -87,7 +87,7 @@ def joined(carried: Mapping[str, Any], answers: Columns) -> tuple[dict[str, Any]
     for name, cells in answers.items():
         if name not in carried:
             table[name] = cells
-        elif name not in INPUTS or not any(_same(column, cells) for column in carried.values()):
+        elif name not in INPUT_NAMES or not any(_same(column, cells) for column in carried.values()):
             renamed[name] = free_name(f"llmtune_{name}", {*table, *answers})
             table[renamed[name]] = cells
     return table, renamed

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from llmtune.errors import InputError
 from llmtune.metrics import Score, score_predictions
 from llmtune.predictions import Predictions
+from llmtune.text.shorten import join_names
 
 
 def score_table(table: Predictions, *, metrics: Sequence[str], seed: int) -> dict[str, Score]:
@@ -26,8 +27,4 @@ def notes_of(scores: Mapping[str, Score]) -> list[str]:
         if score.reason:
             what = "undefined" if score.value is None else "no interval"
             about.setdefault(f"{what}: {score.reason}", []).append(name)
-    notes = []
-    for reason, names in about.items():
-        more = f" and {len(names) - 4} more" if len(names) > 4 else ""
-        notes.append(f"{reason} ({', '.join(names[:4])}{more})")
-    return notes
+    return [f"{reason} ({join_names(names)})" for reason, names in about.items()]

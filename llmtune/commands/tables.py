@@ -56,8 +56,6 @@ def open_table(path: Path, *, kind: str | None, labels: str | None, positive_lab
         message = str(error)
         named = message.startswith(("--", str(path)))
         raise InputError(message if named else f"{path}: not readable as predictions: {message}") from error
-    if not len(table):
-        raise InputError(f"{path}: the table has no rows; give one with predictions")
     return _with_positive(table, str(path), positive_label)
 
 

@@ -16,6 +16,7 @@ from llmtune.tasks.token_classification.arguments import TokenClassificationArgu
 from llmtune.tasks.token_classification.rows import load_tagged_split
 from llmtune.tasks.token_classification.task import TokenClassification
 from llmtune.tasks.token_classification.windows import Windows
+from llmtune.text.spans import unsegmented
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,12 @@ class ServedTokenClassification:
         words = rows if "tokens" in rows.column_names else self.task.words_of_texts(list(rows["text"]))[0]
         windows = self.task.tokenize(words, tokenizer)
         cut = f"rows cut into windows of {self.task.max_length} tokens: {windows.cut_rows or 'none'}"
+        whole = sum(map(unsegmented, rows["text"])) if "text" in rows.column_names else 0
+        if whole and self.task.word_format == "tokens":
+            cut += (
+                f"; {whole:,} texts in a script without spaces are not cut into words, as the training texts were: "
+                "separate their words by spaces"
+            )
         if windows.empty_words:
             cut += f"; words that the tokenizer turns into nothing, tagged O: {windows.empty_words}"
         return windows, cut

@@ -21,11 +21,6 @@ from llmtune.predictions import Predictions
 from llmtune.tasks.token_classification.rows import detect_tag_scheme
 from llmtune.text.tag_schemes import parse_tag, to_iob2
 
-# What train and table call the input of each kind, and what train calls the answer.
-INPUTS = {"classification": "text", "token-classification": "tokens", "text-generation": "source"}
-INPUTS |= {"question-answering": "question", "language-modeling": "text", "regression": "text"}
-ANSWERS = {"classification": "label", "token-classification": "tags"}
-
 
 @dataclass(frozen=True)
 class VerdictOptions:
@@ -128,27 +123,27 @@ def _training_rows(table: Predictions, options: VerdictOptions) -> tuple[dict[st
     if options.train_file is None:
         return {}, {}
     rows = read_rows(options.train_file)
-    column = options.text_column or INPUTS[table.kind]
+    column = options.text_column or table.kind.input_column
     if column not in rows.columns:
         raise InputError(
             f"--train_file {options.train_file}: no column {column!r}; found {', '.join(rows.columns)}; name it by "
             "--text_column"
         )
     texts = rows.cells(column)
-    answer = options.label_column or ANSWERS.get(table.kind)
+    answer = options.label_column or table.kind.answer_column
     if options.label_column is not None and answer not in rows.columns:
         raise InputError(
             f"--train_file {options.train_file}: no column {answer!r}; found {', '.join(rows.columns)}; name the class "
             "by --label_column"
         )
     answers = None if answer is None or answer not in rows.columns else rows.cells(answer)
-    labels = None if answers is None or table.kind != "classification" else [str(label) for label in answers]
+    labels = None if answers is None or not table.kind.single_label else [str(label) for label in answers]
     examples = {"train": Examples(texts, labels)}
-    carried = next((name for name in (INPUTS[table.kind], column) if table.has(name)), None)
+    carried = next((name for name in (table.kind.input_column, column) if table.has(name)), None)
     if carried is not None:
-        of_test = table.column("reference") if table.kind == "classification" else None
+        of_test = table.column("reference") if table.kind.single_label else None
         examples["test"] = Examples(table.column(carried), of_test)
-    if table.kind == "token-classification" and answers is not None and table.has("tokens"):
+    if table.kind.tagged and answers is not None and table.has("tokens"):
         return examples, {"names known from train": gazetteer(texts, _iob2(rows, str(answer)), table)}
     if labels is None:
         return examples, {}
@@ -173,8 +168,8 @@ def _iob2(rows: Rows, column: str) -> list[list[str]]:
                 f"--train_file {rows.source}: column {column!r}, {rows.place(row)}: {truncated_repr(of_row)} is no "
                 "list of tags; give one tag a word, as B-PER, I-PER, O, or name the column by --label_column"
             )
-    scheme = detect_tag_scheme(rows, tags, column)
-    return [to_iob2(of_row, scheme) for of_row in tags]
+    detect_tag_scheme(rows, tags, column)
+    return [to_iob2(of_row) for of_row in tags]
 
 
 def _base(source: str, table: Predictions) -> Predictions:

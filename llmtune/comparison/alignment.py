@@ -1,11 +1,10 @@
 """Whether two predictions tables are about the same rows; the first difference is named."""
 
 from dataclasses import replace
-from typing import Any
 
 import pyarrow as pa
 
-from llmtune.errors import InputError
+from llmtune.errors import InputError, truncated_repr
 from llmtune.predictions import Predictions
 
 
@@ -29,7 +28,7 @@ def same_rows(a: Predictions, b: Predictions, names: tuple[str, str]) -> Predict
         cells = list(zip(a.column(column), b.column(column), strict=True))
         row = next((i for i, (x, y) in enumerate(cells) if x != y and not (x != x and y != y)), None)
         if row is not None:
-            x, y = map(_shown, cells[row])
+            x, y = map(truncated_repr, cells[row])
             raise InputError(
                 f"row {row}: {column} is {x} in {names[0]} but {y} in {names[1]}; give predictions of the same rows, "
                 "in the same order"
@@ -39,17 +38,11 @@ def same_rows(a: Predictions, b: Predictions, names: tuple[str, str]) -> Predict
 
 def _row_columns(a: Predictions, b: Predictions) -> list[str]:
     """The columns that tell whether rows are the same, as far as both tables have them."""
-    if a.kind == "language-modeling":
-        candidates = ["bytes", "words", "text"]
-    else:
-        candidates = ["reference", "text", "source", "question", "time"]
-    if a.kind == "token-classification":
-        candidates.append("tokens")
-    return [name for name in candidates if a.has(name) and b.has(name)]
+    return [name for name in a.kind.row_columns if a.has(name) and b.has(name)]
 
 
 def _same_labels(a: Predictions, b: Predictions, names: tuple[str, str]) -> Predictions:
-    if a.kind != "classification":
+    if not a.kind.single_label:
         return b
     if set(a.label_names) != set(b.label_names):
         raise InputError(
@@ -70,8 +63,3 @@ def _same_labels(a: Predictions, b: Predictions, names: tuple[str, str]) -> Pred
         reordered = pa.array(list(b.probabilities()[:, order]))
         table = table.set_column(table.column_names.index("probabilities"), "probabilities", reordered)
     return replace(b, table=table, label_names=a.label_names, positive_label=positive_b)
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "…" + text[-1:]

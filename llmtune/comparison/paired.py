@@ -1,34 +1,252 @@
-"""Two models on the same rows: whether one is significantly better on the metric that decides for their kind."""
+"""The one paired engine: two models on the same rows, the difference B - A of a metric with its interval and test.
 
-from dataclasses import dataclass
+`llmtune compare` asks for 95 %, the verdict for 99 %. A and B are scored as one table of 2n rows, so that both are read
+in one setting (entity types, language, scheme). Letters: n rows, s statistics of a row, c classes.
+"""
+
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from llmtune.errors import InputError
+from llmtune.comparison.alignment import same_rows
 from llmtune.evidence import ENOUGH, SIGNIFICANT, SURE_LEVEL
 from llmtune.metrics import Metric, available_metrics
-from llmtune.metrics.core.columns import read_rows
+from llmtune.metrics.core.base import Columns, Score, SufficientStatistics, score_metric
+from llmtune.metrics.core.columns import read_columns
 from llmtune.metrics.core.confusion import ConfusionCounts
 from llmtune.predictions import Predictions
-from llmtune.predictions.kinds import shortens
-from llmtune.predictions.table import COLUMNS
-from llmtune.stats import ConfidenceInterval, mcnemar_exact, paired_cluster_bootstrap, paired_multinomial_interval
+from llmtune.predictions.kinds import deciding_metric
+from llmtune.stats import (
+    ConfidenceInterval,
+    mcnemar_exact,
+    paired_cluster_bootstrap,
+    paired_multinomial_interval,
+    smallest_detectable_difference,
+)
 
 MOST_CLASSES = 12  # beyond, the bootstrap of (c, c, c) cells costs seconds, and McNemar's test decides
-CLEAR = 0.01  # of the range 0 to 1; of a metric on another scale this share of the other model's value
+CLEAR = 0.01  # of the range 0 to 1; of a metric on another scale this share of A's value
+Z_95, Z_POWER = 1.959964, 0.841621  # normal quantiles of 0.975 and of 80 % power
 
 
 @dataclass(frozen=True)
 class PairedComparison:
-    """Ours against another model on the same rows.
+    """One metric of both models.
+
+    Args:
+        metric: its name.
+        higher_is_better: its good direction.
+        a: value of A; None where undefined.
+        b: value of B.
+        difference: b - a.
+        low: lower end of the paired interval of the difference; None where none is given.
+        high: upper end.
+        min_detectable: difference that these rows would have shown with 80 % power (at 95 %).
+        reason: why value or interval is missing.
+        p_value: of McNemar's exact test, two-sided, for classes.
+        level: of the interval.
+    """
+
+    metric: str
+    higher_is_better: bool
+    a: float | None
+    b: float | None
+    difference: float | None = None
+    low: float | None = None
+    high: float | None = None
+    min_detectable: float | None = None
+    reason: str | None = None
+    p_value: float | None = None
+    level: float = 0.95
+
+    @property
+    def significantly_worse(self) -> bool:
+        """Whether the interval lies wholly on the bad side of 0, or B has no value where A has one."""
+        if self.a is not None and self.b is None:
+            return True
+        return self._is_beyond(worse=True)
+
+    @property
+    def significantly_better(self) -> bool:
+        """Whether the interval lies wholly on the good side of 0."""
+        return self._is_beyond(worse=False)
+
+    def _is_beyond(self, *, worse: bool) -> bool:
+        if self.low is None or self.high is None:
+            return False
+        return self.high < 0 if self.higher_is_better == worse else self.low > 0
+
+
+@dataclass(frozen=True)
+class McNemar:
+    """McNemar's exact test.
+
+    Args:
+        only_a: rows that only A has right.
+        only_b: rows that only B has right.
+        p: two-sided.
+    """
+
+    only_a: int
+    only_b: int
+    p: float
+
+
+class Pair:
+    """Both tables as one of 2n rows, A's before B's; the statistics of each metric are computed once."""
+
+    def __init__(self, a: Predictions, b: Predictions, seed: int) -> None:
+        self.a, self.b, self.n, self.seed = a, b, len(a), seed
+        shared = [name for name in (*a.kind.columns, "correct") if a.has(name) and b.has(name)]
+        halves = [table.table.select(shared) for table in (a, b)]
+        self.both = replace(a, table=pa.concat_tables(halves, promote_options="permissive").combine_chunks())
+        _, self.columns, self.flaws = read_columns(self.both)
+        self._statistics: dict[Any, np.ndarray] = {}
+
+    def statistics(self, metric: Metric) -> np.ndarray:
+        """Those of each row, (2n, …), or of all confusion counts, (2, c, c)."""
+        if metric.statistics not in self._statistics:
+            self._statistics[metric.statistics] = self._computed(metric)
+        return self._statistics[metric.statistics]
+
+    def _computed(self, metric: Metric) -> np.ndarray:
+        if isinstance(metric.statistics, ConfusionCounts):
+            return np.concatenate(
+                [metric.statistics(self._cut(0, self.n)), metric.statistics(self._cut(self.n, 2 * self.n))]
+            )
+        return row_statistics(metric, self.columns, 2 * self.n)
+
+    def _cut(self, begin: int, end: int) -> Columns:
+        return {name: column[begin:end] for name, column in self.columns.items()}
+
+    def compare(self, metric: Metric, level: float = 0.95) -> PairedComparison:
+        """The values of both, and the paired interval of their difference where either has one of its own."""
+        flaw = next((self.flaws[name] for name in metric.needs if name in self.flaws), None)
+        if flaw is not None:
+            return PairedComparison(
+                metric.name,
+                metric.higher_is_better,
+                a=self._value_without_flaw(metric, 0),
+                b=self._value_without_flaw(metric, 1),
+                reason=f"of A's and B's rows together, {flaw}",
+            )
+        statistics = self.statistics(metric)
+        half = len(statistics) // 2
+        samples = [SufficientStatistics(part, self.seed) for part in (statistics[:half], statistics[half:])]
+        a, b = (score_metric(metric, sample, n=self.n) for sample in samples)
+        values = PairedComparison(
+            metric.name, metric.higher_is_better, a.value, b.value, reason=a.reason or b.reason, level=level
+        )
+        if a.value is None or b.value is None:
+            return values
+        difference = b.value - a.value
+        low, high, reason = self._interval_above_floor(metric, a, b, level)
+        if low is None or high is None:
+            return replace(values, difference=difference, reason=reason)
+        smallest = (Z_95 + Z_POWER) * (high - low) / (2 * Z_95)
+        if metric.name == "accuracy":
+            smallest = smallest_detectable_difference(self.n, self._discordant())
+        return replace(values, difference=difference, low=low, high=high, min_detectable=smallest, reason=None)
+
+    def _value_without_flaw(self, metric: Metric, half: int) -> float | None:
+        """The value of one table whose own columns are finite, though the other's are not."""
+        columns = self._cut(half * self.n, (half + 1) * self.n)
+        if not all(np.isfinite(columns[name]).all() for name in metric.needs if name in self.flaws):
+            return None
+        return metric.value(metric.aggregate(metric.statistics(columns)))
+
+    def _discordant(self) -> float:
+        right = self.columns["prediction"] == self.columns["reference"]
+        return float((right[: self.n] != right[self.n :]).mean())
+
+    def _interval_above_floor(self, metric: Metric, a: Score, b: Score, level: float) -> ConfidenceInterval:
+        if a.low is None and b.low is None:
+            return ConfidenceInterval(None, None, a.reason or b.reason)
+        return self.interval(metric, level)
+
+    def interval(self, metric: Metric, level: float) -> ConfidenceInterval:
+        """Of the difference B - A: of counts by the multinomial of cells, else by rows drawn in pairs."""
+        if isinstance(metric.statistics, ConfusionCounts):
+            return self._interval_of_counts(metric, level)
+        statistics = self.statistics(metric)
+        shape = statistics.shape[1:]
+        if not metric.additive:
+            rows_a, rows_b = statistics.reshape(2, self.n, *shape)
+            return _bootstrap_of_rows(metric, rows_a, rows_b, seed=self.seed, level=level)
+
+        def score(sums: np.ndarray) -> np.ndarray:
+            return metric.score(sums.reshape(-1, *shape))
+
+        flat = statistics.reshape(2, self.n, -1)
+        return paired_cluster_bootstrap(flat[0], flat[1], score, seed=self.seed, level=level)[1]
+
+    def _interval_of_counts(self, metric: Metric, level: float) -> ConfidenceInterval:
+        reference, prediction = self.columns["reference"][: self.n], self.columns["prediction"]
+        c = len(self.both.label_names)
+        cells = np.zeros((c, c, c), dtype=np.int64)
+        np.add.at(cells, (reference, prediction[: self.n], prediction[self.n :]), 1)
+        return paired_multinomial_interval(cells, metric.score, seed=self.seed, level=level)[1]
+
+    def mcnemar(self) -> tuple[McNemar, np.ndarray]:
+        """The test of who is right, for classes, and B's gain on each row: 1, 0 or -1, (n,)."""
+        right = (self.columns["prediction"] == self.columns["reference"]).astype(float)
+        gain = right[self.n :] - right[: self.n]
+        only_a, only_b = int((gain < 0).sum()), int((gain > 0).sum())
+        return McNemar(only_a, only_b, mcnemar_exact(only_a, only_b)), gain
+
+    def gain_of_rows(self, metric: Metric) -> np.ndarray:
+        """How much better B is on each row alone, (n,); 0 where a row alone has no score."""
+        if not metric.additive or any(name in self.flaws for name in metric.needs):
+            return np.zeros(self.n)
+        scores = metric.score(self.statistics(metric))
+        gain = scores[self.n :] - scores[: self.n]
+        return np.nan_to_num(gain if metric.higher_is_better else -gain, nan=0.0)
+
+
+def row_statistics(metric: Metric, columns: Columns, rows: int) -> np.ndarray:
+    """The metric's statistics of each row, (rows, …); they add up to those of the table."""
+    statistics = metric.statistics(columns)
+    if len(statistics) == rows:
+        return statistics
+    # A metric that adds its rows up at once: asked row by row.
+    cut = [{name: column[row : row + 1] for name, column in columns.items()} for row in range(rows)]
+    return np.concatenate([metric.statistics(row) for row in cut])
+
+
+def _bootstrap_of_rows(
+    metric: Metric, rows_a: np.ndarray, rows_b: np.ndarray, *, seed: int, level: float
+) -> ConfidenceInterval:
+    """Percentiles of the difference over rows drawn with replacement, for ranks, whose score needs every row."""
+    n = len(rows_a)
+    rng = np.random.default_rng(seed)
+    n_resamples = max(200, min(1_000, 20_000_000 // n))
+    differences = np.empty(n_resamples)
+    for i in range(n_resamples):
+        drawn = rng.integers(0, n, n)
+        differences[i] = metric.score(rows_b[drawn][None])[0] - metric.score(rows_a[drawn][None])[0]
+    if not np.isfinite(differences).all():
+        return ConfidenceInterval(
+            None, None, f"{metric.name} is undefined in {int((~np.isfinite(differences)).sum())} resamples"
+        )
+    if np.ptp(differences) == 0:
+        return ConfidenceInterval(
+            None, None, f"every resample differs by {differences[0]:g}: the rows give no interval"
+        )
+    low, high = np.quantile(differences, ((1 - level) / 2, (1 + level) / 2))
+    return ConfidenceInterval(float(low), float(high))
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Ours against another model, as the verdict reads it: turned so that above 0 is better for ours.
 
     Args:
         metric: that decides.
         ours: value.
         other: value.
-        difference: ours - other, turned so that above 0 is better.
+        difference: ours - other, turned.
         low: lower end of its 99 % interval, None where McNemar's test decides.
         high: upper end.
         p: of McNemar's exact test, None for other kinds than classes.
@@ -48,108 +266,62 @@ class PairedComparison:
 
     def to_json(self) -> dict[str, Any]:
         """For verdict.json."""
-        kept = ("metric", "ours", "other", "difference", "low", "high", "p")
-        return {name: value for name, value in vars(self).items() if name in kept}
+        return {name: value for name, value in vars(self).items() if name not in ("better", "worse")}
 
 
-def compare_pair(ours: Predictions, other: Predictions, name: str, *, seed: int = 0) -> PairedComparison | None:
-    """Compares ours with the other; None where the table allows no metric, or a value is not finite.
+def judge_pair(
+    ours: Predictions, other: Predictions, name: str, *, is_baseline: bool = False, seed: int = 0
+) -> Judgement | None:
+    """Compares ours with the other at 99 %; None where the table allows no metric, or a value is not finite.
+
+    Args:
+        ours: the table that is judged.
+        other: another model's, on the same rows.
+        name: of the other, for messages.
+        is_baseline: whether the other is a far simpler model; see `kinds.deciding_metric`.
+        seed: of the bootstrap.
 
     Raises:
-        InputError: they are not about the same rows; `name` says which table that is.
+        InputError: they are not about the same rows.
     """
-    check_same_rows(ours, other, name)
-    return _by_classes(ours, other, seed) if ours.kind == "classification" else _by_metric(ours, other, seed)
-
-
-def check_same_rows(ours: Predictions, other: Predictions, name: str) -> None:
-    """Raises InputError unless both have the same kind, labels and references in the same order."""
-    if ours.kind != other.kind:
-        raise InputError(f"{name} is of kind {other.kind}, these predictions are of kind {ours.kind}; give one kind")
-    if len(ours) != len(other):
-        raise InputError(f"{name} has {len(other):,} rows, these predictions have {len(ours):,}; give the same rows")
-    if ours.kind == "classification" and ours.label_names != other.label_names:
-        raise InputError(
-            f"{name} has the labels {', '.join(other.label_names)}, these predictions have "
-            f"{', '.join(ours.label_names)}; give the same labels in the same order (--labels)"
-        )
-    if not ours.has("reference") or not other.has("reference"):
-        return
-    pairs = zip(ours.column("reference"), other.column("reference"), strict=True)
-    row = next((row for row, (a, b) in enumerate(pairs) if a != b), None)
-    if row is not None:
-        raise InputError(f"{name} row {row}: its reference is another than in these predictions; give the same rows")
-
-
-def _by_classes(ours: Predictions, other: Predictions, seed: int) -> PairedComparison:
-    reference, mine, theirs = (
-        ours.label_ids("reference"),
-        ours.label_ids("prediction"),
-        other.label_ids("prediction"),
-    )
-    only_ours = int(((mine == reference) & (theirs != reference)).sum())
-    only_other = int(((mine != reference) & (theirs == reference)).sum())
-    p = mcnemar_exact(only_ours, only_other)
-    c = len(ours.label_names)
-    counts = np.bincount(reference, minlength=c)
-    if c > MOST_CLASSES or counts[counts > 0].min() < ENOUGH:
-        a, b = float((mine == reference).mean()), float((theirs == reference).mean())
-        sure = p < SIGNIFICANT
-        return PairedComparison("accuracy", a, b, a - b, None, None, p, sure and a > b, sure and a <= b - CLEAR)
-    # Not F1 of the positive label: on balanced classes always naming it scores 0.67, more than many an honest model.
-    name = "f1_macro"
-    metric = available_metrics(ours)[name]
-    cells = np.zeros((c, c, c), dtype=np.int64)
-    np.add.at(cells, (reference, theirs, mine), 1)
-    difference, interval = paired_multinomial_interval(cells, metric.score, seed=seed, level=SURE_LEVEL)
-    a, b = (float(metric.score(cells.sum(axis=axis)[None])[0]) for axis in (1, 2))
-    better = interval.low is not None and interval.low > 0
-    worse = interval.high is not None and interval.high < 0 and difference <= -CLEAR
-    return PairedComparison(name, a, b, difference, interval.low, interval.high, p, better, worse)
-
-
-def _by_metric(ours: Predictions, other: Predictions, seed: int) -> PairedComparison | None:
-    """The metric that the kind is known by, whose statistics of each row are resampled in pairs."""
-    needed = [name for part in COLUMNS[ours.kind] for name in part]
-    kept = [name for name in needed if ours.has(name) and other.has(name)]
-    both = pa.concat_tables([of.table.select(kept) for of in (other, ours)], promote_options="permissive")
-    joined = Predictions(ours.kind, both.combine_chunks(), settings=ours.settings)
-    found = available_metrics(joined)
-    metric = found.get(_known_by(ours), next(iter(found.values()), None))
-    _, columns, flaws = read_rows(joined)
-    if metric is None or isinstance(metric.statistics, ConfusionCounts) or set(flaws) & set(metric.needs):
+    other = same_rows(ours, other, ("this table", name))
+    pair = Pair(other, ours, seed)
+    available = available_metrics(pair.both)
+    metric = available.get(deciding_metric(ours, available, beside_baseline=is_baseline) or "")
+    if metric is None or set(pair.flaws) & set(metric.needs):
         return None
-    n = len(ours)
-    statistics = row_statistics(metric, columns, 2 * n)
-    shape = statistics.shape[1:]
-
-    def score(sums: np.ndarray) -> np.ndarray:
-        scores = metric.score(sums.reshape(-1, *shape))
-        return scores if metric.higher_is_better else -scores
-
-    flat = statistics.reshape(2, n, -1)
-    difference, interval = paired_cluster_bootstrap(flat[0], flat[1], score, seed=seed, level=SURE_LEVEL)
-    if interval.is_alike and n >= ENOUGH:  # one right on every row, the other on none: the value speaks
-        interval = ConfidenceInterval(difference, difference)
-    b, a = (float(metric.score(half.sum(axis=0).reshape(1, *shape))[0]) for half in flat)
-    better = interval.low is not None and interval.low > 0
-    clear = CLEAR if metric.range == (0.0, 1.0) else CLEAR * abs(b)
-    worse = interval.high is not None and interval.high < 0 and difference <= -clear
-    return PairedComparison(metric.name, a, b, difference, interval.low, interval.high, None, better, worse)
-
-
-def _known_by(predictions: Predictions) -> str:
-    """The metric that a reader asks for first, where it is not the first of its kind."""
-    if predictions.kind == "question-answering":
-        return "f1"
-    return "rougeL" if predictions.kind == "text-generation" and shortens(predictions) else ""
+    test = pair.mcnemar()[0] if ours.kind.single_label else None
+    if test is not None and _has_few(ours):
+        return _by_mcnemar(pair, test)
+    statistics = pair.statistics(metric)
+    half = len(statistics) // 2
+    a, b = (metric.value(metric.aggregate(part)) for part in (statistics[:half], statistics[half:]))
+    if a is None or b is None:
+        return None
+    sign = 1 if metric.higher_is_better else -1
+    interval = pair.interval(metric, SURE_LEVEL)
+    rows_alike = interval.is_alike and not isinstance(metric.statistics, ConfusionCounts)
+    if rows_alike and len(ours) >= ENOUGH:  # one right on every row, the other on none: the value speaks
+        interval = ConfidenceInterval(b - a, b - a)
+    low, high = interval.low, interval.high
+    if low is not None and high is not None and sign < 0:
+        low, high = -high, -low
+    difference = sign * (b - a)
+    clear = CLEAR if metric.range == (0.0, 1.0) else CLEAR * abs(a)
+    better = low is not None and low > 0
+    worse = high is not None and high < 0 and difference <= -clear
+    return Judgement(metric.name, b, a, difference, low, high, None if test is None else test.p, better, worse)
 
 
-def row_statistics(metric: Metric, columns: Any, rows: int) -> np.ndarray:
-    """The metric's statistics of each row, (rows, …); they add up to those of the table."""
-    found = metric.statistics(columns)
-    if len(found) == rows:
-        return found
-    # A metric that adds its rows up at once: asked row by row.
-    cut = [{name: column[row : row + 1] for name, column in columns.items()} for row in range(rows)]
-    return np.concatenate([metric.statistics(one) for one in cut])
+def _by_mcnemar(pair: Pair, test: McNemar) -> Judgement:
+    """By accuracy: McNemar's test is exact however few rows a class has."""
+    right = pair.columns["prediction"] == pair.columns["reference"]
+    a, b = (float(half.mean()) for half in np.split(right, 2))
+    sure = test.p < SIGNIFICANT
+    return Judgement("accuracy", b, a, b - a, None, None, test.p, sure and b > a, sure and b <= a - CLEAR)
+
+
+def _has_few(table: Predictions) -> bool:
+    """Whether a class has too few rows, or there are too many classes, for an interval of a score of counts."""
+    counts = np.bincount(table.label_ids("reference"), minlength=len(table.label_names))
+    return len(counts) > MOST_CLASSES or bool(counts[counts > 0].min() < ENOUGH)

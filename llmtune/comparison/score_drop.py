@@ -9,9 +9,10 @@ import numpy as np
 from llmtune.comparison.paired import row_statistics
 from llmtune.evidence import SURE_LEVEL
 from llmtune.metrics import Metric, available_metrics, confusion_matrix
-from llmtune.metrics.core.columns import read_rows
+from llmtune.metrics.core.columns import read_columns
 from llmtune.metrics.core.confusion import ConfusionCounts
 from llmtune.predictions import Predictions
+from llmtune.predictions.kinds import deciding_metric
 from llmtune.stats import ConfidenceInterval, cluster_bootstrap, multinomial_bootstrap
 
 CLEAR = 0.01  # drop of a score from 0 to 1 that matters; of another scale this share of the score
@@ -63,9 +64,8 @@ def score_drop(predictions: Predictions, leaked: Sequence[int], *, seed: int = 0
     seen = np.zeros(len(predictions), dtype=bool)
     seen[list(leaked)] = True
     found = available_metrics(predictions)
-    preferred = [found[name] for name in ("f1", "f1_macro") if name in found]
-    metric = next(iter([*preferred, *found.values()]), None)
-    _, columns, flaws = read_rows(predictions)
+    metric = found.get(deciding_metric(predictions, found) or "")
+    _, columns, flaws = read_columns(predictions)
     if metric is None or seen.all() or not seen.any() or set(flaws) & set(metric.needs):
         return None
     if isinstance(metric.statistics, ConfusionCounts):

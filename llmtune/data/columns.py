@@ -8,6 +8,7 @@ from typing import Any
 from llmtune.arguments import DataArguments
 from llmtune.data.rows import RowErrors, Rows
 from llmtune.errors import InputError, truncated_repr
+from llmtune.text.label_names import is_positional
 from llmtune.text.normalize import INVISIBLE
 
 # What the predictions table holds beside the carried columns; one of these names would be lost there.
@@ -121,6 +122,8 @@ def check_labels(
             if nearest:
                 finding += f", did you mean {nearest!r}?"
                 remedy = "mend the label"
+            elif is_positional(label_names):
+                remedy = "its config.json names no classes: write their names there, in id2label and label2id"
             else:
                 remedy = "mend the label, or train on rows of that class too"
             problems.add(row, rows.place(row), finding, remedy=remedy)

@@ -7,12 +7,10 @@ import pyarrow as pa
 from datasets.exceptions import DatasetsError
 
 from llmtune.arguments import DataArguments
+from llmtune.arguments.data import SPLIT_NAMES
 from llmtune.data.files import READERS, arrow_rows, ending, read_rows
 from llmtune.data.rows import Rows
 from llmtune.errors import InputError
-
-# What the splits are called on the Hub; the first found is taken.
-SPLIT_NAMES = {"train": ("train",), "validation": ("validation", "valid", "dev", "val"), "test": ("test",)}
 
 
 def load_named_dataset(data: DataArguments) -> dict[str, Rows]:

@@ -12,6 +12,7 @@ import datasets
 import pyarrow as pa
 
 from llmtune.arguments import DataArguments
+from llmtune.arguments.data import SPLITS
 from llmtune.data.columns import check_cells, check_labels, find_label_names, pick_columns
 from llmtune.data.files import read_rows
 from llmtune.data.holdout import TRAIN, connected_groups, stratified_group_folds, stratified_group_split
@@ -19,9 +20,8 @@ from llmtune.data.hub_datasets import load_named_dataset
 from llmtune.data.rows import Rows, to_arrow
 from llmtune.errors import InputError
 from llmtune.progress import waiting
+from llmtune.text.label_names import match_positions
 from llmtune.text.normalize import normalize
-
-SPLITS = (TRAIN, "validation", "test")
 
 # What a task makes of a source's checked cells, before anything is held out: a message can still name the row.
 Convert = Callable[[Rows, Mapping[str, list[Any]]], dict[str, list[Any]]]
@@ -245,7 +245,8 @@ def load_split(
         raise InputError(f"no {split} split: found {sorted(sources)}; give --{split}_file")
     part = reader.read(sources[split])
     if label_column:
-        labels = part.cells[label_column]
+        renamed = match_positions(part.cells[label_column], label_names)
+        labels = part.cells[label_column] = [renamed.get(label, label) for label in part.cells[label_column]]
         check_labels(part.rows, labels, label_names, label_column=columns[label_column], known_to="the model")
     part = _limited(part, split, data)
     return reader.dataset(part), reader.fingerprint(part)

@@ -7,7 +7,7 @@ the majority.
 """
 
 from llmtune.diagnosis.check import FAIL, NOT_ENOUGH_DATA, PASS, Check, not_applicable, percent
-from llmtune.diagnosis.proportions import KINDS, ClassCounts, outcomes, rows_to_decide
+from llmtune.diagnosis.proportions import OUTCOMES, ClassCounts, outcomes, rows_to_decide
 from llmtune.evidence import ENOUGH, FEWEST, SIGNIFICANT, SURE_LEVEL
 from llmtune.metrics import confusion_matrix
 from llmtune.metrics.mcc import score as mcc_of
@@ -22,7 +22,7 @@ GUESSING = 0.1  # a Matthews correlation below is hardly better than guessing
 
 def accuracy_paradox(predictions: Predictions) -> Check:
     """Of classes, and of entity types beside the accuracy of words."""
-    if predictions.kind not in KINDS:
+    if predictions.kind not in OUTCOMES:
         return not_applicable(NAME, f"{predictions.kind} has no classes that an accuracy could hide")
     seen = outcomes(predictions)
     if not seen.labels:
@@ -46,7 +46,7 @@ def accuracy_paradox(predictions: Predictions) -> Check:
         )
         return Check(NAME, FAIL, finding, numbers, _remedy(predictions, worst))
     only = [label for label in seen.labels if seen.support(label)]
-    if predictions.kind == "classification" and len(only) == 1:
+    if predictions.kind.single_label and len(only) == 1:
         finding = (
             f"Every row is of class {only[0]!r}: these rows cannot show whether the model recognizes another class"
         )
@@ -100,7 +100,7 @@ def _is_hidden(seen: ClassCounts, label: str, tests: int) -> bool:
 
 def _correlation(predictions: Predictions, seen: ClassCounts) -> tuple[float | None, bool, bool]:
     """Matthews correlation; whether it is significantly that of guessing; whether it may be."""
-    if predictions.kind != "classification":
+    if not predictions.kind.single_label:
         return None, False, False
     matrix = confusion_matrix(
         predictions.label_ids("reference"), predictions.label_ids("prediction"), len(predictions.label_names)
@@ -115,7 +115,7 @@ def _correlation(predictions: Predictions, seen: ClassCounts) -> tuple[float | N
 
 
 def _remedy(predictions: Predictions, label: str) -> str:
-    if predictions.kind != "classification":
+    if not predictions.kind.single_label:
         return f"train with --class_weights balanced, or label more examples of {label!r} for train"
     if len(predictions.label_names) == 2:
         return f"train with --class_weights balanced, or --positive_label {label} --threshold_objective 'recall>=0.9'"

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from llmtune.comparison.paired import PairedComparison, compare_pair
+from llmtune.comparison.paired import Judgement, judge_pair
 from llmtune.diagnosis.check import FAIL, NOT_ENOUGH_DATA, PASS, Check, not_applicable
 from llmtune.diagnosis.proportions import rows_to_narrow
 from llmtune.evidence import FEWEST
@@ -17,10 +17,12 @@ def baseline(predictions: Predictions, baselines: Mapping[str, Predictions], *, 
     Raises:
         InputError: a baseline is not about the same rows.
     """
-    pairs = {name: compare_pair(predictions, other, name, seed=seed) for name, other in baselines.items()}
+    pairs = {
+        name: judge_pair(predictions, other, name, is_baseline=True, seed=seed) for name, other in baselines.items()
+    }
     found = {name: pair for name, pair in pairs.items() if pair is not None}
     if not found:
-        return not_applicable(NAME, _lacking(predictions))
+        return not_applicable(NAME, predictions.kind.without_baseline)
     numbers = {name: pair.to_json() for name, pair in found.items()}
     if len(predictions) < FEWEST:
         finding = f"{len(predictions)} rows are too few to compare the model with a far simpler one"
@@ -44,7 +46,7 @@ def baseline(predictions: Predictions, baselines: Mapping[str, Predictions], *, 
     )
 
 
-def _more(pair: PairedComparison, n: int) -> str:
+def _more(pair: Judgement, n: int) -> str:
     """How many rows would tell, if the difference stays."""
     needed = None
     if pair.low is not None and pair.high is not None:
@@ -52,14 +54,5 @@ def _more(pair: PairedComparison, n: int) -> str:
     return "label more test rows" if needed is None or needed <= n else f"label about {needed - n:,} more test rows"
 
 
-def _lacking(predictions: Predictions) -> str:
-    if predictions.kind == "classification":
-        return "no baseline to compare with: --train_file lets a simple model be trained"
-    columns = {"text-generation": "'source'", "question-answering": "'question' and 'context'"}
-    if predictions.kind in columns:
-        return f"no baseline to compare with: it requires the table's {columns[predictions.kind]}"
-    return "no baseline to compare with"
-
-
-def _beside(name: str, pair: PairedComparison) -> str:
+def _beside(name: str, pair: Judgement) -> str:
     return f"{pair.metric} {pair.ours:.3f}, {name} {pair.other:.3f}"

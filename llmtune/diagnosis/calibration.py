@@ -19,7 +19,7 @@ NULL_QUANTILE = 0.995
 
 def calibration(predictions: Predictions, validation: Predictions | None = None, *, seed: int = 0) -> Check:
     """ECE beside its null value, Brier score, and the temperature that validation would choose."""
-    if predictions.kind != "classification":
+    if not predictions.kind.single_label:
         return not_applicable(NAME, f"{predictions.kind} tables hold no class probabilities")
     if not predictions.has("probabilities"):
         return not_applicable(NAME, "the table has no column 'probabilities'")

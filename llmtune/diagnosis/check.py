@@ -52,9 +52,3 @@ def percent(share: float) -> str:
     # 99.96 % must not be rounded to a perfect score, nor 0.04 % to none.
     digits = 2 if 0 < share < 0.0005 or 0.9995 < share < 1 else 1
     return f"{share:.{digits}%}".replace("%", " %") if near_an_end else f"{share:.0%}".replace("%", " %")
-
-
-def join_names(names: list[str], most: int = 4) -> str:
-    """`a, b, c and 5 more`."""
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more

@@ -10,7 +10,7 @@ from typing import Any
 
 from llmtune.diagnosis.check import FAIL, NOT_APPLICABLE, NOT_ENOUGH_DATA, PASS, Check, not_applicable
 from llmtune.diagnosis.messages import describe_rate, reference_ranges, remedy_for
-from llmtune.diagnosis.proportions import KINDS, Proportion, outcomes
+from llmtune.diagnosis.proportions import OUTCOMES, Proportion, outcomes
 from llmtune.evidence import ENOUGH, FEWEST, SIGNIFICANT
 from llmtune.metrics import Score
 from llmtune.predictions import Predictions
@@ -31,7 +31,7 @@ def default_target(
         scores: of it, for the rules of thumb and the bits of a byte.
         beside: the checks baseline and worse_than_base.
     """
-    if predictions.kind in KINDS:
+    if predictions.kind in OUTCOMES:
         return _of_classes(name, predictions, scores or {})
     numbers = {"reference_ranges": reference_ranges(scores or {})}
     say = f"set a target, e.g. --targets {example_target(predictions)}"
@@ -56,32 +56,15 @@ def default_target(
         return Check(
             name, PASS, "Significantly better than the base model; no target was set (--targets)", numbers, say
         )
-    finding = f"Nothing says what is good enough: no target was set (--targets), {_lacking(predictions)}"
+    finding = f"Nothing says what is good enough: no target was set (--targets), {predictions.kind.without_target}"
     return Check(name, NOT_APPLICABLE, finding, numbers, f"{say}, or compare with what was there before: --base")
 
 
 def example_target(predictions: Predictions) -> str:
     """A demand on this kind of table, quoted for the shell."""
-    examples = {
-        "classification": "'accuracy>=0.85'",
-        "token-classification": "'entity_f1>=0.8'",
-        "text-generation": "'bleu>=25'",
-        "question-answering": "'f1>=80'",
-        "language-modeling": "'perplexity<=20'",
-        "regression": "'mae<=1'",
-    }
     if len(predictions.label_names) == 2:
         return f"'recall[{predictions.label_names[predictions.positive_id]}]>=0.8'"
-    return examples[predictions.kind]
-
-
-def _lacking(predictions: Predictions) -> str:
-    lacking = {
-        "text-generation": "and without a column 'source' no simpler model can be built",
-        "question-answering": "and without the columns 'question' and 'context' no simpler model can be built",
-        "language-modeling": "and a perplexity alone is neither good nor bad",
-    }
-    return lacking.get(predictions.kind, "and there is no simpler model to compare with")
+    return predictions.kind.example_target
 
 
 def _is_better(check: Check) -> bool:

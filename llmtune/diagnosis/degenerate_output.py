@@ -7,9 +7,9 @@ from llmtune.diagnosis.check import FAIL, NOT_ENOUGH_DATA, PASS, Check, not_appl
 from llmtune.diagnosis.proportions import Proportion
 from llmtune.evidence import ENOUGH, FEWEST, SURE_LEVEL
 from llmtune.predictions import Predictions
+from llmtune.text.words import split_at_spaces
 
 NAME = "degenerate_output"
-KINDS = ("text-generation", "question-answering")
 LARGE = 0.05  # share of such outputs that makes a model unfit
 SIGNIFICANTLY_ABOVE = 0.01  # and the share that the lower end of the 99 % interval must be above
 MOST_REPEATS = 4  # a phrase of at most four words, said this often in a row
@@ -17,7 +17,7 @@ MOST_REPEATS = 4  # a phrase of at most four words, said this often in a row
 
 def degenerate_output(predictions: Predictions) -> Check:
     """Counts each fault among the rows whose reference does not have it too."""
-    if predictions.kind not in KINDS:
+    if not predictions.kind.free_text:
         return not_applicable(NAME, f"{predictions.kind} tables hold no generated texts")
     texts = [text or "" for text in predictions.column("prediction")]
     references = [[row] if isinstance(row, str) else list(row or []) for row in predictions.column("reference")]
@@ -56,7 +56,7 @@ def repeats(text: str, times: int = MOST_REPEATS) -> bool:
     >>> repeats("to be to be to be to be"), repeats("very very good")
     (True, False)
     """
-    words = text.split()
+    words = split_at_spaces(text)
     for size in range(1, 5):
         run = 0
         for here, before in zip(words[size:], words, strict=False):

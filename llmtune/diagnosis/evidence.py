@@ -2,11 +2,13 @@
 
 import numpy as np
 
-from llmtune.diagnosis.check import NOT_ENOUGH_DATA, PASS, Check, join_names
-from llmtune.diagnosis.proportions import KINDS, outcomes
+from llmtune.diagnosis.check import NOT_ENOUGH_DATA, PASS, Check
+from llmtune.diagnosis.proportions import OUTCOMES, outcomes
 from llmtune.diagnosis.target_list import Target
 from llmtune.evidence import ENOUGH
 from llmtune.predictions import Predictions
+from llmtune.predictions.kinds import LANGUAGE_MODELING
+from llmtune.text.shorten import join_names
 
 NAME = "evidence"
 
@@ -14,12 +16,12 @@ NAME = "evidence"
 def evidence(predictions: Predictions, demands: tuple[Target, ...] = ()) -> Check:
     """Counts what the targets name; without targets every class is needed."""
     counts = {"rows": len(predictions)}
-    if predictions.kind in KINDS:
+    if predictions.kind in OUTCOMES:
         seen = outcomes(predictions)
         named = {target.label for target in demands if target.label is not None}
         needed = [label for label in seen.labels if label in named or not demands]
         counts |= {f"of {label!r}": seen.support(label) for label in needed}
-    if predictions.kind == "language-modeling":
+    if predictions.kind == LANGUAGE_MODELING:
         scored = [tokens or 0 for tokens in predictions.column("tokens")]
         counts["scored tokens"] = int(np.nansum(scored))
     lacking = {name: ENOUGH - n for name, n in counts.items() if n < ENOUGH}
@@ -27,7 +29,7 @@ def evidence(predictions: Predictions, demands: tuple[Target, ...] = ()) -> Chec
     if lacking:
         told = join_names([f"{counts[name]} {name}" for name in lacking])
         finding = f"Too few test rows: {told}; below {ENOUGH} a result is chance"
-        if predictions.kind == "classification":  # a row more of a class is a row more
+        if predictions.kind.single_label:  # a row more of a class is a row more
             lacking["rows"] = lacking.get("rows", 0) - sum(n for name, n in lacking.items() if name != "rows")
         remedy = "label at least " + join_names([f"{n} more {name}" for name, n in lacking.items() if n > 0])
         return Check(NAME, NOT_ENOUGH_DATA, finding, numbers, remedy)

@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from llmtune.diagnosis.check import FAIL, NOT_ENOUGH_DATA, PASS, Check, join_names, not_applicable, percent
+from llmtune.diagnosis.check import FAIL, NOT_ENOUGH_DATA, PASS, Check, not_applicable, percent
 from llmtune.diagnosis.groups import FOUR_FIFTHS, GroupRates, compare_groups
-from llmtune.diagnosis.proportions import KINDS, RowCounts, outcomes
+from llmtune.diagnosis.proportions import OUTCOMES, RowCounts, outcomes
 from llmtune.errors import InputError
 from llmtune.evidence import ENOUGH, FEWEST, SIGNIFICANT
 from llmtune.predictions import Predictions
+from llmtune.text.shorten import join_names
 
 NAME = "fairness"
 MOST_VALUES = 200  # a column with more values names rows, not groups
@@ -29,7 +30,7 @@ def fairness(predictions: Predictions, group_columns: Sequence[str] = (), slice_
     """
     if not group_columns and not slice_columns:
         return not_applicable(NAME, "no group columns were given (--group_columns)")
-    if predictions.kind not in KINDS:
+    if predictions.kind not in OUTCOMES:
         return not_applicable(
             NAME, f"{predictions.kind} tables have no classes whose recall could be compared between groups"
         )
@@ -82,7 +83,7 @@ def _values(predictions: Predictions, name: str) -> list[Any]:
 
 def _selection(predictions: Predictions, columns: dict[str, list[Any]]) -> list[tuple[GroupRates, GroupRates]]:
     """How often each group is predicted positive, beside how often it is; for two classes."""
-    if predictions.kind != "classification" or len(predictions.label_names) != 2:
+    if not predictions.kind.single_label or len(predictions.label_names) != 2:
         return []
     one = np.ones(len(predictions), dtype=np.int64)
     positive = predictions.positive_id

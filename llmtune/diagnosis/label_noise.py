@@ -10,19 +10,18 @@ import math
 import numpy as np
 
 from llmtune.diagnosis.check import FAIL, NOT_ENOUGH_DATA, PASS, Check, not_applicable, percent
-from llmtune.evidence import ENOUGH
+from llmtune.evidence import ENOUGH, Z_SURE
 from llmtune.metrics.core.base import ratio
 from llmtune.predictions import Predictions
 
 NAME = "label_noise"
 MOST_SUSPECTS = 50
 EXCESS = 0.01  # share of rows beyond chance from which on relabelling matters
-Z_SURE = 2.576  # one-sided p of 0.005
 
 
 def label_noise(predictions: Predictions) -> Check:
     """A shortlist of suspect rows, the most confident first, and whether there are more than chance makes."""
-    if predictions.kind != "classification" or not predictions.has("probabilities"):
+    if not predictions.kind.single_label or not predictions.has("probabilities"):
         return not_applicable(NAME, "needs class probabilities of rows that the model did not train on")
     probabilities, reference = predictions.probabilities(), predictions.label_ids("reference")
     finite = np.isfinite(probabilities).all(axis=1)

@@ -223,7 +223,7 @@ def _copy_faults(copies: Mapping[Pair, Duplicates], drop: Drop | None) -> list[t
                 (
                     said,
                     f"delete the copies from {late} (llmtune check lists their rows), or give one file "
-                    "and let llmtune split it: equal texts then stay together",
+                    "and let a recipe split it: equal texts then stay together",
                 )
             )
     return faults

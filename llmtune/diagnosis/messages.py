@@ -24,7 +24,7 @@ def describe_rate(metric: str, label: str, rate: Proportion) -> str:
 
 def remedy_for(metric: str, label: str | None, value: float, predictions: Predictions) -> str:
     """What raises a metric."""
-    of_two = predictions.kind == "classification" and len(predictions.label_names) == 2
+    of_two = predictions.kind.single_label and len(predictions.label_names) == 2
     positive = f"--positive_label {label} " if label is not None else ""
     if metric == "recall" and of_two:
         return (

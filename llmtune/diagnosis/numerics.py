@@ -7,9 +7,8 @@ import numpy as np
 
 from llmtune.diagnosis.check import FAIL, PASS, Check, percent
 from llmtune.errors import InputError
-from llmtune.metrics.core.columns import read_rows
+from llmtune.metrics.core.columns import read_columns
 from llmtune.predictions import Predictions
-from llmtune.predictions.table import COLUMNS
 
 NAME = "numerics"
 ROUNDING = 0.02  # a row of probabilities may miss 1 by this much: tables made elsewhere round to two places
@@ -26,11 +25,11 @@ def numerics(
         truncated: by split, rows cut at max_length: said, no fault.
     """
     faults: dict[str, int] = {}
-    for name in COLUMNS[predictions.kind][0]:
+    for name in predictions.kind.required:
         faults[f"rows without {name}"] = predictions.table.column(name).null_count
-    if predictions.kind == "classification" and predictions.has("probabilities"):
+    if predictions.kind.single_label and predictions.has("probabilities"):
         faults |= _broken_probabilities(predictions)
-    elif predictions.kind in ("regression", "language-modeling"):
+    elif predictions.kind.number_columns:
         faults |= _broken_columns(predictions)
     for unit in ("words", "rows"):
         faults[f"{unit} without a finite output"] = int(predictions.settings.get(f"nonfinite_{unit}", 0))
@@ -62,7 +61,7 @@ def _broken_probabilities(predictions: Predictions) -> dict[str, int]:
 
 def _broken_columns(predictions: Predictions) -> dict[str, int]:
     try:
-        _, columns, flaws = read_rows(predictions)
+        _, columns, flaws = read_columns(predictions)
     except InputError as error:
         return {f"broken column ({error})": 1}
     broken = {

@@ -19,13 +19,12 @@ from typing import Any
 
 from llmtune.diagnosis.check import FAIL, NOT_APPLICABLE, NOT_ENOUGH_DATA, PASS, Check, not_applicable, percent
 from llmtune.diagnosis.proportions import Proportion, newcombe_difference
-from llmtune.evidence import SIGNIFICANT
+from llmtune.evidence import SIGNIFICANT, Z_SURE
 
 NAME = "overfitting"
 LARGE_RISE = 0.1  # of the least validation loss
 LEAST_RISE = 0.02  # nats
 LARGE_GAP = 0.15  # of the share right on train over validation
-Z_SURE = 2.576  # one-sided p of 0.005
 FEWEST_EVALUATIONS = 3
 
 Entry = Mapping[str, Any]

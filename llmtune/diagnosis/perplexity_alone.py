@@ -2,6 +2,7 @@
 
 from llmtune.diagnosis.check import NOT_ENOUGH_DATA, PASS, Check, not_applicable
 from llmtune.predictions import Predictions
+from llmtune.predictions.kinds import LANGUAGE_MODELING
 
 NAME = "perplexity_alone"
 
@@ -13,12 +14,14 @@ def perplexity_alone(predictions: Predictions, task_results: tuple[str, ...] = (
         predictions: the table.
         task_results: names of the results of tasks beside it.
     """
-    if predictions.kind != "language-modeling":
+    if predictions.kind != LANGUAGE_MODELING:
         return not_applicable(NAME, f"a {predictions.kind} table is itself the result of a task")
     if task_results:
         return Check(
             NAME, PASS, f"Perplexity is reported with {', '.join(task_results)}", {"beside": list(task_results)}
         )
     finding = "Perplexity is the only result: a lower perplexity does not guarantee better task performance"
-    remedy = "evaluate a task too (llmtune benchmark), and read the two together"
+    remedy = (
+        "evaluate the model on a task too (llmtune report on a table of its answers), and read both results together"
+    )
     return Check(NAME, NOT_ENOUGH_DATA, finding, {"beside": []}, remedy)

@@ -4,17 +4,18 @@ Letters: n rows.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from scipy import special
 
-from llmtune.metrics.core.columns import read_rows
+from llmtune.metrics.core.columns import read_columns
 from llmtune.metrics.entity_f1 import EntityCounts
 from llmtune.metrics.token_accuracy import tag_statistics
 from llmtune.predictions import Predictions
+from llmtune.predictions.kinds import CLASSIFICATION, TOKEN_CLASSIFICATION, Kind
 from llmtune.stats import wilson_interval
 
 MOST_MORE = 100  # times the rows there are: beyond, no one labels them
@@ -92,12 +93,9 @@ class ClassCounts:
         return min(self.labels, key=self.support)
 
 
-KINDS = ("classification", "token-classification")
-
-
 def outcomes(predictions: Predictions) -> ClassCounts:
     """Of a classification or token-classification table."""
-    return _of_classes(predictions) if predictions.kind == "classification" else _of_entities(predictions)
+    return OUTCOMES[predictions.kind](predictions)
 
 
 def _of_classes(predictions: Predictions) -> ClassCounts:
@@ -116,7 +114,7 @@ def _of_classes(predictions: Predictions) -> ClassCounts:
 
 def _of_entities(predictions: Predictions) -> ClassCounts:
     """By the statistics of the strict entity metrics: what a check says is what the report's table says."""
-    setting, columns, _ = read_rows(predictions)
+    setting, columns, _ = read_columns(predictions)
     counts = EntityCounts(setting.label_names, setting.options["scheme"])(columns).astype(np.int64)
     right, words = tag_statistics(columns).sum(axis=0)
     reference = columns["reference"]
@@ -129,6 +127,12 @@ def _of_entities(predictions: Predictions) -> ClassCounts:
         Proportion(int(right), int(words)),
         outside / max(1, int(words)),
     )
+
+
+OUTCOMES: dict[Kind, Callable[[Predictions], ClassCounts]] = {
+    CLASSIFICATION: _of_classes,
+    TOKEN_CLASSIFICATION: _of_entities,
+}
 
 
 def rows_to_decide(value: float, target: float, level: float = 0.95) -> int | None:

@@ -12,7 +12,7 @@ from typing import Any
 from llmtune.diagnosis.check import FAIL, NOT_ENOUGH_DATA, PASS, Check, percent
 from llmtune.diagnosis.default_target import default_target
 from llmtune.diagnosis.messages import describe_rate, reference_ranges, remedy_for
-from llmtune.diagnosis.proportions import KINDS, ClassCounts, Proportion, outcomes, rows_to_decide, rows_to_narrow
+from llmtune.diagnosis.proportions import OUTCOMES, ClassCounts, Proportion, outcomes, rows_to_decide, rows_to_narrow
 from llmtune.diagnosis.target_list import Target
 from llmtune.errors import InputError
 from llmtune.evidence import ENOUGH, FEWEST
@@ -74,7 +74,7 @@ def targets(
     if not demands:
         return default_target(NAME, predictions, scores, beside)
     scores = score_predictions(predictions, seed=seed) if scores is None else scores
-    seen = outcomes(predictions) if predictions.kind in KINDS else None
+    seen = outcomes(predictions) if predictions.kind in OUTCOMES else None
     check_demands(demands, predictions, scores)
     judged = [judge_target(target, predictions, seen, scores) for target in demands]
     numbers = {"targets": [one.to_json() for one in judged], "reference_ranges": reference_ranges(scores)}
@@ -138,7 +138,7 @@ def _status(target: Target, low: float, high: float, n: int) -> str:
 
 def _rate(target: Target, predictions: Predictions, seen: ClassCounts | None) -> Proportion | None:
     """The proportion that a target is about, None where the metric is none."""
-    if seen is None or predictions.kind != "classification":
+    if seen is None or not predictions.kind.single_label:
         return None
     label = _label(target, predictions)
     if target.name == "accuracy":
@@ -153,7 +153,7 @@ def _rate(target: Target, predictions: Predictions, seen: ClassCounts | None) ->
 def _examples(target: Target, predictions: Predictions, seen: ClassCounts | None) -> tuple[int, str]:
     if seen is not None and target.label in seen.labels:
         return seen.support(target.label), f"examples of {target.label!r}"
-    if predictions.kind == "classification" and seen is not None:
+    if predictions.kind.single_label and seen is not None:
         present = [label for label in seen.labels if seen.support(label)]
         rarest = min(present, key=seen.support)
         return seen.support(rarest), f"rows of {rarest!r}"
@@ -163,7 +163,7 @@ def _examples(target: Target, predictions: Predictions, seen: ClassCounts | None
 def _rows_needed(one: TargetResult, predictions: Predictions) -> int | None:
     if one.value is None or one.low is None or one.high is None:
         return None
-    if predictions.kind == "classification" and one.of == "rows":
+    if predictions.kind.single_label and one.of == "rows":
         return rows_to_decide(one.value, one.target.value)
     return rows_to_narrow(one.n, one.value, one.low, one.high, one.target.value)
 

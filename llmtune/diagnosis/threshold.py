@@ -20,7 +20,7 @@ def threshold(predictions: Predictions, objective: str | None = None, *, seed: i
         objective: that the threshold was chosen for; for another than F1 a loss of F1 is its price, no fault.
         seed: of the bootstrap.
     """
-    if predictions.kind != "classification" or len(predictions.label_names) != 2:
+    if not predictions.kind.single_label or len(predictions.label_names) != 2:
         return not_applicable(NAME, "a threshold is for two classes")
     if not predictions.has("probabilities"):
         return not_applicable(NAME, "the table has no column 'probabilities'")

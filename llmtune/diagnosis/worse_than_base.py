@@ -1,6 +1,6 @@
 """Whether fine-tuning lost what the base model, or an earlier run, could do on the same rows."""
 
-from llmtune.comparison.paired import compare_pair
+from llmtune.comparison.paired import judge_pair
 from llmtune.diagnosis.check import FAIL, PASS, Check, not_applicable
 from llmtune.predictions import Predictions
 
@@ -15,7 +15,7 @@ def worse_than_base(predictions: Predictions, base: Predictions | None, *, seed:
     """
     if base is None:
         return not_applicable(NAME, "no predictions of a base model or an earlier run were given (--base)")
-    pair = compare_pair(predictions, base, "--base", seed=seed)
+    pair = judge_pair(predictions, base, "--base", seed=seed)
     if pair is None:
         return not_applicable(NAME, "these tables have no metric to compare by")
     said = f"{pair.metric} {pair.ours:.3f}, base {pair.other:.3f}"

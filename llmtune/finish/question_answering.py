@@ -9,12 +9,13 @@ import datasets
 import numpy as np
 from transformers import EvalPrediction, PreTrainedTokenizerBase
 
+from llmtune.arguments.data import SPLITS
 from llmtune.baselines import table_baselines
 from llmtune.diagnosis.context import Context, TrainingLog, diagnose
 from llmtune.diagnosis.leakage import Examples
 from llmtune.diagnosis.target_list import read_targets
 from llmtune.diagnosis.verdict import Verdict
-from llmtune.finish.write_run import leave_report, training_facts, write_results
+from llmtune.finish.write_run import leave_report, training_facts, with_deciding_metric, write_results
 from llmtune.inference import predict_rows, tabulate_answers, tabulate_written_answers
 from llmtune.metrics import Score, exact_match, score_predictions, token_f1
 from llmtune.models.checkpoints import save_weights
@@ -22,7 +23,7 @@ from llmtune.predictions import Predictions
 from llmtune.runs.folder import baseline_splits
 from llmtune.tasks.question_answering.extractive import QuestionAnswering
 from llmtune.tasks.question_answering.generative import GenerativeInputs, GenerativeQuestionAnswering
-from llmtune.tasks.question_answering.rows import SPLITS, AnsweredSplits
+from llmtune.tasks.question_answering.rows import AnsweredSplits
 from llmtune.tasks.question_answering.windows import SpanWindows, describe_span_windows
 from llmtune.terminal.console import Terminal
 from llmtune.terminal.score_tables import metric_table
@@ -207,6 +208,7 @@ def leave(
     if isinstance(task, GenerativeQuestionAnswering) and trainer.is_world_process_zero():
         model.generation_config.save_pretrained(folder)  # plain `generate` asks it; an adapter is saved without it
     trained = training_facts(trainer)
+    tables = with_deciding_metric(trainer, tables)
     seed = trainer.args.seed
     scores = {split: score_predictions(table, metrics=metrics, seed=seed) for split, table in tables.items()}
     if not trainer.is_world_process_zero():

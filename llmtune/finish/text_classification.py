@@ -7,13 +7,14 @@ from typing import Any
 
 import datasets
 
+from llmtune.arguments.data import SPLITS
 from llmtune.baselines import majority, tfidf_logistic_regression
 from llmtune.data import Splits
 from llmtune.diagnosis.context import Context, TrainingLog, diagnose
 from llmtune.diagnosis.leakage import Examples
 from llmtune.diagnosis.target_list import read_targets
 from llmtune.diagnosis.verdict import Verdict
-from llmtune.finish.write_run import leave_report, training_facts, write_results
+from llmtune.finish.write_run import leave_report, training_facts, with_deciding_metric, write_results
 from llmtune.inference import predict_rows, tabulate
 from llmtune.metrics import Score, score_predictions
 from llmtune.metrics.core.base import with_interval
@@ -82,6 +83,7 @@ def leave(
     trainer.model.config.llmtune = task.settings()
     save_weights(trainer, keep_base="from scratch" in facts["model"]["name"])
     trained = training_facts(trainer)
+    tables = with_deciding_metric(trainer, tables)
     seed = trainer.args.seed
     scores = {split: score_predictions(table, metrics=metrics, seed=seed) for split, table in tables.items()}
     if not trainer.is_world_process_zero():
@@ -160,7 +162,7 @@ def examples_of(splits: Splits, group: str | None) -> dict[str, Examples]:
             list(splits[split]["label"]),
             ids={} if group is None or group not in splits[split].column_names else {group: list(splits[split][group])},
         )
-        for split in ("train", "validation", "test")
+        for split in SPLITS
     }
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import datasets
 
+from llmtune.arguments.data import SPLITS
 from llmtune.baselines import table_baselines
 from llmtune.data import Splits
 from llmtune.diagnosis.context import Context, TrainingLog, diagnose
@@ -15,7 +16,7 @@ from llmtune.diagnosis.target_list import read_targets
 from llmtune.diagnosis.targets import check_demands
 from llmtune.diagnosis.verdict import Verdict
 from llmtune.errors import InputError
-from llmtune.finish.write_run import leave_report, training_facts, write_results
+from llmtune.finish.write_run import leave_report, training_facts, with_deciding_metric, write_results
 from llmtune.inference import predict_rows, tabulate_texts
 from llmtune.metrics import Score, metric_values, score_predictions
 from llmtune.models.checkpoints import save_weights
@@ -24,6 +25,8 @@ from llmtune.runs.folder import baseline_splits
 from llmtune.tasks.text_generation.task import KIND, TextGeneration, Truncation, primary_reference
 from llmtune.terminal.console import Terminal
 from llmtune.terminal.score_tables import metric_table
+from llmtune.text.shorten import truncated_line
+from llmtune.text.words import split_at_spaces
 from llmtune.training.callbacks import EvaluationLogger
 from llmtune.training.generation import GenerationMetrics, GenerationTrainer
 
@@ -36,7 +39,7 @@ class SampleLogger(EvaluationLogger):
     Args:
         scores: of the evaluations.
         rows: validation.
-        truncated_repr: metrics on the line.
+        shown: metrics on the line.
         samples: whether texts may be kept.
     """
 
@@ -53,9 +56,9 @@ class SampleLogger(EvaluationLogger):
         if self.samples and len(self.history) > before:
             self.history[-1]["samples"] = [
                 {
-                    "source": _short(self.rows[row]["source"]),
-                    "reference": _short(primary_reference(self.rows[row]["target"])),
-                    "prediction": _short(self.scores.answers[row]),
+                    "source": truncated_line(self.rows[row]["source"], SAMPLE_LENGTH),
+                    "reference": truncated_line(primary_reference(self.rows[row]["target"]), SAMPLE_LENGTH),
+                    "prediction": truncated_line(self.scores.answers[row], SAMPLE_LENGTH),
                 }
                 for row in range(min(SAMPLES, len(self.rows)))
             ]
@@ -95,8 +98,8 @@ def show_data(terminal: Terminal, splits: Splits, cuts: Mapping[str, Truncation]
     lines = []
     for split, said in splits.describe().items():
         rows = splits[split]
-        sources = sum(len(text.split()) for text in rows["source"])
-        targets = sum(len(primary_reference(target).split()) for target in rows["target"])
+        sources = sum(len(split_at_spaces(text)) for text in rows["source"])
+        targets = sum(len(split_at_spaces(primary_reference(target))) for target in rows["target"])
         lines.append(
             f"{split:<11}{said['rows']:>8,} rows, {sources:,} words of sources, {targets:,} of targets; {said['made']}"
         )
@@ -151,6 +154,7 @@ def leave(
     if trainer.is_world_process_zero():
         model.generation_config.save_pretrained(folder)  # plain `generate` asks it; an adapter is saved without it
     trained = training_facts(trainer)
+    tables = with_deciding_metric(trainer, tables)
     seed = trainer.args.seed
     scores = {split: score_predictions(table, metrics=metrics, seed=seed) for split, table in tables.items()}
     if not trainer.is_world_process_zero():
@@ -212,7 +216,7 @@ def diagnose_run(
             demands=read_targets(options.targets),
             baselines=baselines,
             training=log,
-            examples={split: Examples(list(splits[split]["source"])) for split in ("train", "validation", "test")},
+            examples={split: Examples(list(splits[split]["source"])) for split in SPLITS},
             truncated={split: of.sources for split, of in cuts.items()},
             group_columns=data.group_columns,
             slice_columns=data.slice_columns,
@@ -239,9 +243,6 @@ def notes(test: Predictions, scores: Mapping[str, Score], task: TextGeneration) 
 def _samples(test: Predictions) -> list[str]:
     rows = test.table.slice(0, SAMPLES).to_pylist()
     parts = ("source", "reference", "prediction")
-    return [f"{part:<11}{_short(primary_reference(row[part]))}" for row in rows for part in parts]
-
-
-def _short(text: str) -> str:
-    flat = " ".join(text.split())
-    return flat if len(flat) <= SAMPLE_LENGTH else flat[: SAMPLE_LENGTH - 1] + "…"
+    return [
+        f"{part:<11}{truncated_line(primary_reference(row[part]), SAMPLE_LENGTH)}" for row in rows for part in parts
+    ]

@@ -9,19 +9,20 @@ import numpy as np
 import pyarrow as pa
 from transformers import EvalPrediction
 
+from llmtune.arguments.data import SPLITS
 from llmtune.baselines import gazetteer
 from llmtune.diagnosis.context import Context, TrainingLog, diagnose
 from llmtune.diagnosis.leakage import Examples
 from llmtune.diagnosis.target_list import read_targets
 from llmtune.diagnosis.verdict import Verdict
-from llmtune.finish.write_run import leave_report, training_facts, write_results
+from llmtune.finish.write_run import leave_report, training_facts, with_deciding_metric, write_results
 from llmtune.inference import predict_rows, tabulate_words
 from llmtune.metrics import Score, compute_metrics, score_predictions
-from llmtune.metrics.core.base import with_interval
+from llmtune.metrics.core.base import IGNORED, with_interval
 from llmtune.metrics.core.entity_errors import compare_entities
 from llmtune.models.checkpoints import save_weights
 from llmtune.predictions import Predictions
-from llmtune.report.report import ENTITY_HEADLINES
+from llmtune.predictions.kinds import TOKEN_CLASSIFICATION
 from llmtune.runs.folder import baseline_splits
 from llmtune.tasks.token_classification.rows import TaggedSplits
 from llmtune.tasks.token_classification.task import TokenClassification
@@ -60,20 +61,20 @@ class SentenceScores:
         """Entity scores of all rows, the places that were no valid IOB2, and the words without a finite output."""
         ids, probabilities = (part[self.back] for part in outputs.predictions)
         tagged = self.task.decode((ids, probabilities), self.windows)
-        hub = compute_metrics("token-classification", label_names=list(self.ids))
+        hub = compute_metrics(TOKEN_CLASSIFICATION, label_names=list(self.ids))
         scores = hub(EvalPrediction(self._padded(tagged.tags), self._padded(self.tags)))
         self.confusion_matrix = self._matrix(tagged.tags)
         return {**scores, "repairs": float(tagged.repairs), "nonfinite_words": float(tagged.nonfinite)}
 
     def _padded(self, rows: Sequence[Sequence[str]]) -> np.ndarray:
-        padded = np.full((len(rows), max(map(len, rows))), -100)
+        padded = np.full((len(rows), max(map(len, rows))), IGNORED)
         for row, tags in enumerate(rows):
             padded[row, : len(tags)] = [self.ids[tag] for tag in tags]
         return padded
 
     def _matrix(self, prediction: Sequence[Sequence[str]]) -> np.ndarray:
         table = pa.table({"tokens": self.tags, "reference": self.tags, "prediction": prediction})
-        comparison = compare_entities(Predictions("token-classification", table))
+        comparison = compare_entities(Predictions(TOKEN_CLASSIFICATION, table))
         here = [self.names.index(kind) for kind in (*comparison.types, "nothing")]
         matrix = np.zeros((len(self.names), len(self.names)), dtype=np.int64)
         matrix[np.ix_(here, here)] = comparison.matrix
@@ -148,6 +149,7 @@ def leave(
     trainer.model.config.llmtune = task.settings()
     save_weights(trainer, keep_base="from scratch" in facts["model"]["name"])
     trained = training_facts(trainer)
+    tables = with_deciding_metric(trainer, tables)
     seed = trainer.args.seed
     scores = {split: score_predictions(table, metrics=metrics, seed=seed) for split, table in tables.items()}
     if not trainer.is_world_process_zero():
@@ -205,7 +207,7 @@ def diagnose_run(
 ) -> Verdict:
     """All checks of a run on its test split; the arguments are those of `leave`, `scores` are of the test split."""
     data, options = arguments[0], arguments[1]
-    sentences = {split: splits.splits[split]["tokens"] for split in ("train", "validation", "test")}
+    sentences = {split: splits.splits[split]["tokens"] for split in SPLITS}
     return diagnose(
         Context(
             tables["test"],
@@ -233,9 +235,11 @@ def headline_table(scores: Mapping[str, Score], baselines: Mapping[str, Mapping[
     """The scores of all types together, beside the baselines."""
     table = plain_table("metric", "value [95 % interval]", *baselines)
     shown = [
-        name for name in scores if "[" not in name and not name.endswith("_lenient") and name not in ENTITY_HEADLINES
+        name
+        for name in scores
+        if "[" not in name and not name.endswith("_lenient") and name not in TOKEN_CLASSIFICATION.headlines
     ]
-    for name in (*ENTITY_HEADLINES, *shown):
+    for name in (*TOKEN_CLASSIFICATION.headlines, *shown):
         beside = [with_interval(of[name]) if name in of else "" for of in baselines.values()]
         table.add_row(name, with_interval(scores[name]), *beside)
     return table

@@ -4,14 +4,12 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from llmtune.hub.push import push_run
 from llmtune.metrics.core.entity_errors import EntityComparison
 from llmtune.report.error_examples import examples_of
 from llmtune.report.report import Report, calibration_bins, entities_in, matrix_of, slider_of
 from llmtune.runs.redact import public
-from llmtune.training.tensorboard import confusion_figure, curve_figure, writer_in
+from llmtune.training.tensorboard import calibration_figure, confusion_figure, curve_figure, writer_in
 from llmtune.training.trainer import Trainer
 
 
@@ -55,9 +53,7 @@ def show_final(writer: Any, report: Report, comparison: EntityComparison | None,
         lines = {test.label_names[test.positive_id]: slider.curve}
         writer.add_figure(f"{split}/precision_recall", curve_figure(lines, "recall", "precision"), step)
     if bins:
-        line = {"model": (np.array([given for given, _, _ in bins]), np.array([came for _, came, _ in bins]))}
-        figure = curve_figure(line, "probability given", "observed frequency", diagonal=True)
-        writer.add_figure(f"{split}/calibration", figure, step)
+        writer.add_figure(f"{split}/calibration", calibration_figure(bins), step)
 
 
 def push_if_asked(trainer: Trainer) -> str | None:

@@ -11,6 +11,7 @@ from llmtune.diagnosis.verdict import Verdict
 from llmtune.finish.tracking import log_final, push_if_asked
 from llmtune.metrics import Score
 from llmtune.predictions import Predictions, write_predictions
+from llmtune.predictions.kinds import DECIDING_METRIC
 from llmtune.report.report import Report
 from llmtune.report.reports import write_reports
 from llmtune.runs.folder import describe_run, write_json, write_metrics, write_verdict
@@ -32,6 +33,7 @@ def training_facts(trainer: Trainer) -> dict[str, Any]:
         best = {"step": state.best_global_step, "metric": args.metric_for_best_model, "value": state.best_metric}
     chosen = args.load_best_model_at_end and best is not None
     return {
+        "arithmetic": trainer.arithmetic,
         "steps": state.global_step,
         "epochs": state.epoch,
         "effective_batch": args.train_batch_size * args.gradient_accumulation_steps * args.world_size,
@@ -44,6 +46,14 @@ def training_facts(trainer: Trainer) -> dict[str, Any]:
         "kept": {"step": state.best_global_step if chosen else state.global_step, "chosen": chosen},
         "losses": [{"step": log["step"], "loss": float(log["loss"])} for log in state.log_history if "loss" in log],
         "evaluations": trainer.evaluation_lines.history,
+    }
+
+
+def with_deciding_metric(trainer: Trainer, tables: Mapping[str, Predictions]) -> dict[str, Predictions]:
+    """The tables, their settings naming the metric that picked the checkpoint: what is judged later asks it too."""
+    metric = str(trainer.args.metric_for_best_model).removeprefix("eval_")
+    return {
+        split: replace(table, settings={**table.settings, DECIDING_METRIC: metric}) for split, table in tables.items()
     }
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from llmtune.errors import InputError
 from llmtune.report.card import card_on_hub, without_code
+from llmtune.runs.folder import BASE_FOLDER
 from llmtune.runs.redact import public
 
 # Patterns of the model's own files; checkpoints, optimizers and event files stay here.
@@ -71,8 +72,8 @@ def _published(path: Path) -> Any:
     if path.name == "run.json":
         for evaluation in content.get("training", {}).get("evaluations", []):
             evaluation.pop("samples", None)  # of answers that were written, with their rows
-    if path.name == "adapter_config.json" and (path.parent / "base_model").exists():
-        content["base_model_name_or_path"] = "base_model"
+    if path.name == "adapter_config.json" and (path.parent / BASE_FOLDER).exists():
+        content["base_model_name_or_path"] = BASE_FOLDER
     return content
 
 

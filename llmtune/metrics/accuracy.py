@@ -4,9 +4,10 @@ import numpy as np
 
 from llmtune.metrics.core.base import Metric, MetricContext, SufficientStatistics, ratio
 from llmtune.metrics.core.confusion import ConfusionCounts, decision_signature
+from llmtune.predictions.kinds import CLASSIFICATION
 from llmtune.stats import ConfidenceInterval, wilson_interval
 
-KINDS = ("classification",)
+KINDS = (CLASSIFICATION,)
 
 
 def score(matrices: np.ndarray) -> np.ndarray:

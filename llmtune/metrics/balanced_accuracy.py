@@ -7,9 +7,10 @@ import numpy as np
 from llmtune.metrics.core.base import Metric, MetricContext, SufficientStatistics, ratio
 from llmtune.metrics.core.confusion import ConfusionCounts, decision_signature, require_support
 from llmtune.metrics.recall import RECALL, referenced
+from llmtune.predictions.kinds import CLASSIFICATION
 from llmtune.stats import ConfidenceInterval, mean_of_proportions_interval
 
-KINDS = ("classification",)
+KINDS = (CLASSIFICATION,)
 
 
 def score(matrices: np.ndarray) -> np.ndarray:

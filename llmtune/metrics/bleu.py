@@ -15,9 +15,10 @@ from llmtune.errors import InputError
 from llmtune.metrics.core.base import Columns, Metric, MetricContext, ratio
 from llmtune.metrics.core.clusters import cluster_bootstrap_interval
 from llmtune.metrics.core.sacrebleu_statistics import sentence_statistics, signature
+from llmtune.predictions.kinds import TEXT_GENERATION
 from llmtune.text.languages import base_language
 
-KINDS = ("text-generation",)
+KINDS = (TEXT_GENERATION,)
 
 
 def tokenizer_for(language: str, chosen: str | None) -> str:

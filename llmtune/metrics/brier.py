@@ -6,8 +6,9 @@ import numpy as np
 
 from llmtune.metrics.core import moments
 from llmtune.metrics.core.base import Columns, Metric, MetricContext
+from llmtune.predictions.kinds import CLASSIFICATION
 
-KINDS = ("classification",)
+KINDS = (CLASSIFICATION,)
 
 
 @dataclass(frozen=True)

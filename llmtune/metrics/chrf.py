@@ -12,8 +12,9 @@ import numpy as np
 from llmtune.metrics.core.base import Columns, Metric, MetricContext, ratio
 from llmtune.metrics.core.clusters import cluster_bootstrap_interval
 from llmtune.metrics.core.sacrebleu_statistics import sentence_statistics, signature
+from llmtune.predictions.kinds import TEXT_GENERATION
 
-KINDS = ("text-generation",)
+KINDS = (TEXT_GENERATION,)
 
 
 @lru_cache

@@ -4,8 +4,9 @@ import numpy as np
 
 from llmtune.metrics.core.base import Metric, MetricContext, ratio
 from llmtune.metrics.core.confusion import ConfusionCounts, confusion_bootstrap_interval, decision_signature
+from llmtune.predictions.kinds import CLASSIFICATION
 
-KINDS = ("classification",)
+KINDS = (CLASSIFICATION,)
 
 
 def score(matrices: np.ndarray) -> np.ndarray:

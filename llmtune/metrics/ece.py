@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from llmtune.metrics.core.base import Columns, Metric, MetricContext, SufficientStatistics, ratio
+from llmtune.predictions.kinds import CLASSIFICATION
 from llmtune.stats import ConfidenceInterval
 
-KINDS = ("classification",)
+KINDS = (CLASSIFICATION,)
 
 BINS = 15
 
@@ -28,6 +29,15 @@ def confidence_and_hit(columns: Columns, positive_id: int | None) -> tuple[np.nd
 def bin_of(confidence: np.ndarray, bins: int = BINS) -> np.ndarray:
     """Bin [i / bins, (i + 1) / bins) of each value; exactly 1.0 has a bin of its own, as in torchmetrics."""
     return np.searchsorted(np.linspace(0, 1, bins + 1), confidence, side="right") - 1
+
+
+def reliability_curve(columns: Columns, positive_id: int | None) -> list[tuple[float, float, int]]:
+    """Mean confidence, share that came true and rows of each bin that holds rows: page and TensorBoard draw this."""
+    confidence, hit = confidence_and_hit(columns, positive_id)
+    # A probability of exactly 1 has a bin of its own; on the plot it is at the right end anyway.
+    where = bin_of(confidence, BINS)
+    filled = (where == place for place in range(BINS + 1))
+    return [(float(confidence[rows].mean()), float(hit[rows].mean()), int(rows.sum())) for rows in filled if rows.any()]
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,11 @@ import numpy as np
 
 from llmtune.metrics.core.base import Columns, Metric, MetricContext, ratio
 from llmtune.metrics.core.clusters import cluster_bootstrap_interval
+from llmtune.predictions.kinds import TOKEN_CLASSIFICATION
 from llmtune.stats import Statistic
 from llmtune.text.tag_arrays import Tags, spans
 
-KINDS = ("token-classification",)
+KINDS = (TOKEN_CLASSIFICATION,)
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class EntityCounts:
         return np.stack(cells, axis=2).astype(np.float64)
 
 
-def f_beta(sums: np.ndarray, beta: float = 1.0) -> np.ndarray:
+def entity_f_beta(sums: np.ndarray, beta: float = 1.0) -> np.ndarray:
     """(B, k, 3) → (B,), over all the types of `sums` together (micro average)."""
     right, referenced, predicted = np.moveaxis(sums.sum(axis=1), 1, 0)
     return ratio((1 + beta**2) * right, beta**2 * referenced + predicted)
@@ -106,9 +107,9 @@ def metrics(setting: MetricContext) -> list[Metric]:
     """`entity_f1`, `_precision`, `_recall`, `_f2`, each but the last also `_lenient` and by type, strict."""
     strict = EntityCounts(setting.label_names, setting.options["scheme"])
     lenient = EntityCounts(setting.label_names, "lenient")
-    parts: dict[str, Statistic] = {"f1": f_beta, "precision": precision, "recall": recall}
+    parts: dict[str, Statistic] = {"f1": entity_f_beta, "precision": precision, "recall": recall}
     found = [metric(f"entity_{part}", score, strict, part=part) for part, score in parts.items()]
-    found.append(metric("entity_f2", partial(f_beta, beta=2.0), strict, part="f2"))
+    found.append(metric("entity_f2", partial(entity_f_beta, beta=2.0), strict, part="f2"))
     found += [metric(f"entity_{part}_lenient", score, lenient, part=part) for part, score in parts.items()]
     return found + [
         metric(f"entity_{part}[{of}]", score, strict, of=of, part=part)

@@ -10,9 +10,10 @@ from collections.abc import Callable
 import numpy as np
 
 from llmtune.metrics.core.base import Columns, Metric, MetricContext, SufficientStatistics, ratio
+from llmtune.predictions.kinds import QUESTION_ANSWERING, TEXT_GENERATION
 from llmtune.stats import ConfidenceInterval, wilson_interval
 
-KINDS = ("question-answering", "text-generation")
+KINDS = (QUESTION_ANSWERING, TEXT_GENERATION)
 ARTICLES = re.compile(r"\b(a|an|the)\b")
 PUNCTUATION = str.maketrans("", "", string.punctuation)
 

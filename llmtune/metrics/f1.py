@@ -6,8 +6,9 @@ Always saying the class scores 2p / (1 + p), p its share. `f1_macro` is the mean
 from llmtune.metrics.core.averages import averaged
 from llmtune.metrics.core.base import Metric, MetricContext
 from llmtune.metrics.f_beta import f_ratio
+from llmtune.predictions.kinds import CLASSIFICATION
 
-KINDS = ("classification",)
+KINDS = (CLASSIFICATION,)
 
 F1 = f_ratio(1)
 

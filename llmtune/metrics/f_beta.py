@@ -6,8 +6,9 @@ from llmtune.metrics.core.averages import ClassRatio, averaged
 from llmtune.metrics.core.base import Metric, MetricContext
 from llmtune.metrics.precision import hits, predicted
 from llmtune.metrics.recall import referenced
+from llmtune.predictions.kinds import CLASSIFICATION
 
-KINDS = ("classification",)
+KINDS = (CLASSIFICATION,)
 
 
 def f_ratio(beta: float) -> ClassRatio:

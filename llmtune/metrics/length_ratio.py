@@ -7,8 +7,9 @@ import numpy as np
 from llmtune.metrics.bleu import NgramCounts, tokenizer_for
 from llmtune.metrics.core.base import Metric, MetricContext, ratio
 from llmtune.metrics.core.clusters import cluster_bootstrap_interval
+from llmtune.predictions.kinds import TEXT_GENERATION
 
-KINDS = ("text-generation",)
+KINDS = (TEXT_GENERATION,)
 
 
 def score(sums: np.ndarray) -> np.ndarray:

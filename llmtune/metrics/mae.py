@@ -2,8 +2,9 @@
 
 from llmtune.metrics.core.base import Metric, MetricContext
 from llmtune.metrics.core.errors import ABSOLUTE, error_metric
+from llmtune.predictions.kinds import REGRESSION
 
-KINDS = ("regression",)
+KINDS = (REGRESSION,)
 
 
 def metrics(setting: MetricContext) -> list[Metric]:

@@ -4,8 +4,9 @@ import numpy as np
 
 from llmtune.metrics.core.base import Metric, MetricContext
 from llmtune.metrics.core.errors import RowSums, error_metric, zero_targets
+from llmtune.predictions.kinds import REGRESSION
 
-KINDS = ("regression",)
+KINDS = (REGRESSION,)
 
 
 def percentage(reference: np.ndarray, prediction: np.ndarray) -> np.ndarray:

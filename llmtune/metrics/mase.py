@@ -10,8 +10,9 @@ import numpy as np
 
 from llmtune.metrics.core.base import Metric, MetricContext
 from llmtune.metrics.core.errors import ABSOLUTE, error_metric, mean, some_steps
+from llmtune.predictions.kinds import REGRESSION
 
-KINDS = ("regression",)
+KINDS = (REGRESSION,)
 
 
 def score(sums: np.ndarray, naive_mae: float) -> np.ndarray:

@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from llmtune.metrics.core.base import Columns, Metric, MetricContext, ratio
+from llmtune.metrics.core.base import IGNORED, Columns, Metric, MetricContext, ratio
 from llmtune.metrics.core.clusters import cluster_bootstrap_interval
+from llmtune.predictions.kinds import LANGUAGE_MODELING
 
-KINDS = ("language-modeling",)
+KINDS = (LANGUAGE_MODELING,)
 CHUNK = 2**21  # logits turned to float32 at once: 8 MiB, whatever the vocabulary
 
 
@@ -55,7 +56,7 @@ def row_likelihoods(logits: Any, labels: Any, *, shift: bool = True) -> Any:
     for row in range(len(labels)):
         for i in range(0, labels.shape[1], step):
             piece, wanted = logits[row, i : i + step].float(), labels[row, i : i + step]
-            counted = wanted != -100
+            counted = wanted != IGNORED
             target = wanted.masked_fill(~counted, 0)
             nll = piece.logsumexp(-1) - piece.gather(-1, target[:, None])[:, 0]
             hits = (piece.argmax(-1) == wanted) & counted

@@ -4,8 +4,9 @@ import numpy as np
 
 from llmtune.metrics.core.averages import ClassRatio, averaged
 from llmtune.metrics.core.base import Metric, MetricContext
+from llmtune.predictions.kinds import CLASSIFICATION
 
-KINDS = ("classification",)
+KINDS = (CLASSIFICATION,)
 
 
 def hits(matrices: np.ndarray) -> np.ndarray:

@@ -7,8 +7,9 @@ import numpy as np
 
 from llmtune.metrics.core.base import Columns, Metric, MetricContext, ratio
 from llmtune.metrics.core.clusters import cluster_bootstrap_interval
+from llmtune.predictions.kinds import REGRESSION
 
-KINDS = ("regression",)
+KINDS = (REGRESSION,)
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,9 @@ import numpy as np
 from llmtune.metrics.core.averages import ClassRatio, averaged
 from llmtune.metrics.core.base import Metric, MetricContext
 from llmtune.metrics.precision import hits
+from llmtune.predictions.kinds import CLASSIFICATION
 
-KINDS = ("classification",)
+KINDS = (CLASSIFICATION,)
 
 
 def referenced(matrices: np.ndarray) -> np.ndarray:

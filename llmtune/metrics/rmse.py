@@ -4,8 +4,9 @@ import numpy as np
 
 from llmtune.metrics.core.base import Metric, MetricContext
 from llmtune.metrics.core.errors import SQUARED, error_metric, mean
+from llmtune.predictions.kinds import REGRESSION
 
-KINDS = ("regression",)
+KINDS = (REGRESSION,)
 
 
 def score(sums: np.ndarray) -> np.ndarray:

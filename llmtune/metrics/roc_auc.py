@@ -7,9 +7,10 @@ import numpy as np
 
 from llmtune.metrics.core.base import Metric, MetricContext, SufficientStatistics, insufficient_support
 from llmtune.metrics.core.ranks import RankedRows, split
+from llmtune.predictions.kinds import CLASSIFICATION
 from llmtune.stats import ConfidenceInterval, logit_interval
 
-KINDS = ("classification",)
+KINDS = (CLASSIFICATION,)
 
 
 def placements(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

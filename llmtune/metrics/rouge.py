@@ -12,8 +12,10 @@ import numpy as np
 
 from llmtune.metrics.core.base import Columns, Metric, MetricContext
 from llmtune.metrics.core.clusters import cluster_bootstrap_interval, mean_of
+from llmtune.predictions.kinds import TEXT_GENERATION
+from llmtune.text.words import fold_words
 
-KINDS = ("text-generation",)
+KINDS = (TEXT_GENERATION,)
 TYPES = ("rouge1", "rouge2", "rougeL", "rougeLsum")
 
 
@@ -25,35 +27,41 @@ def scorer(stemmer: bool) -> Any:
     return RougeScorer(list(TYPES), use_stemmer=stemmer)
 
 
-def per_example_loss(columns: Columns, of: Any, tokenize: Any) -> np.ndarray:
-    """For each row its best F1 of each type, whether its references have no token, and 1: (n, 6)."""
+def rouge_statistics(columns: Columns, of: Any, tokenize: Any) -> np.ndarray:
+    """For each row its best F1 of each type, whether its references can't be read, and 1: (n, 6)."""
     rows = []
     for prediction, references in zip(columns["prediction"], columns["reference"], strict=True):
         best = of.score_multi(references, prediction)
-        blank = not any(tokenize(reference) for reference in references)
+        blank = all(is_unread(reference, tokenize) for reference in references)
         rows.append([*(best[name].fmeasure for name in TYPES), blank, 1.0])
     return np.array(rows, dtype=np.float64).reshape(len(rows), len(TYPES) + 2)
 
 
+def is_unread(text: str, tokenize: Any) -> bool:
+    """Whether a tokenizer leaves out more than half of the words of a text: of Hindi, say, all but its numbers."""
+    tokens = len(tokenize(text))
+    return tokens == 0 or (not text.isascii() and 2 * tokens < len(fold_words(text)))
+
+
 @dataclass(frozen=True)
 class RowScores:
-    """Statistics: as `per_example_loss`, with the tokenizer of rouge_score."""
+    """Statistics: as `rouge_statistics`, with the tokenizer of rouge_score."""
 
     stemmer: bool
 
     def __call__(self, columns: Columns) -> np.ndarray:
         """One row a unit."""
         of = scorer(self.stemmer)
-        return per_example_loss(columns, of, of._tokenizer.tokenize)
+        return rouge_statistics(columns, of, of._tokenizer.tokenize)
 
 
 def undefined(sums: np.ndarray, hint: str) -> str | None:
-    """Without rows, or where a tenth of the references has no token that ROUGE would read."""
+    """Without rows, or where a tenth of the references is not in letters that ROUGE reads."""
     blank, n = sums[-2:]
     if n == 0:
         return "no rows to score"
     if blank > 0.1 * n:
-        return f"{int(blank)} of {int(n)} references have no token that ROUGE reads{hint}"
+        return f"{int(blank)} of {int(n)} references are not in letters that ROUGE reads{hint}"
     return None
 
 

@@ -3,7 +3,6 @@
 Texts are folded by NFKC and case. Not comparable with `rouge1`, hence the names `rouge1_unicode` ….
 """
 
-import unicodedata
 from functools import lru_cache, partial
 from typing import Any
 
@@ -11,30 +10,11 @@ import numpy as np
 
 from llmtune.metrics.core.base import Columns, Metric, MetricContext
 from llmtune.metrics.core.clusters import cluster_bootstrap_interval, mean_of
-from llmtune.metrics.rouge import TYPES, per_example_loss, undefined
-from llmtune.text.languages import is_unspaced
+from llmtune.metrics.rouge import TYPES, rouge_statistics, undefined
+from llmtune.predictions.kinds import TEXT_GENERATION
+from llmtune.text.words import fold_words
 
-KINDS = ("text-generation",)
-
-
-def tokenize(text: str) -> list[str]:
-    """Runs of letters, digits and their marks (vowel signs of Hindi), folded; a letter of an unspaced script alone.
-
-    >>> tokenize("Été 今天 नमस्ते!")
-    ['été', '今', '天', 'नमस्ते']
-    """
-    words: list[str] = []
-    inside = False  # whether the next letter goes on with the last word
-    for letter in unicodedata.normalize("NFKC", text).casefold():
-        category = unicodedata.category(letter)[0]
-        if inside and (category == "M" or category in "LN" and not is_unspaced(letter)):
-            words[-1] += letter
-        elif category in "LN":
-            words.append(letter)
-            inside = not is_unspaced(letter)
-        else:
-            inside = False
-    return words
+KINDS = (TEXT_GENERATION,)
 
 
 class Tokenizer:
@@ -42,7 +22,7 @@ class Tokenizer:
 
     def tokenize(self, text: str) -> list[str]:
         """Words, folded."""
-        return tokenize(text)
+        return fold_words(text)
 
 
 @lru_cache
@@ -55,7 +35,7 @@ def scorer() -> Any:
 
 def statistics(columns: Columns) -> np.ndarray:
     """As `rouge.row_scores`, (n, 6)."""
-    return per_example_loss(columns, scorer(), tokenize)
+    return rouge_statistics(columns, scorer(), fold_words)
 
 
 def metrics(setting: MetricContext) -> list[Metric]:

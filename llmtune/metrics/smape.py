@@ -7,8 +7,9 @@ import numpy as np
 
 from llmtune.metrics.core.base import Metric, MetricContext, ratio
 from llmtune.metrics.core.errors import RowSums, error_metric
+from llmtune.predictions.kinds import REGRESSION
 
-KINDS = ("regression",)
+KINDS = (REGRESSION,)
 SIGNATURE = "average:steps of all rows|zero_target:2|0/0:0"
 
 

@@ -7,8 +7,9 @@ import numpy as np
 
 from llmtune.metrics.core.base import Columns, Metric, MetricContext, ratio
 from llmtune.metrics.core.clusters import cluster_bootstrap_interval
+from llmtune.predictions.kinds import LANGUAGE_MODELING, TOKEN_CLASSIFICATION
 
-KINDS = ("token-classification", "language-modeling")
+KINDS = (TOKEN_CLASSIFICATION, LANGUAGE_MODELING)
 
 
 def tag_statistics(columns: Columns) -> np.ndarray:
@@ -38,7 +39,7 @@ def undefined(sums: np.ndarray) -> str | None:
 
 def metrics(setting: MetricContext) -> list[Metric]:
     """`token_accuracy`."""
-    tags = setting.kind == "token-classification"
+    tags = setting.kind == TOKEN_CLASSIFICATION
     return [
         Metric(
             name="token_accuracy",

@@ -11,17 +11,15 @@ import numpy as np
 from llmtune.metrics.core.base import Columns, Metric, MetricContext
 from llmtune.metrics.core.clusters import cluster_bootstrap_interval, some_rows
 from llmtune.metrics.exact_match import best_of, normalize_answer
-from llmtune.text.languages import is_unspaced
+from llmtune.predictions.kinds import QUESTION_ANSWERING
+from llmtune.text.words import split_at_spaces
 
-KINDS = ("question-answering",)
+KINDS = (QUESTION_ANSWERING,)
 
 
 def words(answer: str) -> list[str]:
     """SQuAD's words, and single characters of unspaced scripts."""
-    text = normalize_answer(answer)
-    if text.isascii():
-        return text.split()
-    return "".join(f" {letter} " if is_unspaced(letter) else letter for letter in text).split()
+    return split_at_spaces(normalize_answer(answer))
 
 
 def overlap_f1(prediction: str, reference: str) -> float:

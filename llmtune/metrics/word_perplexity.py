@@ -7,8 +7,9 @@ import numpy as np
 from llmtune.metrics.core.base import Columns, Metric, MetricContext
 from llmtune.metrics.core.clusters import cluster_bootstrap_interval
 from llmtune.metrics.perplexity import score, undefined
+from llmtune.predictions.kinds import LANGUAGE_MODELING
 
-KINDS = ("language-modeling",)
+KINDS = (LANGUAGE_MODELING,)
 
 
 def statistics(columns: Columns) -> np.ndarray:

@@ -15,9 +15,11 @@ from transformers.utils.peft_utils import find_adapter_config_file
 from llmtune.errors import InputError
 from llmtune.models.families import family_of
 from llmtune.models.loading import qlora_config, without_loading_report
+from llmtune.runs.folder import BASE_FOLDER
 
-# A LoRA run whose base was built from scratch keeps the base here: it lies nowhere else.
-BASE_FOLDER = "base_model"
+# Steps of a dtype by which a logit may differ once weights are rounded to it, relative to the largest logit.
+MOST_ROUNDINGS = 16
+FLOAT32_TOLERANCE = 1e-3  # likewise of W + BA against Wx + BAx, relative to the largest logit
 
 
 def save_weights(trainer: Any, *, keep_base: bool) -> None:
@@ -148,9 +150,11 @@ def _load_adapter(
 def merge_run(run: str | os.PathLike[str], output_dir: str | os.PathLike[str], auto_model: Any) -> float:
     """Adds the adapter of a LoRA run to its base and writes plain weights that any `from_pretrained` loads.
 
+    Added in float32, whatever the weights are stored in, and written in the dtype of the base.
+
     Returns:
-        the largest difference of a logit between the adapter model and the merged weights as read back, on random
-        tokens.
+        the largest difference of a logit between the adapter model, in float32, and the merged weights as read back, on
+        random tokens.
 
     Raises:
         InputError: the run holds no adapter, the output exists, or the merged weights answer differently.
@@ -161,27 +165,50 @@ def merge_run(run: str | os.PathLike[str], output_dir: str | os.PathLike[str], a
     if output.exists() and any(output.iterdir()):
         raise InputError(f"--output_dir {output}: exists and is not empty; name a new folder")
     tokenizer, model = load_run(run, auto_model, quantized=False)
+    dtype = model.dtype
+    model = model.float()
     probe = torch.randint(0, len(tokenizer), (4, 16), generator=torch.Generator().manual_seed(0))
     inputs = {"input_ids": probe, "attention_mask": torch.ones_like(probe)}
     if model.config.is_encoder_decoder:
         inputs["decoder_input_ids"] = probe
     with torch.no_grad():
         before = model(**inputs)[0]
+    _untie_adapted_output(model)
     partial = output.with_name(f".{output.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
-    model.merge_and_unload().save_pretrained(partial)
+    model.merge_and_unload().to(dtype).save_pretrained(partial)
     tokenizer.save_pretrained(partial)
     merged = auto_model.from_pretrained(partial).eval()
     with torch.no_grad():
-        after = merged(**inputs)[0]
+        after = merged.float()(**inputs)[0]
     drift = float((before - after).abs().max())
-    # fp32 rounding of W + BA against Wx + BAx; a lost head or layer differs by orders more.
-    if not drift <= 1e-3 * max(1.0, float(before.abs().max())):
+    # Rounding of W + BA against Wx + BAx in float32, or of the weights to half precision; a lost head or layer differs
+    # by orders more.
+    relative = max(FLOAT32_TOLERANCE, MOST_ROUNDINGS * torch.finfo(dtype).eps)
+    bound = relative * max(1.0, float(before.abs().max()))
+    if not drift <= bound:
         shutil.rmtree(partial)
         raise InputError(
-            f"{run}: the merged weights answer differently (logits up to {drift:.3g} apart); nothing was written"
+            f"{run}: the merged weights, in {str(dtype).removeprefix('torch.')}, answer differently: logits up to "
+            f"{drift:.3g} apart, expected {bound:.3g} at most; nothing was written. Use the run as it is (llmtune "
+            "evaluate, predict and push read adapters), or train without --use_peft"
         )
     if output.exists():
         output.rmdir()
     os.replace(partial, output)
     return drift
+
+
+def _untie_adapted_output(model: Any) -> None:
+    """Gives an output layer that has an adapter, and shares its weights with the input embeddings, weights of its own.
+
+    Merged into the shared weights, the adapter would change what the model reads too.
+    """
+    base = model.get_base_model()
+    output = base.get_output_embeddings()
+    if output is None or not hasattr(output, "base_layer"):
+        return
+    if output.base_layer.weight is base.get_input_embeddings().weight:
+        output.base_layer.weight = torch.nn.Parameter(output.base_layer.weight.detach().clone())
+        base.config.tie_word_embeddings = False
+        base.tie_weights()

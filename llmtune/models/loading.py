@@ -2,6 +2,8 @@
 
 import difflib
 import importlib.util
+import math
+from argparse import ArgumentTypeError
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +14,16 @@ import torch
 import yaml
 from huggingface_hub.errors import StrictDataclassError
 from transformers import AutoConfig, AutoTokenizer, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.hf_argparser import string_to_bool
 from transformers.utils import logging as hf_logging
 
 from llmtune.arguments import ModelArguments
+from llmtune.arguments.yaml_values import typed_value
 from llmtune.errors import InputError
 from llmtune.models import decoder, encoder_decoder
+from llmtune.models.adapter import check_new_rows_are_trained, new_rows, target_modules
 from llmtune.models.families import family_of, head_modules
+from llmtune.models.head_labels import align_head
 
 FEWEST_TOKENS = 50  # of a vocabulary from scratch
 DTYPES = ("float32", "bfloat16", "float16", "auto")
@@ -111,21 +117,22 @@ def load_model(arguments: ModelArguments, task: Task, *, train_texts: Callable[[
         )
     if arguments.model_type:
         tokenizer, model, limit = _from_scratch(arguments, task, train_texts)
-        new = ["every weight"]
+        new, added, head = ["every weight"], list[int](), None
     else:
-        tokenizer, model, limit, new = _from_checkpoint(arguments, task)
+        tokenizer, model, limit, new, added, head = _from_checkpoint(arguments, task)
     family = family_of(model.config.model_type, arguments.model_name_or_path or "--model_type", task.families)
     facts: dict[str, Any] = {
         "name": arguments.model_name_or_path or f"{arguments.model_type} from scratch",
         "model_type": model.config.model_type,
         "family": family.__name__.rpartition(".")[2],
         "left context only": family is decoder,
-        "new weights": new,
+        "new weights": new + [f"embedding of {token}" for token in tokenizer.convert_ids_to_tokens(added)],
+        **({"head": head} if head else {}),
         "pad token": tokenizer.pad_token,
         "weights": "4-bit" if arguments.load_in_4bit else str(model.dtype).removeprefix("torch."),
     }
     if arguments.use_peft or arguments.load_in_4bit:
-        model = _with_adapter(arguments, model, family, task, new)
+        model = _with_adapter(arguments, model, family, task, new, tokenizer, added)
         facts["lora"] = {"r": arguments.lora_r, "alpha": arguments.lora_alpha, "dropout": arguments.lora_dropout}
     parameters = list(model.parameters())
     facts["parameters"] = sum(p.numel() for p in parameters)
@@ -159,17 +166,37 @@ def read_overrides(text: str | None, config: PretrainedConfig) -> dict[str, Any]
             near = difflib.get_close_matches(key, known, n=1)
             hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(known))}"
             raise InputError(f"--config_overrides: {config.model_type} has no setting {key!r}; {hint}")
-        try:
-            read = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise InputError(f"--config_overrides: {key}={value} is not readable as a value: {error}") from error
-        old = known[key]
-        if isinstance(old, float) and isinstance(read, int) and not isinstance(read, bool):
-            read = float(read)
-        if old is not None and type(read) is not type(old):
-            raise InputError(f"--config_overrides: {key}={value} is not of type {type(old).__name__} (now {old})")
+        read = _read_as(known[key], key, value)
         overrides[key] = read
     return overrides
+
+
+def _read_as(old: Any, key: str, text: str) -> Any:
+    """The text of an override as a value of the type that the config holds; of None as JSON would have it."""
+    quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "'\""
+    try:
+        if isinstance(old, str):
+            return text[1:-1] if quoted else text
+        if isinstance(old, bool):
+            return string_to_bool(text)
+        if isinstance(old, (int, float)):
+            number = float(text) if isinstance(old, float) else int(text)
+            if not math.isfinite(number):
+                raise ValueError("not a finite number")
+            return number
+        bare = yaml.safe_load if text[:1] in ("[", "{") else typed_value
+        value = text[1:-1] if quoted else bare(text)
+    except yaml.YAMLError as error:
+        raise InputError(f"--config_overrides: {key}={text} is not readable as a value: {error}") from error
+    except ArgumentTypeError as error:
+        raise InputError(f"--config_overrides: {key}={text} is not of type bool (now {old})") from error
+    except ValueError as error:
+        if old is None:
+            raise InputError(f"--config_overrides: {key}={text}: {error}") from error
+        raise InputError(f"--config_overrides: {key}={text} is not of type {type(old).__name__} (now {old})") from error
+    if old is not None and type(value) is not type(old):
+        raise InputError(f"--config_overrides: {key}={text} is not of type {type(old).__name__} (now {old})")
+    return value
 
 
 def _from_scratch(
@@ -207,7 +234,7 @@ def _from_scratch(
 
 def _from_checkpoint(
     arguments: ModelArguments, task: Task
-) -> tuple[PreTrainedTokenizerBase, PreTrainedModel, int, list[str]]:
+) -> tuple[PreTrainedTokenizerBase, PreTrainedModel, int, list[str], list[int], str | None]:
     name = str(arguments.model_name_or_path)
     if Path(name).is_dir():
         # A LoRA run remembers its base by this name: it must hold from any working directory.
@@ -220,6 +247,7 @@ def _from_checkpoint(
     hub = {"revision": arguments.revision, "trust_remote_code": arguments.trust_remote_code}
     try:
         config = AutoConfig.from_pretrained(name, **hub)
+        checkpoint_names = [str(config.id2label[i]) for i in range(config.num_labels)]
         family = family_of(config.model_type, name, task.families)
         overrides = read_overrides(arguments.config_overrides, config)
         with without_loading_report():  # of the head's size, which is the data's
@@ -247,8 +275,10 @@ def _from_checkpoint(
         raise InputError(
             f"--model_name_or_path {name}: not loadable as a checkpoint with safetensors weights: {error}"
         ) from error
-    if len(tokenizer) > model.get_input_embeddings().num_embeddings:
+    rows = model.get_input_embeddings().num_embeddings
+    if len(tokenizer) > rows:
         model.resize_token_embeddings(len(tokenizer))
+    added = [token for token in range(rows, len(tokenizer)) if token != pad_token_id]  # padding is never attended to
     model.config.pad_token_id = pad_token_id
     new = sorted({*report["missing_keys"], *(entry[0] for entry in report["mismatched_keys"])})
     new = [key for key in new if not _is_computed(model, key)]
@@ -258,7 +288,11 @@ def _from_checkpoint(
             f"--model_name_or_path {name}: {len(body)} weights of the body are missing or of another shape, first "
             f"{body[0]!r}; the checkpoint does not fit its config.json"
         )
-    return tokenizer, model, positions(config, family, tokenizer), new
+    head = None
+    if "id2label" in task.head() and not any(key.split(".")[0] in head_modules(model) for key in new):
+        new_head, head = align_head(model, list(task.head()["id2label"].values()), checkpoint_names)
+        new += new_head
+    return tokenizer, model, positions(config, family, tokenizer), new, added, head
 
 
 def _is_computed(model: PreTrainedModel, key: str) -> bool:
@@ -292,9 +326,18 @@ def qlora_config() -> Any:
 
 
 def _with_adapter(
-    arguments: ModelArguments, model: PreTrainedModel, family: ModuleType, task: Task, new: list[str]
+    arguments: ModelArguments,
+    model: PreTrainedModel,
+    family: ModuleType,
+    task: Task,
+    new: list[str],
+    tokenizer: PreTrainedTokenizerBase,
+    added: list[int],
 ) -> Any:
-    """The model under a LoRA adapter (Hu et al. 2021); a task's head, and a pooler that is new, are trained whole."""
+    """The model under a LoRA adapter (Hu et al. 2021).
+
+    A task's head, and a pooler that is new, are trained whole; of the embeddings those of `added` tokens.
+    """
     import peft
 
     if arguments.load_in_4bit:
@@ -306,18 +349,19 @@ def _with_adapter(
         )
     heads = head_modules(model) if task.head() else []  # what writes is the checkpoint's own
     whole = heads + (["pooler"] if any(".pooler." in key for key in new) else [])
-    targets: Any = arguments.lora_target_modules or family.LORA_TARGETS[model.config.model_type]
+    targets = target_modules(arguments.lora_target_modules, family.LORA_TARGETS[model.config.model_type], whole)
     if arguments.lora_r < 1:
         raise InputError(f"--lora_r {arguments.lora_r}: the rank must be 1 or more")
     try:
-        return peft.get_peft_model(
+        adapted = peft.get_peft_model(
             model,
             peft.LoraConfig(
                 r=arguments.lora_r,
                 lora_alpha=arguments.lora_alpha,
                 lora_dropout=arguments.lora_dropout,
-                target_modules=targets,
+                **targets,
                 modules_to_save=whole,
+                trainable_token_indices=new_rows(model, added),
                 revision=arguments.revision,
             ),
         )
@@ -325,8 +369,11 @@ def _with_adapter(
         names = sorted(
             {name.rpartition(".")[2] for name, child in model.named_modules() if isinstance(child, torch.nn.Linear)}
         )
-        asked = f"--lora_target_modules {targets}, --lora_dropout {arguments.lora_dropout}"
+        asked = f"--lora_target_modules {targets['target_modules']}, --lora_dropout {arguments.lora_dropout}"
         raise InputError(f"{asked}: {error}; linear layers are {', '.join(names)}") from error
+    if added:
+        check_new_rows_are_trained(adapted, tokenizer.convert_ids_to_tokens(added), len(tokenizer))
+    return adapted
 
 
 class without_loading_report:

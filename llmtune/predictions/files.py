@@ -18,14 +18,13 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from llmtune.errors import InputError, truncated_repr
+from llmtune.predictions.kinds import Kind, kind_named
 
 FORMATS = (".parquet", ".csv", ".tsv", ".jsonl")
 # csv has no lists: in these columns a cell may be a JSON list (or a Python list, as pandas writes it).
 LABEL_COLUMNS = ("reference", "prediction")
-TAG_COLUMNS = ("tokens", "reference", "prediction")
-# Texts of the kinds that read texts: they stay texts even where every cell is a number.
-TEXT_COLUMNS = ("reference", "prediction", "text", "source", "question", "context")
-NUMBER_COLUMNS = {"regression": ("reference", "prediction"), "language-modeling": ("nll", "tokens", "bytes", "words")}
+# These stay texts even where every cell is a number, and so do the texts that a kind compares.
+INPUT_COLUMNS = ("text", "source", "question", "context")
 NO_NUMBER = ("", "na", "n/a", "nan", "null", "none")
 # "007" and "1_000" are texts; int() and float() would take both.
 INTEGER = re.compile(r"0|-?[1-9]\d{0,17}")
@@ -54,10 +53,13 @@ def read_table_file(path: Path, kind: str | None) -> pa.Table:
             return pa.parquet.read_table(path)
         except pa.ArrowInvalid as error:
             raise InputError(f"{path}: not readable as parquet: {error}") from error
-    columns = _read_jsonl(path) if path.suffix == ".jsonl" else _read_delimited(path, kind or "")
-    if kind in ("text-generation", "question-answering") and "reference" in columns:
+    record = kind_named(kind, str(path)) if kind else None
+    columns = _read_jsonl(path) if path.suffix == ".jsonl" else _read_delimited(path, record)
+    if record is None:
+        return pa.table({name: _to_arrow(path, name, cells) for name, cells in columns.items()})
+    if record.free_text and "reference" in columns:
         columns["reference"] = _one_type(columns["reference"])
-    if kind == "classification":  # here, because an Arrow column can't hold a class "1" beside a class 1
+    if record.single_label:  # here, because an Arrow column can't hold a class "1" beside a class 1
         columns |= {name: to_labels(columns[name], path, name) for name in LABEL_COLUMNS if name in columns}
     return pa.table({name: _to_arrow(path, name, cells) for name, cells in columns.items()})
 
@@ -94,7 +96,7 @@ def _read_jsonl(path: Path) -> dict[str, list[Any]]:
     return {name: [record.get(name) for record in records] for name in names}
 
 
-def _read_delimited(path: Path, kind: str) -> dict[str, list[Any]]:
+def _read_delimited(path: Path, kind: Kind | None) -> dict[str, list[Any]]:
     """Csv as RFC 4180 has it; in tsv a quotation mark is a letter, as GLUE and most NLP sets write it."""
     records = list(_tsv_records(path) if path.suffix == ".tsv" else _csv_records(path))
     if not records:
@@ -172,7 +174,7 @@ def _holds_rows(cell: str, position: int, width: int) -> bool:
     return sum(expected) > 1 and [len(re.findall(r",(?! )", line)) for line in lines] == expected
 
 
-def _convert(path: Path, kind: str, name: str, cells: list[str]) -> list[Any]:
+def _convert(path: Path, kind: Kind | None, name: str, cells: list[str]) -> list[Any]:
     """The cells of one csv column, each by itself."""
     convert = _converter(kind, name)
     if convert is None:
@@ -180,19 +182,17 @@ def _convert(path: Path, kind: str, name: str, cells: list[str]) -> list[Any]:
     return [convert(cell, f"{path} row {row}: {name}") for row, cell in enumerate(cells)]
 
 
-def _converter(kind: str, name: str) -> Cell | None:
+def _converter(kind: Kind | None, name: str) -> Cell | None:
     """What a cell of this column is; None for a column that the kind doesn't know."""
     if name == "probabilities":
         return _list_of_numbers
-    if name in NUMBER_COLUMNS.get(kind, ()):
+    if kind is None:
+        return _as_it_is if name in INPUT_COLUMNS else None
+    if name in kind.csv_numbers:
         return _number_or_numbers
-    if kind == "token-classification" and name in TAG_COLUMNS:
-        return _list_of_words
-    if kind == "question-answering" and name == "reference":
-        return _answers
-    if kind == "text-generation" and name == "reference":
-        return _references
-    return _as_it_is if name in TEXT_COLUMNS else None
+    if name in kind.csv_lists:
+        return _list_of_words if kind.tagged else _answers if kind.unanswerable else _references
+    return _as_it_is if name in (*INPUT_COLUMNS, *kind.csv_texts) else None
 
 
 def _as_it_is(cell: str, where: str) -> str:

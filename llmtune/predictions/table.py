@@ -1,7 +1,7 @@
 """The predictions table: one row an example, in the order of the source file. All after training needs only this.
 
 A table is parquet (csv, tsv and jsonl are read too); its settings (kind, split, label names, threshold) travel in the
-parquet schema's metadata. The columns of each kind are in `COLUMNS`; further columns are carried through untouched.
+parquet schema's metadata. The columns of each kind are in `kinds.py`; further columns are carried through untouched.
 """
 
 import json
@@ -18,18 +18,10 @@ import pyarrow.parquet
 
 from llmtune.errors import InputError
 from llmtune.predictions.files import read_table_file, to_labels
+from llmtune.predictions.kinds import KINDS, Kind, kind_named
 from llmtune.predictions.label_checks import check_entity_types, check_order, check_overlap, check_spelling
 from llmtune.predictions.label_spelling import closest_label, sort_labels
 
-# What each kind must hold, then what it may hold. A metric that the columns can't give is absent from the report.
-COLUMNS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "classification": (("reference", "prediction"), ("probabilities",)),
-    "token-classification": (("reference", "prediction"), ("tokens",)),
-    "text-generation": (("reference", "prediction"), ("source",)),
-    "question-answering": (("reference", "prediction"), ("question",)),
-    "language-modeling": (("nll", "tokens"), ("bytes", "words")),
-    "regression": (("reference", "prediction"), ("time",)),
-}
 METADATA_KEY = b"llmtune"
 
 
@@ -47,13 +39,16 @@ class Predictions:
         settings: what else the task wants to keep (language, tokenizer of BLEU …), JSON values.
     """
 
-    kind: str
+    kind: Kind
     table: pa.Table
     split: str = "test"
     label_names: tuple[str, ...] = ()
     positive_label: str | None = None
     threshold: float = 0.5
     settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "kind", kind_named(self.kind))
 
     def __len__(self) -> int:
         return int(self.table.num_rows)
@@ -110,7 +105,9 @@ def make_predictions(
     extra = {name: value for name, value in (carried or {}).items() if name not in arrays and name != "id"}
     table = pa.table({"id": np.arange(n), **arrays, **extra})
     return _checked(
-        Predictions(kind, table, split, tuple(label_names), positive_label, threshold, dict(settings or {})),
+        Predictions(
+            kind_named(kind), table, split, tuple(label_names), positive_label, threshold, dict(settings or {})
+        ),
         "predictions",
     )
 
@@ -159,19 +156,17 @@ def read_predictions(
     table = read_table_file(path, kind)
     own = json.loads((table.schema.metadata or {}).get(METADATA_KEY, b"{}"))
     if kind is None and "kind" not in own:
-        raise InputError(f"{path}: the table does not say its kind; give --kind, one of {', '.join(COLUMNS)}")
+        raise InputError(f"{path}: the table does not say its kind; give --kind, one of {', '.join(KINDS)}")
     if kind is not None and own.get("kind", kind) != kind:
         raise InputError(f"{path}: the table is of kind {own['kind']}, not {kind}; leave --kind out")
-    kind = kind or own["kind"]
-    if kind not in COLUMNS:
-        raise InputError(f"{path}: unknown kind {kind!r}; expected one of {', '.join(COLUMNS)}")
-    _check_columns(kind, table.column_names, str(path))
+    facts = kind_named(kind or own["kind"], str(path))
+    _check_columns(facts, table.column_names, str(path))
     if not table.num_rows:
         raise InputError(f"{path}: the table has no rows; give one with predictions")
     if "id" not in table.column_names:
         table = table.add_column(0, "id", pa.array(np.arange(table.num_rows)))
     names: tuple[str, ...] = ()
-    if kind == "classification":
+    if facts.single_label:
         table = _labels_as_text(table, path)
         if not own and not label_names:
             reference, prediction = (table.column(name).unique().to_pylist() for name in ("reference", "prediction"))
@@ -179,7 +174,7 @@ def read_predictions(
         names = tuple(label_names) or tuple(own.get("label_names", ())) or _seen_labels(table)
     predictions = _checked(
         Predictions(
-            kind,
+            facts,
             table.replace_schema_metadata(None),
             own.get("split", "test"),
             names,
@@ -194,12 +189,12 @@ def read_predictions(
     return predictions
 
 
-def _check_columns(kind: str, found: Collection[str], where: str) -> None:
-    missing = [name for name in COLUMNS[kind][0] if name not in found]
+def _check_columns(kind: Kind, found: Collection[str], where: str) -> None:
+    missing = [name for name in kind.required if name not in found]
     if missing:
         raise InputError(
             f"{where}: no column {missing[0]!r}; found {list(found)}. A {kind} table needs "
-            f"{', '.join(COLUMNS[kind][0])}: rename the column"
+            f"{', '.join(kind.required)}: rename the column"
         )
 
 
@@ -226,10 +221,10 @@ def _seen_labels(table: pa.Table) -> tuple[str, ...]:
 
 def _check_foreign(predictions: Predictions, where: str, *, named: Sequence[str]) -> None:
     """What a table made elsewhere must keep to, so that its numbers are about the model and not about its spelling."""
-    if predictions.kind not in ("classification", "token-classification"):
+    if not predictions.kind.single_label and not predictions.kind.tagged:
         return
     reference, prediction = (predictions.column(name) for name in ("reference", "prediction"))
-    if predictions.kind == "token-classification":
+    if predictions.kind.tagged:
         if not named:
             check_entity_types(_tags_in(reference), _tags_in(prediction), where)
         return
@@ -245,10 +240,8 @@ def _tags_in(rows: Sequence[Any]) -> set[str]:
 
 
 def _checked(predictions: Predictions, where: str) -> Predictions:
-    if predictions.kind not in COLUMNS:
-        raise InputError(f"{where}: unknown kind {predictions.kind!r}; expected one of {', '.join(COLUMNS)}")
     _check_columns(predictions.kind, predictions.table.column_names, where)
-    if predictions.kind != "classification":
+    if not predictions.kind.single_label:
         return predictions
     names = predictions.label_names
     for column in ("reference", "prediction"):

@@ -15,11 +15,10 @@ from rich.table import Table
 from llmtune.errors import InputError
 from llmtune.metrics import Score
 from llmtune.predictions import Predictions
+from llmtune.predictions.kinds import deciding_metric
 from llmtune.terminal.console import plain_table
 
-MAIN = ("f1", "f1_macro", "entity_f1")  # what the run in the middle is chosen by; else the first metric
 MOST_METRICS = 6
-SHOWN = ("accuracy", "f1", "f1_macro", "precision", "recall", "mcc", "entity_f1", "entity_precision", "entity_recall")
 
 
 @dataclass(frozen=True)
@@ -95,13 +94,22 @@ def check_alike(runs: Sequence[TestResult]) -> None:
 
 
 def main_metric(runs: Sequence[TestResult]) -> str:
-    """The metric that orders the runs."""
-    return next((name for name in MAIN if name in runs[0].scores), next(iter(runs[0].scores)))
+    """The metric that orders the runs.
+
+    Raises:
+        InputError: the first run's table allows no metric.
+    """
+    metric = deciding_metric(runs[0].table, runs[0].scores)
+    if metric is None:
+        raise InputError(f"{runs[0].name}: its predictions allow no metric; report the runs one by one")
+    return metric
 
 
 def run_table(runs: Sequence[TestResult]) -> Table:
     """A row for each run, then mean, standard deviation, least and greatest over runs."""
-    names = [name for name in SHOWN if name in runs[0].scores] or list(runs[0].scores)[:MOST_METRICS]
+    names = [name for name in runs[0].table.kind.merged if name in runs[0].scores] or list(runs[0].scores)[
+        :MOST_METRICS
+    ]
     table = plain_table("run", "fold", "rows", *names)
     for run in runs:
         table.add_row(

@@ -16,39 +16,21 @@ from llmtune.metrics import Score
 from llmtune.metrics.core.base import with_interval
 from llmtune.report.card_code_generation import auto_of, writing_code
 from llmtune.report.card_code_question_answering import answering_code
-from llmtune.report.report import TITLES, Matrix, Report, entities_in, matrix_of, parts_of
+from llmtune.report.report import Matrix, Report, entities_in, matrix_of, parts_of
 from llmtune.runs.folder import write_text
 from llmtune.runs.redact import hub_id, public
 from llmtune.text.spans import WORDS
 
-PIPELINES = {
-    "classification": "text-classification",
-    "token-classification": "token-classification",
-    "text-generation": "text-generation",
-    "question-answering": "question-answering",
-    "language-modeling": "text-generation",
-}
-AUTO_MODELS = {
-    "classification": "AutoModelForSequenceClassification",
-    "token-classification": "AutoModelForTokenClassification",
-    "question-answering": "AutoModelForQuestionAnswering",
-}
-LONGER = {
-    "classification": "`llmtune predict` cuts it likewise, and answers a whole file.",
-    "token-classification": "`llmtune predict` reads longer ones in windows, and answers a whole file.",
-    "question-answering": "`llmtune predict` answers a whole file.",
-    "text-generation": "`llmtune predict` answers a whole file.",
-}
 MOST_CHECKS = 4
 # A card is made again on every report. What stands between or after these marks is ours; the rest is its writer's.
 HERE = 'name = "."  # the folder of this card, or its id on the Hub'
 HERE_WITH_BASE = 'name = "."  # the folder of this card'
 # Words joined by a space, as the run's tokenizer read them; an I after another type begins an entity.
 ENTITIES = """\
-words = re.findall(r"(?i){pattern}", "Ada Lovelace lived in London.")
+words = regex.findall(r"(?i){pattern}", "Ada Lovelace lived in London.")
 text = " ".join(words)
 inputs = tokenizer(text, truncation=True, max_length={max_length}, return_offsets_mapping=True, return_tensors="pt", \
-return_token_type_ids=False)
+return_token_type_ids=False, split_special_tokens=True)
 offsets = inputs.pop("offset_mapping")[0].tolist()
 with torch.no_grad():
     tags = [model.config.id2label[i] for i in model(**inputs).logits[0].argmax(-1).tolist()]
@@ -124,7 +106,7 @@ def render_card(report: Report, settings: dict[str, Any]) -> str:
     if matrix is not None:
         parts += ["## Confusion matrix", _matrix(matrix)]
     if parts_of(report.scores).rows:
-        parts += ["## By type" if test.kind == "token-classification" else "## By class", _parts(report)]
+        parts += [f"## {test.kind.part_heading}", _parts(report)]
     if len(test.label_names) == 2:
         reason = (report.run.get("threshold") or {}).get("reason", f"{test.threshold:g}")
         positive = test.label_names[test.positive_id]
@@ -132,10 +114,10 @@ def render_card(report: Report, settings: dict[str, Any]) -> str:
             "## Threshold",
             f"A text is classified as `{positive}` from a probability of {test.threshold:g} on: {reason}.",
         ]
-    if report.run and (test.kind in AUTO_MODELS or "max_source_length" in settings):
+    if report.run and (test.kind.auto_model or "max_source_length" in settings):
         parts += ["## How to use", f"```python\n{code_of(report, settings)}```"]
         limit = f"A text is cut at {settings.get('max_length', settings.get('max_source_length'))} tokens here; "
-        parts += [("" if test.kind == "question-answering" else limit) + LONGER[test.kind]]
+        parts += [("" if test.kind.unanswerable else limit) + test.kind.long_inputs]
     parts += ["## Training", _training(report)]
     body = "\n\n".join(part for part in [*parts, END] if part)
     return _card(front_matter(report), f"\n{body}\n")
@@ -144,7 +126,7 @@ def render_card(report: Report, settings: dict[str, Any]) -> str:
 def _intro(report: Report) -> str:
     model = report.run.get("model", {})
     base = hub_id(report.arguments("model").get("model_name_or_path"))
-    what = TITLES[report.test.kind]
+    what = report.test.kind.display_name
     if base:
         how = "LoRA adapter on" if report.adapter else "fine-tuned from"
         return f"{what}, {how} [{base}](https://huggingface.co/{base})."
@@ -161,7 +143,7 @@ def front_matter(report: Report) -> dict[str, Any]:
         front["base_model"] = base
     if dataset:
         front["datasets"] = [dataset]
-    if report.test.kind in PIPELINES:
+    if report.test.kind.pipeline_tag:
         front["pipeline_tag"] = pipeline_of(report)
     front["tags"] = ["llmtune"]
     front["model-index"] = [{"name": report.name, "results": results(report, dataset)}]
@@ -171,7 +153,11 @@ def front_matter(report: Report) -> dict[str, Any]:
 def pipeline_of(report: Report) -> str:
     """The Hub's name of the task: of texts the one that the run was made for."""
     task = report.test.settings.get("task")
-    return str(task) if task in ("translation", "summarization") else PIPELINES.get(report.test.kind, report.test.kind)
+    return (
+        str(task)
+        if task in ("translation", "summarization")
+        else report.test.kind.pipeline_tag or report.test.kind.name
+    )
 
 
 def results(report: Report, dataset: str | None) -> list[dict[str, Any]]:
@@ -190,7 +176,7 @@ def results(report: Report, dataset: str | None) -> list[dict[str, Any]]:
     if "sha256" in said:
         about["args"] = {"sha256": said["sha256"]}
     metrics = [_metric(name, report.scores[name], split) for name in report.headlines]
-    task = {"type": pipeline_of(report), "name": TITLES[kind]}
+    task = {"type": pipeline_of(report), "name": kind.display_name}
     return [{"task": task, "dataset": about, "metrics": [metric for metric in metrics if metric]}]
 
 
@@ -207,11 +193,13 @@ def code_of(report: Report, settings: dict[str, Any]) -> str:
     """Lines that load the weights beside the card and answer as the report's numbers were made."""
     if "max_source_length" in settings:
         return _loading(report, auto_of(settings), uses_words=False, writes=True) + writing_code(settings)
-    auto, length = AUTO_MODELS[report.test.kind], settings["max_length"]
-    code = _loading(report, auto, uses_words=report.test.kind == "token-classification")
-    if report.test.kind == "token-classification":
-        return code + ENTITIES.format(pattern=WORDS[settings["input_format"]].pattern, max_length=length)
-    if report.test.kind == "question-answering":
+    auto, length = report.test.kind.auto_model, settings["max_length"]
+    code = _loading(report, auto, uses_words=report.test.kind.tagged)
+    if report.test.kind.tagged:
+        return code + ENTITIES.format(
+            pattern=WORDS[settings.get("word_format", settings["input_format"])].pattern, max_length=length
+        )
+    if report.test.kind.unanswerable:
         return code + answering_code(settings, str(report.run.get("model", {}).get("model_type")))
     names = report.test.label_names
     if len(names) == 2:
@@ -222,7 +210,7 @@ def code_of(report: Report, settings: dict[str, Any]) -> str:
     return code + (
         'texts = ["Write here a text to classify.", "And a second text."]\n'
         f'inputs = tokenizer(texts, truncation=True, max_length={length}, padding=True, return_tensors="pt", '
-        "return_token_type_ids=False)\n"
+        "return_token_type_ids=False, split_special_tokens=True)\n"
         "with torch.no_grad():\n    probabilities = model(**inputs).logits.softmax(-1).tolist()\n"
         f"for text, row in zip(texts, probabilities):\n    print({answer}, max(row), text)\n"
     )
@@ -230,7 +218,7 @@ def code_of(report: Report, settings: dict[str, Any]) -> str:
 
 def _loading(report: Report, auto: str, *, uses_words: bool, writes: bool = False) -> str:
     """Imports, tokenizer and model; of a LoRA run the adapter on its base."""
-    begin = ["import re", "", "import torch"] if uses_words else ["import torch"]
+    begin = ["import regex", "import torch"] if uses_words else ["import torch"]
     imports = [*begin, f"from transformers import {auto}, AutoTokenizer"]
     named, lines = HERE, ["tokenizer = AutoTokenizer.from_pretrained(name)"]
     if not report.adapter:

@@ -5,7 +5,7 @@ from typing import Any
 SEQUENCE_TO_SEQUENCE = """\
 {languages}texts = {texts}
 inputs = tokenizer(texts, truncation=True, max_length={max_source_length}, padding=True, return_tensors="pt", \
-return_token_type_ids=False)
+return_token_type_ids=False, split_special_tokens=True)
 with torch.no_grad():
     ids = model.generate(**inputs)
 for answer in tokenizer.batch_decode(ids, skip_special_tokens=True):

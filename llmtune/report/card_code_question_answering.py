@@ -7,7 +7,8 @@ WITH_TOKEN_TYPES = ("bert", "roberta", "xlm-roberta", "deberta-v2")
 ASKED = 'question, context = "Who wrote the letter?", "The letter was written by Ada Lovelace in 1843."\n'
 PAIR = """\
 encoded = tokenizer(question, context, truncation="only_second", max_length={max_length}, stride={doc_stride}, \
-return_overflowing_tokens=True, return_offsets_mapping=True, return_token_type_ids=True)
+return_overflowing_tokens=True, return_offsets_mapping=True, return_token_type_ids=True, \
+split_special_tokens=True)
 windows = []
 for i, pairs in enumerate(encoded["offset_mapping"]):
     inputs = {{name: torch.tensor([encoded[name][i]]) for name in {names}}}
@@ -15,8 +16,9 @@ for i, pairs in enumerate(encoded["offset_mapping"]):
     windows.append((inputs, characters, 0))
 """
 LEFT_TO_RIGHT = """\
-head = tokenizer(question + "\\n")["input_ids"]
-encoded = tokenizer(context, add_special_tokens=False, return_offsets_mapping=True)
+head = tokenizer(question + "\\n", split_special_tokens=True)["input_ids"]
+encoded = tokenizer(context, add_special_tokens=False, return_offsets_mapping=True, \
+split_special_tokens=True)
 tokens, pairs, room = encoded["input_ids"], encoded["offset_mapping"], {max_length} - len(head) - 1
 windows = []
 for begin in range(0, max(1, len(tokens) - {doc_stride}), room - {doc_stride}):

@@ -16,7 +16,7 @@ from llmtune.predictions import Predictions
 from llmtune.report.aggregate import TestResult, spread
 from llmtune.report.error_examples import INPUTS, Examples, shortened
 from llmtune.report.page import NOT_ARGUMENTS, plain, render
-from llmtune.report.report import TITLES, Matrix, Report, entities_in, matrix_of, parts_of
+from llmtune.report.report import Matrix, Report, entities_in, matrix_of, parts_of
 from llmtune.runs.folder import write_text
 from llmtune.runs.redact import public
 from llmtune.terminal.comparison_lines import counts, difference_cell, finding, legend, mcnemar_lines, number, reasons
@@ -102,7 +102,7 @@ def render_compare_page(
     first = runs[0].report
     return render(
         "compare.html.j2",
-        title=f"{len(runs)} runs side by side: {TITLES[first.test.kind].lower()}",
+        title=f"{len(runs)} runs side by side: {first.test.kind.display_name.lower()}",
         headline=_headline(runs, together),
         word="" if together is None else together.verdict,
         runs=[_run(run) for run in runs],
@@ -112,7 +112,7 @@ def render_compare_page(
         numbers=_numbers(runs),
         pairs=[_pair(runs[0], run) for run in runs[1:]],
         matrices=_matrices(runs),
-        is_entities=first.test.kind == "token-classification",
+        is_entities=first.test.kind.tagged,
         parts=_parts(runs),
         examples=[] if no_examples else [table for run in runs[1:] for table in _rows(runs[0], run)],
         arguments=_arguments(runs),
@@ -172,7 +172,7 @@ def _pair(first: RunReport, run: RunReport) -> dict[str, Any]:
         "rows": [
             (
                 one.metric if one.higher_is_better else f"{one.metric} ↓",
-                [difference_cell(one), number(one.a), number(one.b), number(one.smallest)],
+                [difference_cell(one), number(one.a), number(one.b), number(one.min_detectable)],
                 "good" if one.significantly_better else "bad" if one.significantly_worse else "",
             )
             for one in found.differences
@@ -221,7 +221,7 @@ def _cells(test: Predictions, column: str, rows: Sequence[int]) -> list[str]:
     values = test.table.column(column).take(rows[:MOST_ROWS]).to_pylist()
     if column == "tokens":
         return [shortened(" ".join(words)) for words in values]
-    if test.kind == "token-classification" and column in ("reference", "prediction") and test.has("tokens"):
+    if test.kind.tagged and column in ("reference", "prediction") and test.has("tokens"):
         sentences = test.table.column("tokens").take(rows[:MOST_ROWS]).to_pylist()
         return [shortened(in_words(words, tags)) for words, tags in zip(sentences, values, strict=True)]
     return [shortened(value) for value in values]

@@ -9,6 +9,8 @@ import numpy as np
 from llmtune.metrics.core.entity_errors import EntityComparison
 from llmtune.metrics.token_f1 import overlap_f1
 from llmtune.predictions import Predictions
+from llmtune.predictions.kinds import CLASSIFICATION, QUESTION_ANSWERING, REGRESSION, TEXT_GENERATION, Kind
+from llmtune.text.shorten import truncated
 
 MOST, LONGEST = 15, 500  # rows of a table, characters of a cell
 WIDE = 40  # characters from which a cell needs room to break in lines
@@ -39,13 +41,7 @@ def examples_of(test: Predictions, comparison: EntityComparison | None = None) -
     """What the kind of table allows; of entities the most frequent errors of their comparison."""
     if comparison is not None:
         return _of_entities(comparison)
-    if test.kind == "classification":
-        return _of_classes(test)
-    if test.kind in ("text-generation", "question-answering"):
-        return _of_texts(test)
-    if test.kind == "regression":
-        return _of_numbers(test)
-    return []
+    return EXAMPLES[test.kind](test) if test.kind in EXAMPLES else []
 
 
 def shortened(value: Any) -> str:
@@ -58,7 +54,7 @@ def shortened(value: Any) -> str:
         text = " | ".join(map(shortened, value))
     else:
         text = f"{value:g}" if isinstance(value, float) else str(value)
-    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+    return truncated(text, LONGEST)
 
 
 def _of_classes(test: Predictions) -> list[Examples]:
@@ -101,7 +97,7 @@ def _of_entities(comparison: EntityComparison) -> list[Examples]:
 
 
 def _of_texts(test: Predictions) -> list[Examples]:
-    name, score = ("F1", _answer_score) if test.kind == "question-answering" else ("chrF", _text_score())
+    name, score = ("F1", _answer_score) if test.kind.unanswerable else ("chrF", _text_score())
     references = [one if isinstance(one, list) else [one] for one in test.column("reference")]
     pairs = zip(test.column("prediction"), references, strict=True)
     scores = np.array([score(prediction, own) for prediction, own in pairs])
@@ -144,3 +140,11 @@ def _table(test: Predictions, title: str, rows: np.ndarray, beside: Sequence[tup
 
 def _kept(tables: list[Examples]) -> list[Examples]:
     return [table for table in tables if table.rows]
+
+
+EXAMPLES: dict[Kind, Callable[[Predictions], list[Examples]]] = {
+    CLASSIFICATION: _of_classes,
+    TEXT_GENERATION: _of_texts,
+    QUESTION_ANSWERING: _of_texts,
+    REGRESSION: _of_numbers,
+}

@@ -16,9 +16,10 @@ from llmtune.diagnosis.check import FAIL, NOT_APPLICABLE, NOT_ENOUGH_DATA, PASS
 from llmtune.diagnosis.verdict import INFORMING
 from llmtune.metrics.core.base import with_interval
 from llmtune.predictions import Predictions
+from llmtune.predictions.kinds import REGRESSION
 from llmtune.report.error_examples import examples_of
 from llmtune.report.plots import Axes, Series, line_plot
-from llmtune.report.report import TITLES, Report, calibration_bins, entities_in, matrix_of, parts_of, slider_of
+from llmtune.report.report import Report, calibration_bins, entities_in, matrix_of, parts_of, slider_of
 from llmtune.report.slices import slices_of
 from llmtune.runs.folder import write_text
 from llmtune.runs.redact import public
@@ -53,7 +54,7 @@ def render_page(report: Report, *, no_examples: bool = False) -> str:
         "report.html.j2",
         script="" if slider["slider"] is None else _part("report.js"),
         report=report,
-        title=f"{report.name}: {TITLES[test.kind].lower()}",
+        title=f"{report.name}: {test.kind.display_name.lower()}",
         sentence=public(report.verdict.sentence) if report.verdict else "No verdict was asked for.",
         word=report.verdict.verdict if report.verdict else "none",
         checks=_checks(report),
@@ -180,7 +181,7 @@ def _plots(report: Report) -> list[tuple[str, str, Markup, list[str]]]:
         line = Series("model", [bin[0] for bin in bins], [bin[1] for bin in bins], "points", bars)
         found.append(("Calibration", said, Markup(line_plot(axes, [line], diagonal=True)), []))
     found += _curves(report)
-    if report.test.kind == "regression":
+    if report.test.kind == REGRESSION:
         found += _numbers_plots(report.test)
     return found
 

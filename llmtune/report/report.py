@@ -15,21 +15,12 @@ from llmtune.diagnosis.verdict import Verdict
 from llmtune.metrics import Score, confusion_matrix
 from llmtune.metrics.core.base import with_interval
 from llmtune.metrics.core.entity_errors import MISSED, SPURIOUS, EntityComparison, compare_entities
-from llmtune.metrics.ece import BINS, bin_of, confidence_and_hit
+from llmtune.metrics.ece import reliability_curve
 from llmtune.predictions import Predictions
+from llmtune.runs.folder import BASE_FOLDER
 from llmtune.terminal.console import headline_names
 from llmtune.thresholds.decision import counts_at, counts_at_thresholds
 
-ENTITY_HEADLINES = ("entity_f1", "entity_precision", "entity_recall", "entity_f2", "token_accuracy")
-TITLES = {
-    "classification": "Text classification",
-    "token-classification": "Entities",
-    "text-generation": "Text generation",
-    "question-answering": "Question answering",
-    "language-modeling": "Language modelling",
-    "regression": "Regression",
-}
-BASE_FOLDER = "base_model"  # of a LoRA run, as llmtune.models.checkpoints names it; importing that costs seconds
 MOST_CELLS = 16  # classes of a confusion matrix that is still read; beyond, the largest confusions are listed
 MOST_PARTS = 40
 # Of the slider. A model's probabilities crowd at both ends, so it has more steps there.
@@ -64,11 +55,11 @@ class Report:
     @property
     def headlines(self) -> tuple[str, ...]:
         """The metrics that a person reads first, in order."""
-        if self.test.kind == "classification":
+        if self.test.kind.single_label:
             return headline_names(self.scores)
         whole = [name for name in self.scores if "[" not in name]
-        if self.test.kind == "token-classification":
-            first = [name for name in ENTITY_HEADLINES if name in self.scores]
+        if self.test.kind.tagged:
+            first = [name for name in self.test.kind.headlines if name in self.scores]
             rest = [name for name in whole if name not in first and not name.endswith("_lenient")]
             return (*first, *rest)
         return tuple(whole)
@@ -128,7 +119,7 @@ class Matrix:
 
 def matrix_of(test: Predictions, comparison: EntityComparison | None = None) -> Matrix | None:
     """Of classes, or of entity types with the missed and the spurious; None for other kinds."""
-    if test.kind == "classification":
+    if test.kind.single_label:
         names = test.label_names
         return Matrix(
             names, names, confusion_matrix(test.label_ids("reference"), test.label_ids("prediction"), len(names))
@@ -140,7 +131,7 @@ def matrix_of(test: Predictions, comparison: EntityComparison | None = None) -> 
 
 def entities_in(test: Predictions) -> EntityComparison | None:
     """The entities of a table that holds its words."""
-    return compare_entities(test) if test.kind == "token-classification" and test.has("tokens") else None
+    return compare_entities(test) if test.kind.tagged and test.has("tokens") else None
 
 
 @dataclass(frozen=True)
@@ -223,7 +214,7 @@ def slider_of(test: Predictions) -> Slider | None:
 
 def positive_probabilities(test: Predictions) -> tuple[np.ndarray, np.ndarray] | None:
     """Whether each row is of the positive label, and its probability; None unless two classes and all finite."""
-    if test.kind != "classification" or len(test.label_names) != 2 or not test.has("probabilities"):
+    if not test.kind.single_label or len(test.label_names) != 2 or not test.has("probabilities"):
         return None
     probability = test.probabilities()[:, test.positive_id]
     if not np.isfinite(probability).all():
@@ -233,15 +224,10 @@ def positive_probabilities(test: Predictions) -> tuple[np.ndarray, np.ndarray] |
 
 def calibration_bins(test: Predictions) -> list[tuple[float, float, int]]:
     """Mean confidence, observed frequency and rows of each bin of `ece` that holds rows; empty without them."""
-    if test.kind != "classification" or not test.has("probabilities"):
+    if not test.kind.single_label or not test.has("probabilities"):
         return []
     probabilities = test.probabilities()
     if not np.isfinite(probabilities).all():
         return []
     positive = test.positive_id if len(test.label_names) == 2 else None
-    columns = {"reference": test.label_ids("reference"), "probabilities": probabilities}
-    confidence, hit = confidence_and_hit(columns, positive)
-    # A probability of exactly 1 has a bin of its own in `ece`; on the plot it is at the right end anyway.
-    where = bin_of(confidence, BINS)
-    held = (where == place for place in range(BINS + 1))
-    return [(float(confidence[rows].mean()), float(hit[rows].mean()), int(rows.sum())) for rows in held if rows.any()]
+    return reliability_curve({"reference": test.label_ids("reference"), "probabilities": probabilities}, positive)

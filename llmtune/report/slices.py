@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
+from llmtune.diagnosis.length import length_groups
 from llmtune.metrics import Score, score_predictions
 from llmtune.metrics.core.base import with_interval
 from llmtune.predictions import Predictions
 from llmtune.stats import wilson_interval
 
 MOST_GROUPS = 12
-OF_KIND = {"token-classification": ("entity_f1", "entity_precision", "entity_recall"), "regression": ("mae", "rmse")}
 
 
 @dataclass(frozen=True)
@@ -34,19 +34,13 @@ class Slices:
 
 def slices_of(test: Predictions, columns: Sequence[str]) -> list[Slices]:
     """The tables of a kind that has them: fifths of the length, then each column."""
-    if test.kind not in ("classification", *OF_KIND):
+    if not test.kind.slice_metrics:
         return []
     found = []
-    if test.has("length"):
-        lengths = np.array(test.column("length"), dtype=float)
-        edges = np.unique(np.quantile(lengths, np.linspace(0, 1, 6)))
-        if len(edges) > 2:
-            fifth = np.clip(np.searchsorted(edges, lengths, side="right") - 1, 0, len(edges) - 2)
-            groups = []
-            for place in np.unique(fifth):
-                mask = fifth == place
-                groups.append((f"{lengths[mask].min():g} to {lengths[mask].max():g}", mask))
-            found.append(_scored(test, "length", groups, 0))
+    lengths = length_groups(test)
+    if lengths is not None and len(lengths.names) > 1:
+        groups = [(name, lengths.group == place) for place, name in enumerate(lengths.names)]
+        found.append(_scored(test, "length", groups, 0))
     for column in columns:
         if test.has(column):
             values = np.array([str(value) for value in test.column(column)], dtype=object)
@@ -68,10 +62,10 @@ def _scored(test: Predictions, column: str, groups: Sequence[tuple[str, np.ndarr
 
 
 def _scores(test: Predictions, mask: np.ndarray) -> dict[str, Score]:
-    if test.kind != "classification":
+    if not test.kind.single_label:
         part = replace(test, table=test.table.filter(pa.array(mask)))
         scores = score_predictions(part)
-        return {name: scores[name] for name in OF_KIND[test.kind] if name in scores}
+        return {name: scores[name] for name in test.kind.slice_metrics if name in scores}
     reference, predicted = test.label_ids("reference")[mask], test.label_ids("prediction")[mask]
     found = {"accuracy": _rate(reference == predicted)}
     if len(test.label_names) == 2:

@@ -1,7 +1,5 @@
 """The files that a run leaves beside its weights: metrics.json, run.json. Each is written whole or not at all."""
 
-from llmtune.diagnosis.verdict import Verdict
-
 import json
 import math
 import os
@@ -13,7 +11,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from llmtune.diagnosis.verdict import Verdict
 from llmtune.metrics import Score, metrics_to_json
+
+# A LoRA run whose base was built from scratch keeps the base here: it lies nowhere else.
+BASE_FOLDER = "base_model"
 
 # The packages whose version can change a number.
 VERSIONED = (

@@ -15,9 +15,9 @@ import torch
 from torch.nn import functional
 
 from llmtune.errors import InputError
+from llmtune.metrics.core.base import IGNORED
 
 LOSSES = ("cross_entropy", "focal")
-IGNORED = -100  # label of padding, of word pieces after the first, of filler rows
 
 
 @dataclass(frozen=True)

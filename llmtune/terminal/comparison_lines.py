@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 
-from llmtune.comparison.differences import Comparison, Difference
+from llmtune.comparison.differences import Comparison
+from llmtune.comparison.paired import PairedComparison
+from llmtune.text.shorten import truncated_line
 
 MOST_TEXT = 60  # characters of a cell in the list of rows
 
@@ -19,7 +21,7 @@ def finding(found: Comparison, *, a: str = "A", b: str = "B") -> str:
         return f"{b} is significantly better than {a} on {main.metric}"
     if main.low is None:
         return f"Inconclusive: too few rows to tell whether {b} is better or worse than {a} on {main.metric}"
-    return f"No significant difference on {main.metric}; these rows would show one of {number(main.smallest)}"
+    return f"No significant difference on {main.metric}; these rows would show one of {number(main.min_detectable)}"
 
 
 def mcnemar_lines(found: Comparison, *, a: str = "A", b: str = "B") -> list[str]:
@@ -45,7 +47,7 @@ def counts(found: Comparison, *, b: str = "B") -> str:
     )
 
 
-def reasons(differences: Sequence[Difference]) -> list[tuple[str, str]]:
+def reasons(differences: Sequence[PairedComparison]) -> list[tuple[str, str]]:
     """Why intervals are missing: metrics joined, and the reason."""
     about: dict[str, list[str]] = {}
     for one in differences:
@@ -56,9 +58,7 @@ def reasons(differences: Sequence[Difference]) -> list[tuple[str, str]]:
 
 def cut(value: object) -> str:
     """The value, short enough for a line."""
-    text = value if isinstance(value, str) else repr(value)
-    text = " ".join(text.split())
-    return text if len(text) <= MOST_TEXT else text[: MOST_TEXT - 1] + "…"
+    return truncated_line(value if isinstance(value, str) else repr(value), MOST_TEXT)
 
 
 def number(value: float | None) -> str:
@@ -68,7 +68,7 @@ def number(value: float | None) -> str:
     return f"{value:.3f}" if value == 0 or abs(value) >= 0.001 else f"{value:.1e}"
 
 
-def difference_cell(one: Difference) -> str:
+def difference_cell(one: PairedComparison) -> str:
     """`+0.012 [-0.003, +0.027]`, or the difference alone."""
     if one.difference is None:
         return "undefined"

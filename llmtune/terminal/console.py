@@ -17,21 +17,11 @@ from llmtune.diagnosis.data_checks.labels import find_label_typos
 from llmtune.metrics import Score, confusion_matrix
 from llmtune.metrics.core.base import with_interval
 from llmtune.predictions import Predictions
+from llmtune.predictions.kinds import CLASSIFICATION
+from llmtune.text.shorten import join_names
 
 # Beyond these a table is no longer read: the rest is in metrics.json.
 MOST_CLASSES, MOST_MATRIX, MOST_SLIPS = 20, 12, 4
-HEADLINES: tuple[str, ...] = (
-    "accuracy",
-    "balanced_accuracy",
-    "f1_macro",
-    "precision",
-    "recall",
-    "f1",
-    "f1@0.5",
-    "mcc",
-    "roc_auc",
-)
-HEADLINES += ("average_precision", "log_loss", "brier", "ece")
 
 
 class Terminal:
@@ -67,9 +57,8 @@ class Terminal:
         for split, said in splits.items():
             rows = max(1, said["rows"])
             classes = sorted(said["classes"].items(), key=lambda item: -item[1])
-            shares = ", ".join(f"{label} {count:,} ({count / rows:.1%})" for label, count in classes[:6])
-            more = f" and {len(classes) - 6} classes more" if len(classes) > 6 else ""
-            lines.append(f"{split:<11}{said['rows']:>8,} rows: {shares}{more}; {said['made']}")
+            shares = join_names([f"{label} {count:,} ({count / rows:.1%})" for label, count in classes], 6, "classes")
+            lines.append(f"{split:<11}{said['rows']:>8,} rows: {shares}; {said['made']}")
         repeats = {pair: n for said in splits.values() for pair, n in said["duplicates"].items() if n}
         lines.append(
             "repeated texts: " + (", ".join(f"{pair} {n:,}" for pair, n in repeats.items()) if repeats else "none")
@@ -85,8 +74,10 @@ class Terminal:
             f"{facts['name']} ({facts['model_type']}, {facts['family']}"
             + (", causal: reads only the left context)" if facts["left context only"] else ")"),
             f"{facts['parameters']:,} parameters, {facts['trainable parameters']:,} trained; new: "
-            + (", ".join(new[:4]) + (f" and {len(new) - 4} more" if len(new) > 4 else "") or "none"),
+            + (join_names(new) or "none"),
         ]
+        if "head" in facts:
+            lines.append(f"classification head: {facts['head']}")
         if "lora" in facts:
             lines.append("LoRA " + ", ".join(f"{key} {value}" for key, value in facts["lora"].items()))
         lines.append(f"{arithmetic}; {threads} CPU threads")
@@ -163,8 +154,10 @@ def _headlines(scores: Mapping[str, Score], baselines: Mapping[str, Mapping[str,
 
 def headline_names(scores: Mapping[str, Score]) -> tuple[str, ...]:
     """The metrics of a classifier that a person reads first: neither of one class nor a further average."""
-    extra = [name for name in scores if name not in HEADLINES and "[" not in name and not _is_averaged(name)]
-    return (*(name for name in HEADLINES if name in scores), *extra)
+    extra = [
+        name for name in scores if name not in CLASSIFICATION.headlines and "[" not in name and not _is_averaged(name)
+    ]
+    return (*(name for name in CLASSIFICATION.headlines if name in scores), *extra)
 
 
 def _is_averaged(name: str) -> bool:

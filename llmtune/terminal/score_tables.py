@@ -24,7 +24,7 @@ def show_scores(
     notes: Sequence[str] = (),
 ) -> None:
     """One split: classification with its classes and confusion matrix, every other kind as tables of its metrics."""
-    if predictions.kind == "classification":
+    if predictions.kind.single_label:
         terminal.test(predictions, scores, baselines or {}, notes)
         return
     terminal.block(f"{predictions.split.capitalize()}: {len(predictions)} rows", [])
@@ -32,7 +32,7 @@ def show_scores(
     parts = part_table(scores)
     if parts.row_count:
         terminal.table(parts)
-    if predictions.kind == "token-classification" and predictions.has("tokens"):
+    if predictions.kind.tagged and predictions.has("tokens"):
         show_entities(terminal, compare_entities(predictions))
     for note in notes:
         terminal.console.print(Padding(Text(note), (0, 0, 0, 2), expand=False), width=terminal.width)

@@ -13,14 +13,6 @@ THREE_LETTERS = {
     "lao": "lo",
     "mya": "my",
 }
-UNSPACED_SCRIPTS = (  # Thai and Lao, Burmese, Khmer, kana, Han with its extension A and compatibility forms
-    ("\u0e00", "\u0eff"),
-    ("\u1000", "\u109f"),
-    ("\u1780", "\u17ff"),
-    ("\u3040", "\u30ff"),
-    ("\u3400", "\u9fff"),
-    ("\uf900", "\ufaff"),
-)
 SCRIPTS = (  # first and last character, language
     ("\u3040", "\u30ff", "ja"),
     ("\uac00", "\ud7a3", "ko"),
@@ -61,8 +53,3 @@ def is_latin(texts: Sequence[str]) -> bool:
     # Basic Latin to Latin Extended-B, and Latin Extended Additional (Vietnamese).
     latin = sum(letter < "\u0250" or "\u1e00" <= letter <= "\u1eff" for letter in letters)
     return 2 * latin >= len(letters)
-
-
-def is_unspaced(letter: str) -> bool:
-    """Whether this letter is of a script written without spaces (Chinese, Japanese, Thai, Lao, Burmese, Khmer)."""
-    return letter >= "\u0e00" and any(first <= letter <= last for first, last in UNSPACED_SCRIPTS)

@@ -10,7 +10,6 @@ Letters: n different texts of the corpus, w words of a text, k changed words.
 """
 
 import math
-import re
 from array import array
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from llmtune.text.normalize import normalize
+from llmtune.text.words import split_at_spaces
 
 MOST_WORD_BITS = 10  # a word that train has once is not more surprising than one in a thousand
 SEEN_OFTEN = 10  # weight of the word's own frequency: a phrase in more rows than this is on its way to boilerplate
@@ -29,9 +29,6 @@ PROBES = 33  # of the 2k + 1 pairs: 16 changed words are always found, more of t
 POSTINGS = 300  # rows of the corpus looked at for the rarest pairs of a query, however many pairs these are
 MOST_POSTINGS = 3_000  # likewise for the 2k + 1 pairs that must be looked up; reached only by templates
 CHUNK = 2**17  # words of queries looked up at once: memory stays flat
-
-# Scripts written without spaces: each character is a word.
-_UNSPACED = re.compile(r"([\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff])")
 
 Changes = list[tuple[int, int, int, int]]  # (begin, end) in one sequence and (begin, end) in the other
 
@@ -115,7 +112,7 @@ class NearDuplicates:
         repeats: dict[int, list[int]] = {}
         number = self._numbers.__getitem__
         for row, text in enumerate(texts):
-            words = split_words(text)
+            words = normalized_words(text)
             numbers = array("i", map(number, words))  # of a few words, sooner made than numpy's
             key = hash(numbers.tobytes())
             if not words:
@@ -240,14 +237,13 @@ class NearDuplicates:
         return -np.log2(np.clip(likely, 2.0**-MOST_WORD_BITS, 1.0))
 
 
-def split_words(text: Any) -> list[str]:
+def normalized_words(text: Any) -> list[str]:
     """The words of a text up to case, punctuation and space; characters where a script has no spaces.
 
-    >>> split_words("Call  NOW!!"), split_words("東京 tower")
+    >>> normalized_words("Call  NOW!!"), normalized_words("東京 tower")
     (['call', 'now'], ['東', '京', 'tower'])
     """
-    folded = normalize(text)
-    return folded.split() if folded.isascii() else _UNSPACED.sub(r" \1 ", folded).split()
+    return split_at_spaces(normalize(text))
 
 
 def changes_between(a: Sequence[Any], b: Sequence[Any]) -> Changes:

@@ -2,10 +2,12 @@
 
 import re
 
+# Of Latin, Devanagari and Bengali, Urdu, Arabic, Burmese, Khmer, Armenian, Ethiopic, Tibetan.
+_MARKS = ".!?…।॥۔؟။។։።།"
 # A sentence ends at . ! ? with closing quotes before a space, at their ideographic kin, and at a line's end.
 SENTENCE_END = re.compile(
-    r"(?:(?<=[.!?…])|(?<=[.!?…][\"'”’)\]]))[ \t]+"
-    r"|(?<=[。！？])(?![”」』）])|(?<=[。！？][”」』）])"
+    rf"(?:(?<=[{_MARKS}])|(?<=[{_MARKS}][\"'”’»)\]]))[ \t]+"
+    r"|(?<=[。！？｡])(?![”」』）])|(?<=[。！？｡][”」』）])"
     r"|\s*\n\s*"
 )
 

@@ -2,29 +2,63 @@
 
 A word, where spans are given, is a run of letters, digits and underscores or one other character: small enough that
 spans seldom end inside one. A text for a model that was trained on words of a corpus is cut nearly as corpora cut it.
+Letters carry their marks; scripts without spaces, and Korean, whose particles follow a name without a space, are cut
+into characters where spans are given and where the training words were characters.
 """
 
-import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
+
+import regex
 
 from llmtune.errors import truncated_repr
 from llmtune.text.tag_schemes import entity_spans
+from llmtune.text.words import CLUSTER, UNSPACED, character, is_character, run
+
+_BY_CHARACTER = rf"{UNSPACED}\p{{Hangul}}"
+_ABBREVIATION = r"(?:\p{L}\p{M}*\.){2,}|['’](?:s|re|ve|ll|d|m|t)\b"
+# Between letters these make one word of two; the last two of Hebrew's abbreviations alone.
+_INNER = r"(?:[-.,:/@&+_·\u2010\u2011]|(?<=[\p{Hebrew}\p{M}])[\x22'\u05f3\u05f4](?=\p{Hebrew}))"
 
 # By the input that a model was trained on. "tokens": newswire's habits; "U.S.", "1996-08-30" and "all-rounder" are one
-# word, "'s" is one of its own, other punctuation is a word each.
+# word, "'s" is one of its own, other punctuation is a word each. "characters": likewise, but unspaced scripts by
+# character, as Chinese corpora have them.
 WORDS = {
-    "spans": re.compile(r"\w+|[^\w\s]"),
-    "tokens": re.compile(
-        r"(?:[^\W\d_]\.){2,}|['’](?:s|re|ve|ll|d|m|t)\b|\w+(?:[-.,:/@&+_]\w+)*|[^\w\s]", re.IGNORECASE
+    "spans": regex.compile(rf"{character(_BY_CHARACTER)}|{run(_BY_CHARACTER)}|{CLUSTER}"),
+    "tokens": regex.compile(rf"{_ABBREVIATION}|{run()}(?:{_INNER}{run()})*|{CLUSTER}", regex.IGNORECASE),
+    "characters": regex.compile(
+        rf"{_ABBREVIATION}|{character(_BY_CHARACTER)}|{run(_BY_CHARACTER)}(?:{_INNER}{run(_BY_CHARACTER)})*|{CLUSTER}",
+        regex.IGNORECASE,
     ),
 }
+MOST_CHARACTERS = 0.8  # share of words of one character: from here on a corpus is cut by character (MSRA, KLUE: all)
+LONGEST_WORD = 20  # characters; a longer run of an unspaced script is a sentence, not a word of a dictionary
 
 Bounds = tuple[int, int]
 
 
+def word_format(input_format: str, sentences: Iterable[Sequence[str]]) -> str:
+    """The key of `WORDS` that cuts a text as these training words were cut.
+
+    >>> word_format("tokens", [["北", "京"]]), word_format("tokens", [["北京"]]), word_format("tokens", [["Ada"]])
+    ('characters', 'tokens', 'tokens')
+    """
+    if input_format != "tokens":
+        return input_format
+    single = [answer for words in sentences for word in words if (answer := is_character(word)) is not None]
+    return "characters" if single and sum(single) >= MOST_CHARACTERS * len(single) else "tokens"
+
+
+def unsegmented(text: str) -> bool:
+    """Whether a text holds a run of an unspaced script too long for a word: it was not cut into words."""
+    return bool(not text.isascii() and _LONG_RUN.search(text))
+
+
+_LONG_RUN = regex.compile(rf"[{UNSPACED}]{{{LONGEST_WORD + 1}}}")
+
+
 def split_words(text: str, input_format: str) -> list[Bounds]:
-    """First character and end of each word.
+    """First character and end of each word; `input_format`: a key of `WORDS`.
 
     >>> [("It's U.S. law".__getitem__(slice(*word))) for word in split_words("It's U.S. law", "tokens")]
     ['It', "'s", 'U.S.', 'law']
@@ -70,7 +104,7 @@ def tags_of_spans(
     tags, widened, findings = ["O"] * len(words), 0, []
     word = 0
     for span in sorted(spans, key=lambda span: span["start"]):
-        start, end = _strip_span(text, span["start"], span["end"])
+        start, end = strip_span(text, span["start"], span["end"])
         while word < len(words) and words[word][1] <= start:
             word += 1
         last = word
@@ -112,6 +146,14 @@ def spans_of_tags(
     ]
 
 
-def _strip_span(text: str, start: int, end: int) -> Bounds:
+def strip_span(text: str, start: int, end: int) -> Bounds:
+    """The span without space at its ends; one of nothing but space is empty, at its end.
+
+    People mark the space along, and a token of a byte-level vocabulary begins with it.
+
+    >>> strip_span("of Rome ", 2, 8), strip_span("a  b", 1, 3)
+    ((3, 7), (3, 3))
+    """
     part = text[start:end]
-    return start + len(part) - len(part.lstrip()), end - (len(part) - len(part.rstrip()))
+    start += len(part) - len(part.lstrip())
+    return start, start + len(part.strip())

@@ -1,4 +1,4 @@
-"""Tags of words as integer codes, and the entity spans they spell: strict (IOB2, IOB1, BIOES) or lenient (conlleval).
+"""Tags of words as integer codes, and the entity spans they spell: strict (by a scheme) or lenient (conlleval).
 
 Strict and lenient equal seqeval's two modes. Strict takes a span only if it is well formed in the scheme; lenient, the
 default of seqeval and conlleval, also takes `I-PER` after `O` as a start. Letters: n sentences, w words in all.
@@ -12,10 +12,9 @@ from itertools import chain
 import numpy as np
 
 from llmtune.errors import InputError
+from llmtune.text import tag_schemes as schemes
 
 PREFIXES = "OBIES"
-ALIASES = {"L": "E", "U": "S"}  # BILOU is BIOES by other letters
-SCHEMES = ("IOB2", "IOB1", "BIOES")
 
 
 @dataclass(frozen=True)
@@ -55,43 +54,35 @@ def tags_of_lists(sentences: Sequence[Sequence[str]]) -> Tags:
     return Tags(names, codes, np.fromiter(map(len, sentences), dtype=np.int64, count=len(sentences)))
 
 
-def parse_tag(tag: str) -> tuple[str, str]:
-    """Prefix and entity type: `B-PER` → ("B", "PER"); a bare `B` has the type "_", as in seqeval.
+def parse_name(tag: str) -> tuple[str, str]:
+    """Prefix, with the letters of BIOES, and entity type; a bare `B` has the type "_", as in seqeval.
 
     Raises:
-        InputError: it is no tag of IOB or BIOES.
+        InputError: it is no tag of any scheme.
     """
-    prefix = ALIASES.get(tag[:1], tag[:1])
-    if tag == "O":
-        return "O", ""
-    if not prefix or prefix not in "BIES" or (len(tag) > 1 and tag[1] != "-"):
+    parsed = schemes.parse_tag(tag if tag == "O" or len(tag) != 1 else f"{tag}-_")
+    if parsed is None:
         raise InputError(
             f"tag {tag!r} is not O, B-TYPE or I-TYPE (nor E-, S- of BIOES); write tags as IOB2, one for each word, and "
             "leave pieces of words (-100) out"
         )
-    return prefix, tag[2:] or "_"
+    return schemes.BIOES_LETTERS.get(parsed[0], parsed[0]), parsed[1]
 
 
 def types_of(names: Sequence[str]) -> tuple[str, ...]:
     """The entity types of these tags, sorted."""
-    return tuple(sorted({parse_tag(name)[1] for name in names} - {""}))
+    return tuple(sorted({parse_name(name)[1] for name in names} - {""}))
 
 
 def detect_scheme(tags: Tags) -> str:
-    """The scheme of reference tags: BIOES if E or S occurs, IOB1 if every B follows a word of its type, else IOB2."""
-    prefix, kind = _decoded(tags, types_of(tags.names))
-    if np.isin(prefix, [PREFIXES.index("E"), PREFIXES.index("S")]).any():
-        return "BIOES"
-    before, before_kind = _previous(tags, prefix, kind)
-    starts, inside = prefix == PREFIXES.index("B"), prefix == PREFIXES.index("I")
-    continues = (before != 0) & (before_kind == kind)
-    only_between = not (starts & ~continues).any()
-    return "IOB1" if only_between and (inside & ~continues).any() else "IOB2"
+    """The scheme that most sentences of the reference follow."""
+    types_of(tags.names)  # of a tag that is none the message should say so
+    return schemes.detect_scheme(dict(enumerate(tags.to_lists())))[0]
 
 
 def _decoded(tags: Tags, types: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     """Prefix (position in `PREFIXES`) and type (position in `types`, -1 for O) of each word, both (w,)."""
-    parsed = [parse_tag(name) for name in tags.names]
+    parsed = [parse_name(name) for name in tags.names]
     prefix = np.array([PREFIXES.index(prefix) for prefix, _ in parsed], dtype=np.int64)
     kind = np.array([types.index(kind) if kind else -1 for _, kind in parsed], dtype=np.int64)
     return prefix[tags.codes], kind[tags.codes]
@@ -111,8 +102,13 @@ def spans(tags: Tags, types: Sequence[str], scheme: str) -> tuple[np.ndarray, np
     Args:
         tags: the corpus.
         types: every type that occurs, in the order of the numbers returned.
-        scheme: "lenient", "IOB2", "IOB1" or "BIOES".
+        scheme: "lenient", or one of `tag_schemes.LETTERS`.
     """
+    if scheme in schemes.MIRRORED:
+        first, last, kinds = spans(_mirrored(tags), types, schemes.MIRRORED[scheme])
+        words = len(tags.codes)
+        return words - 1 - last[::-1], words - 1 - first[::-1], kinds[::-1]
+    scheme = "BIOES" if scheme in schemes.LAST else scheme
     prefix, kind = _decoded(tags, types)
     before, before_kind = _previous(tags, prefix, kind)
     begins = {"lenient": _lenient_begins, "IOB2": _iob2_begins, "IOB1": _iob1_begins, "BIOES": _bioes_begins}[scheme]
@@ -133,6 +129,12 @@ def spans(tags: Tags, types: Sequence[str], scheme: str) -> tuple[np.ndarray, np
         other_b = (prefix[following] == PREFIXES.index("B")) & (kind[following] != kind[last]) & same_sentence
         whole = ~((prefix[last] == PREFIXES.index("B")) & other_b)
     return first[whole], last[whole], kind[first][whole]
+
+
+def _mirrored(tags: Tags) -> Tags:
+    """The corpus from its end to its beginning: what ends an entity begins one."""
+    names = tuple({"E": "B", "B": "E"}.get(name[0], name[0]) + name[1:] for name in tags.names)
+    return Tags(names, tags.codes[::-1], tags.lengths[::-1])
 
 
 Begins = tuple[np.ndarray, np.ndarray]  # whether each word starts an entity; whether it goes on with the one before

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from llmtune.errors import InputError
+from llmtune.evidence import ENOUGH
 from llmtune.predictions import Predictions
 from llmtune.stats import ConfidenceInterval, paired_multinomial_interval, wilson_interval
 
@@ -66,7 +67,7 @@ def choose_threshold(predictions: Predictions, objective: str, *, seed: int = 0)
     default = score(counts_at(is_positive, probability, 0.5)[None])[0]
     if floor is not None:
         return _reach_floor(objective, floor, thresholds, counts, values, default)
-    if is_positive.sum() < 30:
+    if is_positive.sum() < ENOUGH:
         label = predictions.label_names[positive]
         reason = f"0.5: {int(is_positive.sum())} rows of {label!r} on validation are too few to tune the threshold"
         return ThresholdChoice(0.5, objective, 0.5, default, default, None, reason)

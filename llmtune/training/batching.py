@@ -14,6 +14,7 @@ import torch
 from transformers.trainer_pt_utils import BatchRebalanceSampler
 
 from llmtune.data.lengths import input_lengths
+from llmtune.metrics.core.base import IGNORED
 
 # The cut tries every boundary, rows x rows costs; above this many rows it falls back to equal parts.
 MOST_ROWS_TO_CUT = 1024
@@ -119,7 +120,7 @@ def with_padding_example(dataset: datasets.Dataset) -> datasets.Dataset:
     """The data set and, as row n, a copy of its shortest row with every label -100, which counts for nothing."""
     shortest = int(np.argmin(input_lengths(dataset)))
     ignored = dataset.select([shortest]).map(
-        lambda row: {"labels": [-100] * len(row["labels"]) if isinstance(row["labels"], list) else -100},
+        lambda row: {"labels": [IGNORED] * len(row["labels"]) if isinstance(row["labels"], list) else IGNORED},
         features=dataset.features,
     )
     return datasets.concatenate_datasets([dataset, ignored])

@@ -15,7 +15,8 @@ class EvaluationLogger(ProgressCallback):
     Args:
         confusion_matrix: gives the (c, c) counts of the last evaluation, or None where the task has none.
         label_names: of its rows and columns.
-        truncated_repr: the metrics on the line, without the prefix eval_.
+        positive_label: of two label names, the one that the calibration plot is about; default the last.
+        shown: the metrics on the line, without the prefix eval_.
     """
 
     def __init__(
@@ -23,9 +24,12 @@ class EvaluationLogger(ProgressCallback):
         shown: tuple[str, ...] = (),
         confusion_matrix: Callable[[], np.ndarray | None] = lambda: None,
         label_names: tuple[str, ...] = (),
+        positive_label: str | None = None,
     ) -> None:
         super().__init__()
         self.shown, self.confusion_matrix, self.label_names = shown, confusion_matrix, label_names
+        positive = label_names.index(positive_label or label_names[-1]) if len(label_names) == 2 else None
+        self.positive_id = positive
         self.history: list[dict[str, Any]] = []
 
     def on_train_begin(

@@ -13,9 +13,10 @@ import torch
 from transformers import EvalPrediction, GenerationConfig
 from transformers.trainer_utils import EvalLoopOutput
 
+from llmtune.metrics.core.base import IGNORED
 from llmtune.models.checkpoints import is_adapter
 from llmtune.tasks.losses import TokenCrossEntropy
-from llmtune.tasks.text_generation.collator import IGNORED, prompts_of
+from llmtune.tasks.text_generation.collator import prompts_of
 from llmtune.tasks.text_generation.task import TextGeneration
 from llmtune.training.batching import LongestFirstSampler
 from llmtune.training.trainer import Trainer

@@ -11,11 +11,12 @@ from transformers import TrainerCallback
 from transformers.integrations import TensorBoardCallback
 from transformers.trainer_utils import EvalLoopOutput
 
+from llmtune.metrics.ece import reliability_curve
+from llmtune.stats import softmax
 from llmtune.training.curves import logits_of
 
 MOST_CELLS = 30  # classes of a matrix whose names can be read
 MOST_LINES = 10  # classes whose curves are told apart by colour
-BINS = 10  # of calibration, as far as they hold rows
 
 
 def writer_in(callbacks: Sequence[TrainerCallback]) -> Any:
@@ -63,6 +64,12 @@ def curve_figure(
     return figure
 
 
+def calibration_figure(bins: Sequence[tuple[float, float, int]]) -> Any:
+    """Confidence and the observed frequency, of the bins of `reliability_curve`."""
+    line = {"model": (np.array([given for given, _, _ in bins]), np.array([came for _, came, _ in bins]))}
+    return curve_figure(line, "probability given", "observed frequency", diagonal=True)
+
+
 def precision_recall_lines(
     probabilities: np.ndarray, labels: np.ndarray, names: Sequence[str]
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -77,16 +84,13 @@ def precision_recall_lines(
     return found
 
 
-def calibration_line(probabilities: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean probability of the predicted class and the share that is right, of each bin that holds rows."""
-    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
-    where = np.minimum((confidence * BINS).astype(int), BINS - 1)
-    held = [where == place for place in range(BINS) if (where == place).any()]
-    return np.array([confidence[rows].mean() for rows in held]), np.array([right[rows].mean() for rows in held])
-
-
 def show_evaluation(
-    callbacks: Sequence[TrainerCallback], matrix: Any, output: EvalLoopOutput, names: Sequence[str], step: int
+    callbacks: Sequence[TrainerCallback],
+    matrix: Any,
+    output: EvalLoopOutput,
+    names: Sequence[str],
+    step: int,
+    positive_id: int | None = None,
 ) -> None:
     """Writes matrix and curves of an evaluation, where there is a writer and they can be read.
 
@@ -96,6 +100,7 @@ def show_evaluation(
         output: of the evaluation; curves are drawn of logits (n, c) with one label a row.
         names: of the classes.
         step: updates so far.
+        positive_id: of two classes, the one that the calibration is about; None for the predicted class.
     """
     writer = writer_in(callbacks)
     if writer is None:
@@ -106,10 +111,9 @@ def show_evaluation(
     if found is None or not len(found[1]) or not np.isfinite(found[0]).all():
         return
     logits, labels = found
-    shares = np.exp(logits - logits.max(axis=1, keepdims=True))
-    probabilities = shares / shares.sum(axis=1, keepdims=True)
+    probabilities = softmax(logits)
     lines = precision_recall_lines(probabilities, labels, names)
     writer.add_figure("eval/precision_recall", curve_figure(lines, "recall", "precision"), step)
-    told = {"predicted class": calibration_line(probabilities, labels)}
-    figure = curve_figure(told, "probability given", "observed frequency", diagonal=True)
+    columns = {"reference": labels, "probabilities": probabilities}
+    figure = calibration_figure(reliability_curve(columns, positive_id))
     writer.add_figure("eval/calibration", figure, step)

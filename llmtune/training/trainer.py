@@ -15,10 +15,11 @@ from transformers.trainer import TRAINING_ARGS_NAME
 from transformers.trainer_utils import EvalLoopOutput, PredictionOutput, get_last_checkpoint
 
 from llmtune.data.lengths import input_lengths
-from llmtune.tasks.losses import IGNORED
+from llmtune.metrics.core.base import IGNORED
 from llmtune.training.batching import EffectiveBatchSampler, LongestFirstSampler, with_padding_example
 from llmtune.training.callbacks import EvaluationLogger
 from llmtune.training.curves import LearningCurves, train_subset
+from llmtune.training.resume import RECORD, check_same_run, describe_run
 from llmtune.training.tensorboard import show_evaluation
 
 SO_FAR = "llmtune"  # where a checkpoint's trainer_state.json keeps what the run took
@@ -41,6 +42,7 @@ class Trainer(transformers.Trainer):
 
     def __init__(self, *args: Any, evaluation_lines: EvaluationLogger | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.described_run: dict[str, Any] | None = None
         self.label_names = ["labels"]  # for question answering transformers would look for start_positions
         self.real_tokens = torch.zeros((), dtype=torch.long, device=self.args.device)
         self.padded_tokens = 0
@@ -78,7 +80,16 @@ class Trainer(transformers.Trainer):
         is_padding_example = (labels == IGNORED).reshape(len(labels), -1).all(dim=1)
         self.real_tokens += mask[~is_padding_example].sum()
         self.padded_tokens += mask.numel()
-        return super().training_step(model, inputs, num_items_in_batch)
+        # Around the whole step: what --activation_checkpointing computes again in the backward pass must take the same
+        # kernels as the forward pass did. (Autocast is carried over by torch itself.)
+        with self._attention_kernels():
+            return super().training_step(model, inputs, num_items_in_batch)
+
+    def _attention_kernels(self) -> contextlib.AbstractContextManager[Any]:
+        """Plain products for short rows in bfloat16 on a CPU, else torch's own choice."""
+        if self.args.cpu_autocast and self.has_short_rows:
+            return sdpa_kernel(SDPBackend.MATH)
+        return contextlib.nullcontext()
 
     def tokens_trained(self) -> dict[str, int]:
         """Real and padded tokens that training has computed, over all processes. Call it on every process.
@@ -92,20 +103,30 @@ class Trainer(transformers.Trainer):
         }
 
     @property
+    def arithmetic(self) -> str:
+        """What training and evaluation compute in, in words; the precision that was asked for is half of it."""
+        quantized = getattr(self.model, "is_loaded_in_4bit", False)
+        weights = "4-bit" if quantized else str(self.model.dtype).removeprefix("torch.")
+        return str(self.args.arithmetic(weights))
+
+    @property
     def train_seconds(self) -> float:
         """What training took, with its evaluations and checkpoints, and with the parts before it was resumed."""
         here = sum(log["train_runtime"] for log in self.state.log_history if "train_runtime" in log)
         return self.earlier["train_seconds"] + float(here)
 
-    def train(self, *args: Any, **kwargs: Any) -> Any:
+    def train(self, resume_from_checkpoint: str | bool | None = None, **kwargs: Any) -> Any:
         """The stock training; its start is kept for the seconds that a checkpoint tells.
 
         Raises:
+            InputError: a checkpoint to resume from is of a run that trained otherwise.
             KeyboardInterrupt: Ctrl-C; it says what is kept and how to go on.
         """
+        if resume_from_checkpoint:
+            check_same_run(resume_from_checkpoint, self)
         self._started = time.perf_counter()
         try:
-            return super().train(*args, **kwargs)
+            return super().train(resume_from_checkpoint, **kwargs)
         except KeyboardInterrupt:
             raise KeyboardInterrupt(self._what_is_kept()) from None
 
@@ -123,7 +144,9 @@ class Trainer(transformers.Trainer):
     def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
         """The stock saving; what the run took so far is kept with the Trainer's state, for a run that resumes there."""
         least = self.curves.least
+        self.described_run = self.described_run or describe_run(self)
         self.state.stateful_callbacks[SO_FAR] = {
+            RECORD: self.described_run,
             **self.tokens_trained(),
             "train_seconds": self.earlier["train_seconds"] + time.perf_counter() - self._started,
             "evaluation_seconds": self.evaluation_seconds,
@@ -193,7 +216,10 @@ class Trainer(transformers.Trainer):
         if self.evaluation_lines.history:
             matrix = self.evaluation_lines.history[-1].get("confusion_matrix")
             names = self.evaluation_lines.label_names
-            show_evaluation(self.callback_handler.callbacks, matrix, validation, names, self.state.global_step)
+            positive = self.evaluation_lines.positive_id
+            show_evaluation(
+                self.callback_handler.callbacks, matrix, validation, names, self.state.global_step, positive_id=positive
+            )
             step = {"step": self.state.global_step, "epoch": self.state.epoch}
             self.evaluation_lines.history[-1]["curves"] = {**step, **entry}
         return metrics
@@ -246,9 +272,6 @@ class Trainer(transformers.Trainer):
         self, cache_enabled: bool | None = True
     ) -> contextlib.AbstractContextManager[Any]:
         """Around a forward pass: bfloat16 in training on a CPU that does it well, float32 in evaluation there."""
-        contexts = contextlib.ExitStack()
         if self.args.cpu_autocast and self.model.training:
-            contexts.enter_context(torch.autocast("cpu", dtype=torch.bfloat16, cache_enabled=bool(cache_enabled)))
-            if self.has_short_rows:
-                contexts.enter_context(sdpa_kernel(SDPBackend.MATH))
-        return contexts
+            return torch.autocast("cpu", dtype=torch.bfloat16, cache_enabled=bool(cache_enabled))
+        return contextlib.nullcontext()

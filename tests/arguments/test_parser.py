@@ -4,9 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from llmtune.arguments import RUN_MARKER, DataArguments
 from llmtune.arguments.parser import RENAMED, parse_arguments
+from llmtune.arguments.yaml_values import read_yaml_mapping
 from llmtune.errors import InputError
 from llmtune.tasks.text_classification.arguments import TextClassificationArguments
 
@@ -109,8 +113,72 @@ def test_the_successor_of_an_old_name_is_a_flag(name):
         assert any(hasattr(group, field) for group in parse(*DATA_AND_MODEL)), flag
 
 
+AMBIGUOUS = ["no", "yes", "on", "off", "010", "1:30", "1e5", "1_000", "0x10", "2024-01-01", "true", ".inf", "1.0", "y"]
+
+
+@pytest.mark.parametrize("text", AMBIGUOUS)
+@pytest.mark.parametrize("quote", ["", "'", '"'])
+def test_a_value_of_text_is_what_was_typed(text, quote):
+    typed = f"{quote}{text}{quote}"
+    config = yaml_file(f"positive_label: {typed}\nrun_name: {typed}\ngroup_columns: [{typed}, b]\nmetrics: {typed}\n")
+
+    data, task, _, training = parse(*DATA_AND_MODEL, "--config", config)
+
+    assert (task.positive_label, training.run_name) == (text, text)
+    assert (data.group_columns, task.metrics) == ([text, "b"], [text])
+
+
+@given(text=st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), min_size=1))
+@settings(max_examples=200, deadline=None)
+def test_any_text_that_yaml_writes_is_read_back(text):
+    assert read_yaml_mapping(yaml.safe_dump({"key": text, "list": [text]}, allow_unicode=True), "") == {
+        "key": text,
+        "list": [text],
+    }
+
+
 @pytest.mark.parametrize(
-    ("yaml", "message"),
+    ("text", "expected"),
+    [
+        ("seed: 010\n", ("seed", 10)),  # as on the command line; 8 to YAML 1.1
+        ("learning_rate: 1e-5\n", ("learning_rate", 1e-5)),
+        ("num_train_epochs: 1e1\n", ("num_train_epochs", 10.0)),
+        ("overwrite: yes\n", ("overwrite", True)),
+        ("overwrite: off\n", ("overwrite", False)),
+        ("eval_strategy: no\n", ("eval_strategy", "no")),
+        ("run_name: ~\n", ("run_name", None)),
+        ("run_name: 'null'\n", ("run_name", "null")),
+        ("run_name: 'None '\n", ("run_name", "None ")),
+        ("run_name: |\n  no\n", ("run_name", "no\n")),
+        ("lr_scheduler_kwargs: {a: 1e-5, b: 'no', c: true, d: [1, x], e: null}\n",)
+        + (("lr_scheduler_kwargs", {"a": 1e-5, "b": "no", "c": True, "d": [1, "x"], "e": None}),),
+    ],
+)
+def test_a_value_is_what_the_type_of_its_flag_says(text, expected):
+    name, value = expected
+
+    assert getattr(parse(*DATA_AND_MODEL, "--config", yaml_file(text))[3], name) == value
+
+
+def test_keys_may_come_from_an_anchor():
+    config = "lr_scheduler_kwargs: &more {a: 1}\nactivation_checkpointing_kwargs: *more\n"
+
+    assert parse(*DATA_AND_MODEL, "--config", yaml_file(config))[3].activation_checkpointing_kwargs == {"a": 1}
+
+
+@pytest.mark.parametrize("flag", ["--bf16", "--bf16=true"])
+def test_bf16_is_a_switch_and_false_is_heard(flag, monkeypatch):
+    monkeypatch.setattr("llmtune.arguments.training._does_bf16_well", lambda on_cpu: True)
+
+    assert parse(*DATA_AND_MODEL, flag, "--use_cpu")[3].precision == "bf16"
+    assert parse(*DATA_AND_MODEL, "--use_cpu")[3].precision == "bf16"
+    for config in ("bf16: false\n", "bf16: no\nfp16: false\n"):
+        assert parse(*DATA_AND_MODEL, "--use_cpu", "--config", yaml_file(config))[3].precision == "fp32"
+    assert parse(*DATA_AND_MODEL, "--use_cpu", "--bf16", "False")[3].precision == "fp32"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
     [
         ("learning_rte: 1\n", "values.yaml: unknown key 'learning_rte'; did you mean learning_rate?"),
         ("learning_rate: fast\n", "values.yaml: learning_rate: 'fast' does not fit"),
@@ -120,14 +188,37 @@ def test_the_successor_of_an_old_name_is_a_flag(name):
         ("- a\n- b\n", "values.yaml: expected `key: value` lines, found list"),
         ("seed: 1\nmax_length: 9\nseed: 2\n", "values.yaml: seed stands on line 1 and on line 3; keep one of them"),
         ("a: [\n", "values.yaml: not readable as YAML"),
+        ("[a, b]: 1\n", "values.yaml: line 1: expected a key, found list"),
         ("learning_rate:\n", "values.yaml: learning_rate: found no value, expected one; leave the key out"),
         ("group_columns: null\n", "values.yaml: group_columns: found no value, expected one"),
         ("text_column: {a: b}\n", "values.yaml: text_column: found {'a': 'b'}, expected a value without keys"),
         ("config: other.yaml\n", "values.yaml: unknown key 'config'"),
+        ("seed: 1:30\n", "values.yaml: seed: '1:30' does not fit"),
+        ("seed: 1e5\n", "values.yaml: seed: '1e5' does not fit"),
+        ("seed: 2024-01-01\n", "values.yaml: seed: '2024-01-01' does not fit"),
+        (
+            "text_column: null\n",
+            "values.yaml: text_column: found no value, expected one; leave the key out for its def",
+        ),
+        ("positive_label: None\n", "values.yaml: positive_label: found the text None; leave the key out for no value"),
+        ("metrics: [mcc, ~]\n", "values.yaml: metrics: item 2 of the list is empty or null; quote it for the text"),
+        ("seed: !!binary aGk=\n", "values.yaml: seed: found the tag tag:yaml.org,2002:binary, expected a plain value"),
+        (
+            "lr_scheduler_kwargs: {a: no}\n",
+            "values.yaml: lr_scheduler_kwargs: a: no is text to some readers and true or false to YAML; quote it for",
+        ),
+        (
+            "lr_scheduler_kwargs: {a: 010}\n",
+            "values.yaml: lr_scheduler_kwargs: a: 010 is text to some readers and a number to YAML; quote it for",
+        ),
+        (
+            "lr_scheduler_kwargs: {a: 2024-01-01}\n",
+            "values.yaml: lr_scheduler_kwargs: a: 2024-01-01 is text to some readers and a date to YAML; quote it",
+        ),
     ],
 )
-def test_a_bad_yaml_value_stops_the_run(yaml, message):
-    assert refused(*DATA_AND_MODEL, "--config", yaml_file(yaml)).startswith(message)
+def test_a_bad_yaml_value_stops_the_run(text, message):
+    assert refused(*DATA_AND_MODEL, "--config", yaml_file(text)).startswith(message)
 
 
 @pytest.mark.parametrize(
@@ -161,7 +252,7 @@ def test_a_bad_yaml_value_stops_the_run(yaml, message):
         (["--report_to", "no_such_board"], "--report_to no_such_board: unknown or not installed; installed are"),
         (["--resume_from_checkpoint", "nowhere"], "--resume_from_checkpoint nowhere: no such folder"),
         (["--lora_alpha", "8"], "--lora_alpha without --use_peft: every weight would be trained; add --use_peft"),
-        (["--model_name_or_path", "x"], "--model_name_or_path x and --model_type bert exclude each other"),
+        (["--model_name_or_path", "x"], "--model_type bert exclude each other: the first loads a checkpoint"),
     ],
 )
 def test_a_bad_flag_stops_the_run(flags, message):
@@ -198,7 +289,9 @@ def test_a_folder_with_something_in_it_is_replaced_only_if_it_is_a_run_and_overw
     Path("run/model.safetensors").touch()
     Path("photos/cat.jpg").touch()
 
-    assert "--output_dir run: holds 2 entries already" in refused(*DATA_AND_MODEL, "--output_dir", "run")
+    assert refused(*DATA_AND_MODEL, "--output_dir", "run") == (
+        "--output_dir run: holds 2 entries already; name a new folder, or give --overwrite to replace that run"
+    )
     assert "--overwrite replaces only a run" in refused(*DATA_AND_MODEL, "--output_dir", "photos", "--overwrite")
     training = parse(*DATA_AND_MODEL, "--output_dir", "run", "--overwrite")[3]
     assert Path("run/model.safetensors").exists(), "kept until the input is known good"
@@ -239,7 +332,9 @@ def test_a_run_is_not_continued_from_no_checkpoint_nor_into_another_folder():
     Path("run/checkpoint-5").mkdir(parents=True)
     resume = ["--resume_from_checkpoint", "run/checkpoint-5"]
 
-    assert "run/checkpoint-5: has no trainer_state.json; name a checkpoint" in refused(*DATA_AND_MODEL, *resume)
+    assert "run/checkpoint-5: has no trainer_state.json; name a checkpoint, e.g. runs/spam-1/checkpoint-500" in refused(
+        *DATA_AND_MODEL, *resume
+    )
 
     Path("run/checkpoint-5/trainer_state.json").touch()
     assert "run/checkpoint-5: holds no optimizer, so training would go on" in refused(*DATA_AND_MODEL, *resume)

@@ -1,14 +1,22 @@
 """The arguments: precision that fits the hardware, checkpoints that follow evaluation, the metric that picks one."""
 
+import dataclasses
 import json
+import os
 from pathlib import Path
 
 import pytest
 import torch
 
+from llmtune import arguments
 from llmtune.arguments import DataArguments, ModelArguments, TrainingArguments, describe_arguments
 from llmtune.errors import InputError, run_command
 from llmtune.tasks.text_classification.arguments import TextClassificationArguments
+
+
+def test_the_arguments_are_imported_late_and_an_unknown_name_is_one():
+    with pytest.raises(AttributeError, match="module 'llmtune.arguments' has no attribute 'TrainerArguments'"):
+        arguments.TrainerArguments  # noqa: B018
 
 
 def training(folder: Path, **options) -> TrainingArguments:
@@ -23,10 +31,68 @@ def test_on_a_cpu_bf16_is_for_training_only_and_auto_follows_the_hardware(tmp_pa
     assert training(tmp_path).cpu_autocast is well
     for asked in ({"precision": "bf16"}, {"bf16": True}, {"bf16": True, "precision": "fp32"}):
         made = training(tmp_path, **asked)
-        assert (made.precision, made.bf16, made.cpu_autocast) == ("bf16", False, True), (
+        assert (made.precision, bool(made.bf16), made.cpu_autocast) == ("bf16", False, True), (
             "accelerate's would reach evaluation"
         )
+        assert dataclasses.replace(made).precision == "bf16", "a copy computes as its original"
     assert not training(tmp_path, precision="fp32").cpu_autocast
+
+
+@pytest.mark.parametrize("asked", [{"bf16": False}, {"bf16": False, "fp16": False}, {"bf16": False, "fp16": None}])
+def test_bf16_false_rules_out_that_auto_takes_bf16(tmp_path, monkeypatch, asked):
+    monkeypatch.setattr("llmtune.arguments.training._does_bf16_well", lambda on_cpu: True)
+
+    assert training(tmp_path).precision == "bf16"
+    assert training(tmp_path, **asked).precision == "fp32"
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        (
+            {"precision": "bf16", "bf16": False},
+            "--precision bf16 and --bf16 False contradict each other; leave one of them out",
+        ),
+        ({"bf16": True, "fp16": True}, "--bf16 and --fp16 are both given; give one of the two"),
+    ],
+)
+def test_precisions_that_contradict_each_other_are_refused(tmp_path, asked, message):
+    with pytest.raises(InputError, match=message):
+        training(tmp_path, **asked)
+
+
+@pytest.mark.parametrize(
+    ("launched", "asked", "precision"),
+    [
+        ("bf16", {"precision": "fp32"}, "fp32"),  # what is named in the command wins over accelerate's configuration
+        ("bf16", {}, "bf16"),
+        ("bf16", {"bf16": False}, "fp32"),
+        ("no", {"precision": "bf16"}, "bf16"),
+    ],
+)
+def test_what_accelerate_was_told_is_followed_or_overruled_and_known(tmp_path, monkeypatch, launched, asked, precision):
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", launched)
+    monkeypatch.setattr("llmtune.arguments.training._does_bf16_well", lambda on_cpu: False)
+
+    made = training(tmp_path, **asked)
+
+    assert made.precision == precision
+    assert made.mixed_precision == "no", "on a CPU the Trainer subclass autocasts, and training only"
+    assert os.environ["ACCELERATE_MIXED_PRECISION"] == launched
+
+
+@pytest.mark.parametrize(
+    ("launched", "message"),
+    [
+        ("fp8", "accelerate launch --mixed_precision fp8 .* expected no, bf16 or fp16; give --precision, which wins"),
+        ("fp16", "--precision fp16: half precision training needs a GPU"),
+    ],
+)
+def test_a_precision_of_accelerate_that_cannot_run_is_refused(tmp_path, monkeypatch, launched, message):
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", launched)
+
+    with pytest.raises(InputError, match=message):
+        training(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,8 @@ def spam_model(tmp_path_factory):
 @pytest.fixture(scope="session")
 def lora_run(tmp_path_factory):
     """A tiny Llama under LoRA, its base beside it, as a run from scratch leaves them."""
-    from llmtune.models.checkpoints import BASE_FOLDER, _save_base
+    from llmtune.models.checkpoints import _save_base
+    from llmtune.runs.folder import BASE_FOLDER
 
     folder = tmp_path_factory.mktemp("models") / "llama"
     arguments = ModelArguments(

@@ -107,7 +107,7 @@ def test_copies_across_splits_spoil_with_their_rows(write, check, edits, kind, s
     assert code == 1
     assert f"error {kind}: 10 of 100 test rows (10.0 %)" in out
     assert all(f"test line {row + 1} {sign} train line {row + 51}" in out for row in range(10))
-    assert "delete them from test, or give llmtune one file to split" in out
+    assert "delete them from test, or give the recipe one file to split" in out
 
 
 def test_repeats_within_a_split_and_their_labels(write, check):
@@ -304,6 +304,7 @@ def test_a_column_that_one_file_lacks_spoils_and_the_rest_goes_on(write, check):
         (["a", "b"], [], "its name does not tell whether it is train, validation or test; say so with --train_file"),
         (["train", "train-2"], [], "is train already; say what each is with --train_file"),
         (["train"], ["--task", "spam"], "--task 'spam' is not one of token-classification, text-classification, "),
+        (["train"], ["--task", "spam"], "; leave it out to let the columns tell"),
         (["train"], ["--text_column", "txet"], "no column 'txet' (--text_column); columns found: ['text', 'label']"),
         (["train"], ["--group_columns", "sex"], "no column 'sex' (--group_columns); columns found"),
     ],

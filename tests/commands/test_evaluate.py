@@ -86,7 +86,9 @@ def test_overwrite_replaces_an_evaluation_and_nothing_else(spam_model, spam_file
     evaluate(spam_model, spam_file, tmp_path / "d", "--max_eval_samples", "50")
     (tmp_path / "d" / "notes.txt").write_text("mine")
 
-    with pytest.raises(InputError, match="is not empty; name a new folder, or give --overwrite"):
+    with pytest.raises(
+        InputError, match="is not empty; name a new folder, or give --overwrite to replace an evaluation"
+    ):
         evaluate(spam_model, spam_file, tmp_path / "d")
     evaluate(spam_model, spam_file, tmp_path / "d", "--overwrite")
 
@@ -137,7 +139,7 @@ def test_a_wrong_metric_costs_no_predictions(spam_model, spam_file, tmp_path):
     ("model", "message"),
     [
         ("nowhere", "nowhere: not loadable as a run, a checkpoint folder or a Hub id"),
-        ("", "served are text-classification"),
+        ("", "Give a model that was fine-tuned for one of them"),
     ],
 )
 def test_a_model_that_is_none_is_named(model, message, spam_file, tmp_path):

@@ -58,6 +58,6 @@ def test_a_folder_that_is_not_empty_is_left_alone(lora_run, tmp_path):
 
 def test_a_run_that_does_not_exist_is_named(tmp_path):
     with pytest.raises(
-        InputError, match="nowhere: no such folder; give the --output_dir of a run trained with --use_peft"
+        InputError, match="nowhere: no such folder; give the --output_dir of a recipe that was run with --use_peft"
     ):
         cli.run(["merge", "nowhere", "--output_dir", str(tmp_path / "plain")])

@@ -9,6 +9,7 @@ from llmtune.arguments import RUN_MARKER
 from llmtune.errors import InputError
 from llmtune.metrics import score_predictions
 from llmtune.predictions import make_predictions, read_predictions, write_predictions
+from llmtune.predictions.table import METADATA_KEY
 
 REFERENCE = ["spam"] * 40 + ["ham"] * 60
 PREDICTION = ["spam"] * 30 + ["ham"] * 70  # 30 hits, 10 missed, no alarm
@@ -166,6 +167,21 @@ def test_two_tables_of_one_split_do_not_share_a_metrics_json(tmp_path):
         cli.run(["report", str(a), str(b), "--kind", "classification", "--output_dir", str(tmp_path)])
 
 
+def test_a_table_whose_metadata_is_broken_is_named(tmp_path):
+    columns = pa.table({"reference": ["a"], "prediction": ["a"]})
+    pa.parquet.write_table(columns.replace_schema_metadata({METADATA_KEY: b"{"}), tmp_path / "t.parquet")
+
+    with pytest.raises(InputError, match=r"t\.parquet: not readable as predictions: "):
+        cli.run(["report", str(tmp_path / "t.parquet"), "--kind", "classification"])
+
+
+def test_a_comparison_of_runs_does_not_replace_one_of_them(tmp_path):
+    runs = [str(a_run(tmp_path / name, "test")) for name in ("a", "b")]
+
+    with pytest.raises(InputError, match="is a run with results of its own; name another folder"):
+        cli.run(["report", *runs, "--output_dir", runs[1]])
+
+
 def test_the_metrics_of_another_run_are_not_replaced(tmp_path):
     run, path = a_run(tmp_path / "run", "test"), foreign(tmp_path / "a.csv")
 
@@ -180,7 +196,7 @@ def test_the_metrics_of_another_run_are_not_replaced(tmp_path):
         (
             "reference,prediction\n",
             ["--kind", "classification"],
-            "t.csv: the table has no rows",
+            "t.csv: the table has no rows; give one with predictions",
         ),
         ("reference\nham\n", ["--kind", "classification"], "no column 'prediction'"),
         (

@@ -81,7 +81,7 @@ REFUSED = [
         "no column 'body'; found text, label; name it by --text_column",
     ),
     (["--train_file", "TRAIN", "--label_column", "kind"], "no column 'kind'; found text, label; name the class by"),
-    (["--train_file", "HAM"], "no row of class 'spam' in column 'label'; it has ham"),
+    (["--train_file", "HAM"], "it has ham; give the rows that the model was trained on"),
 ]
 
 
@@ -144,6 +144,7 @@ def test_names_known_from_train_stand_beside_a_tagger(tmp_path):
 
     (tmp_path / "train.jsonl").write_text('{"tokens": ["Say"], "tags": ["PERSON"]}')
     with pytest.raises(
-        InputError, match=r"column 'tags', line 1: \['PERSON'\] is no list of tags; give one tag a word"
+        InputError,
+        match=r"\['PERSON'\] is no list of tags; give one tag a word, as B-PER, I-PER, O, or name the column by",
     ):
         cli.run(["report", *files, "--kind", "token-classification"])

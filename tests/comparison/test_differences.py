@@ -57,7 +57,7 @@ def test_the_difference_of_accuracies_and_its_interval_are_the_formulas():
     assert found.difference == pytest.approx(150 / 2000)
     assert found.low == pytest.approx(0.075 - 1.96 * error, abs=0.001)
     assert found.high == pytest.approx(0.075 + 1.96 * error, abs=0.001)
-    assert found.smallest == pytest.approx((1.959964 + 0.841621) * math.sqrt(350 / 2000 / 2000), rel=1e-5)
+    assert found.min_detectable == pytest.approx((1.959964 + 0.841621) * math.sqrt(350 / 2000 / 2000), rel=1e-5)
 
 
 def test_f1_is_compared_by_hand_counts():
@@ -96,7 +96,7 @@ def test_the_same_predictions_differ_in_nothing_and_tell_no_spread():
 
     assert found.mcnemar.p == 1.0
     assert (found.wins, found.losses) == ((), ())
-    assert all(one.difference == 0 and one.low is None and one.smallest is None for one in found.differences)
+    assert all(one.difference == 0 and one.low is None and one.min_detectable is None for one in found.differences)
     assert not found.significantly_worse
 
 
@@ -221,7 +221,10 @@ REFERENCE = ["ham", "spam", "ham"]
             "A has 3 rows, B has 2; give predictions of the same",
         ),
         ({"reference": ["ham", "ham", "ham"]}, "row 1: reference is 'spam' in A but 'ham' in B; give predictions of"),
-        ({"carried": {"text": ["a", "b", "x"]}}, "row 2: text is 'c' in A but 'x' in B"),
+        (
+            {"carried": {"text": ["a", "b", "x"]}},
+            "row 2: text is 'c' in A but 'x' in B; give predictions of the same rows, in the same order",
+        ),
         (
             {"names": ("ham", "spam", "eggs")},
             "A has the labels ham, spam, B has ham, spam, eggs; compare models of the same",
@@ -243,6 +246,13 @@ def test_other_kinds_are_refused():
 
     with pytest.raises(InputError, match="A is of kind 'classification', B of kind 'text-generation'"):
         compare_predictions(classifier(REFERENCE, REFERENCE), text)
+
+
+def test_texts_cut_into_different_tokens_share_no_perplexity():
+    a, b = (make_predictions("language-modeling", {"nll": [2.0, 3.0], "tokens": tokens}) for tokens in ([2, 2], [2, 3]))
+
+    with pytest.raises(InputError, match="allow no metric in common; give both the column 'bytes'"):
+        compare_predictions(a, b)
 
 
 def test_an_unknown_metric_is_refused_with_the_known():

@@ -98,6 +98,11 @@ BAD_ROWS = [
     ),
     (some_rows(author=""), {"split_group_column": "author"}, "  row 1 (line 2): no value in column 'author'"),
     (
+        some_rows(author=""),
+        {"split_group_column": "author"},
+        "\nfill it, or leave --split_group_column out",
+    ),
+    (
         some_rows(),
         {"max_train_samples": 1},
         ": train (what is left of train without validation and test; the first 1 of 48 rows "

@@ -257,6 +257,31 @@ def test_one_split_is_read_against_the_classes_of_a_model(tmp_path):
         load_split(data, "validation", label_names=["ham", "spam"], **how)
 
 
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl"])
+@pytest.mark.parametrize("labels", [[0, 1], ["0", "1"], [0.0, 1.0], ["LABEL_0", "LABEL_1"]])
+def test_a_class_without_a_name_is_read_by_its_number(labels, name, tmp_path):
+    rows = [{"text": f"text {i}", "label": labels[i % 2]} for i in range(4)]
+    data = DataArguments(test_file=write(tmp_path, name, rows))
+    how = {"columns": {"text": "text", "label": "label"}, "label_column": "label", "text_columns": ["text"]}
+
+    test, _ = load_split(data, "test", label_names=["LABEL_0", "LABEL_1"], **how)
+
+    assert list(test["label"]) == ["LABEL_0", "LABEL_1"] * 2
+
+
+def test_a_model_without_class_names_and_labels_by_name_are_told_where_to_write_them(tmp_path):
+    data = DataArguments(test_file=write(tmp_path, "a.csv", [{"text": "a", "label": "ham"}]))
+    how = {"columns": {"text": "text", "label": "label"}, "label_column": "label", "text_columns": ["text"]}
+
+    with pytest.raises(InputError) as error:
+        load_split(data, "test", label_names=["LABEL_0", "LABEL_1"], **how)
+
+    assert str(error.value).endswith(
+        "row 1 (line 2): label 'ham' in column 'label' is not one of the model's ['LABEL_0', 'LABEL_1']; its "
+        "config.json names no classes: write their names there, in id2label and label2id"
+    )
+
+
 def test_arguments_that_contradict_are_refused(tmp_path):
     path = write(tmp_path, "a.csv", some_rows(author="x"))
 

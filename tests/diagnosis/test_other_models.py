@@ -95,9 +95,12 @@ def test_other_kinds_are_compared_by_their_first_metric():
 
 
 DIFFERENT = [
-    (binary(1, 1, 1, 1), "other has 4 rows, these predictions have 1,000"),
-    (model(0.9, names=("a", "b")), "other has the labels a, b, these predictions have ham, spam"),
-    (make_predictions("regression", {"reference": [1.0], "prediction": [1.0]}), "other is of kind regression"),
+    (binary(1, 1, 1, 1), "this table has 1,000 rows, other has 4; give predictions of the same rows"),
+    (model(0.9, names=("a", "b")), "this table has the labels ham, spam, other has a, b"),
+    (
+        make_predictions("regression", {"reference": [1.0], "prediction": [1.0]}),
+        "this table is of kind 'classification', other of kind 'regression'",
+    ),
 ]
 
 
@@ -108,7 +111,7 @@ def test_tables_of_other_rows_are_refused(other, message):
 
 
 def test_another_reference_is_refused_with_its_row():
-    with pytest.raises(InputError, match="other row 1: its reference is another than in these predictions"):
+    with pytest.raises(InputError, match="row 1: reference is 'spam' in this table but 'ham' in other"):
         baseline(binary(2, 0, 0, 2), {"other": binary(1, 0, 0, 3)})
 
 

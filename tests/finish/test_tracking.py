@@ -12,7 +12,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from llmtune.finish.tracking import log_final
 from llmtune.metrics import score_predictions
 from llmtune.report.report import Report
-from llmtune.training.tensorboard import calibration_line, precision_recall_lines
+from llmtune.training.tensorboard import precision_recall_lines
 from tests.report.test_page import spam_table
 from tests.training.test_trainer import trainer
 
@@ -118,9 +118,6 @@ def test_the_lines_are_sklearns_and_a_hand_count():
     assert (recall_score(labels == 1, called), precision_score(labels == 1, called)) in set(
         zip(recall, precision, strict=True)
     )
-    given, came_true = calibration_line(probabilities, labels)
-    assert given.tolist() == pytest.approx([(0.62 + 0.65) / 2, (0.9 + 0.95) / 2])
-    assert came_true.tolist() == [0.5, 1.0]
 
 
 def test_a_class_without_rows_has_no_curve():

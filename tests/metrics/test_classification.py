@@ -282,9 +282,9 @@ def test_the_order_of_rows_changes_nothing(rows, random):
 
 
 def test_an_id_outside_the_classes_is_named_with_its_row():
-    with pytest.raises(ValueError, match="row 1: prediction id 2 is not one of the 2 classes 0 to 1"):
+    with pytest.raises(ValueError, match="id 2 is not one of the 2 classes 0 to 1; name all labels in label_names"):
         confusion_matrix([0, 1], [0, 2], 2)
-    with pytest.raises(ValueError, match="3 references but 2 predictions"):
+    with pytest.raises(ValueError, match="3 references but 2 predictions; give one of each a row"):
         confusion_matrix([0, 1, 1], [0, 1], 2)
     with pytest.raises(ValueError, match="give whole numbers 0 to 1"):
         confusion_matrix(np.array([0.0, 1.0]), [0, 1], 2)

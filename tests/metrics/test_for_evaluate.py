@@ -6,6 +6,7 @@ from pathlib import Path
 import evaluate
 import numpy as np
 import pytest
+from rouge_score.rouge_scorer import RougeScorer
 from seqeval.metrics import f1_score as seqeval_f1
 from sklearn import metrics as sk
 
@@ -14,6 +15,7 @@ from llmtune.metrics.evaluate_modules.bleu import Bleu
 from llmtune.metrics.evaluate_modules.entity_f1 import EntityF1
 from llmtune.metrics.evaluate_modules.f1 import F1
 from llmtune.metrics.evaluate_modules.precision import Precision
+from llmtune.metrics.evaluate_modules.rouge import Rouge
 
 FOLDER = Path(llmtune.metrics.evaluate_modules.__file__).parent
 TAGS = [["B-PER", "I-PER", "O"], ["O", "B-LOC"]]
@@ -90,7 +92,9 @@ def test_probabilities_are_not_cut_to_classes():
 
 
 def test_binary_of_three_classes_is_refused():
-    with pytest.raises(ValueError, match=r"found \[0, 1, 2\] and pos_label=1; use average='macro'"):
+    with pytest.raises(
+        ValueError, match=r"is about one of two classes, found \[0, 1, 2\] and pos_label=1; use average='macro'"
+    ):
         F1().compute(predictions=[0, 1, 2], references=[0, 1, 1])
     with pytest.raises(ValueError, match="average 'mean' is not one of binary, macro, micro, weighted, or None"):
         F1(average="mean").compute(predictions=[0], references=[0])
@@ -128,13 +132,22 @@ def test_padding_does_not_count(name):
     assert padded == metric.compute(predictions=predictions[:3], references=references[:3])
 
 
-def test_rouge_says_that_it_reads_no_other_script_and_reads_it_when_told():
-    from llmtune.metrics.evaluate_modules.rouge import Rouge
+@pytest.mark.parametrize("text", ["नमस्ते दुनिया 2024", "今天天气很好", "สวัสดีชาวโลก", "مرحبا بالعالم", "Привет, мир 5"])
+def test_rouge_refuses_a_script_that_it_would_score_0_and_reads_it_when_told(text):
+    texts = {"predictions": [text, "a test"], "references": [text, "a test"]}
 
-    rows = {"predictions": ["नमस्ते दुनिया"], "references": ["नमस्ते दुनिया"]}
+    with pytest.raises(
+        ValueError, match="rouge: 1 of 2 references are not in letters that rouge_score reads .*unicode=T"
+    ):
+        Rouge().compute(**texts)
+    assert Rouge(unicode=True).compute(**texts)["rouge1"] == 1.0
+    with pytest.raises(ValueError, match="use_stemmer is a stemmer of English; with unicode=True leave it out"):
+        Rouge(use_stemmer=True, unicode=True)
 
-    with pytest.raises(ValueError, match=r"1 of 1 references have no token that ROUGE reads \(a-z and 0-9 alone\)"):
-        Rouge().compute(**rows)
-    assert Rouge(tokenizer="unicode").compute(**rows)["rouge1"] == 1.0
-    with pytest.raises(ValueError, match="tokenizer 'words' is not one of a-z0-9, unicode"):
-        Rouge(tokenizer="words")
+
+def test_rouge_of_latin_letters_with_marks_is_that_of_rouge_score():
+    texts = {"predictions": ["l'été à la mer", "größer", ""], "references": ["un été à Málaga", "größer als", ""]}
+    scorer = RougeScorer(["rouge1"])
+    expected = [scorer.score(b, a)["rouge1"].fmeasure for a, b in zip(*texts.values(), strict=True)]
+
+    assert Rouge().compute(**texts)["rouge1"] == pytest.approx(np.mean(expected))

@@ -241,6 +241,7 @@ def test_one_new_file_is_a_new_metric(tmp_path, monkeypatch):
         "    return [replace(accuracy.metrics(setting)[0], name='error_rate', score=score, higher_is_better=False)]\n"
     )
     monkeypatch.setattr(llmtune.metrics, "__path__", [*llmtune.metrics.__path__, str(tmp_path)])
+    monkeypatch.setattr("llmtune.metrics.core.registry.METRICS", tmp_path)
     logits, labels = classified(40)
 
     found = run(compute_metrics("classification", metrics=["error_rate"]), logits, labels)
@@ -251,14 +252,32 @@ def test_one_new_file_is_a_new_metric(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("kind", "given", "predictions", "labels", "message"),
     [
-        ("classification", {"label_names": ["a"]}, np.zeros((2, 3)), [0, 1], "scores 3 classes, label_names has 1"),
-        ("classification", {}, np.zeros((2, 4, 3)), [0, 1], "expected .rows, classes.*token-classification"),
-        ("token-classification", {"label_names": TAGS}, [[0, 0]], [[0]], r"predictions \(1, 2\), labels \(1, 1\)"),
-        ("token-classification", {}, [[0]], [[0]], "label_names is empty"),
-        ("token-classification", {"label_names": TAGS}, [[9]], [[0]], "tag id 9 has no name"),
+        (
+            "classification",
+            {"label_names": ["a"]},
+            np.zeros((2, 3)),
+            [0, 1],
+            "classification: the model scores 3 classes, label_names has 1",
+        ),
+        (
+            "classification",
+            {},
+            np.zeros((2, 4, 3)),
+            [0, 1],
+            r"expected \(rows, classes\) and one label a row. For tags",
+        ),
+        ("token-classification", {"label_names": TAGS}, [[0, 0]], [[0]], r"labels \(1, 1\); give one tag a label"),
+        ("token-classification", {}, [[0]], [[0]], "label_names is empty; give the tags by id"),
+        ("token-classification", {"label_names": TAGS}, [[9]], [[0]], "tag id 9 has no name; label_names names 5 tags"),
         ("text-generation", {"tokenizer": decode}, np.zeros((1, 2, 8)), [[0]], "predict_with_generate=True"),
-        ("text-generation", {}, [[1]], [[1]], r"tokenizer=tokenizer"),
-        ("regression", {}, np.zeros((2, 3)), np.zeros(2), r"predictions of shape \(2, 3\), labels \(2, 1\)"),
+        ("text-generation", {}, [[1]], [[1]], "text-generation: generated ids need a tokenizer; give compute_metrics"),
+        (
+            "regression",
+            {},
+            np.zeros((2, 3)),
+            np.zeros(2),
+            r"predictions of shape \(2, 3\), labels \(2, 1\); give as many of each",
+        ),
     ],
 )
 def test_wrong_shapes_are_told_with_what_to_do(kind, given, predictions, labels, message):

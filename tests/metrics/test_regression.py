@@ -121,7 +121,7 @@ def test_words_are_no_numbers():
 
 
 def test_unequal_horizons_are_refused():
-    with pytest.raises(ValueError, match=r"column reference: rows have \[1, 2\] numbers"):
+    with pytest.raises(ValueError, match=r"rows have \[1, 2\] numbers; give one, or lists over one horizon"):
         scored([[1.0], [1.0, 2.0]], [[1.0], [1.0]])
     with pytest.raises(ValueError, match=r"references of shape \(1, 2\) but predictions of shape \(1, 1\)"):
         scored([[1.0, 2.0]], [[1.0]])

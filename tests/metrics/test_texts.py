@@ -15,8 +15,8 @@ from sacrebleu.metrics.ter import TER
 
 from llmtune.metrics import score_predictions
 from llmtune.metrics.bleu import tokenizer_for
-from llmtune.metrics.rouge_unicode import tokenize
 from llmtune.predictions import make_predictions
+from llmtune.text.words import fold_words
 
 HYPOTHESES = ["The dog bit the man.", "It wasn't surprising.", "The man had just bitten him."]
 REFERENCES = [
@@ -154,9 +154,11 @@ def test_rouge_reads_other_scripts_under_another_name():
     found = score_texts(["नमस्ते दुनिया", "今天天气"], ["नमस्ते दुनिया", "今天天气"], metrics=["rouge_unicode"])
 
     assert found["rouge1"].value == 0.0
-    assert "2 of 2 references have no token" in found["rouge1"].reason
+    assert "2 of 2 references are not in letters that ROUGE reads" in found["rouge1"].reason
     assert found["rouge1_unicode"].value == 1.0
-    assert tokenize("Ｈｅｌｌｏ, wörld été") == ["hello", "wörld", "été"]
+    found = score_texts(["राम 20 साल"], ["राम 20 साल"])["rouge1"]  # the number alone is read
+    assert (found.value, found.reason[:18]) == (1.0, "1 of 1 references ")
+    assert fold_words("Ｈｅｌｌｏ, wörld été") == ["hello", "wörld", "été"]
     assert score_texts(["t"], ["été"], metrics=["rouge1_unicode"])["rouge1_unicode"].value == 0.0
 
 
@@ -227,7 +229,8 @@ def test_a_row_without_text_is_named():
 
 SCRIPTS = {
     "hi": "नमस्ते दुनिया", "bn": "ওহে বিশ্ব", "ta": "வணக்கம் உலகம்", "th": "สวัสดีชาวโลก", "ar": "مرحبا بالعالم",
-    "he": "שלום עולם", "zh": "你好世界", "ja": "こんにちは世界", "ko": "안녕 세상", "ru": "привет мир", "el": "γειά σου",
+    "he": "שלום עולם", "zh": "你好世界", "ja": "こんにちは世界", "ko": "안녕 세상",
+    "ru": "привет мир", "el": "γειά σου",
 }  # fmt: skip
 
 
@@ -236,5 +239,7 @@ def test_texts_without_latin_letters_have_a_rouge_without_being_asked(text):
     found = score_texts([text, text], [text, text])
 
     assert found["rouge1_unicode"].value == 1.0
-    assert found["rouge1"].reason.startswith("2 of 2 references have no token that ROUGE reads (a-z and 0-9 alone)")
+    assert found["rouge1"].reason.startswith(
+        "2 of 2 references are not in letters that ROUGE reads (a-z and 0-9 alone)"
+    )
     assert "rouge1_unicode" not in score_texts(["été"], ["a été vu"])

@@ -19,10 +19,12 @@ from llmtune.models.auto_generation import AutoModelForGeneration
 from llmtune.models.checkpoints import load_run, save_weights
 from llmtune.models.families import family_of
 from llmtune.models.from_scratch import train_tokenizer
+from llmtune.models.head_labels import align_head
 from llmtune.models.loading import load_model, read_overrides
 from llmtune.tasks.losses import ClassificationLoss
 from llmtune.tasks.text_classification.task import TextClassification
 from llmtune.tasks.text_generation.translation import Translation
+from llmtune.tasks.token_classification.task import TokenClassification
 from llmtune.training.trainer import Trainer
 
 TASK = TextClassification(("ham", "spam"), "spam", 64)
@@ -263,10 +265,73 @@ def test_a_head_for_other_classes_is_replaced_and_said(tmp_path):
     assert torch.equal(loaded.model.bert.encoder.layer[0].output.dense.weight, body)
 
 
-def test_a_head_for_as_many_classes_is_kept(tmp_path):
-    checkpoint = saved_checkpoint(tmp_path / "checkpoint", "bert", num_labels=2)
+def named(*names: str) -> dict[str, Any]:
+    return {"id2label": dict(enumerate(names)), "label2id": {name: i for i, name in enumerate(names)}}
 
-    assert load(model_name_or_path=str(checkpoint)).facts["new weights"] == []
+
+@pytest.mark.parametrize("model_type", MODEL_TYPES)
+@pytest.mark.parametrize("theirs", [("spam", "ham"), ("SPAM", "Ham ")], ids=["exact", "case"])
+def test_a_head_in_another_order_of_classes_says_the_same_by_name(model_type, theirs, tmp_path):
+    checkpoint = saved_checkpoint(tmp_path / "checkpoint", model_type, **named(*theirs))
+    tokenizer, model = load_run(checkpoint, transformers.AutoModelForSequenceClassification)
+
+    loaded = load(model_name_or_path=str(checkpoint))
+
+    assert loaded.facts["new weights"] == []
+    assert loaded.facts["head"].startswith("kept, its rows put in the order of the data's classes (the checkpoint's")
+    assert loaded.model.config.id2label == {0: "ham", 1: "spam"}
+    np.testing.assert_allclose(logits(loaded.model, tokenizer), logits(model, tokenizer)[:, ::-1], atol=1e-6)
+
+
+@pytest.mark.parametrize("theirs", [("neg", "pos"), ("LABEL_0", "LABEL_1"), ("ham", "HAM")])
+def test_a_head_for_as_many_other_classes_starts_anew_and_that_is_said(theirs, tmp_path):
+    checkpoint = saved_checkpoint(tmp_path / "checkpoint", "bert", **named(*theirs))
+    head = load_file(checkpoint / "model.safetensors")["classifier.weight"]
+
+    loaded = load(model_name_or_path=str(checkpoint))
+
+    assert loaded.facts["new weights"] == ["classifier.bias", "classifier.weight"]
+    assert loaded.facts["head"] == f"new: the checkpoint's classes are {', '.join(theirs)}, not those of the data"
+    assert not torch.isclose(loaded.model.classifier.weight, head).any()
+    assert loaded.model.classifier.weight.std().item() == pytest.approx(0.02, rel=0.5)
+
+
+@pytest.mark.parametrize(("theirs", "ours"), [(("ham", "spam"), ("ham", "spam")), (("LABEL_0", "LABEL_1"), ("0", "1"))])
+def test_a_head_for_the_same_classes_is_kept(theirs, ours, tmp_path):
+    checkpoint = saved_checkpoint(tmp_path / "checkpoint", "bert", **named(*theirs))
+    head = load_file(checkpoint / "model.safetensors")["classifier.weight"]
+
+    loaded = load(TextClassification(ours, ours[1], 64), model_name_or_path=str(checkpoint))
+
+    assert loaded.facts["new weights"] == []
+    assert "head" not in loaded.facts
+    assert torch.equal(loaded.model.classifier.weight, head)
+
+
+def test_a_tagger_in_another_order_of_tags_says_the_same_by_name(tmp_path):
+    tags = ("O", "B-LOC", "I-LOC", "B-PER", "I-PER")
+    theirs = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")  # as dslim/bert-base-NER orders its types
+    auto = transformers.AutoModelForTokenClassification
+    checkpoint = saved_checkpoint(tmp_path / "checkpoint", "bert", auto, **named(*theirs))
+    tokenizer, model = load_run(checkpoint, auto)
+
+    loaded = load(TokenClassification(tags, 64, 8), model_name_or_path=str(checkpoint))
+
+    assert loaded.facts["head"].startswith("kept, its rows put in the order of the data's classes")
+    expected = logits(model, tokenizer)[..., [theirs.index(tag) for tag in tags]]
+    np.testing.assert_allclose(logits(loaded.model, tokenizer), expected, atol=1e-6)
+
+
+def test_a_head_in_4_bits_can_not_be_put_in_order(tmp_path):
+    checkpoint = saved_checkpoint(tmp_path / "checkpoint", "bert", **named("spam", "ham"))
+    _, model = load_run(checkpoint, transformers.AutoModelForSequenceClassification)
+    packed = torch.zeros((32, 1), dtype=torch.uint8)  # what bitsandbytes makes of a weight
+    model.classifier.weight = torch.nn.Parameter(packed, requires_grad=False)
+
+    with pytest.raises(
+        InputError, match="--load_in_4bit: the checkpoint's classes are spam, ham, the data's ham, spam"
+    ):
+        align_head(model, ("ham", "spam"), ("spam", "ham"))
 
 
 @pytest.mark.parametrize(
@@ -298,7 +363,7 @@ def test_a_head_for_as_many_classes_is_kept(tmp_path):
         ({"model_type": "bert", "config_overrides": "hidden_size=-4"}, "RuntimeError: Trying to create tensor with"),
         ({"model_type": "bert", "config_overrides": "hidden_act=foo"}, "--attn_implementation: KeyError: 'foo'"),
         ({"model_type": "bert", "config_overrides": "num_attention_heads=0"}, "--attn_implementation: ZeroDivisionErr"),
-        ({"model_type": "bert", "config_overrides": "hidden_size=[1"}, "hidden_size=[1 is not readable as a value"),
+        ({"model_type": "bert", "config_overrides": "hidden_size=[1"}, "hidden_size=[1 is not of type int (now 768)"),
         (
             {"model_type": "bert", "config_overrides": "vocab_size=50"},
             "vocab_size is settled by the tokenizer (from scratch: --tokenizer_vocab_size); leave it out",
@@ -321,6 +386,36 @@ def test_overrides_are_read_with_the_types_of_the_config():
 
     assert read == {"hidden_dropout_prob": 0.0, "num_hidden_layers": 3, "hidden_act": "relu", "classifier_dropout": 0.5}
     assert isinstance(read["hidden_dropout_prob"], float)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("layer_norm_eps=1e-6", {"layer_norm_eps": 1e-6}),  # text to YAML 1.1
+        ("num_hidden_layers=010", {"num_hidden_layers": 10}),  # 8 to YAML 1.1
+        ("hidden_act=no", {"hidden_act": "no"}),  # False to YAML 1.1
+        ("use_cache=no", {"use_cache": False}),
+        ("classifier_dropout=1e-1", {"classifier_dropout": 0.1}),  # None in the config: as JSON has it
+    ],
+)
+def test_an_override_means_what_the_config_holds_there(text, expected):
+    assert read_overrides(text, transformers.BertConfig()) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("classifier_dropout=no", "classifier_dropout=no: no is text to some readers and true or false to YAML"),
+        ("use_cache=2", "use_cache=2 is not of type bool (now True)"),
+        ("layer_norm_eps=nan", "layer_norm_eps=nan is not of type float"),
+        ("num_hidden_layers=1:30", "num_hidden_layers=1:30 is not of type int"),
+    ],
+)
+def test_an_override_that_could_mean_two_things_is_refused(text, message):
+    with pytest.raises(InputError) as refused:
+        read_overrides(text, transformers.BertConfig())
+
+    assert message in str(refused.value)
 
 
 def test_overrides_apply_to_a_checkpoint_too(tmp_path):

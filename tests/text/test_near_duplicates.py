@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from llmtune.data.files import read_rows
-from llmtune.text.near_duplicates import NearDuplicates, changes_between, count_changed, most_changed, split_words
+from llmtune.text.near_duplicates import NearDuplicates, changes_between, count_changed, most_changed, normalized_words
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 WORDS = [f"{a}{b}{c}" for a in "bdfgklmn" for b in ("ar", "en", "io", "un", "ost") for c in "aeiouyt" for _ in range(3)]
@@ -138,7 +138,7 @@ def test_a_script_without_spaces_is_read_by_characters():
     _, (one,) = NearDuplicates(train).find([train[5][:10] + "龍" + train[5][11:]])
 
     assert (one.original, one.changed, one.words) == (5, 1, 30)
-    assert split_words("東京タワー 2024!") == ["東", "京", "タ", "ワ", "ー", "2024"]
+    assert normalized_words("東京タワー 2024!") == ["東", "京", "タ", "ワ", "ー", "2024"]
 
 
 def test_lists_of_words_are_texts_too():

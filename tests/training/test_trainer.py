@@ -6,6 +6,7 @@ from typing import Any
 
 import datasets
 import numpy as np
+import peft
 import pytest
 import torch
 import transformers
@@ -48,7 +49,7 @@ def trainer(folder: Path, n: int = 40, **options: Any) -> Trainer:
     )
     defaults = {"per_device_train_batch_size": 8, "learning_rate": 3e-3, "use_cpu": True, "num_train_epochs": 2}
     return Trainer(
-        model=transformers.BertForSequenceClassification(config),
+        model=options.pop("model", None) or transformers.BertForSequenceClassification(config),
         args=TrainingArguments(str(folder), metric_for_best_model="f1", **{**defaults, **options}),
         train_dataset=rows(n),
         eval_dataset=rows(15, seed=1),
@@ -93,6 +94,47 @@ def test_training_in_bf16_on_a_cpu_evaluates_in_fp32(tmp_path):
     assert {parameter.dtype for parameter in made.model.parameters()} == {torch.float32}
     expected = torch.tensor(plain_logits(made.model, rows(23))).log_softmax(-1)  # the hub reduces logits on the device
     np.testing.assert_allclose(logits, expected, atol=1e-6)
+
+
+def test_the_facts_of_a_run_tell_the_arithmetic_of_its_weights(tmp_path):
+    made = trainer(tmp_path, precision="fp32")
+    assert made.arithmetic == "training in fp32, evaluation in fp32"
+
+    made.model.to(torch.bfloat16)
+
+    assert training_facts(made)["arithmetic"] == "training in bf16, evaluation in bf16, the weights in bfloat16"
+
+
+@pytest.mark.parametrize("use_reentrant", [False, True])
+@pytest.mark.parametrize("with_lora", [False, True])
+def test_the_backward_pass_computes_again_what_the_forward_pass_computed(tmp_path, with_lora, use_reentrant):
+    """Of short rows in bfloat16 on a CPU, whose attention is not fused: the kernels of both passes are the same."""
+    config = transformers.LlamaConfig(
+        vocab_size=60, hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=48, pad_token_id=0
+    )
+    gradients = []
+    for checkpointing in (False, True):
+        transformers.set_seed(0)
+        model: Any = transformers.LlamaForSequenceClassification(config)
+        if with_lora:
+            lora = peft.LoraConfig(target_modules=["q_proj", "v_proj"], init_lora_weights=False)
+            model = peft.get_peft_model(model, lora)
+        kwargs = {"use_reentrant": use_reentrant} if checkpointing else None
+        made = trainer(
+            tmp_path,
+            model=model,
+            precision="bf16",
+            activation_checkpointing=checkpointing,
+            activation_checkpointing_kwargs=kwargs,
+            max_steps=1,
+            logging_steps=1,
+            max_grad_norm=1e9,
+        )
+        made.train()
+        gradients.append(next(log["grad_norm"] for log in made.state.log_history if "grad_norm" in log))
+
+    assert gradients[0] > 0
+    assert gradients[0] == pytest.approx(gradients[1], rel=1e-5)
 
 
 @pytest.mark.parametrize(("length", "is_fused"), [(20, False), (200, True)])
@@ -197,7 +239,9 @@ def test_early_stopping_remembers_its_patience_on_resume(tmp_path):
     still = {"learning_rate": 0.0, "early_stopping_patience": 4, "precision": "fp32", "save_total_limit": 3}
     through = trainer(tmp_path / "through", num_train_epochs=10, **still)
     through.train()
-    trainer(tmp_path / "cut", num_train_epochs=3, **still).train()
+    stopped = trainer(tmp_path / "cut", num_train_epochs=10, **still)
+    stopped.add_callback(StopsAt(15))
+    stopped.train()
 
     resumed = trainer(tmp_path / "cut", num_train_epochs=10, **still)
     resumed.train(resume_from_checkpoint=str(tmp_path / "cut" / "checkpoint-15"))
@@ -234,10 +278,10 @@ def test_a_resumed_run_tells_what_the_whole_run_took(tmp_path):
 @pytest.mark.parametrize(
     ("step", "said"),
     [
-        (3, "2 of 10 updates, before the first checkpoint; start again with --output_dir {folder} --overwrite"),
+        (3, "2 of 10 optimizer steps, before the first checkpoint; start again with --output_dir {folder} --overwrite"),
         (
             7,
-            "6 of 10 updates; {folder} keeps its checkpoints; the same command with --output_dir {folder} "
+            "6 of 10 optimizer steps; {folder} keeps its checkpoints; the same command with --output_dir {folder} "
             "--resume_from_checkpoint {folder}/checkpoint-5 continues from there",
         ),
     ],

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 
-from llmtune.diagnosis.data_checks.finding import ERROR, OK, WARNING, Finding, Split, of_rows, percent
+from llmtune.diagnosis.data_checks.finding import ERROR, OK, WARNING, Finding, Split, of_rows, percentage
 from llmtune.diagnosis.data_checks.labels import labels_of
 from llmtune.diagnosis.leakage import Duplicates, Examples, find_copies
 from llmtune.errors import truncated_repr
 from llmtune.text.near_duplicates import NearDuplicate, NearDuplicates
+from llmtune.text.shorten import join_names
 
 CONFLICTING = 0.01  # share of rows whose text has another label elsewhere, from which on it bounds every score
 Findings = list[Finding]
@@ -49,7 +50,7 @@ def _examples(split: Split) -> Examples:
 
 
 def _add_between(found: _Both, first: Split, split: Split, copies: Duplicates) -> None:
-    remedy = f"delete them from {split.name}, or give llmtune one file to split: equal texts then stay together"
+    remedy = f"delete them from {split.name}, or give the recipe one file to split: equal texts then stay together"
     severity = ERROR if copies.many_equal or copies.many else WARNING
     conflicting = set(copies.conflicting)
 
@@ -59,11 +60,11 @@ def _add_between(found: _Both, first: Split, split: Split, copies: Duplicates) -
 
     if copies.equal:
         places = [f"{split.place(row)} = {first.place(at)}: {_cut(split, row)}" for row, at in copies.equal.items()]
-        share = percent(len(copies.equal), len(split))
+        share = percentage(len(copies.equal), len(split))
         sentence = f"{of_rows(len(places), split)} ({share}) also in {first.name}{other_labels(list(copies.equal))}"
         found.equal.append(Finding("duplicates", severity, sentence, places, remedy))
     if copies.near:
-        share = percent(len(copies.near), len(split))
+        share = percentage(len(copies.near), len(split))
         other = other_labels([one.row for one in copies.near])
         sentence = f"{of_rows(len(copies.near), split)} ({share}) in {first.name}, edited{other}"
         if copies.is_templated:
@@ -83,11 +84,11 @@ def _add_within(found: _Both, split: Split, groups: Sequence[Sequence[int]], nea
             for first in [split.place(group[0])]
             for row in group[1:]
         ]
-        sentence = f"repeats of an earlier row: {of_rows(len(places), split)} ({percent(len(places), len(split))})"
+        sentence = f"repeats of an earlier row: {of_rows(len(places), split)} ({percentage(len(places), len(split))})"
         remedy = "keep one of each, unless they are as frequent in use"
         found.equal.append(Finding("duplicates", WARNING, sentence, places, remedy))
     if near:
-        sentence = f"edited copies of an earlier row: {of_rows(len(near), split)} ({percent(len(near), len(split))})"
+        sentence = f"edited copies of an earlier row: {of_rows(len(near), split)} ({percentage(len(near), len(split))})"
         places = [_edited(one, split, split) for one in near]
         remedy = "keep them on one side if you split this file"
         found.near.append(Finding("near duplicates", OK, sentence, places, remedy))
@@ -106,7 +107,7 @@ def _conflicts(split: Split, labels: Sequence[str] | None, equal: Sequence[Seque
         for group in groups
         for some in [list(enumerate(_one_of_each(group, labels)))]
     ]
-    sentence = f"equal texts, different labels: {of_rows(rows, split)} ({percent(rows, len(split))})"
+    sentence = f"equal texts, different labels: {of_rows(rows, split)} ({percentage(rows, len(split))})"
     severity = ERROR if rows > CONFLICTING * len(split) else WARNING
     return [Finding("conflicting labels", severity, sentence, places, "decide for one label of each text")]
 
@@ -117,9 +118,8 @@ def _one_of_each(group: Sequence[int], labels: Sequence[str]) -> list[int]:
 
 def _edited(one: NearDuplicate, split: Split, first: Split) -> str:
     original = first.place(one.original) if first is not split else first.rows.place(one.original)
-    edits = ", ".join(f"{old or '(nothing)'} → {new or '(nothing)'}" for old, new in one.edits[:3])
-    more = f" and {len(one.edits) - 3} more" if len(one.edits) > 3 else ""
-    return f"{split.place(one.row)} ~ {original}: {edits}{more} in {_cut(split, one.row)}"
+    edits = join_names([f"{old or '(nothing)'} → {new or '(nothing)'}" for old, new in one.edits], 3)
+    return f"{split.place(one.row)} ~ {original}: {edits} in {_cut(split, one.row)}"
 
 
 def _cut(split: Split, row: int) -> str:

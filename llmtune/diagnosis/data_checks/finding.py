@@ -68,7 +68,7 @@ def of_rows(count: int, split: Split) -> str:
     return f"{count:,} of {len(split):,} {split.name} rows"
 
 
-def percent(count: int, total: int) -> str:
+def percentage(count: int, total: int) -> str:
     """`1.2 %`."""
     return f"{count / max(1, total):.1%}".replace("%", " %")
 

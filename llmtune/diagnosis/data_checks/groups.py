@@ -4,11 +4,12 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from llmtune.diagnosis.data_checks.finding import ERROR, OK, WARNING, Finding, Split, of_rows, percent
-from llmtune.diagnosis.data_checks.labels import SHIFT, SIGNIFICANT, labels_of
+from llmtune.diagnosis.data_checks.finding import ERROR, OK, WARNING, Finding, Split, of_rows, percentage
+from llmtune.diagnosis.data_checks.labels import SHIFT, labels_of
 from llmtune.diagnosis.leakage import EQUAL, Examples, early_rows, shared_ids
-from llmtune.evidence import ENOUGH
+from llmtune.evidence import ENOUGH, SIGNIFICANT
 from llmtune.stats import homogeneity_test
+from llmtune.text.shorten import join_names
 
 MOST_GROUPS = 8  # named in a line
 
@@ -19,7 +20,7 @@ def group_balance(splits: Sequence[Split], column: str) -> list[Finding]:
     train = next((set(_groups(split, column)) for split in splits if split.name == "train"), None)
     for split in splits:
         counts = Counter(group for group in _groups(split, column) if group)
-        named = [f"{group} {n:,} ({percent(n, len(split))})" for group, n in counts.most_common(MOST_GROUPS)]
+        named = [f"{group} {n:,} ({percentage(n, len(split))})" for group, n in counts.most_common(MOST_GROUPS)]
         more = f" and {len(counts) - MOST_GROUPS} more" if len(counts) > MOST_GROUPS else ""
         remarks, remedies = [], []
         small = sorted(group for group, n in counts.items() if n < ENOUGH)
@@ -109,5 +110,4 @@ def _groups(split: Split, column: str) -> list[str]:
 
 
 def _named(groups: Sequence[str]) -> str:
-    more = f" and {len(groups) - 4} more" if len(groups) > 4 else ""
-    return ", ".join(map(repr, groups[:4])) + more
+    return join_names([repr(group) for group in groups])

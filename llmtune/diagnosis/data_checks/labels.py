@@ -6,15 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from llmtune.data.columns import label_text
-from llmtune.diagnosis.data_checks.finding import ERROR, OK, WARNING, Finding, Split, of_rows, percent, worse_of
+from llmtune.diagnosis.data_checks.finding import ERROR, OK, WARNING, Finding, Split, of_rows, percentage, worse_of
 from llmtune.errors import truncated_repr
-from llmtune.evidence import ENOUGH
+from llmtune.evidence import ENOUGH, SIGNIFICANT
 from llmtune.stats import homogeneity_test
+from llmtune.text.shorten import join_names
 
 MOST_CLASSES = 10  # named in a line
 RARE = 0.02  # of the rows of a class: what is so rare and spelt alike is a slip
 UNBALANCED = 0.8  # share of one class from which on accuracy says little
-SHIFT, SIGNIFICANT = 0.1, 0.005  # difference of a class's share between splits that matters, and that is no chance
+SHIFT = 0.1  # difference of a class's share between splits that matters
 
 
 @dataclass(frozen=True)
@@ -46,9 +47,8 @@ def balance(splits: Sequence[Split]) -> Finding:
     lines, remedies, severity = [], [], OK
     for split in splits:
         counts = Counter(label for label in labels_of(split) if label is not None)
-        named = [f"{label} {n:,} ({percent(n, counts.total())})" for label, n in counts.most_common(MOST_CLASSES)]
-        more = f" and {len(counts) - MOST_CLASSES} classes more" if len(counts) > MOST_CLASSES else ""
-        lines.append(f"{split.name}: {', '.join(named) or 'no labels'}{more}")
+        named = [f"{label} {n:,} ({percentage(n, counts.total())})" for label, n in counts.most_common()]
+        lines.append(f"{split.name}: {join_names(named, MOST_CLASSES, 'classes') or 'no labels'}")
         if len(counts) < 2:
             severity = ERROR if split.name == "train" else worse_of(severity, WARNING)
             lines[-1] += "; one class alone"
@@ -160,5 +160,4 @@ def _folded(label: str) -> str:
 
 
 def _named(labels: Sequence[str]) -> str:
-    more = f" and {len(labels) - 4} classes more" if len(labels) > 4 else ""
-    return ", ".join(repr(label) for label in labels[:4]) + more
+    return join_names([repr(label) for label in labels], what="classes")

@@ -6,8 +6,9 @@ from typing import Any
 
 from llmtune.diagnosis.data_checks.finding import ERROR, OK, WARNING, Finding, Split, of_rows
 from llmtune.errors import truncated_repr
+from llmtune.text.shorten import join_names
 from llmtune.text.spans import span_findings
-from llmtune.text.tag_schemes import LETTERS, first_violation, parse_tag, rule
+from llmtune.text.tag_schemes import LETTERS, describe_scheme, detect_scheme, entity_spans, parse_tag
 
 MOST_TYPES = 10  # named in a line
 
@@ -34,33 +35,24 @@ def broken_rows(split: Split) -> list[Finding]:
 
 
 def scheme(split: Split) -> list[Finding]:
-    """Which of IOB2, IOB1, BIOES and BILOU the readable rows follow, and the rows that break it."""
+    """Which tag scheme the readable rows follow, and the rows that break it."""
     rows = {row: tags for row, tags in readable(split).items() if tags}
     if not rows:
         return []
     used = {tag[0] for tags in rows.values() for tag in tags} - {"O"}
-    # Without a mark of last or single words it is one of the two IOB schemes.
-    among = ("IOB2", "IOB1") if used <= set("BI") else ("BIOES", "BILOU")
-    fitting = [name for name in among if used <= set(LETTERS[name])]
-    if not fitting:
-        letters = ", ".join(sorted(used))
-        sentence = f"{split.name} mixes tag schemes: the letters {letters} belong to no one scheme"
-        return [
-            Finding("tags", ERROR, sentence, (), "write IOB2 throughout: B-X on the first word of an entity, then I-X")
-        ]
-    broken = {
-        name: {row: at for row, tags in rows.items() if (at := first_violation(tags, name)) is not None}
-        for name in fitting
-    }
-    nearest = min(fitting, key=lambda name: len(broken[name]))
-    if not broken[nearest]:
-        return [Finding("tags", OK, f"{split.name} follows {nearest} throughout")]
+    if not any(used <= set(letters) for letters in LETTERS.values()):
+        sentence = f"{split.name} mixes tag schemes: the letters {', '.join(sorted(used))} belong to no one scheme"
+        remedy = "write IOB2 throughout: B-X on the first word of an entity, then I-X"
+        return [Finding("tags", ERROR, sentence, (), remedy)]
+    name, broken = detect_scheme(rows)
+    if not broken:
+        return [Finding("tags", OK, f"{split.name} follows {name} throughout")]
     places = [
         f"{split.place(row)} word {at + 1}: {rows[row][at]} "
         + (f"after {rows[row][at - 1]}" if at else "at the beginning")
-        for row, at in broken[nearest].items()
+        for row, at in broken.items()
     ]
-    sentence = f"not {nearest}, which most rows follow, in {of_rows(len(places), split)}: {rule(nearest)}"
+    sentence = f"not {name}, which most rows follow, in {of_rows(len(places), split)}: {describe_scheme(name)}"
     return [Finding("tags", ERROR, sentence, places, "correct the tags: training requires one valid scheme")]
 
 
@@ -71,9 +63,8 @@ def types(splits: Sequence[Split]) -> list[Finding]:
         return []
     lines, findings = [], []
     for name, here in counts.items():
-        named = ", ".join(f"{kind} {n:,}" for kind, n in here.most_common(MOST_TYPES)) or "none"
-        more = f" and {len(here) - MOST_TYPES} types more" if len(here) > MOST_TYPES else ""
-        lines.append(f"{name}: {named}{more}")
+        named = join_names([f"{kind} {n:,}" for kind, n in here.most_common()], MOST_TYPES, "types")
+        lines.append(f"{name}: {named or 'none'}")
         for kind in (kind for kind in here if kind not in counts.get("train", here)):
             sentence = (
                 f"{here[kind]:,} {name} entities of type {kind!r}, a type that train does not have: all will be missed"
@@ -85,14 +76,10 @@ def types(splits: Sequence[Split]) -> list[Finding]:
 
 
 def count_entities(split: Split) -> Counter[str]:
-    """Entities by type: tags that begin one, or spans; in IOB1 also I-X after another type."""
+    """Entities by type, of tags or of spans."""
     found: Counter[str] = Counter()
     for tags in readable(split).values():
-        before = "O"
-        for tag in tags:
-            begins = tag[0] in "BSU" or (tag[0] != "O" and before[2:] != tag[2:])
-            found.update([tag[2:]] * begins)
-            before = tag
+        found.update(entity.type for entity in entity_spans(tags))
     for spans in split.columns.get("spans", []):
         listed = spans if isinstance(spans, list) else []
         found.update(str(span["label"]) for span in listed if isinstance(span, dict) and "label" in span)

@@ -5,9 +5,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from llmtune.diagnosis.data_checks.finding import ERROR, OK, WARNING, Finding, Split, is_text, of_rows, percent
+from llmtune.diagnosis.data_checks.finding import ERROR, OK, WARNING, Finding, Split, is_text, of_rows, percentage
 from llmtune.errors import truncated_repr
 from llmtune.text.normalize import INVISIBLE
+from llmtune.text.words import split_at_spaces
 
 MANY_CUT = 0.05  # share of texts cut at max_length that is worth a longer one
 
@@ -64,7 +65,7 @@ def odd_characters(splits: Sequence[Split]) -> list[Finding]:
         for split in splits:
             texts = [text if isinstance(text, str) else " ".join(text) for text in split.texts]
             hits = [(row, found) for row, text in enumerate(texts) if (found := pattern.search(text))]
-            counts += [f"{of_rows(len(hits), split)} ({percent(len(hits), len(split))})"] * bool(hits)
+            counts += [f"{of_rows(len(hits), split)} ({percentage(len(hits), len(split))})"] * bool(hits)
             places += [f"{split.place(row)}: {truncated_repr(_around(texts[row], found))}" for row, found in hits]
         if places:
             findings.append(Finding("characters", WARNING, f"{what} in {', '.join(counts)}", places, remedy))
@@ -91,7 +92,7 @@ def lengths(
         at_least = "" if unit == "tokens" else "at least "
         lines.append(
             f"{split.name}: median {median:,}, 90 % up to {most:,}, 99 % up to {nearly_all:,}, longest "
-            f"{int(found.max()):,}; {at_least}{len(cut):,} rows cut ({percent(len(cut), len(found))})"
+            f"{int(found.max()):,}; {at_least}{len(cut):,} rows cut ({percentage(len(cut), len(found))})"
         )
         places += [f"{split.place(row)}: {found[row]:,} {unit}" for row in cut.tolist()]
         many |= len(cut) > MANY_CUT * len(found)
@@ -101,8 +102,8 @@ def lengths(
 
 
 def count_words(texts: Sequence[str | list[str]]) -> np.ndarray:
-    """Words between spaces."""
-    return np.array([len(text.split() if isinstance(text, str) else text) for text in texts], dtype=np.int64)
+    """Words between spaces; of scripts without spaces, characters."""
+    return np.array([len(split_at_spaces(text) if isinstance(text, str) else text) for text in texts], dtype=np.int64)
 
 
 def _is_empty(cell: object) -> bool:

@@ -9,11 +9,20 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from llmtune.metrics.core.base import Columns, MetricContext
-from llmtune.metrics.core.class_ids import IGNORED
+from llmtune.metrics.core.base import IGNORED, Columns, MetricContext
 from llmtune.metrics.core.columns import number_setting, tag_rows, text_rows
 from llmtune.metrics.perplexity import row_likelihoods
+from llmtune.predictions.kinds import (
+    CLASSIFICATION,
+    LANGUAGE_MODELING,
+    QUESTION_ANSWERING,
+    REGRESSION,
+    TEXT_GENERATION,
+    TOKEN_CLASSIFICATION,
+)
+from llmtune.stats import softmax
 from llmtune.text.tag_arrays import Tags
+from llmtune.text.tag_schemes import candidate_schemes
 
 
 @dataclass(frozen=True)
@@ -79,7 +88,7 @@ class Adapter:
 
 
 @dataclass
-class Classification(Adapter):
+class ClassificationAdapter(Adapter):
     """Logits (n, c), one label a row; rows labelled -100 don't count."""
 
     nonfinite_columns: ClassVar[tuple[str, ...]] = ("probabilities",)
@@ -106,7 +115,7 @@ class Classification(Adapter):
         positive = names.index(self.positive_label or names[-1]) if len(names) == 2 else None
         counted = reference != IGNORED
         logits, reference = logits[counted], reference[counted].astype(np.int64)
-        probabilities = _softmax(logits)
+        probabilities = softmax(logits)
         prediction = logits.argmax(axis=1)
         if positive is not None and self.threshold != 0.5:
             prediction = np.where(probabilities[:, positive] >= self.threshold, positive, 1 - positive)
@@ -117,15 +126,8 @@ class Classification(Adapter):
         )
 
 
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    """Rows of logits to rows of probabilities; a row with NaN or infinity becomes NaN."""
-    with np.errstate(invalid="ignore"):
-        likelihood = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return likelihood / likelihood.sum(axis=1, keepdims=True)
-
-
 @dataclass
-class TokenClassification(Adapter):
+class TokenClassificationAdapter(Adapter):
     """Logits (n, t, c) or tag ids (n, t); a label of -100 (padding, pieces of a word after its first) doesn't count."""
 
     def reduce(self, logits: Any, labels: Any) -> Any:
@@ -161,14 +163,14 @@ class TokenClassification(Adapter):
             self.kind,
             Tags(self.label_names, wanted, lengths),
             Tags(self.label_names, found, lengths),
-            # Of a batch the scheme can't be told; of all tags that can occur it can: only BIOES has E and S.
-            {"scheme": "BIOES" if any(name[:1] in "ESLU" for name in self.label_names) else "IOB2"} | self.options,
+            # Of a batch the scheme can't be told; of all tags that can occur it can: of IOB1 and IOB2 the usual one.
+            {"scheme": candidate_schemes({name[:1] for name in self.label_names})[0]} | self.options,
         )
         return Batch(setting, columns, nonfinite)
 
 
 @dataclass
-class LanguageModeling(Adapter):
+class LanguageModelingAdapter(Adapter):
     """Logits (n, t, vocabulary) of a causal model: nats and tokens of each row, never more."""
 
     nonfinite_columns: ClassVar[tuple[str, ...]] = ("nll",)
@@ -190,7 +192,7 @@ class LanguageModeling(Adapter):
 
 
 @dataclass
-class TextGeneration(Adapter):
+class TextGenerationAdapter(Adapter):
     """Generated ids (n, t), padded with -100 or the pad id; labels likewise."""
 
     def reduce(self, logits: Any, labels: Any) -> Any:
@@ -234,7 +236,7 @@ def _is_tokenizer(candidate: Any) -> bool:
 
 
 @dataclass
-class Regression(Adapter):
+class RegressionAdapter(Adapter):
     """Predicted numbers (n,), (n, 1) or (n, h)."""
 
     nonfinite_columns: ClassVar[tuple[str, ...]] = ("prediction",)
@@ -260,10 +262,10 @@ class Regression(Adapter):
 
 
 ADAPTERS: dict[str, type[Adapter]] = {
-    "classification": Classification,
-    "token-classification": TokenClassification,
-    "text-generation": TextGeneration,
-    "question-answering": TextGeneration,
-    "language-modeling": LanguageModeling,
-    "regression": Regression,
+    CLASSIFICATION: ClassificationAdapter,
+    TOKEN_CLASSIFICATION: TokenClassificationAdapter,
+    TEXT_GENERATION: TextGenerationAdapter,
+    QUESTION_ANSWERING: TextGenerationAdapter,
+    LANGUAGE_MODELING: LanguageModelingAdapter,
+    REGRESSION: RegressionAdapter,
 }

@@ -11,10 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from llmtune.evidence import ENOUGH
 from llmtune.stats import ConfidenceInterval, Statistic, interval_of_sums, resampled_sums
 
 Columns = Mapping[str, Any]
-EVIDENCE_FLOOR = 30  # examples of a class; at 10 positives a bootstrap interval covers 69 % instead of 95 %
+# The label of what is not learned and not scored: padding, special tokens, the pieces of a word after its first, the
+# prompt, padding examples. It is CrossEntropyLoss's ignore_index, and what the Trainer pads with.
+IGNORED = -100
 
 
 @dataclass(frozen=True)
@@ -162,10 +165,13 @@ def ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
 
 
 def insufficient_support(count: float, what: str) -> ConfidenceInterval | None:
-    """The empty interval below the evidence floor, None above it."""
-    if count >= EVIDENCE_FLOOR:
+    """The empty interval of fewer than 30 examples, None from there on.
+
+    At 10 positives a bootstrap interval covers 69 % instead of 95 %.
+    """
+    if count >= ENOUGH:
         return None
-    return ConfidenceInterval(None, None, f"{int(count)} {what}: an interval needs {EVIDENCE_FLOOR}")
+    return ConfidenceInterval(None, None, f"{int(count)} {what}: an interval needs {ENOUGH}")
 
 
 def with_interval(score: Score) -> str:

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from llmtune.metrics.core.averages import ClassRatio
+from llmtune.metrics.core.base import IGNORED
 from llmtune.metrics.core.confusion import confusion_matrix
 
-IGNORED = -100  # CrossEntropyLoss's ignore_index, and what the Trainer pads with
 AVERAGES = ("binary", "macro", "micro", "weighted")
 
 

@@ -1,6 +1,6 @@
 """Reads a predictions table into the columns that metrics take, and says which columns have broken numbers."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,30 +9,32 @@ import pyarrow as pa
 from llmtune.errors import InputError
 from llmtune.metrics.core.base import Columns, MetricContext
 from llmtune.predictions import Predictions
+from llmtune.predictions.kinds import (
+    CLASSIFICATION,
+    LANGUAGE_MODELING,
+    QUESTION_ANSWERING,
+    REGRESSION,
+    TEXT_GENERATION,
+    TOKEN_CLASSIFICATION,
+    Kind,
+)
 from llmtune.predictions.table import is_list
 from llmtune.text.languages import is_latin, language_of_script
 from llmtune.text.tag_arrays import Tags, detect_scheme, types_of
+from llmtune.text.words import split_at_spaces
 
 LONG_TEXT = 100  # words; beyond, a report leaves out metrics whose time grows with the square of the length
 
 
-def read_rows(predictions: Predictions) -> tuple[MetricContext, Columns, dict[str, str]]:
+def read_columns(predictions: Predictions) -> "ColumnsOfKind":
     """What metrics need to know of the table, its columns, and for each column that is not finite a reason."""
-    readers = {
-        "classification": _classes,
-        "token-classification": _tags,
-        "text-generation": _texts,
-        "question-answering": _texts,
-        "language-modeling": _likelihoods,
-        "regression": _numbers,
-    }
-    return readers[predictions.kind](predictions)
+    return READERS[predictions.kind](predictions)
 
 
-Rows = tuple[MetricContext, Columns, dict[str, str]]
+ColumnsOfKind = tuple[MetricContext, Columns, dict[str, str]]
 
 
-def _classes(predictions: Predictions) -> Rows:
+def _classes(predictions: Predictions) -> ColumnsOfKind:
     names = predictions.label_names
     positive = predictions.positive_id if len(names) == 2 else None
     setting = MetricContext(predictions.kind, names, positive, predictions.threshold, predictions.settings)
@@ -48,7 +50,7 @@ def _classes(predictions: Predictions) -> Rows:
     return setting, columns, flaws
 
 
-def _tags(predictions: Predictions) -> Rows:
+def _tags(predictions: Predictions) -> ColumnsOfKind:
     reference, prediction = (_tag_column(predictions, name) for name in ("reference", "prediction"))
     unequal = np.flatnonzero(reference.lengths != prediction.lengths)
     if len(unequal):
@@ -98,11 +100,11 @@ def _tag_column(predictions: Predictions, name: str) -> Tags:
     return Tags(tuple(encoded.dictionary.to_pylist()), codes, lengths)
 
 
-def _texts(predictions: Predictions) -> Rows:
+def _texts(predictions: Predictions) -> ColumnsOfKind:
     references: list[Any] = [
         row if row is None or isinstance(row, list) else [row] for row in predictions.column("reference")
     ]
-    answers = predictions.kind == "question-answering"  # there no reference means: no answer
+    answers = predictions.kind.unanswerable
     texts = predictions.column("prediction")
     for row, (text, of_row) in enumerate(zip(texts, references, strict=True)):
         if text is None or of_row is None or None in of_row or not (of_row or answers):
@@ -120,7 +122,7 @@ def text_rows(
     """Setting and columns from texts; a language that was not told is read off the script of the references."""
     counts = {len(of_row) for of_row in references}
     first = [of_row[0] for of_row in references if of_row]
-    words = np.mean([len(text.split()) for text in first]) if first else 0.0
+    words = np.mean([len(split_at_spaces(text)) for text in first]) if first else 0.0
     found = {
         "language": options.get("language") or language_of_script(first),
         "nrefs": counts.pop() if len(counts) == 1 else -1,
@@ -130,7 +132,7 @@ def text_rows(
     return MetricContext(kind, options=options | found), {"reference": references, "prediction": texts}
 
 
-def _likelihoods(predictions: Predictions) -> Rows:
+def _likelihoods(predictions: Predictions) -> ColumnsOfKind:
     names = [name for name in ("nll", "tokens", "bytes", "words", "correct") if predictions.has(name)]
     columns = {name: _floats(predictions, name) for name in names}
     for name, values in columns.items():
@@ -148,7 +150,7 @@ def _floats(predictions: Predictions, name: str) -> np.ndarray:
     return values.to_numpy(zero_copy_only=False)
 
 
-def _numbers(predictions: Predictions) -> Rows:
+def _numbers(predictions: Predictions) -> ColumnsOfKind:
     columns: dict[str, np.ndarray] = {}
     for name in ("reference", "prediction"):
         rows = predictions.column(name)
@@ -190,3 +192,13 @@ def broken(columns: Columns, names: tuple[str, ...]) -> dict[str, str]:
         if rows:
             found[name] = f"{rows} of {len(finite)} rows have no finite {name}"
     return found
+
+
+READERS: dict[Kind, Callable[[Predictions], ColumnsOfKind]] = {
+    CLASSIFICATION: _classes,
+    TOKEN_CLASSIFICATION: _tags,
+    TEXT_GENERATION: _texts,
+    QUESTION_ANSWERING: _texts,
+    LANGUAGE_MODELING: _likelihoods,
+    REGRESSION: _numbers,
+}

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from llmtune.predictions import Predictions
-from llmtune.text.tag_schemes import Entity, entity_spans, repair_iob2, to_bio_tag
+from llmtune.text.tag_schemes import Entity, entity_spans
 
 MISSED, SPURIOUS = "(missed)", "(spurious)"
 BOUNDARY_ERRORS = ("too short", "too long", "shifted")
@@ -114,8 +114,8 @@ def compare_entities(predictions: Predictions) -> EntityComparison:
 
     In a table made elsewhere they are read as the lenient mode of seqeval reads them, of whatever scheme.
     """
-    references = [_lenient(tags) for tags in predictions.column("reference")]
-    predicted = [_lenient(tags) for tags in predictions.column("prediction")]
+    references = [entity_spans(tags) for tags in predictions.column("reference")]
+    predicted = [entity_spans(tags) for tags in predictions.column("prediction")]
     types = tuple(sorted({entity.type for row in (*references, *predicted) for entity in row}))
     position = {kind: i for i, kind in enumerate(types)}
     c = len(types)
@@ -148,12 +148,8 @@ def in_words(words: Sequence[str], tags: Sequence[str]) -> str:
     >>> in_words(["Ada", "Lovelace", "in", "Rome"], ["B-PER", "I-PER", "O", "B-LOC"])
     'PER Ada Lovelace, LOC Rome'
     """
-    found = _lenient(tags)
-    return ", ".join(f"{one.type} {' '.join(words[one.first : one.end])}" for one in found) or "none"
-
-
-def _lenient(tags: Sequence[str]) -> list[Entity]:
-    return entity_spans(repair_iob2([to_bio_tag(tag) for tag in tags])[0])
+    spans = entity_spans(tags)
+    return ", ".join(f"{span.type} {' '.join(words[span.first : span.end])}" for span in spans) or "none"
 
 
 def _boundary_error(reference: Entity, predicted: Entity) -> str:

@@ -15,8 +15,10 @@ from typing import Any
 import numpy as np
 
 from llmtune.errors import truncated_repr
-from llmtune.metrics.core.base import EVIDENCE_FLOOR, Columns, MetricContext, Score
+from llmtune.evidence import ENOUGH
+from llmtune.metrics.core.base import Columns, MetricContext, Score
 from llmtune.metrics.core.registry import module_names
+from llmtune.predictions.kinds import kind_named
 from llmtune.stats import ConfidenceInterval, percentile_interval
 from llmtune.text.tag_arrays import Tags
 
@@ -174,9 +176,9 @@ def foreign_rows(
         raise ValueError(f"a {kind} table has no predictions and references to give it; its columns are {[*columns]}")
     predictions, references = (_plain(columns[name]) for name in ("prediction", "reference"))
     options = _features(foreign)
-    if kind == "classification" and options and all(_is_text(option["predictions"]) for option in options):
+    if kind_named(kind).single_label and options and all(_is_text(option["predictions"]) for option in options):
         return [label_names[label] for label in predictions], [label_names[label] for label in references]
-    if kind in ("text-generation", "question-answering"):
+    if kind_named(kind).free_text:
         if options and isinstance(options[0].get("predictions"), Mapping):
             return _squad_rows(options[0]["predictions"], predictions, references)
         single = all(len(of_row) == 1 for of_row in references)
@@ -272,13 +274,13 @@ def _described(value: Any) -> str:
 
 def _too_few(setting: MetricContext, columns: Columns, n: int) -> str | None:
     """Why rows can't tell an interval: a class, or the whole table, below the evidence floor."""
-    if setting.kind == "classification":
+    if kind_named(setting.kind).single_label:
         counts = np.bincount(columns["reference"], minlength=len(setting.label_names))
         rarest = min((label for label in range(len(counts)) if counts[label]), key=lambda label: counts[label])
-        if counts[rarest] < EVIDENCE_FLOOR:
+        if counts[rarest] < ENOUGH:
             name = setting.label_names[rarest]
-            return f"{counts[rarest]} rows of {name!r}: an interval needs {EVIDENCE_FLOOR}"
-    return f"{n} rows: an interval needs {EVIDENCE_FLOOR}" if n < EVIDENCE_FLOOR else None
+            return f"{counts[rarest]} rows of {name!r}: an interval needs {ENOUGH}"
+    return f"{n} rows: an interval needs {ENOUGH}" if n < ENOUGH else None
 
 
 def _bootstrap(
@@ -309,7 +311,7 @@ def _bootstrap(
 def _signature(foreign: Foreign, name: str, setting: MetricContext, seed: int) -> str:
     source = "evaluate" if callable(getattr(foreign, "compute", None)) else "function"
     ids = ""
-    if setting.kind == "classification" and len(setting.label_names) <= SHOWN_IDS:
+    if kind_named(setting.kind).single_label and len(setting.label_names) <= SHOWN_IDS:
         # Such a module takes 1 for the positive class, whatever --positive_label says.
         ids = "|ids:" + ",".join(f"{label}={place}" for place, label in enumerate(setting.label_names))
     return f"{source}:{name}{ids}|ci:95|bootstrap:{RESAMPLES}|seed:{seed}"

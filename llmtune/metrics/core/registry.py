@@ -3,41 +3,21 @@
 import importlib
 import pkgutil
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-import llmtune.metrics
 from llmtune.metrics.core.base import Metric, MetricContext
+from llmtune.predictions.kinds import kind_named
 
-# The modules that a report of each kind asks, in its order. The others are found by name (`--metrics`).
-REPORTED: dict[str, tuple[str, ...]] = {
-    "classification": (
-        "accuracy",
-        "balanced_accuracy",
-        "f1",
-        "precision",
-        "recall",
-        "mcc",
-        "cohen_kappa",
-        "roc_auc",
-        "average_precision",
-        "log_loss",
-        "brier",
-        "ece",
-    ),
-    "token-classification": ("entity_f1", "token_accuracy"),
-    "text-generation": ("bleu", "chrf", "ter", "rouge", "length_ratio"),
-    "question-answering": ("token_f1", "exact_match"),  # the first decides between two models
-    "language-modeling": ("perplexity", "bits_per_byte", "word_perplexity", "token_accuracy"),
-    "regression": ("mse", "rmse", "mae", "smape", "mase", "r2"),
-}
+METRICS = Path(__file__).parents[1]  # not the package's own __path__: it imports this module
 
 
 def module_names() -> list[str]:
     """Names of all metric modules, sorted."""
-    return sorted(found.name for found in pkgutil.iter_modules(llmtune.metrics.__path__) if not found.ispkg)
+    return sorted(module.name for module in pkgutil.iter_modules([str(METRICS)]) if not module.ispkg)
 
 
-def metrics_of(module_name: str, setting: MetricContext) -> list[Metric]:
+def offered_metrics(module_name: str, setting: MetricContext) -> list[Metric]:
     """What a metric module offers for this setting; nothing where it is made for another kind."""
     module = _module(module_name)
     offered: list[Metric] = module.metrics(setting) if setting.kind in module.KINDS else []
@@ -47,10 +27,10 @@ def metrics_of(module_name: str, setting: MetricContext) -> list[Metric]:
 def reported_metrics(setting: MetricContext) -> list[Metric]:
     """The metrics of a kind that a report holds, in its order."""
     left_out = {"ter"} if setting.options.get("long") else set()
-    asked = [module_name for module_name in REPORTED[setting.kind] if module_name not in left_out]
+    asked = [module_name for module_name in kind_named(setting.kind).metrics if module_name not in left_out]
     if setting.options.get("letters") == "other" and "rouge" in asked:
         asked.insert(asked.index("rouge") + 1, "rouge_unicode")  # rouge itself would read not one word
-    return [metric for module_name in asked for metric in metrics_of(module_name, setting)]
+    return [metric for module_name in asked for metric in offered_metrics(module_name, setting)]
 
 
 def named_metrics(name: str, setting: MetricContext) -> list[Metric]:
@@ -60,8 +40,11 @@ def named_metrics(name: str, setting: MetricContext) -> list[Metric]:
         ValueError: ours, but made for tables of another kind.
     """
     modules = module_names()
-    found = metrics_of(name, setting) if name in modules else []
-    found = found or [metric for module in modules for metric in metrics_of(module, setting) if metric.name == name][:1]
+    found = offered_metrics(name, setting) if name in modules else []
+    found = (
+        found
+        or [metric for module in modules for metric in offered_metrics(module, setting) if metric.name == name][:1]
+    )
     if not found and name in modules and setting.kind not in _module(name).KINDS:
         fitting = ", ".join(module for module in modules if setting.kind in _module(module).KINDS)
         raise ValueError(

@@ -7,15 +7,21 @@ from typing import Any
 import numpy as np
 
 from llmtune.metrics.core.base import Columns, Metric, MetricContext, Score, SufficientStatistics, score_metric
-from llmtune.metrics.core.columns import read_rows
-from llmtune.metrics.core.external import Foreign, foreign_name, load_foreign, score_foreign, unique_name
+from llmtune.metrics.core.columns import read_columns
+from llmtune.metrics.core.external import (
+    Foreign,
+    foreign_name,
+    load_foreign,
+    score_foreign,
+    unique_name,
+)
 from llmtune.metrics.core.registry import named_metrics, reported_metrics, with_named
 from llmtune.predictions import Predictions
 
 
 def available_metrics(predictions: Predictions, *, metrics: Sequence[str | Foreign] = ()) -> dict[str, Metric]:
     """Our metrics that this table's columns allow, by name: their direction, range, unit, statistics and score."""
-    setting, columns, _ = read_rows(predictions)
+    setting, columns, _ = read_columns(predictions)
     found = reported_metrics(setting)
     for name in metrics:
         if isinstance(name, str):
@@ -40,7 +46,7 @@ def score_predictions(
     Raises:
         ValueError: an unknown metric, or a lambda.
     """
-    setting, columns, flaws = read_rows(predictions)
+    setting, columns, flaws = read_columns(predictions)
     found = reported_metrics(setting)
     foreign: dict[str, Foreign] = {}
     for metric in metrics:
@@ -59,7 +65,7 @@ def score_predictions(
 
 def metric_values(predictions: Predictions, names: Sequence[str]) -> dict[str, float]:
     """The values of some metrics without their intervals, for an evaluation in training; 0 where one is undefined."""
-    _, columns, _ = read_rows(predictions)
+    _, columns, _ = read_columns(predictions)
     found = available_metrics(predictions)
     statistics = {found[name].statistics: found[name].statistics(columns) for name in names if name in found}
     values = {}

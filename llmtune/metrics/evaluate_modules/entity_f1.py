@@ -6,7 +6,7 @@ from typing import Any
 import datasets
 import evaluate
 
-from llmtune.metrics.entity_f1 import EntityCounts, f_beta, of_type, precision, recall
+from llmtune.metrics.entity_f1 import EntityCounts, entity_f_beta, of_type, precision, recall
 from llmtune.metrics.token_accuracy import score, tag_statistics
 from llmtune.text.tag_arrays import detect_scheme, tags_of_lists, types_of
 
@@ -15,7 +15,8 @@ class EntityF1(evaluate.Metric):
     """Entities right in first word, last word and type: precision, recall, F1, of all and by type, 0 to 1.
 
     Args:
-        scheme: "IOB2", "IOB1", "BIOES" (strict), or "lenient" (seqeval's default); None finds the references'.
+        scheme: "IOB2", "IOB1", "IOE2", "IOE1", "BIOES", "BILOU", "BMES" (strict), or "lenient" (seqeval's default);
+            None detects that of the references.
         keep_in_memory: of `evaluate`; no file, no lock.
         kwargs: as `evaluate.Metric`.
     """
@@ -37,7 +38,7 @@ class EntityF1(evaluate.Metric):
         types = types_of([*columns["reference"].names, *columns["prediction"].names])
         scheme = self.scheme or detect_scheme(columns["reference"])
         sums = EntityCounts(types, scheme)(columns).sum(axis=0)[None]
-        parts = {"precision": precision, "recall": recall, "f1": f_beta}
+        parts = {"precision": precision, "recall": recall, "f1": entity_f_beta}
         found: dict[str, Any] = {f"entity_{name}": float(part(sums)[0]) for name, part in parts.items()}
         found["token_accuracy"] = float(score(tag_statistics(columns).sum(axis=0)[None])[0])
         for position, of in enumerate(types):

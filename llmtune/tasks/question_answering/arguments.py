@@ -51,7 +51,7 @@ class QuestionAnsweringArguments:
     )
     metrics: list[str] = field(
         default_factory=list,
-        metadata={"help": "additional metrics: llmtune names, or an evaluate module by name or path"},
+        metadata={"help": "additional metrics: llmtune's names, or an evaluate module by name or path"},
     )
     targets: str | None = field(
         default=None, metadata={"help": "what the verdict demands, by commas: 'f1>=80,exact_match>=70' (quote it)"}

@@ -16,6 +16,7 @@ from transformers import AutoModelForQuestionAnswering, DataCollatorWithPadding,
 from llmtune.errors import InputError
 from llmtune.tasks.question_answering.arguments import QuestionAnsweringArguments
 from llmtune.tasks.question_answering.windows import SpanWindows, make_span_windows
+from llmtune.text.spans import strip_span
 
 KIND = "question-answering"
 
@@ -228,10 +229,3 @@ def _distinct_spans(
     kept = order[is_new]
     kept = kept[np.lexsort((characters[kept, 1], characters[kept, 0], -sums[kept], rows[kept]))]
     return rows[kept], characters[kept], sums[kept]
-
-
-def strip_span(context: str, begin: int, end: int) -> tuple[int, int]:
-    """The span without space at its ends: in byte-level vocabularies a token holds the space before its word."""
-    text = context[begin:end]
-    begin += len(text) - len(text.lstrip())
-    return begin, begin + len(text.strip())

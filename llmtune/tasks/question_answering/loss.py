@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from llmtune.tasks.losses import IGNORED
+from llmtune.metrics.core.base import IGNORED
 
 # Of each window: first and last token of the answer, first token of the context, number of tokens.
 LABELS = 4

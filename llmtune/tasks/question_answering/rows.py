@@ -12,12 +12,12 @@ from typing import Any
 import datasets
 
 from llmtune.arguments import DataArguments
+from llmtune.arguments.data import SPLITS
 from llmtune.data import Fingerprint, Splits, load_split, load_splits
 from llmtune.data.rows import RowErrors, Rows
 from llmtune.errors import InputError, truncated_repr
 from llmtune.tasks.question_answering.arguments import QuestionAnsweringArguments
 
-SPLITS = ("train", "validation", "test")
 TEXTS = ("question", "context")
 # What a source may hold beside the columns of the task, and its name in the predictions, where `id` is the row number.
 CARRIED = {"title": "title", "id": "question_id"}

@@ -12,6 +12,7 @@ import numpy as np
 from transformers import PreTrainedTokenizerBase
 
 from llmtune.errors import InputError
+from llmtune.tasks.control_tokens import encode_text
 from llmtune.tasks.question_answering.rows import majority_answer
 
 
@@ -163,7 +164,7 @@ def make_span_windows(
         )
     asked = _ids([text.strip() + layout.after_question for text in questions], tokenizer)
     numbers = {context: number for number, context in enumerate(dict.fromkeys(contexts))}  # many questions share one
-    read = tokenizer(list(numbers), add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+    read = encode_text(tokenizer, list(numbers), add_special_tokens=False, return_offsets_mapping=True, verbose=False)
     offsets = [np.asarray(pairs, dtype=np.int64).reshape(-1, 2) for pairs in read["offset_mapping"]]
     names = ("input_ids", "attention_mask", "token_type_ids", "labels")
     columns: dict[str, list[list[int]]] = {name: [] for name in names}
@@ -225,5 +226,5 @@ def answer_tokens(answer: tuple[str, int] | None, offsets: np.ndarray) -> tuple[
 
 
 def _ids(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> list[list[int]]:
-    encoded: list[list[int]] = tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"]
-    return encoded
+    encoded = encode_text(tokenizer, list(texts), add_special_tokens=False, verbose=False)
+    return list(encoded["input_ids"])

@@ -32,7 +32,7 @@ class TextClassificationArguments:
     )
     metrics: list[str] = field(
         default_factory=list,
-        metadata={"help": "additional metrics: llmtune names, or an evaluate module by name or path"},
+        metadata={"help": "additional metrics: llmtune's names, or an evaluate module by name or path"},
     )
     targets: str | None = field(
         default=None,

@@ -8,8 +8,11 @@ import datasets
 import numpy as np
 from transformers import AutoModelForSequenceClassification, DataCollatorWithPadding, PreTrainedTokenizerBase
 
+from llmtune.arguments.data import SPLITS
 from llmtune.errors import InputError
 from llmtune.progress import progress
+from llmtune.stats import softmax
+from llmtune.tasks.control_tokens import encode_text
 from llmtune.tasks.text_classification.arguments import TextClassificationArguments
 
 KIND = "classification"
@@ -94,7 +97,8 @@ class TextClassification:
         columns: dict[str, Any] = {"input_ids": [], "attention_mask": []}
         truncated = 0
         for begin in progress(range(0, len(texts), AT_ONCE), "tokenising", unit="batches"):
-            encoded = tokenizer(
+            encoded = encode_text(
+                tokenizer,
                 texts[begin : begin + AT_ONCE],
                 truncation=True,
                 max_length=self.max_length,
@@ -118,11 +122,7 @@ class TextClassification:
 
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
         """Softmax in float64, shape (n, c); NaN where a logit is not finite."""
-        logits = np.asarray(logits, dtype=np.float64)
-        finite = np.isfinite(logits).all(axis=1, keepdims=True)
-        shifted = np.where(finite, logits - np.where(finite, logits, 0).max(axis=1, keepdims=True), np.nan)
-        exponents = np.exp(shifted)
-        return exponents / exponents.sum(axis=1, keepdims=True)
+        return softmax(logits)
 
     def decide(self, probabilities: np.ndarray) -> list[str]:
         """The predicted label of each row: arg-max, and for two classes the threshold.
@@ -150,6 +150,6 @@ def tokenize_splits(
 ) -> tuple[dict[str, datasets.Dataset], dict[str, int]]:
     """Train, validation and test as model inputs, and of each how many rows were cut at `max_length`."""
     tokens, truncated = {}, {}
-    for split in ("train", "validation", "test"):
+    for split in SPLITS:
         tokens[split], truncated[split] = task.tokenize(splits[split], tokenizer)
     return tokens, truncated

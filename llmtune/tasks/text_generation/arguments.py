@@ -46,7 +46,7 @@ class GenerationArguments:
     )
     metrics: list[str] = field(
         default_factory=list,
-        metadata={"help": "additional metrics: llmtune names, or an evaluate module by name or path"},
+        metadata={"help": "additional metrics: llmtune's names, or an evaluate module by name or path"},
     )
     targets: str | None = field(
         default=None, metadata={"help": "what the verdict demands, joined by commas: 'bleu>=25,chrf>=50' (quote it)"}

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from transformers import DataCollatorForSeq2Seq, PreTrainedTokenizerBase
 
-IGNORED = -100  # label of what is not learned: padding, the prompt, filler rows
+from llmtune.metrics.core.base import IGNORED
 
 
 class GenerationCollator:

@@ -60,11 +60,11 @@ class _TargetReader:
         problems = RowErrors(rows.source)
         for row, cell in enumerate(cells["source"]):
             if not isinstance(cell, str):
-                finding = f"the source {truncated_repr(cell)} is a list, expected one text,"
+                finding = f"the source {truncated_repr(cell)} is a list, expected one text"
                 problems.add(row, rows.place(row), finding, remedy="join its parts")
         for row, cell in enumerate(cells["target"]):
             if not _is_text(cell):
-                finding = f"found {truncated_repr(cell)} in column {self.column!r}, expected a text or a list of texts,"
+                finding = f"found {truncated_repr(cell)} in column {self.column!r}, expected a text or a list of texts"
                 problems.add(row, rows.place(row), finding, remedy="write the target, or delete the row")
         problems.stop()
         several = any(isinstance(cell, list) for cell in cells["target"])

@@ -14,10 +14,13 @@ import datasets
 import torch
 from transformers import GenerationConfig, PreTrainedTokenizerBase
 
+from llmtune.arguments.data import SPLITS
 from llmtune.errors import InputError
+from llmtune.metrics.core.base import IGNORED
 from llmtune.models.auto_generation import AutoModelForGeneration
+from llmtune.tasks.control_tokens import encode_template, encode_text
 from llmtune.tasks.text_generation.arguments import GenerationArguments
-from llmtune.tasks.text_generation.collator import IGNORED, GenerationCollator, decoder_inputs
+from llmtune.tasks.text_generation.collator import GenerationCollator, decoder_inputs
 
 KIND = "text-generation"
 # What a checkpoint's generation_config keeps of its own: the tokens it starts with, and those it never writes.
@@ -248,9 +251,11 @@ class TextGeneration:
     def prompt_ids(self, source: str, tokenizer: PreTrainedTokenizerBase) -> list[int]:
         """The ids that the model reads for a source."""
         if self.use_chat_template:
-            ids = self._chat_ids(self._turn(source), tokenizer, add_generation_prompt=True)
+            ids = self._chat_ids([source], tokenizer, add_generation_prompt=True)
         else:
-            ids = tokenizer(self.prompt_of(source))["input_ids"]
+            ids = encode_template(
+                tokenizer, [source], fill=lambda texts: self.prompt_of(*texts), add_special_tokens=True
+            )
             if self.decoder and ids and ids[-1] == tokenizer.eos_token_id:
                 ids = ids[:-1]  # some tokenizers end every text: here the answer is still to come
         return list(ids)
@@ -262,8 +267,7 @@ class TextGeneration:
             InputError: a chat template that does not go on where the prompt ends.
         """
         if self.use_chat_template:
-            turns = [*self._turn(source), {"role": "assistant", "content": target}]
-            whole = self._chat_ids(turns, tokenizer)
+            whole = self._chat_ids([source, target], tokenizer)
             prompt = self.prompt_ids(source, tokenizer)
             if whole[: len(prompt)] != prompt:
                 raise InputError(
@@ -272,22 +276,27 @@ class TextGeneration:
                 )
             return _until_end(whole[len(prompt) :], tokenizer)
         if self.decoder:
-            return [*tokenizer(target, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]
-        return list(tokenizer(text_target=target)["input_ids"])
+            return [*encode_text(tokenizer, target, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]
+        return list(encode_text(tokenizer, None, text_target=target)["input_ids"])
 
-    def _chat_ids(self, turns: list[dict[str, str]], tokenizer: PreTrainedTokenizerBase, **options: Any) -> list[int]:
-        # Qwen3 would write an empty thought into each answer; other templates do not read this.
-        ids = tokenizer.apply_chat_template(turns, return_dict=False, enable_thinking=False, **options)
-        return list(ids)
+    def _chat_ids(self, texts: Sequence[str], tokenizer: PreTrainedTokenizerBase, **options: Any) -> list[int]:
+        """The ids of a source, or of a source and its answer, as the chat template writes them."""
 
-    def _turn(self, source: str) -> list[dict[str, str]]:
-        return [{"role": "user", "content": self.prompt_of(source)}]
+        def chat(texts: Sequence[str]) -> str:
+            contents = [self.prompt_of(texts[0]), *texts[1:]]
+            turns = [
+                {"role": role, "content": text} for role, text in zip(("user", "assistant"), contents, strict=False)
+            ]
+            # Qwen3 would write an empty thought into each answer; other templates do not read this.
+            return str(tokenizer.apply_chat_template(turns, tokenize=False, enable_thinking=False, **options))
+
+        return encode_template(tokenizer, texts, fill=chat, add_special_tokens=False)
 
     def fit_sources(self, sources: list[str], tokenizer: PreTrainedTokenizerBase) -> tuple[list[str], int]:
         """The sources, those that are too long without their ends; and how many those are."""
         room = self.max_source_length - len(self.prompt_ids("", tokenizer))
         fitting, cut = [], 0
-        encoded = tokenizer(sources, add_special_tokens=False, return_offsets_mapping=tokenizer.is_fast)
+        encoded = encode_text(tokenizer, sources, add_special_tokens=False, return_offsets_mapping=tokenizer.is_fast)
         for row, (source, ids) in enumerate(zip(sources, encoded["input_ids"], strict=True)):
             if len(ids) <= room or len(self.prompt_ids(source, tokenizer)) <= self.max_source_length:
                 fitting.append(source)
@@ -379,7 +388,7 @@ def tokenize_splits(
 ) -> tuple[dict[str, datasets.Dataset], dict[str, Truncation]]:
     """Train, validation and test as model inputs, and of each what was cut."""
     tokens, cuts = {}, {}
-    for split in ("train", "validation", "test"):
+    for split in SPLITS:
         tokens[split], cuts[split] = task.tokenize(splits[split], tokenizer)
     return tokens, cuts
 

@@ -32,7 +32,7 @@ class TokenClassificationArguments:
     focal_gamma: float = field(default=2.0, metadata={"help": "gamma of the focal loss, 0 or more; 0 is cross entropy"})
     metrics: list[str] = field(
         default_factory=list,
-        metadata={"help": "additional metrics: llmtune names, or an evaluate module by name or path"},
+        metadata={"help": "additional metrics: llmtune's names, or an evaluate module by name or path"},
     )
     targets: str | None = field(
         default=None,

@@ -10,12 +10,13 @@ from typing import Any
 import datasets
 
 from llmtune.arguments import DataArguments
+from llmtune.arguments.data import SPLITS
 from llmtune.data import Fingerprint, Splits, load_split, load_splits
 from llmtune.data.rows import RowErrors, Rows
 from llmtune.errors import InputError, truncated_repr
 from llmtune.tasks.token_classification.arguments import TokenClassificationArguments
-from llmtune.text.spans import span_findings, split_words, tags_of_spans
-from llmtune.text.tag_schemes import count_starts, count_types, first_violation, parse_tag, rule, to_iob2
+from llmtune.text.spans import span_findings, split_words, tags_of_spans, word_format
+from llmtune.text.tag_schemes import count_types, describe_scheme, detect_scheme, parse_tag, to_iob2
 
 INPUT_FORMATS = ("tokens", "spans")
 
@@ -38,6 +39,12 @@ class TaggedSplits:
     def types(self) -> tuple[str, ...]:
         """The entity types that train can teach."""
         return self.splits.label_names
+
+    @property
+    def word_format(self) -> str:
+        """How a raw text is cut into words like those of train: a key of `llmtune.text.spans.WORDS`."""
+        spans = self.schemes[self.splits.fingerprints["train"].source] == "character spans"
+        return word_format("spans" if spans else "tokens", self.splits.train["tokens"])
 
     def train_texts(self) -> list[str]:
         """The rows of train as texts, to train a tokenizer on."""
@@ -78,7 +85,7 @@ def load_tagged_splits(data: DataArguments, task: TokenClassificationArguments, 
         seed=seed,
         convert=reader.convert,
     )
-    counts = {split: count_types(splits[split]["tags"]) for split in ("train", "validation", "test")}
+    counts = {split: count_types(splits[split]["tags"]) for split in SPLITS}
     if not counts["train"]:
         raise InputError(
             f"{splits.fingerprints['train'].source}: train has no entity in {len(splits.train):,} rows, expected tags "
@@ -151,10 +158,7 @@ class TagReader:
         problems.stop()
         sentences = cells["tags"]
         scheme = detect_tag_scheme(rows, sentences, tags_column)
-        converted = [to_iob2(tags, scheme) for tags in sentences]
-        found = sum(count_starts(tags, scheme) for tags in sentences)
-        kept = sum(count_types(converted).values())
-        assert found == kept, f"{rows.source}: {found} entities in {scheme} became {kept} in IOB2"
+        converted = [to_iob2(tags) for tags in sentences]
         self.schemes[rows.source], self.widened[rows.source] = scheme, 0
         return {"tags": converted}
 
@@ -202,12 +206,12 @@ def _row_finding(tokens: Any, tags: Any, tokens_column: str, tags_column: str) -
                 finding,
                 "write the tags' names, or give the data set's column the feature ClassLabel, which names them",
             )
-        return finding, "write O, B-X and I-X (or E-X, S-X; L-X, U-X) with X the type of the entity"
+        return finding, "write O, B-X and I-X (or E-X, S-X; L-X, U-X; M-X) with X the type of the entity"
     return "", ""
 
 
 def detect_tag_scheme(rows: Rows, sentences: Sequence[Sequence[str]], tags_column: str) -> str:
-    """IOB2, IOB1, BIOES or BILOU, whichever every row obeys; IOB2 where there is no entity.
+    """The scheme that every row obeys; IOB2 where there is no entity.
 
     Args:
         rows: where the sentences come from, for messages.
@@ -217,28 +221,16 @@ def detect_tag_scheme(rows: Rows, sentences: Sequence[Sequence[str]], tags_colum
     Raises:
         InputError: the rows obey no one scheme: the first that break the nearest one are named.
     """
-    letters = {tag[0] for tags in sentences for tag in tags}
-    if letters & set("ES") and letters & set("LU"):
-        candidates = ["BIOES", "BILOU"]
-    else:
-        candidates = ["BIOES"] if letters & set("ES") else ["BILOU"] if letters & set("LU") else ["IOB2", "IOB1"]
-    broken: dict[str, dict[int, int]] = {}
-    for scheme in candidates:
-        found = {row: first_violation(tags, scheme) for row, tags in enumerate(sentences)}
-        broken[scheme] = {row: word for row, word in found.items() if word is not None}
-        if not broken[scheme]:
-            return scheme
-    nearest = min(candidates, key=lambda scheme: len(broken[scheme]))
+    scheme, broken = detect_scheme(dict(enumerate(sentences)))
     problems = RowErrors(rows.source)
-    remedy = (
-        f"write one scheme throughout, best IOB2 (B-X on the first word of an entity, I-X on others); {rule(nearest)}"
-    )
-    for row, word in broken[nearest].items():
+    remedy = "write one scheme throughout, best IOB2 (B-X on the first word of an entity, I-X on others)"
+    remedy += f"; {describe_scheme(scheme)}"
+    for row, word in broken.items():
         tags = sentences[row]
         before = f" after {tags[word - 1]}" if word else " at the beginning"
         finding = (
-            f"{tags[word]}{before} (word {word + 1}) in column {tags_column!r} is not {nearest}, nearest to the whole"
+            f"{tags[word]}{before} (word {word + 1}) in column {tags_column!r} is not {scheme}, nearest to the whole"
         )
         problems.add(row, rows.place(row), finding, remedy=remedy)
     problems.stop()
-    raise AssertionError("a scheme without violations was passed over")
+    return scheme

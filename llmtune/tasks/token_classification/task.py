@@ -12,9 +12,11 @@ import numpy as np
 import torch
 from transformers import AutoModelForTokenClassification, DataCollatorForTokenClassification, PreTrainedTokenizerBase
 
+from llmtune.arguments.data import SPLITS
 from llmtune.errors import InputError
+from llmtune.metrics.core.base import IGNORED
 from llmtune.tasks.token_classification.arguments import TokenClassificationArguments
-from llmtune.tasks.token_classification.windows import IGNORED, Windows, make_windows
+from llmtune.tasks.token_classification.windows import Windows, make_windows
 from llmtune.text.spans import Bounds, spans_of_tags, split_words
 from llmtune.text.tag_schemes import check_tag_names, iob2_tag_names, repair_iob2
 
@@ -48,8 +50,9 @@ class TokenClassification:
         tag_names: the c tags, in the order of the logits.
         max_length: tokens of a window.
         stride: tokens that neighbouring windows share.
-        input_format: of the training rows, tokens or spans; it decides how a raw text is cut into words.
+        input_format: of the training rows, tokens or spans.
         is_causal: whether the model sees only what stands left of a word.
+        word_format: how a raw text is cut into words, a key of `llmtune.text.spans.WORDS`.
     """
 
     tag_names: tuple[str, ...]
@@ -57,14 +60,23 @@ class TokenClassification:
     stride: int
     input_format: str = "tokens"
     is_causal: bool = False
+    word_format: str = "tokens"
 
     auto_model = AutoModelForTokenClassification
     families = ("encoder", "decoder")
 
     @classmethod
-    def from_arguments(cls, arguments: TokenClassificationArguments, types: Sequence[str]) -> "TokenClassification":
-        """The task of a recipe, for the entity types of train."""
-        return cls(iob2_tag_names(types), arguments.max_length, arguments.stride, arguments.input_format)
+    def from_arguments(
+        cls, arguments: TokenClassificationArguments, types: Sequence[str], *, word_format: str = ""
+    ) -> "TokenClassification":
+        """The task of a recipe, for the entity types of train and the words that it is made of."""
+        return cls(
+            iob2_tag_names(types),
+            arguments.max_length,
+            arguments.stride,
+            arguments.input_format,
+            word_format=word_format or arguments.input_format,
+        )
 
     @classmethod
     def from_config(cls, config: Any, name: str) -> "TokenClassification":
@@ -83,6 +95,7 @@ class TokenClassification:
             kept.get("stride", TokenClassificationArguments.stride),
             kept.get("input_format", "tokens"),
             kept.get("left_context_only", False),
+            kept.get("word_format", kept.get("input_format", "tokens")),
         )
 
     @property
@@ -105,6 +118,7 @@ class TokenClassification:
             "max_length": self.max_length,
             "stride": self.stride,
             "input_format": self.input_format,
+            "word_format": self.word_format,
             "left_context_only": self.is_causal,
         }
 
@@ -162,7 +176,7 @@ class TokenClassification:
 
     def words_of_texts(self, texts: Sequence[str]) -> tuple[datasets.Dataset, list[list[Bounds]]]:
         """Rows of words to tag, and where each word stands in its text."""
-        bounds = [split_words(text, self.input_format) for text in texts]
+        bounds = [split_words(text, self.word_format) for text in texts]
         words = [[text[start:end] for start, end in row] for text, row in zip(texts, bounds, strict=True)]
         features = datasets.Features({"tokens": datasets.List(datasets.Value("string"))})
         return datasets.Dataset.from_dict({"tokens": words}, features=features), bounds
@@ -179,4 +193,4 @@ def tokenize_splits(
     task: TokenClassification, splits: Mapping[str, datasets.Dataset] | Any, tokenizer: PreTrainedTokenizerBase
 ) -> dict[str, Windows]:
     """Train, validation and test as windows of model inputs."""
-    return {split: task.tokenize(splits[split], tokenizer) for split in ("train", "validation", "test")}
+    return {split: task.tokenize(splits[split], tokenizer) for split in SPLITS}

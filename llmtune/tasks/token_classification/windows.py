@@ -13,10 +13,11 @@ import numpy as np
 from transformers import PreTrainedTokenizerBase
 
 from llmtune.errors import InputError
+from llmtune.metrics.core.base import IGNORED
 from llmtune.progress import progress
+from llmtune.tasks.control_tokens import encode_text
 
 AT_ONCE = 1_000  # rows given to the tokenizer together, so that a bar can move between
-IGNORED = -100  # CrossEntropyLoss's ignore_index: special tokens, word pieces after the first, words labelled elsewhere
 
 
 @dataclass(frozen=True)
@@ -201,8 +202,8 @@ def _tokenized(
     for first in range(0, len(rows), AT_ONCE):
         some = rows[first : first + AT_ONCE]
         texts = [" ".join(words) for words in some]
-        encoded = tokenizer(
-            texts, add_special_tokens=False, return_offsets_mapping=True, truncation=False, verbose=False
+        encoded = encode_text(
+            tokenizer, texts, add_special_tokens=False, return_offsets_mapping=True, truncation=False, verbose=False
         )
         for words, ids, offsets in zip(some, encoded["input_ids"], encoded["offset_mapping"], strict=True):
             lengths = np.array([len(word) for word in words])

@@ -59,7 +59,7 @@ def test_answers_of_every_layout_are_read(cell, text, start):
         ({"answers": 753}, r"found 753, expected answers in column 'answers'"),
         ({"answers": "753 BC"}, r"found '753 BC', expected answers in column 'answers'"),
         ({"answers": "{'text': ['753 BC']}"}, r"as in SQuAD \(in csv this JSON text\), characters of the context"),
-        ({"question": ["When?"]}, r"found \['When\?'\], expected one text, in column 'question'; write one text"),
+        ({"question": ["When?"]}, r"expected one text, in column 'question'; write one text, not a list"),
         ({"question": " "}, r"no text \(' '\) in column 'question'; write the text in column 'question'"),
         ({"context": ""}, r"no text \(''\) in column 'context'"),
     ],
@@ -79,7 +79,9 @@ def test_a_missing_column_lists_those_found(tmp_path):
 def test_a_carried_column_of_the_tables_own_name_is_refused(tmp_path):
     data = DataArguments(test_file=written(tmp_path, [{**ROW, "score": 1}]), group_columns=["score"])
 
-    with pytest.raises(InputError, match="the predictions table has a column 'score' of its own; rename the column"):
+    with pytest.raises(
+        InputError, match="the predictions table has a column 'score' of its own; rename the column to carry it"
+    ):
         load_answered_split(data, "test", QuestionAnsweringArguments(), labelled=True)
 
 

@@ -5,8 +5,8 @@ import pytest
 
 from llmtune.errors import InputError
 from llmtune.models.from_scratch import train_tokenizer
-from llmtune.tasks.question_answering.extractive import strip_span
 from llmtune.tasks.question_answering.windows import make_span_windows
+from llmtune.text.spans import strip_span
 
 WORDS = "The mill of Velmora, built in 1760 by José 😀 Lind, burnt down; nobody owns the naïve ruin today."
 QUESTIONS = ["Who built the mill?", "When?", "Who owns it?"]

@@ -107,7 +107,9 @@ def test_a_foreign_checkpoint_is_read_with_defaults():
 
 
 def test_a_config_without_classes_is_refused():
-    with pytest.raises(InputError, match="some/model: its config names no classes"):
+    with pytest.raises(
+        InputError, match=r"some/model: its config names no classes \(id2label\); is it a text classifier"
+    ):
         TextClassification.from_config(transformers.BertConfig(num_labels=1), "some/model")
 
 

@@ -73,8 +73,11 @@ BAD_TAGS = [
         "line 1: found 'O', expected a list of tags in column 'tags'; write words and tags",
     ),
     ({"tokens": ["EU"], "tags": ["O", "O"]}, "line 1: 1 words and 2 tags; give each word one tag, O outside entities"),
-    ({"tokens": ["EU"], "tags": ["ORG"]}, "line 1: 'ORG' (word 1) in column 'tags' is no tag; write O, B-X and I-X"),
-    ({"tokens": ["EU"], "tags": [3]}, "line 1: 3 (word 1) in column 'tags' is no tag; write the tags' names, or give"),
+    ({"tokens": ["EU"], "tags": ["ORG"]}, "line 1: 'ORG' (word 1) in column 'tags' is not a tag; write O, B-X and I-X"),
+    (
+        {"tokens": ["EU"], "tags": [3]},
+        "line 1: 3 (word 1) in column 'tags' is not a tag; write the tags' names, or give",
+    ),
     ({"tokens": ["EU"], "tags": ["O"]}, "train has no entity in 1 rows, expected tags B-X or I-X, or spans"),
 ]
 BAD_SPANS = [

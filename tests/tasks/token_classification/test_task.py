@@ -124,7 +124,7 @@ def test_settings_survive_the_models_config():
 
 
 def test_a_model_without_entity_tags_is_refused():
-    with pytest.raises(InputError, match="run: its class 'LABEL_0' is no entity tag"):
+    with pytest.raises(InputError, match="run: its classes LABEL_0 to LABEL_2 are no entity tags; write their names"):
         TokenClassification.from_config(BertConfig(num_labels=3), "run")
 
 

@@ -118,5 +118,7 @@ def test_a_stride_that_leaves_no_room_is_refused():
 
 
 def test_a_slow_tokenizer_is_refused():
-    with pytest.raises(InputError, match="the tokenizer ByT5Tokenizer is not a fast one: .* has a tokenizer.json"):
+    with pytest.raises(
+        InputError, match="the tokenizer ByT5Tokenizer is not a fast one: it can't tell which word a token comes from"
+    ):
         make_windows([["a"]], ByT5Tokenizer(), max_length=32, stride=8, is_causal=False)

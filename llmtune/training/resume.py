@@ -1,0 +1,117 @@
+"""What a run must share with the one that wrote a checkpoint, for training to go on as if it had never stopped.
+
+The stock Trainer loads optimizer and schedule, and goes on with whatever it is given: another learning rate is ignored
+(the schedule's is used, transformers#9099), more epochs let it jump, other rows or classes are learned from the middle.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import is_dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from transformers.trainer_callback import TrainerState
+from transformers.trainer_utils import get_last_checkpoint
+
+from llmtune.errors import InputError
+from llmtune.models.checkpoints import is_adapter
+
+# Fields of TrainingArguments on which the weights at the end depend. Batches are compared by their product.
+COMPARED = (
+    *("learning_rate", "lr_scheduler_type", "lr_scheduler_kwargs", "warmup_steps", "num_train_epochs", "max_steps"),
+    *("optim", "optim_args", "weight_decay", "adam_beta1", "adam_beta2", "adam_epsilon", "max_grad_norm"),
+    *("label_smoothing_factor", "neftune_noise_alpha", "precision", "seed", "data_seed", "train_sampling_strategy"),
+)
+# What trainer_state.json of any Trainer tells, where a checkpoint holds no record of ours.
+STOCK = ("num_train_epochs", "max_steps")
+RECORD = "run"  # of what `describe_run` gives, in the part of a checkpoint's trainer_state.json that is llmtune's
+
+
+def describe_run(trainer: Any) -> dict[str, Any]:
+    """What is compared, as JSON values: {flag or thing: value}.
+
+    Args:
+        trainer: before training, or in it.
+    """
+    args, model = trainer.args, trainer.accelerator.unwrap_model(trainer.model)
+    described: dict[str, Any] = {f"--{name}": _plain(getattr(args, name)) for name in COMPARED}
+    described["rows of an optimizer step"] = (
+        args.per_device_train_batch_size * args.gradient_accumulation_steps * args.world_size
+    )
+    described["rows of train"] = len(trainer.train_dataset)
+    described["sha256 of the tokens of train"] = fingerprint(trainer.train_dataset)
+    names = model.config.id2label or {}
+    described["class names"] = ", ".join(str(names[place]) for place in sorted(names))
+    if is_dataclass(trainer.compute_loss_func):  # a function's own repr is its address
+        described["loss"] = repr(trainer.compute_loss_func)
+    if is_adapter(model):
+        config = next(iter(model.peft_config.values()))
+        described["LoRA"] = f"r {config.r}, alpha {config.lora_alpha}, dropout {config.lora_dropout}"
+    described["trained parameters"] = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    return described
+
+
+def fingerprint(rows: datasets.Dataset) -> str:
+    """16 hexadecimal digits of the sha256 of all columns, in the order of the rows."""
+    digest = hashlib.sha256()
+    for name in sorted(rows.column_names):
+        digest.update(name.encode())
+        for batch in rows.select_columns(name).with_format("arrow").iter(10_000):
+            for part in _buffers(batch.column(name).combine_chunks()):
+                digest.update(part)
+    return digest.hexdigest()[:16]
+
+
+def _buffers(column: pa.Array) -> Iterator[bytes]:
+    """Lengths of the lists at each depth, then their values: equal for equal cells, however arrow holds them."""
+    while pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
+        yield pc.list_value_length(column).to_numpy(zero_copy_only=False).tobytes()
+        column = column.flatten()
+    if pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
+        yield column.to_numpy(zero_copy_only=False).astype(np.float64).tobytes()
+    else:
+        yield json.dumps(column.to_pylist(), default=str).encode()
+
+
+def check_same_run(checkpoint: str | bool, trainer: Any) -> None:
+    """Raises `InputError` for a checkpoint of a run that trained otherwise, with each difference.
+
+    Args:
+        checkpoint: a folder; True for the last one of the run's own folder.
+        trainer: that would go on from it.
+    """
+    folder = get_last_checkpoint(trainer.args.output_dir) if checkpoint is True else str(checkpoint)
+    if folder is None or not (Path(folder) / "trainer_state.json").exists():
+        return  # the stock Trainer says so
+    state = TrainerState.load_from_json(str(Path(folder) / "trainer_state.json"))
+    before = state.stateful_callbacks.get("llmtune", {}).get(RECORD)
+    now = describe_run(trainer)
+    if before is None:
+        steps = {f"--{name}": getattr(state, name) for name in STOCK}
+        now = {name: value for name, value in now.items() if name in steps and value not in (-1, 0)}
+        before = {name: steps[name] for name in now}
+    differences = _differences(before, now)
+    if differences:
+        raise InputError(
+            f"--resume_from_checkpoint {folder}: this run differs from the one that wrote it: "
+            f"{'; '.join(differences)}. Give what that run was given, or begin a new run with its weights: "
+            f"--model_name_or_path {folder}"
+        )
+
+
+def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    every = dict.fromkeys([*before, *now])
+    return [
+        f"{name} {now.get(name)} (before: {before.get(name)})" for name in every if before.get(name) != now.get(name)
+    ]
+
+
+def _plain(value: Any) -> Any:
+    """An argument as it is read back from JSON."""
+    return json.loads(json.dumps(value.value if isinstance(value, Enum) else value, default=str))
