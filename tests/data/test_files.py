@@ -284,3 +284,12 @@ def test_a_home_folder_is_understood(tmp_path, monkeypatch):
 
     assert read_table("~/rows.csv").num_rows == 3
     assert read_table(os.fspath(Path("~") / "rows.csv")).num_rows == 3
+
+
+def test_a_file_that_is_no_parquet_says_what_to_do(tmp_path):
+    (tmp_path / "a.parquet").write_text("text\na")
+
+    with pytest.raises(
+        InputError, match=r"a\.parquet: not readable as parquet \(.*; write it again or mend its ending"
+    ):
+        read_table(tmp_path / "a.parquet")

@@ -134,6 +134,8 @@ def test_prose_over_several_lines_is_a_cell(tmp_path):
     [
         ("rows.tsv", "reference\tprediction\na\tb\tc\n",
          "row 0 (line 2): not readable as tsv: found 3 cells, the header has 2; delete tabs and line"),
+        ("rows.csv", "", "not readable as csv: Empty CSV file; write a header and a line a row"),
+        ("rows.tsv", "\n", "not readable as tsv: Empty CSV file; write a header and a line a row"),
         ("rows.csv", 'reference,prediction\n"a"b,c\n',
          "line 2: not readable as csv: ',' expected after '\"'; double a quotation mark inside a quoted cell"),
         ("rows.csv", "reference,prediction,reference\na,b,c\n",
