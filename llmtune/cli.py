@@ -111,6 +111,7 @@ def add_check_flags(parser: Parser) -> None:
     )
     for name in ("text", "label", "tokens", "tags", "spans", "source", "target"):
         parser.add_argument(f"--{name}_column", default=name, metavar="NAME", help=f"(default: {name})")
+    parser.add_argument("--sentence_column", metavar="NAME", help="one word a row: what numbers the sentences")
     parser.add_argument("--group_columns", nargs="+", default=[], metavar="NAME", help="people or sources, for balance")
     parser.add_argument("--split_group_column", metavar="NAME", help="an id that must not occur in two splits")
     parser.add_argument("--time_column", metavar="NAME", help="of a series: validation and test must be after train")
@@ -133,6 +134,7 @@ def add_evaluate_flags(parser: Parser) -> None:
     for column, what in (("tokens", "the words"), ("tags", "their tags"), ("spans", "character spans of the text")):
         told = f"entities: {what} (default: {column})"
         parser.add_argument(f"--{column}_column", default=column, metavar="NAME", help=told)
+    parser.add_argument("--sentence_column", metavar="NAME", help="entities, a word a row: what numbers sentences")
     parser.add_argument(
         "--answers_column", default="answers", metavar="NAME", help="answers: the references, as in SQuAD"
     )
@@ -196,6 +198,7 @@ def add_verdict_flags(parser: Parser) -> None:
     """What the verdict asks beyond the predictions; a run's own arguments are the defaults."""
     parser.add_argument("--targets", metavar="T", help="targets of the verdict: 'recall[spam]>=0.8,accuracy>=0.85'")
     parser.add_argument("--train_file", metavar="FILE", help="the model's training rows: leakage and simple models")
+    parser.add_argument("--naive_mae", type=float, metavar="X", help="of forecasts: the naive forecast's, for MASE")
     parser.add_argument("--text_column", metavar="NAME", help="of the training rows (default: text)")
     parser.add_argument("--label_column", metavar="NAME", help="of the training rows (default: label)")
     parser.add_argument("--group_columns", nargs="+", default=[], metavar="NAME", help="of the table, for fairness")

@@ -10,13 +10,15 @@ class InputError(ValueError):
     """The user's input is wrong. The message says where, what was found, what was expected, and what to do."""
 
 
-def run_command(main: Callable[[], int | None]) -> None:
+def run_command(main: Callable[[], object]) -> None:
     """Runs an entry point, and ends the process with its exit code.
 
-    An `InputError` becomes one message on stderr, said once a machine, and exit code 2; Ctrl-C one line and 130.
+    A number that `main` returns is the exit code. An `InputError` becomes one message on stderr, said once a machine,
+    and exit code 2; Ctrl-C one line and 130.
     """
     try:
-        code = main()
+        returned = main()
+        code = returned if isinstance(returned, int) else 0
     except InputError as error:
         if os.environ.get("LOCAL_RANK", "0") == "0":
             print(f"error: {error}", file=sys.stderr)
@@ -27,7 +29,7 @@ def run_command(main: Callable[[], int | None]) -> None:
         if os.environ.get("LOCAL_RANK", "0") == "0":
             print(": ".join(["interrupted", *map(str, interrupt.args)]), file=sys.stderr)
         code = 130  # as a shell tells that the interrupt signal ended a command: 128 + 2
-    sys.exit(code or 0)
+    sys.exit(code)
 
 
 def truncated_repr(value: object) -> str:

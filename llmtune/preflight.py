@@ -1,88 +1,69 @@
-"""What is used only after hours of training is refused before: metrics, the checkpoint's metric, the objective."""
+"""The beginning of every recipe: what is used only after hours of training is refused before it."""
 
+from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-from datasets import Dataset
+import datasets
+import torch
 
-from llmtune.arguments import TrainingArguments
-from llmtune.diagnosis.target_list import read_targets
+from llmtune.arguments.parser import Arguments
 from llmtune.diagnosis.targets import check_demands
 from llmtune.errors import InputError
-from llmtune.metrics import MetricHub, available_metrics, compute_metrics, score_predictions
-from llmtune.predictions import Predictions, make_predictions
-from llmtune.tasks.losses import ClassificationLoss, classification_loss
-from llmtune.tasks.question_answering.arguments import QuestionAnsweringArguments
-from llmtune.tasks.question_answering.extractive import KIND as ANSWER_KIND
-from llmtune.tasks.text_classification.arguments import TextClassificationArguments
-from llmtune.tasks.text_classification.task import KIND, TextClassification
-from llmtune.tasks.token_classification.arguments import TokenClassificationArguments
-from llmtune.tasks.token_classification.task import KIND as TOKEN_KIND
-from llmtune.tasks.token_classification.task import TokenClassification
-from llmtune.thresholds.decision import read_objective
+from llmtune.metrics import available_metrics, score_predictions
+from llmtune.metrics.core.scoring import undefined_at_best
+from llmtune.models.loaded import LoadedModel
+from llmtune.tasks.task import Encoded, Task
+from llmtune.terminal.console import Terminal
 
 
-def metrics_of(task: TextClassification, options: TextClassificationArguments) -> tuple[MetricHub, dict[str, bool]]:
-    """The metrics of the evaluations in training, and of each whether higher is better.
+def validate_metrics(args: Arguments, task: Task, splits: Any) -> None:
+    """Settles the metric that picks the checkpoint, and refuses metrics, targets and losses that the task can't have.
 
     Raises:
-        InputError: an unknown metric, threshold objective or target.
+        InputError: --metrics, --targets, --metric_for_best_model, or an argument of the loss.
     """
-    read_objective(options.threshold_objective)
-    # One row of each class, all predicted right: enough to load every metric and to compute it once.
-    names: dict[str, Any] = {"label_names": task.label_names, "positive_label": task.positive_label}
-    likely = np.eye(len(task.label_names))
-    rows = {"reference": task.label_names, "prediction": task.label_names, "probabilities": likely}
-    table = make_predictions(KIND, rows, **names)
-    _check(table, options)
-    ours = available_metrics(table, metrics=options.metrics)
-    hub = compute_metrics(KIND, **names, metrics=options.metrics)
-    return hub, {name: metric.higher_is_better for name, metric in ours.items()}
-
-
-def loss_and_directions(
-    task: TokenClassification, options: TokenClassificationArguments, training: TrainingArguments, rows: Dataset
-) -> tuple[ClassificationLoss, dict[str, bool]]:
-    """A tagger's loss, and the metrics of its evaluations in training, of each whether higher is better.
-
-    Args:
-        task: what it tags.
-        options: what was asked for.
-        training: likewise.
-        rows: of train, for --class_weights balanced.
-
-    Raises:
-        InputError: an unknown metric, a target that a tagger of these types can't have, a loss that does not exist.
-    """
-    loss = classification_loss(options, training, task.label_ids(rows), task.tag_names)
-    tags = [[tag] for tag in task.tag_names if not tag.startswith("I-")]
-    table = make_predictions(TOKEN_KIND, {"reference": tags, "prediction": tags})
-    _check(table, options)
-    ours = {name: metric.higher_is_better for name, metric in available_metrics(table).items()}
-    return loss, {**ours, "repairs": False, "nonfinite_words": False}
-
-
-def answer_directions(
-    options: QuestionAnsweringArguments, training: TrainingArguments, *, writes: bool
-) -> dict[str, bool]:
-    """The metrics of the evaluations in training of a model that answers, and of each whether higher is better.
-
-    Raises:
-        InputError: an unknown metric, a target that answers can't have, label smoothing of answers that are marked.
-    """
-    if training.label_smoothing_factor and not writes:
-        raise InputError("--label_smoothing_factor: the loss of extractive answers has none; leave it out")
-    table = make_predictions(ANSWER_KIND, {"question": ["?"], "reference": [["yes"]], "prediction": ["yes"]})
-    _check(table, options)
-    ours = {name: metric.higher_is_better for name, metric in available_metrics(table).items()}
-    return ours if writes else {**ours, "nonfinite_rows": False}
-
-
-def _check(
-    table: Predictions, options: TextClassificationArguments | TokenClassificationArguments | QuestionAnsweringArguments
-) -> None:
+    task.loss(args, splits)
+    table = task.example_table()
     try:
-        scores = score_predictions(table, metrics=options.metrics)
+        scores = score_predictions(table, metrics=task.metrics)
     except ValueError as error:
-        raise InputError(f"--metrics {' '.join(options.metrics)}: {error}") from error
-    check_demands(read_targets(options.targets), table, scores)
+        names = " ".join(metric for metric in task.metrics if isinstance(metric, str))
+        raise InputError(f"--metrics {names}: {error}") from error
+    check_demands(args.task.required, table, scores)
+    ours = available_metrics(table, metrics=task.metrics)
+    directions = {name: metric.higher_is_better for name, metric in ours.items()}
+    if task.scored:
+        unscored = available_metrics(table).keys() - set(task.scored)
+        directions = {name: higher for name, higher in directions.items() if name not in unscored}
+    # Of a metric that is not ours nobody says which way is better: as in transformers, a loss is, where it is lower.
+    others = {name: not name.endswith("loss") for name in scores if name not in ours}
+    counts = dict.fromkeys(task.counted, False)
+    args.training.choose_best_metric(task.deciding_metric, {**directions, **others, **counts})
+    _check_validation_tells(args, task, splits["validation"])
+
+
+def _check_validation_tells(args: Arguments, task: Task, rows: datasets.Dataset) -> None:
+    """That the metric which picks the checkpoint has a value on validation is known by its labels, before training."""
+    name = str(args.training.metric_for_best_model).removeprefix("eval_")
+    if not args.training.load_best_model_at_end and not args.training.early_stopping_patience:
+        return
+    reason = undefined_at_best(task.example_table(rows), name, metrics=task.metrics)
+    if reason is not None:
+        raise InputError(
+            f"--metric_for_best_model {name}: it can't pick a checkpoint, because on the {len(rows):,} rows of "
+            f"validation it is undefined whatever a model predicts: {reason}. Give --validation_file rows of every "
+            "class, leave it out (rows of train are then held out, stratified), or name another metric"
+        )
+
+
+def begin_run(args: Arguments, task: Task, splits: Any, encoded: Mapping[str, Encoded], loaded: LoadedModel) -> None:
+    """Says what was read and loaded, and makes the run's folder: all input is known to be good here.
+
+    Call it on every process; the first one prints.
+    """
+    terminal = Terminal(args.training.process_index == 0)
+    terminal.block("Data", task.summary(splits, encoded))
+    arithmetic = args.training.describe_precision(loaded.facts.weights)
+    threads = f"{torch.get_num_threads()} CPU threads"
+    terminal.block("Model", [*loaded.facts.lines(), f"{arithmetic}; {threads}"])
+    args.training.prepare_output_dir()

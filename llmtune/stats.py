@@ -274,7 +274,11 @@ def paired_cluster_bootstrap(
     seed: int = 0,
     level: float = 0.95,
 ) -> tuple[float, ConfidenceInterval]:
-    """Difference score(b) - score(a) on the same units, each array of shape (n, s), with its BCa interval."""
+    """Difference score(b) - score(a) on the same units, each array of shape (n, s), with its BCa interval.
+
+    Where units are few its ends are those of a wider level (Hesterberg 2015, expanded percentiles): a bootstrap has the
+    spread of n - 1 units and no heavy tails, and would call 7 to 9 % of equal models different.
+    """
     if len(statistics_a) != len(statistics_b):
         raise ValueError(
             f"paired units: a has {len(statistics_a)}, b has {len(statistics_b)}; give the same rows in order"
@@ -285,7 +289,20 @@ def paired_cluster_bootstrap(
         return score(sums[:, width:]) - score(sums[:, :width])
 
     both = np.concatenate([statistics_a, statistics_b], axis=1, dtype=np.float64)
-    return float(difference(both.sum(axis=0)[None])[0]), cluster_bootstrap(both, difference, n_resamples, seed, level)
+    value = float(difference(both.sum(axis=0)[None])[0])
+    return value, cluster_bootstrap(both, difference, n_resamples, seed, expanded_level(level, len(both)))
+
+
+def expanded_level(level: float, n: int) -> float:
+    """The level whose normal quantile is Student's at `level`, widened by sqrt(n / (n - 1)); `level` itself below 2.
+
+    >>> [round(expanded_level(0.95, n), 4) for n in (10, 60, 100_000)]
+    [0.9829, 0.9564, 0.95]
+    """
+    if n < 2:
+        return level
+    t = math.sqrt(n / (n - 1)) * float(special.stdtrit(n - 1, 0.5 + level / 2))
+    return 2 * float(special.ndtr(t)) - 1
 
 
 def _bca(
@@ -332,23 +349,6 @@ def mcnemar_exact(b: int, c: int) -> float:
     if b + c == 0:
         return 1.0
     return min(1.0, 2 * float(special.bdtr(min(b, c), b + c, 0.5)))
-
-
-def approximate_randomization(
-    statistics_a: np.ndarray, statistics_b: np.ndarray, score: Statistic, permutations: int = 10_000, seed: int = 0
-) -> float:
-    """Two-sided p that both systems are alike: units swapped at random between them (Riezler and Maxwell 2005)."""
-    half_sum, half_difference = (statistics_a + statistics_b) / 2, (statistics_a - statistics_b) / 2
-    total = half_sum.sum(axis=0)[None]
-    observed = abs(score(total - half_difference.sum(axis=0)) - score(total + half_difference.sum(axis=0)))[0]
-    rng = np.random.default_rng(seed)
-    step = max(1, CHUNK // len(half_difference))
-    as_far = 0
-    for i in range(0, permutations, step):
-        signs = rng.integers(0, 2, (min(step, permutations - i), len(half_difference))) * 2.0 - 1.0
-        shift = signs @ half_difference
-        as_far += int((np.abs(score(total - shift) - score(total + shift)) >= observed - 1e-12).sum())
-    return (as_far + 1) / (permutations + 1)
 
 
 def smallest_detectable_difference(n: int, discordant: float, level: float = 0.95, power: float = 0.8) -> float:

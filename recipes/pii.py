@@ -9,72 +9,67 @@ characters (or words with tags: --input_format tokens). Judged by recall of each
 entity F2, in which recall counts twice: a missed card number costs more than a false alarm.
 """
 
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
 
 from transformers import set_seed
 
 from llmtune.arguments.parser import parse_arguments
 from llmtune.errors import run_command
-from llmtune.finish.token_classification import SentenceScores, judge, leave, show_data
+from llmtune.finish.write_run import write_run
+from llmtune.inference import predict_splits
 from llmtune.models.loading import load_model
-from llmtune.preflight import loss_and_directions
+from llmtune.preflight import begin_run, validate_metrics
+from llmtune.tasks.personal_data import PersonalData
 from llmtune.tasks.token_classification.arguments import TokenClassificationArguments
-from llmtune.tasks.token_classification.rows import load_tagged_splits
-from llmtune.tasks.token_classification.task import TokenClassification, tokenize_splits
-from llmtune.tasks.token_classification.windows import describe_windows
-from llmtune.terminal.console import Terminal
-from llmtune.training.callbacks import EvaluationLogger
 from llmtune.training.hardware import configure_cpu
-from llmtune.training.trainer import Trainer
+from llmtune.training.trainer import FineTuningTrainer
 
 DEMO = Path(__file__).parent / "demo" / "pii" / "demo.yaml"
 
 
-def main() -> None:
-    """Arguments, data, model, training, judgement."""
-    data, options, model_arguments, training = arguments = parse_arguments(
-        "pii", TokenClassificationArguments, demo=DEMO, description=__doc__, recipe_defaults={"input_format": "spans"}
+def main(argv: Sequence[str] | None = None) -> Path:
+    """Reads, trains, chooses on validation, evaluates once on test, and reports; returns the run's folder."""
+    args = parse_arguments(
+        "pii",
+        TokenClassificationArguments,
+        demo=DEMO,
+        description=__doc__,
+        recipe_defaults={"input_format": "spans"},
+        argv=argv,
     )
-    terminal = Terminal(training.process_index == 0)
-    threads = configure_cpu(training.cpu_threads)
-    set_seed(training.seed)
+    configure_cpu(args.training.cpu_threads)
+    set_seed(args.training.seed)
 
     # Data. Spans become tags of words; a span that ends inside a word is widened to it, and counted.
-    splits = load_tagged_splits(data, options, seed=training.seed)
+    splits = PersonalData.read(args)
+    task = PersonalData.from_arguments(args, splits)
+    validate_metrics(args, task, splits)  # a slip in --metrics or --targets costs seconds here, an hour later
 
-    # Model. First what judges it: a slip in --metrics or --targets costs seconds here, an hour later.
-    task = TokenClassification.from_arguments(options, splits.types, word_format=splits.word_format)
-    loss, directions = loss_and_directions(task, options, training, splits.splits.train)
-    loaded = load_model(model_arguments, task, train_texts=splits.train_texts)
-    task = replace(task, max_length=loaded.max_length, is_causal=loaded.facts["left context only"])
-    windows = tokenize_splits(task, splits.splits, loaded.tokenizer)
-    show_data(terminal, splits, windows, task)
-    terminal.model(loaded.facts, training.arithmetic(loaded.facts["weights"]), threads)
+    # Model. A decoder sees only the words to the left; a row longer than the model reads is cut into windows.
+    loaded = load_model(args.model, task, train_texts=lambda: task.train_texts(splits))
+    task = task.for_model(loaded)
+    encoded = task.encode_splits(splits, loaded.tokenizer)
+    begin_run(args, task, splits, encoded, loaded)
 
-    # Training. Validation picks the checkpoint, scored by whole sentences; the test split stays unread until the end.
-    training.prepare_output_dir(prefer="entity_f2", directions=directions)
-    scores = SentenceScores(task, windows["validation"], splits.splits.validation["tags"])
-    trainer = Trainer(
+    # Training. Validation picks the checkpoint; the test split stays unread until the end.
+    trainer = FineTuningTrainer(
         model=loaded.model,
-        args=training,
-        train_dataset=windows["train"].inputs,
-        eval_dataset=windows["validation"].inputs,
+        args=args.training,
+        train_dataset=encoded["train"].dataset,
+        eval_dataset=encoded["validation"].dataset,
         processing_class=loaded.tokenizer,
-        data_collator=task.collator(loaded.tokenizer),
-        compute_loss_func=loss,
-        compute_metrics=scores,
-        preprocess_logits_for_metrics=task.reduce,
-        evaluation_lines=EvaluationLogger(
-            ("entity_f2", "entity_recall"), lambda: scores.confusion_matrix, scores.names
-        ),
+        data_collator=task.data_collator(loaded.tokenizer, loaded.model),
+        compute_loss_func=task.loss(args, splits),
+        compute_metrics=task.validation_metrics(encoded["validation"], samples=not args.data.no_examples),
+        preprocess_logits_for_metrics=task.reduce_logits,
+        generation=task.generation(loaded.tokenizer),
     )
-    trainer.train(resume_from_checkpoint=training.resume_from_checkpoint)
+    trainer.train(resume_from_checkpoint=args.training.resume_from_checkpoint)
 
-    # Judgement. The test split is read, once.
-    tables = judge(trainer, task, splits, windows)
-    facts = {"data": splits.describe(), "windows": describe_windows(windows), "model": loaded.facts}
-    leave(trainer, task, tables, splits, arguments=arguments, facts=facts, metrics=options.metrics)
+    # Evaluation. The test split is read, once.
+    task, predictions = predict_splits(trainer, task, encoded)
+    return write_run(args, trainer, task, splits, encoded, predictions, loaded.facts)
 
 
 if __name__ == "__main__":

@@ -8,73 +8,60 @@ The first line trains the embedded demo. Data: a text a row, columns text and la
 classes or more (stars). Judged by F1 of the positive label (the last, or --positive_label), else by macro F1.
 """
 
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
 
 from transformers import set_seed
 
 from llmtune.arguments.parser import parse_arguments
-from llmtune.data import load_splits
 from llmtune.errors import run_command
-from llmtune.finish.text_classification import judge, leave
+from llmtune.finish.write_run import write_run
+from llmtune.inference import predict_splits
 from llmtune.models.loading import load_model
-from llmtune.preflight import metrics_of
-from llmtune.tasks.losses import classification_loss
+from llmtune.preflight import begin_run, validate_metrics
 from llmtune.tasks.text_classification.arguments import TextClassificationArguments
-from llmtune.tasks.text_classification.task import TextClassification, tokenize_splits
-from llmtune.terminal.console import Terminal
-from llmtune.training.callbacks import EvaluationLogger
+from llmtune.tasks.text_classification.task import TextClassification
 from llmtune.training.hardware import configure_cpu
-from llmtune.training.trainer import Trainer
+from llmtune.training.trainer import FineTuningTrainer
 
 DEMO = Path(__file__).parent / "demo" / "sentiment" / "demo.yaml"
 
 
-def main() -> None:
-    """Arguments, data, model, training, judgement."""
-    arguments = parse_arguments("sentiment", TextClassificationArguments, demo=DEMO, description=__doc__)
-    data, options, model_arguments, training = arguments
-    terminal = Terminal(training.process_index == 0)
-    threads = configure_cpu(training.cpu_threads)
-    set_seed(training.seed)
+def main(argv: Sequence[str] | None = None) -> Path:
+    """Reads, trains, chooses on validation, evaluates once on test, and reports; returns the run's folder."""
+    args = parse_arguments("sentiment", TextClassificationArguments, demo=DEMO, description=__doc__, argv=argv)
+    configure_cpu(args.training.cpu_threads)
+    set_seed(args.training.seed)
 
     # Data. Read before the model: a bad row costs seconds here, an hour later.
-    columns = {"text": options.text_column, "label": options.label_column}
-    splits = load_splits(data, columns=columns, label_column="label", text_columns=["text"], seed=training.seed)
+    splits = TextClassification.read(args)
+    task = TextClassification.from_arguments(args, splits)
+    validate_metrics(args, task, splits)  # a slip in --metrics or --targets costs seconds here, an hour later
 
-    # Model. What judges it comes first: a slip in --targets costs seconds here. The family follows from the checkpoint.
-    task = TextClassification.from_arguments(options, splits.label_names)
-    loss = classification_loss(options, training, task.label_ids(splits.train), task.label_names)
-    hub, directions = metrics_of(task, options)
-    loaded = load_model(model_arguments, task, train_texts=lambda: splits.train["text"])
-    task = replace(task, max_length=loaded.max_length)
-    tokens, truncated = tokenize_splits(task, splits, loaded.tokenizer)
-    terminal.data(splits.describe(), truncated, task.max_length)
-    terminal.model(loaded.facts, training.arithmetic(loaded.facts["weights"]), threads)
+    # Model. The family follows from the checkpoint; LoRA where --use_peft asks for it.
+    loaded = load_model(args.model, task, train_texts=lambda: task.train_texts(splits))
+    task = task.for_model(loaded)
+    encoded = task.encode_splits(splits, loaded.tokenizer)
+    begin_run(args, task, splits, encoded, loaded)
 
     # Training. Validation picks the checkpoint; the test split stays unread until the end.
-    lines = EvaluationLogger(
-        (task.best_metric, "log_loss"), lambda: hub.confusion_matrix, task.label_names, task.positive_label
-    )
-    training.prepare_output_dir(prefer=task.best_metric, directions=directions)
-    trainer = Trainer(
+    trainer = FineTuningTrainer(
         model=loaded.model,
-        args=training,
-        train_dataset=tokens["train"],
-        eval_dataset=tokens["validation"],
+        args=args.training,
+        train_dataset=encoded["train"].dataset,
+        eval_dataset=encoded["validation"].dataset,
         processing_class=loaded.tokenizer,
-        data_collator=task.collator(loaded.tokenizer),
-        compute_loss_func=loss,
-        compute_metrics=hub,
-        preprocess_logits_for_metrics=hub.preprocess_logits_for_metrics,
-        evaluation_lines=lines,
+        data_collator=task.data_collator(loaded.tokenizer, loaded.model),
+        compute_loss_func=task.loss(args, splits),
+        compute_metrics=task.validation_metrics(encoded["validation"], samples=not args.data.no_examples),
+        preprocess_logits_for_metrics=task.reduce_logits,
+        generation=task.generation(loaded.tokenizer),
     )
-    trainer.train(resume_from_checkpoint=training.resume_from_checkpoint)
+    trainer.train(resume_from_checkpoint=args.training.resume_from_checkpoint)
 
-    # Judgement. The threshold is chosen on validation, then the test split is read, once.
-    task, choice, tables = judge(trainer, task, splits, tokens, objective=options.threshold_objective)
-    facts = {"data": splits.describe(), "truncated": truncated, "model": loaded.facts}
-    leave(trainer, task, choice, tables, splits, arguments=arguments, facts=facts, metrics=options.metrics)
+    # Evaluation. The threshold is chosen on validation, then the test split is read, once.
+    task, predictions = predict_splits(trainer, task, encoded)
+    return write_run(args, trainer, task, splits, encoded, predictions, loaded.facts)
 
 
 if __name__ == "__main__":

@@ -9,68 +9,59 @@ The first line trains the embedded demo. Data: a column of texts and one of summ
 reads a prompt and goes on with the answer; its loss is on the answer alone.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from transformers import set_seed
 
 from llmtune.arguments.parser import parse_arguments
 from llmtune.errors import run_command
-from llmtune.finish.text_generation import SampleLogger, check_beforehand, judge, leave, scores_of, show_data
+from llmtune.finish.write_run import write_run
+from llmtune.inference import predict_splits
 from llmtune.models.loading import load_model
-from llmtune.tasks.losses import TokenCrossEntropy
-from llmtune.tasks.text_generation.arguments import SummarizationArguments
-from llmtune.tasks.text_generation.rows import load_text_splits
-from llmtune.tasks.text_generation.summarization import Summarization
-from llmtune.tasks.text_generation.task import tokenize_splits
-from llmtune.terminal.console import Terminal
-from llmtune.training.generation import GenerationTrainer
+from llmtune.preflight import begin_run, validate_metrics
+from llmtune.tasks.summarization import Summarization, SummarizationArguments
 from llmtune.training.hardware import configure_cpu
+from llmtune.training.trainer import FineTuningTrainer
 
 DEMO = Path(__file__).parent / "demo" / "summarization" / "demo.yaml"
 
 
-def main() -> None:
-    """Arguments, data, model, training, judgement."""
-    arguments = parse_arguments("summarization", SummarizationArguments, demo=DEMO, description=__doc__)
-    data, options, model_arguments, training = arguments
-    terminal = Terminal(training.process_index == 0)
-    threads = configure_cpu(training.cpu_threads)
-    set_seed(training.seed)
+def main(argv: Sequence[str] | None = None) -> Path:
+    """Reads, trains, chooses on validation, evaluates once on test, and reports; returns the run's folder."""
+    args = parse_arguments("summarization", SummarizationArguments, demo=DEMO, description=__doc__, argv=argv)
+    configure_cpu(args.training.cpu_threads)
+    set_seed(args.training.seed)
 
     # Data. Rows with an equal text stay on one side of a split.
-    splits = load_text_splits(data, options.source_column, options.target_column, seed=training.seed)
+    splits = Summarization.read(args)
+    task = Summarization.from_arguments(args, splits)
+    validate_metrics(args, task, splits)  # a slip in --metrics or --targets costs seconds here, an hour later
 
-    # Model. Sequence to sequence, a pair of BERTs, or a decoder: what the model reads and learns follows from it.
-    task = Summarization.from_arguments(options)
-    directions = check_beforehand(task, options.metrics, options.targets)
-    loaded = load_model(model_arguments, task, train_texts=lambda: splits.texts("train", "source", "target"))
-    is_decoder = loaded.facts["family"] == "decoder"
-    task = task.for_model(loaded.tokenizer, decoder=is_decoder, limit=loaded.max_length)
-    tokens, cuts = tokenize_splits(task, splits, loaded.tokenizer)
-    show_data(terminal, splits, cuts, task)
-    terminal.model(loaded.facts, training.arithmetic(loaded.facts["weights"]), threads)
+    # Model. Sequence to sequence, a pair of BERTs, or a decoder: what it reads and learns follows from the family.
+    loaded = load_model(args.model, task, train_texts=lambda: task.train_texts(splits))
+    task = task.for_model(loaded)
+    encoded = task.encode_splits(splits, loaded.tokenizer)
+    begin_run(args, task, splits, encoded, loaded)
 
-    # Training. Validation is answered and scored, which picks the checkpoint; test stays unread until the end.
-    training.prepare_output_dir(prefer=task.best_metric, directions=directions)
-    scores = scores_of(task, loaded.tokenizer, tokens["validation"], splits.validation)
-    trainer = GenerationTrainer(
+    # Training. Validation picks the checkpoint; the test split stays unread until the end.
+    trainer = FineTuningTrainer(
         model=loaded.model,
-        args=training,
-        train_dataset=tokens["train"],
-        eval_dataset=tokens["validation"],
+        args=args.training,
+        train_dataset=encoded["train"].dataset,
+        eval_dataset=encoded["validation"].dataset,
         processing_class=loaded.tokenizer,
-        data_collator=task.collator(loaded.tokenizer, loaded.model),
-        compute_loss_func=TokenCrossEntropy(task.decoder, training.label_smoothing_factor),
-        compute_metrics=scores,
-        evaluation_lines=SampleLogger(scores, splits.validation, task.scored, samples=not data.no_examples),
-        task=task,
+        data_collator=task.data_collator(loaded.tokenizer, loaded.model),
+        compute_loss_func=task.loss(args, splits),
+        compute_metrics=task.validation_metrics(encoded["validation"], samples=not args.data.no_examples),
+        preprocess_logits_for_metrics=task.reduce_logits,
+        generation=task.generation(loaded.tokenizer),
     )
-    trainer.train(resume_from_checkpoint=training.resume_from_checkpoint)
+    trainer.train(resume_from_checkpoint=args.training.resume_from_checkpoint)
 
-    # Judgement. The test split is read, once.
-    tables = judge(trainer, task, splits, tokens)
-    facts = {"data": splits.describe(), "cuts": cuts, "model": loaded.facts}
-    leave(trainer, task, tables, splits, arguments=arguments, facts=facts, metrics=options.metrics)
+    # Evaluation. The test split is read, once.
+    task, predictions = predict_splits(trainer, task, encoded)
+    return write_run(args, trainer, task, splits, encoded, predictions, loaded.facts)
 
 
 if __name__ == "__main__":

@@ -20,12 +20,12 @@ import datasets
 import numpy as np
 import transformers
 
-from llmtune.finish.token_classification import raw_table
 from llmtune.metrics import available_metrics, score_predictions
 from llmtune.metrics.core.base import with_interval
 from llmtune.metrics.core.columns import read_columns
 from llmtune.predictions import Predictions, make_predictions, read_predictions, write_predictions
 from llmtune.stats import paired_cluster_bootstrap
+from llmtune.tasks.token_classification.task import raw_table
 
 RECIPE = Path(__file__).parent.parent / "recipes" / "ner.py"
 

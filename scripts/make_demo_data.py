@@ -4,11 +4,15 @@
 
 Each text is drawn from a small grammar: a template with slots, filled again and again until no slot is left, then
 roughened (abbreviations, slips of the finger, lost capitals and full stops). Nothing is copied from a real message; the
-links end in .example, the numbers are 555 ones or short codes, and the shops don't exist.
+links end in .example, the numbers begin with 0555 or 0900, and the shops don't exist.
 
-So that no model is perfect, as on real data: some templates are drawn for both classes (a courier writes like one
-who pretends to be a courier), and a few labels are wrong. No two rows of a set are equal up to case, digits,
-punctuation and space. The draw uses only `random.Random(seed).random()`, which gives the same numbers on every Python.
+A filter has to look inside the words: spam spells some of them with digits, and two fifths of it are worded as notices
+of a shop or as messages of a friend, apart from the host of the link or the start of the number. So a small model that
+reads pieces of words beats TF-IDF of whole words. So that no model is perfect, as on real data: some templates are
+drawn for both classes, and a few labels are wrong.
+
+No two rows of a set are equal up to case, digits, punctuation and space, and no row of a split is an edited copy of a
+row of another. The draw uses only `random.Random(seed).random()`, which gives the same numbers on every Python.
 """
 
 import argparse
@@ -17,135 +21,161 @@ import io
 import random
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+from demo_copies import replace_copies
 
 MESSAGES = """
 [name] Anna | Ben | Carla | Dev | Ella | Farid | Grace | Hugo | Ines | Jonas | Kemi | Liam | Mira | Noor | Omar | Priya
 | Rosa | Sam | Tariq | Uma | Vera | Will | Yara | Zoe | mum | dad | grandma | the twins | my boss | your sister
+| uncle Pat | the neighbour | our teacher | the plumber | Auntie May
+[first] anna | ben | carla | dev | ella | farid | grace | hugo | ines | jonas | kemi | liam | mira | noor | omar | priya
+| rosa | sam | tariq | uma | vera | will | yara | zoe
 [person] Anna | Ben | Carla | Dev | Ella | Farid | Grace | Hugo | Ines | Jonas | Kemi | Liam | Mira | Noor | Omar | love
-| mate | dear | babe | bro | hun | buddy
+| mate | dear | babe | bro | hun | buddy | mum | dad
 [hello] Hi {person}, | Hey, | Hey {person}! | Hello {person}, | {person}, | Ok | Hiya | Yo | Morning! | Sorry, | So
-| Btw | Oh |
-| Lol | Hmm,
+| Btw | Oh | Lol | Hmm, | Evening {person}, | Just saw this, | Quick one: | Listen, | Guess what,
 [bye] See you | Thanks! | xx | Love you | Let me know | Cheers | Talk later | :) | Ok? | Call me when you can | No rush
-| Take care | Speak soon | Miss you | Ta | Haha | Sleep well | What do you think? | Good luck | Can't wait
+| Take care | Speak soon | Miss you | Ta | Haha | Sleep well | What do you think? | Good luck | Can't wait | Sooo sorry
+| Yesss | Pleaseee | Hugs to {name} | {name} says hi | Text me when you are up | Love to {name} | See you {time}
+[why] because {name} is {feel} | since I still have to {chore} | as {event} took longer | as we are out of {food}
+| now that {name} is at {place} | before {name} gets home | so that we can {chore} | or we miss {event}
+| or {chore} instead | because my {thing} is still at {place} | if the rain stops | unless you are too {feel}
+| while {name} has {event} | but only if {name} comes too | just like after {event} | so bring your {thing}
 [time] at {h} | around {h} | by {h} | after {h} | tonight | tomorrow | this evening | on {day} | on {day} at {h}
-| next week
-| in an hour | later | this weekend | before lunch | after work
+| next week | in an hour | later | this weekend | before lunch | after work | on {day} morning | first thing on {day}
 [day] Monday | Tuesday | Wednesday | Thursday | Friday | Saturday | Sunday
-[h] {d} | {d}.30 | {d}pm | half {d} | noon | quarter past {d}
+[h] {d} | {d}.30 | {d}pm | half {d} | noon | quarter past {d} | ten to {d}
 [d] 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9
 [dd] {d}0 | {d}5 | {d}{d}
 [code] {d}{d}{d}{d} | {d}{d}{d}{d}{d}{d}
 [place] the station | the gym | the library | school | the office | the market | home | the airport
-| the pub on the corner
-| the dentist | the car park | the lake | the cinema | {name}'s place | the bakery | the clinic | the bus stop
+| the pub on the corner | the dentist | the car park | the lake | the cinema | {name}'s place | the bakery | the clinic
+| the bus stop | the pool | the town hall | the river | the garage | the post office | the playground
 [food] pasta | curry | pizza | soup | sushi | dumplings | cake | noodles | roast chicken | pancakes | salad | chips
-| tacos
+| tacos | stew | lentils | ice cream | apple pie | fish
 [thing] keys | charger | umbrella | laptop | jacket | ticket | book | notes | phone | bag | passport | glasses
-| bike lock
-| water bottle | headphones
+| bike lock | water bottle | headphones | scarf | camera | lunch box | racket | guitar
 [feel] tired | so happy | starving | a bit ill | bored | nervous | really excited | fine | half asleep | proud of you
-| lost
+| lost | cross | in a hurry | soaked | much better | worried
 [chore] pick up {name} | buy milk | feed the cat | call the landlord | pay the rent | water the plants | print the forms
 | book the table | fix the tap | return the library books | get the train tickets | finish the slides | do the laundry
+| walk the dog | pack the {thing} | order the {food} | wash the car | clean the kitchen | sign the papers
+| collect the parcel | find my {thing} | take {name} to {place}
 [event] the concert | the wedding | the exam | the meeting | dinner | the match | the party | the lecture
-| the interview
-| yoga | practice | the film | the birthday | the funeral | the barbecue
+| the interview | yoga | practice | the film | the birthday | the funeral | the barbecue | the school play | the trip
+| the quiz | choir | the appointment
 [money] ${d} | ${dd} | {dd} dollars | ${d}0 | a few quid
 [prize] ${d},000 | ${d}00 | ${dd},000 | a {gadget} | a luxury holiday for two | a ${d}00 gift card | a brand new car
-| a weekend in {city} | {d}00 bonus points
-[gadget] smartphone | tablet | games console | laptop | smart watch | camera phone | 4K TV
-[city] Rome | Paris | Lisbon | Miami | Dubai | Tenerife | Vienna
-[shop] Zolo | Brightmart | Tellio | Kwikmob | Fonix | Dealbarn | Luxora | Vantel | Prizeport | Homenest | Oakfield Bank
-| Northway Bank | Parcelo | Swiftpost
-[link] {site}.example/{tail} | www.{site}.example | bit.{site}.example/{tail}
-[site] zolo | bright-mart | tellio | kwik-mob | prize-port | my-parcel | secure-login | deal-barn | cash-now | luxora
-[tail] win | go | x{d}{d} | claim | r{d} | verify | offer | q{d}{d}
-[number] 0555 {d}{d}{d} {d}{d}{d} | 0900 {d}{d}{d}{d} | {d}{d}{d}{d}{d}
-[act] Reply {word} to {number} | Call {number} now | Text {word} to {number} | Click {link} | Visit {link}
-| Go to {link}
-| Claim at {link} | Ring {number} today | Confirm at {link}
+| a weekend in {city} | {d}00 bonus points | a year of free fuel | a week in {city}
+[gadget] smartphone | tablet | games console | laptop | smart watch | camera phone | 4K TV | e-bike | coffee machine
+[city] Rome | Paris | Lisbon | Miami | Dubai | Tenerife | Vienna | Bali
+[shop] Zolo | Brightmart | Tellio | Kwikmob | Fonix | Dealbarn | Luxora | Vantel | Homenest | Oakfield Bank
+| Northway Bank | Parcelo | Swiftpost | Fitvale | Bloomvey | Lumoplex | Medivane | Trakko | Plattero | Aquavolt
+[brand] zolo | brightmart | tellio | kwikmob | fonix | dealbarn | luxora | vantel | homenest | oakfieldbank
+| northwaybank | parcelo | swiftpost | fitvale | bloomvey | lumoplex | medivane | trakko | plattero | aquavolt
+[lure] pay | fee | secure | verify | refund | gift | bonus | claim | prize | cash | reward | unlock | redeem | lucky
+[site] {town}{group}.example/{page} | {first}s{group}.example | {first}and{first}.example/{page}
+| {town}{group}.example/{code} | {own}
+[own] {brand}.example | {brand}.example/{desk} | {brand}.example/{desk}/{code}
+[town] velmora | astbury | tarrin | kolding | mirefield | lunden | harwick | sevra | pell | norcastle
+[group] school | choir | clinic | library | football | wedding | photos | recipes | garden | bakery | theatre | cycling
+[page] rsvp | map | news | tickets | album | list | visit | help
+[desk] orders | account | help | visit | news
+[fake] {brand}{lure}.example/{tail} | {brand}{lure}{d}{d}.example | {lure}{brand}{d}.example/{tail}
+| {lure}{lure}{d}{d}.example/{tail} | my{brand}{lure}.example/{desk} | {brand}{lure}.example/{desk}/{code}
+[tail] go | x{d}{d} | r{d} | q{d}{d} | u{d}{d}{d} | in
+[line] 0555{d}{d}{d}{d}{d}{d}
+[toll] 0900{d}{d}{d}{d}{d}{d} | 0909{d}{d}{d}{d}{d}
+[act] Reply {word} to {toll} | Call {toll} now | Text {word} to {toll} | Click {fake} | Visit {fake} | Go to {fake}
+| Claim at {fake} | Ring {toll} today | Confirm at {fake} | Tap {fake} to start | Details: {fake} | Answer on {toll}
 [word] YES | WIN | CLAIM | GO | CASH | PLAY | STAR
 [small] T&Cs apply | Stop? Txt STOP | {d}p/min | 18+ only | Offer ends {day} | Limited stock | Cost {d}.50 per msg
-| Ends soon |
-| Valid {d} days
+| Ends soon | Valid {d} days | Only for the first {dd} callers | No card needed | Adults only | Today only
 [shout] URGENT! | CONGRATULATIONS! | WINNER!! | Final notice: | Dear customer, | FREE! | Last chance! | {shop}:
-| Hot deal! |
-| Important: | Great news! | Private! | Attention: | Hi, | Hello,
+| Hot deal! | Important: | Great news! | Private! | Attention: | Hi, | Hello, | Hey {person}! | Good evening,
+[luck] You have won {prize}! | Your number was drawn for {prize}. | A free {gadget} for {shop} customers.
+| Get {prize} from {shop} today, no strings. | {shop} gives you {prize}. | You are awarded {prize}. Code {code}.
+| We tried to contact you about {prize}. | Play the {shop} quiz and win {prize}! | Answer {d} questions for {prize}.
+| Your old {gadget} is worth {prize}. | Somebody in {city} left {prize} for you.
+[offer] Unlimited calls and texts for ${d} a month from {shop}. | Cheap loan up to {prize}, no credit check.
+| Need cash? Borrow ${d},000 today. | Your {gadget} contract can be upgraded for free. | {dd}% off everything at {shop}.
+| Earn ${d}00 a day from home, no experience. | Part time job, ${dd} an hour, start {time}.
+| New ringtones and games from {shop} every week. | Double your money with crypto in {d} days.
+| Lonely? {d}{d} singles near you want to chat {time}. | Somebody fancies you! Find out who.
+| Lose {dd} pounds by {day} with the {city} diet. | Your horoscope for {day} has {prize} in it.
+[threat] Your account is locked and lost in {d} hours. | Refund of ${d}{d}.{dd} from the tax office is waiting.
+| Your {shop} points expire {time}. Swap them for {prize}. | A stranger paid ${d}{d}.{dd} from your account {time}.
+| Your {gadget} has {d} viruses. | A court letter about ${d}{d}{d} is out {time}.
 
 [ham]
-{note} | {note} | {note} | {note} | {note} | {note} {note} | {note} Btw {note} | {note} Oh and {note}
-| {note} Also, {note} {note}
+{note} | {note} | {note} | {note} | {note} | {note} | {note} | {note} {note} | {note} Btw {note} | {note} Oh and {note}
 
 [note]
-{hello} are you coming to {event} {time}? {bye}
-{hello} I'm at {place}, where are you? {bye}
-Running late, will be at {place} {time}. {bye}
-Can you {chore} {time}? {bye} | Did you {chore}? I forgot to {chore} | Please don't forget to {chore} {time}
-{hello} {name} says we should {chore} before {event}. {bye}
-I left my {thing} at {place}. Could you bring it {time}? | Found your {thing} at {place}, will bring it {time}
-{hello} I'm {feel}. Want to get {food} {time}? | Making {food} {time}, want some? {bye}
-How was {event}? {name} told me you were {feel}. {bye} | {event} was great, {name} was {feel}. {bye}
-{hello} {event} is moved to {day}, {h}. {bye} | Is {event} still on {time}? {bye}
-The {food} at {place} was so good, we must go again {time}. {bye}
-{hello} just got to {place}. The bus was full and I'm {feel}. {bye}
-No I can't {time}, have to {chore}. Maybe {day}? {bye} | Yes {time} is fine. I will {chore} first. {bye}
-What time does {event} start? I have to {chore} first | When do you want me to {chore}?
-{name} is {feel} today so I stay at home. {bye} | My {thing} is broken again, I'm {feel}. {bye}
-Happy birthday {person}! Have some {food} for me. {bye} | Good luck with {event} {time}! {bye}
-{hello} can I borrow your {thing} {time}? {bye} | Do you still have my {thing}? Need it {time}
-I owe you {money} for the {food}, will pay you {time}. {bye} | You still owe me {money} for {event} lol. {bye}
-I'll call you {time}, in {event} now. {bye} | Can't talk, in {event}. {bye} | Am in {event}, text me
-Traffic near {place} is awful, start {event} without me. {bye}
-{hello} the doctor says {name} is fine, we are home {time}. {bye}
-We need {food}, milk and bread. Can you stop at {place} {time}?
-Are you free {time}? {name} wants to see you at {place}. {bye} | Free {time}? Fancy {food} at {place}?
-Win or lose, {event} was fun. {bye} | We won {event}!! {name} was {feel}. {bye}
-Don't call now, I'm at {place} with {name}. I will call you {time}
-Sent you the photos from {event}, check your mail. {bye} | The link for {event} is in your mail, {name} sent it
-{name} got a new {gadget}, so jealous. {bye} | How much was your {gadget}? Thinking of getting one {time}
-Sorry I missed your call, was at {event}. {bye} | {hello} call me back on my other number when you are at {place}
+{hello} are you coming to {event} {time}? {bye} | {hello} I'm at {place} {why}, where are you? {bye}
+Running late {why}, will be at {place} {time}. {bye} | Can you {chore} {time}? {name} is {feel}. {bye}
+Did you {chore}? I forgot to {chore} {why} | Please don't forget to {chore} {time} {why}
+{hello} {name} says we should {chore} before {event}. {bye} | {hello} could you {chore} {time} {why}? {bye}
+I left my {thing} at {place}. Could you bring it {time}? {bye} | Found your {thing} at {place}, will bring it {time}
+{hello} I'm {feel} {why}. Want to get {food} {time}? | Making {food} {time} {why}, want some? {bye}
+How was {event}? {name} told me you were {feel}. {bye} | {event} was great, {name} was {feel} {why}. {bye}
+{hello} {event} is moved to {day}, {h}, {why}. {bye} | Is {event} still on {time}? I'm {feel} {why}
+The {food} at {place} was so good, we must go again {time} {why}. {bye}
+{hello} just got to {place}. The bus was full and I'm {feel}. Will {chore} {time}. {bye}
+No I can't {time}, have to {chore}. Maybe {day}? {bye}
+Yes {time} is fine. I will {chore} first. {name} is {feel}. {bye}
+What time does {event} start? I have to {chore} first {why} | When do you want me to {chore}? I'm at {place} {time}
+{name} is {feel} today so I stay at home and {chore}. {bye} | My {thing} is broken again, I'm {feel} {why}. {bye}
+Happy birthday {person}! Have some {food} for me {why}. {bye} | Good luck with {event} {time}! {name} is {feel}. {bye}
+{hello} can I borrow your {thing} {time}? Mine is at {place}. {bye} | Do you still have my {thing}? Need it {time} {why}
+I owe you {money} for the {food}, will pay you {time} {why}. {bye} | You still owe me {money} for {event} lol. {bye}
+I'll call you {time}, in {event} now {why}. {bye} | Can't talk, in {event} {why}. {bye} | Am in {event}, text me {why}
+Traffic near {place} is awful, start {event} without me and {chore}. {bye}
+{hello} the doctor says {name} is fine, we are home {time} {why}. {bye}
+We need {food}, milk and bread. Can you stop at {place} {time}? {name} is {feel}
+Are you free {time}? {name} wants to see you at {place} {why}. {bye} | Free {time}? Fancy {food} at {place} {why}?
+Win or lose, {event} was fun {why}. {bye} | We won {event}!! {name} was {feel} {why}. {bye}
+Don't call now, I'm at {place} with {name}. I will call you {time} {why}
+{name} got {prize} at {event}, so jealous. {bye}
+{name} got a new {gadget} {why}, so jealous. {bye} | How much was your {gadget}? Thinking of getting one {time} {why}
+Sorry I missed your call, was at {event} {why}. {bye} | {hello} the {gadget} is {dd}% off at {shop} {time} {why}. {bye}
+My bank locked the account, can you lend me {money} until {day}? {bye}
+Nobody told me that the tickets were free, I'm {feel}. {bye}
+The {shop} refund is in, {money}! Let's get {food} {time}. {bye}
 
 [spam]
-{shout} You have won {prize}! {act}. {small} | {shout} Your number was drawn for {prize}. {act}. {small}
-{shout} {d} free {gadget} for {shop} customers. {act}. {small}
-Get {prize} from {shop} today, no strings. {act}. {small} | {shop} gives you {prize}. {act}. {small}
-{shout} you are awarded {prize}. To collect, {act}. Code {code}
-{shout} unlimited calls and texts for ${d} a month from {shop}. {act}. {small}
-Cheap loans up to {prize}, no credit check. {act}. {small} | {shout} Need cash? Borrow ${d},000 today. {act}. {small}
-{shout} your account is locked. {act} within {d} hours or lose access.
-{shout} we tried to contact you about {prize}. {act}. {small}
-Lonely? {d}{d} singles near you want to chat {time}. {act}. {small} | Somebody fancies you! Find out who: {act}. {small}
-{shout} your {gadget} contract can be upgraded for free. {act}. {small}
-{shout} {dd}% off everything at {shop} {time}. {act}. {small}
-Play the {shop} quiz and win {prize}! {act}. {small} | Answer {d} questions for {prize}. {act}. {small}
-{shout} refund of ${d}{d}.{dd} from the tax office is waiting. {act}.
-Earn ${d}00 a day from home, no experience. {act}. {small} | {shout} part time job, ${dd} an hour. {act}
-New ringtones and games from {shop} every week. {act}. {small}
-{shout} double your money with crypto in {d} days. {act}. {small}
-{shout} your {shop} points expire {time}. Swap them for {prize}. {act}
-Hi {person}, it's me, I lost my {thing} and this is my new number. Can you send me {money} {time}?
-{hello} it's {name}, my phone broke. Save this number and text me back, I need a favour {time}
-I saw your profile and I'm {feel}. Want to talk {time}? My number is {number}
-Hello, are you free {time}? I have a job for you, paid {money} an hour. {bye}
-{hello} is this {name}? We met at {event}. Write me at {number}, I'm {feel}
+{shout} {luck} {act}. {small} | {luck} {act}. {small} | {shout} {offer} {act}. {small} | {offer} {act}. {small}
+{shout} {threat} {act}. | {threat} {act} {time}. {small} | {shout} {offer} {luck} {act}. | {offer} {small}. {act}
+
+[notice]
+{shop}: your parcel is held at {place}. Pay ${d}.{dd} {time}: {link}
+{shop}: your parcel comes {time}. Track it: {link}
+{shop}: delivery missed {time}. Book a new day at {link} or call {phone} | {shop} called {time}. Call back on {phone}
+{shop} alert: a payment of ${d}{d}.{dd} was made {time}. Not you? Call {phone} | {shop} help desk: {phone}, {time}
+{shop}: your code is {code}. Never share it. Not you? {link} | {shop}: new sign-in {time} from {city}. Confirm at {link}
+Your {shop} bill of ${d}{d}.{dd} is due {time}. Pay at {link} or call {phone}
+{shop}: thanks for your order! You get {dd}% off the next {gadget} with code {code}. {link}
+{hello} use my code {code} at {shop}, we both get {money} free. {link} {bye}
+{hello} {shop} has {dd}% off {time}, get your {thing} there: {link} {bye}
+{shop}: your contract ends {time}. Call {phone} to renew or change. | {shop}: you have used {dd}% of your data. {link}
+
+[chat]
+{hello} look at this {gadget}: {link} {bye} | {hello} free tickets for {event} {time}! {link} {bye}
+Dentist reminder: your visit is {time}. Reply YES to {phone} or see {link} | Missed call from {phone} {time}. {bye}
+You have {d} new voice messages about {event}. Call {phone} {time}
+{hello} vote for {name} at {link}, we could win {prize}! {bye} | {hello} have you seen this? {name} at {event}: {link}
+{hello} it's {name}, I lost my {thing}. This is my new number {phone}, text me {time}. {bye}
+{hello} is this {name}? We met at {event}. Write me at {phone}, I'm {feel}. {bye}
+{hello} the photos from {event} are at {link}. {name} looks {feel}. {bye}
+The form for {event} is due {time}: {link} {bye}
+{hello} my number at {place} is {phone}, call {time}. {bye} | Job for you {time}, {money} an hour, ask at {phone}. {bye}
 
 [both]
-{shop}: your parcel is held at {place}. Pay ${d}.{dd} at {link} | {shop}: your parcel comes {time}. Track it: {link}
-{shop}: delivery missed {time}. Book a new day at {link} or call {number}
-{shop} alert: a payment of ${d}{d}.{dd} was made {time}. Not you? Call {number}
-{shop}: your code is {code}. Never share it. Not you? {link} | {shop}: new sign-in {time}. Confirm at {link}
-Your {shop} bill of ${d}{d}.{dd} is due {time}. Pay at {link} or call {number}
-{shop}: thanks for your order! You get {dd}% off the next one with code {code}, valid {d} days
-{hello} use my code {code} at {shop}, we both get {money} free. {link}
-Dentist reminder: your visit is {time}. Reply YES to confirm or call {number}
-{hello} {shop} has {dd}% off {time}, get your {thing} there: {link} {bye}
-You have {d} new voice messages. Call {number} to listen. | Missed call from {number} {time}. Call back to listen
-{hello} vote for {name} at {link}, we could win {prize}! {bye} | {hello} free tickets for {event} {time}! {link} {bye}
-{shop}: your contract ends {time}. Call {number} to renew or change.
-{shop}: you have used {dd}% of your data. Add more: {link}
+Hello, are you free {time}? I have a job for you, paid {money} an hour {why}. {bye}
+{hello} it's {name}, my phone broke. Can you send me {money} {time}? I need to {chore}. {bye}
+{hello} somebody gave me your number at {event}. Are you {feel}? Want to get {food} {time}? {bye}
+{shop}: your parcel is at {place}. Bring your {thing} {time}.
 """
 
 REVIEWS = """
@@ -204,6 +234,12 @@ SHORT = {
     "with": "wiv", "text": "txt", "the": "da", "I'm": "im", "can't": "cant", "don't": "dont", "what": "wat",
     "have": "hav", "good": "gd", "back": "bk",
 }  # fmt: skip
+# How a word is spelt past a filter that knows it: some of its letters become digits.
+DISGUISED = (
+    "account bonus borrow call cash claim click credit crypto customers deal free gift loan locked lonely money offer "
+    "prize prizes refund singles tickets today urgent win winner won"
+)
+DIGITS = str.maketrans("aeios", "43105")
 SLOT = re.compile(r"\{([^{}]+)\}")
 
 
@@ -212,22 +248,39 @@ class DemoSet:
     """What one set is made of; shares are of the class, 0 to 1.
 
     Args:
-        grammar: rule → its options; a rule named for each class, and `both`.
+        grammar: rule → its options; a rule named for each class, and those of `rule_shares`.
         class_shares: of all rows.
-        lookalike_shares: drawn from `both`.
+        rule_shares: of the class, rule → share drawn from it; the rest is drawn from the rule of the class's name.
         wrong_shares: of the class, whose label is then the other one.
         rows: by split.
         shorten: chance that a word is shortened.
         seed: of the draw.
+        disguise_shares: of the class, whose words of `DISGUISED` are spelt with digits.
     """
 
     grammar: Mapping[str, Sequence[str]]
     class_shares: Mapping[str, float]
-    lookalike_shares: Mapping[str, float]
+    rule_shares: Mapping[str, Mapping[str, float]]
     wrong_shares: Mapping[str, float]
     rows: Mapping[str, int]
     shorten: float
     seed: int
+    disguise_shares: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class DemoRow:
+    """A row of a set.
+
+    Args:
+        text: as it is written.
+        label: as it is written, right or wrong.
+        drawn_as: the class whose rules made the text.
+    """
+
+    text: str
+    label: str
+    drawn_as: str
 
 
 def parse_grammar(text: str) -> dict[str, list[str]]:
@@ -241,23 +294,49 @@ def parse_grammar(text: str) -> dict[str, list[str]]:
     return grammar
 
 
+def messages_grammar() -> dict[str, list[str]]:
+    """The rules of the messages: a notice or a chat of either class differs only within its link or number.
+
+    Their words are the same in both, so a filter must look inside them: zolo.example and 0555… belong to whom they seem
+    to belong to, zolopay24.example and 0900… to one who pretends.
+    """
+    grammar = parse_grammar(MESSAGES)
+    for label, host, phone in (("ham", "own", "line"), ("spam", "fake", "toll")):
+        grammar[f"chat_{label}"] = _renamed(grammar["chat"], link="site" if label == "ham" else host, phone=phone)
+        grammar[f"notice_{label}"] = []
+        for shop in grammar["shop"]:
+            brand = shop.lower().replace(" ", "")
+            grammar[f"{host} of {brand}"] = [link.replace("{brand}", brand) for link in grammar[host]]
+            options = _renamed(grammar["notice"], link=f"{host} of {brand}", phone=phone)
+            grammar[f"notice_{label}"] += [option.replace("{shop}", shop) for option in options]
+    return grammar
+
+
+def _renamed(options: Sequence[str], link: str, phone: str) -> list[str]:
+    return [option.replace("{link}", f"{{{link}}}").replace("{phone}", f"{{{phone}}}") for option in options]
+
+
 SETS = {
-    # 13 % spam as in the SMS Spam Collection. F1 of spam on test: TF-IDF with logistic regression 0.88, a BERT of
-    # two layers from scratch 0.83. A third of the ham is two notes or three, as long as spam: were all ham short, the
-    # lookalikes would be the long ham, and length would seem to decide.
+    # 13 % spam as in the SMS Spam Collection. F1 of spam on test: TF-IDF with logistic regression 0.76, a BERT of two
+    # layers from scratch 0.92 to 0.96 (three seeds). A third of the ham is two notes, as long as spam: were all ham
+    # short, the notices would be the long ham, and length would seem to decide.
     "spam": DemoSet(
-        grammar=parse_grammar(MESSAGES),
+        grammar=messages_grammar(),
         class_shares={"ham": 0.866, "spam": 0.134},
-        lookalike_shares={"ham": 0.05, "spam": 0.13},
+        rule_shares={
+            "ham": {"both": 0.01, "notice_ham": 0.07, "chat_ham": 0.07},
+            "spam": {"both": 0.02, "notice_spam": 0.3, "chat_spam": 0.15},
+        },
         wrong_shares={"ham": 0.004, "spam": 0.026},
         rows={"train": 2400, "validation": 500, "test": 500},
         shorten=0.15,
         seed=21,
+        disguise_shares={"spam": 0.5},
     ),
     "sentiment": DemoSet(
         grammar=parse_grammar(REVIEWS),
         class_shares={"negative": 0.48, "positive": 0.52},
-        lookalike_shares={"negative": 0.04, "positive": 0.04},
+        rule_shares={"negative": {"both": 0.04}, "positive": {"both": 0.04}},
         wrong_shares={"negative": 0.04, "positive": 0.04},
         rows={"train": 2000, "validation": 400, "test": 400},
         shorten=0.0,
@@ -270,16 +349,23 @@ def make_rows(demo: DemoSet) -> dict[str, list[tuple[str, str]]]:
     """(text, label) of every split, in random order; the same share of each class in each, up to wrong labels."""
     rng = random.Random(demo.seed)
     seen: set[str] = set()
-    splits: dict[str, list[tuple[str, str]]] = {}
+    splits: dict[str, list[DemoRow]] = {}
     for split, rows in demo.rows.items():
-        drawn: list[tuple[str, str]] = []
+        drawn: list[DemoRow] = []
         for label, share in demo.class_shares.items():
             for _ in range(round(rows * share)):
                 text = _new_text(demo, label, rng, seen)
                 other = next(name for name in demo.class_shares if name != label)
-                drawn.append((text, other if rng.random() < demo.wrong_shares[label] else label))
+                drawn.append(DemoRow(text, other if rng.random() < demo.wrong_shares[label] else label, label))
         splits[split] = [drawn[i] for _, i in sorted((rng.random(), i) for i in range(len(drawn)))]
-    return splits
+    replace_copies(
+        splits,
+        lambda row: row.text,
+        draw=lambda split, row: replace(
+            splits[split][row], text=_new_text(demo, splits[split][row].drawn_as, rng, seen)
+        ),
+    )
+    return {split: [(row.text, row.label) for row in rows] for split, rows in splits.items()}
 
 
 def to_csv(rows: Sequence[tuple[str, str]]) -> bytes:
@@ -292,15 +378,31 @@ def to_csv(rows: Sequence[tuple[str, str]]) -> bytes:
 
 def _new_text(demo: DemoSet, label: str, rng: random.Random, seen: set[str]) -> str:
     while True:
-        rule = "both" if rng.random() < demo.lookalike_shares[label] else label
-        text = _pick(demo.grammar[rule], rng)
+        text = _pick(demo.grammar[_pick_rule(demo, label, rng)], rng)
         while SLOT.search(text):
             text = SLOT.sub(lambda slot: _pick(demo.grammar[slot[1]], rng), text)
+        if label in demo.disguise_shares and rng.random() < demo.disguise_shares[label]:
+            text = " ".join(_disguise(word, rng) for word in text.split())
         text = _roughen(text, demo.shorten, rng)
         key = re.sub(r"[\W\d_]+", " ", text.casefold())
         if key not in seen:
             seen.add(key)
             return text
+
+
+def _pick_rule(demo: DemoSet, label: str, rng: random.Random) -> str:
+    point = rng.random()
+    for rule, share in demo.rule_shares[label].items():
+        point -= share
+        if point < 0:
+            return rule
+    return label
+
+
+def _disguise(word: str, rng: random.Random) -> str:
+    if word.strip(".,!?:").casefold() not in DISGUISED.split():
+        return word
+    return "".join(letter.lower().translate(DIGITS) if rng.random() < 0.5 else letter for letter in word)
 
 
 def _pick(options: Sequence[str], rng: random.Random) -> str:

@@ -5,8 +5,8 @@
 Each text is a template whose slots are filled from lists and number patterns. Nobody in it exists: links and addresses
 end in .example, telephone numbers are 555 ones, card numbers are random digits. So that no model is perfect, some words
 are names of two types (Paris Morgan, Morgan Ltd, Paris), order numbers look like telephone numbers, the test split
-has names that train has not, and a few labels are wrong. The draw uses only `random.Random(seed).random()`, which
-gives the same numbers on every Python.
+has names that train has not, and a few labels are wrong. No row is an edited copy of a row of another split. The draw
+uses only `random.Random(seed).random()`, which gives the same numbers on every Python.
 """
 
 import argparse
@@ -16,6 +16,8 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from demo_copies import replace_copies
 
 from llmtune.text.spans import split_words, tags_of_spans
 
@@ -148,20 +150,25 @@ def fill(template: str, slots: Mapping[str, Sequence[str]], rng: random.Random) 
 
 
 def make_rows(templates: str, sizes: Mapping[str, int], seed: int) -> dict[str, list[dict[str, Any]]]:
-    """Text and spans of every split; no text twice."""
+    """Text and spans of every split; no text in two splits, neither equal nor with a word or two changed."""
     rng = random.Random(seed)
     lines = [line for line in templates.splitlines() if line]
-    seen: set[str] = set()
-    splits: dict[str, list[dict[str, Any]]] = {}
-    for split, rows in sizes.items():
-        slots = fillers(later=split != "train")
-        splits[split] = []
-        while len(splits[split]) < rows:
-            row = fill(_pick(lines, rng), slots, rng)
+    slots = {split: fillers(later=split != "train") for split in sizes}
+    seen: dict[str, set[str]] = {split: set() for split in sizes}
+
+    def draw(split: str) -> dict[str, Any]:
+        while True:
+            row = fill(_pick(lines, rng), slots[split], rng)
             # Short templates run out of fillings: they come twice in a split, never in two.
-            if row["text"] not in seen:
-                splits[split].append(row)
-        seen |= {row["text"] for row in splits[split]}
+            if not any(row["text"] in texts for other, texts in seen.items() if other != split):
+                seen[split].add(row["text"])
+                return row
+
+    splits = {split: [draw(split) for _ in range(rows)] for split, rows in sizes.items()}
+    # A punctuation mark alone is a word among tokens, and folded away in a text.
+    replace_copies(
+        splits, lambda row: row["text"], lambda row: to_tokens(row)["tokens"], draw=lambda split, _: draw(split)
+    )
     return splits
 
 

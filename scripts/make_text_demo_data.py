@@ -6,7 +6,8 @@ Made by rules, so that a small model from scratch learns it in a minute on two c
 runs and judges, not that a model of this size translates. Translation: English sentences of a small grammar in French,
 with what makes it more than a word list: gender and number agree, adjectives change sides, the negation stands on both
 sides of the verb. Summarization: reports of a day's deliveries, of which the summary says who brought how much of what
-from where, and not the weather. No source stands in two splits.
+from where, and not the weather. No source stands in two splits, equal or with a word
+or two changed.
 """
 
 import argparse
@@ -14,6 +15,8 @@ import json
 import random
 from collections.abc import Callable
 from pathlib import Path
+
+from demo_copies import replace_copies
 
 SIZES = {"train": 3000, "validation": 200, "test": 300}
 SEED = 20261121
@@ -87,14 +90,16 @@ def write(folder: Path, make: Callable[[random.Random], dict[str, str]]) -> None
     draw = random.Random(SEED)
     folder.mkdir(parents=True, exist_ok=True)
     seen: set[str] = set()
-    for split, size in SIZES.items():
-        rows: list[dict[str, str]] = []
-        while len(rows) < size:
-            row = make(draw)
-            source = next(iter(row.values()))
-            if source not in seen:
-                seen.add(source)
-                rows.append(row)
+
+    def new_row() -> dict[str, str]:
+        while (source := next(iter((row := make(draw)).values()))) in seen:
+            pass
+        seen.add(source)
+        return row
+
+    splits = {split: [new_row() for _ in range(size)] for split, size in SIZES.items()}
+    replace_copies(splits, lambda row: next(iter(row.values())), draw=lambda *_: new_row())
+    for split, rows in splits.items():
         lines = [json.dumps(row, ensure_ascii=False) for row in rows]
         (folder / f"{split}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
 

@@ -91,6 +91,10 @@ class Browser:
         self.developer("Emulation.setEmulatedMedia", features=[scheme])
         self._command("url", {"url": path.resolve().as_uri()})
 
+    def enter_frame(self, number: int = 0) -> None:
+        """What is run from now on, until a page is opened, is run in this frame."""
+        self._command("frame", {"id": number})
+
     def run(self, script: str, *arguments: Any) -> Any:
         """What a function body returns in the page."""
         return self._command("execute/sync", {"script": script, "args": list(arguments)})

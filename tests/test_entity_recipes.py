@@ -194,11 +194,6 @@ def test_personal_data_is_learnt_from_spans_and_f2_picks_the_checkpoint(tmp_path
     assert table.column("text")[0] == "from 10.0.0.1"
 
 
-@pytest.mark.parametrize("recipe", ["ner", "pii"])
-def test_the_recipe_is_a_story_of_at_most_80_lines(recipe):
-    assert len((RECIPES / f"{recipe}.py").read_text().splitlines()) <= 84
-
-
 @pytest.mark.parametrize(
     ("flag", "value"),
     [

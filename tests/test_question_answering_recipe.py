@@ -193,7 +193,8 @@ def test_predict_needs_no_answers_and_names_its_columns(run, tmp_path):
     )
 
     found = [json.loads(line) for line in (tmp_path / "o.jsonl").open()]
-    assert list(found[0]) == ["id", "question", "context", "question_id", "prediction", "score", "start", "end"]
+    ours = ["question", "context", "question_id", "prediction", "score", "start", "end"]
+    assert list(found[0]) == ["ask", "page", "id", *ours]
     assert [one["prediction"] for one in found] == ["Omar", ""]
     assert (found[0]["start"], found[0]["end"]) == (24, 28)
     assert (found[1]["start"], found[1]["end"]) == (None, None)

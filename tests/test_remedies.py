@@ -29,7 +29,7 @@ PAGES = [
     *(ROOT / "recipes").rglob("*.yaml"),
 ]
 
-COMMAND = re.compile(r"\bllmtune ([a-z]+)\b")
+COMMAND = re.compile(r"(?<!from )\bllmtune ([a-z]+)\b")  # but of `from llmtune import Report`
 RECIPE = re.compile(r"\brecipes/([\w{}/.-]+\.\w+)")
 SCRIPT = re.compile(r"\bscripts/([\w{}]+(?:\.\w+)*)")
 FLAG = re.compile(r"(?<![\w-])--[a-zA-Z{][\w{}-]*")
@@ -173,6 +173,7 @@ def test_the_commands_name_flags_of_commands():
     ("text", "expected"),
     [
         ("evaluate a task too (llmtune benchmark)", ["no command: llmtune benchmark"]),
+        ("from llmtune import Report", []),
         ("see `recipes/spma.py`", ["no file: recipes/spma.py"]),
         ("bash scripts/tset", ["no file: scripts/tset"]),
         ("give --trian_file FILE", ["no flag: --trian_file"]),

@@ -122,7 +122,7 @@ def test_evaluate_and_predict_answer_as_the_recipe_did(runs, numbers, tmp_path, 
     answers = [json.loads(line) for line in (tmp_path / "p.jsonl").read_text().splitlines()]
     assert again == first
     assert [answer["prediction"] for answer in answers] == first
-    assert set(answers[0]) == {"id", "source", "prediction", "ended"}
+    assert set(answers[0]) == {"id", "translation", "kind", "source", "prediction", "ended"}
 
 
 def test_merged_weights_of_an_adapter_write_the_same(runs, numbers, tmp_path):

@@ -10,7 +10,7 @@ import difflib
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn, get_args, get_type_hints
+from typing import Any, NamedTuple, NoReturn, get_args, get_type_hints
 
 import transformers
 import yaml
@@ -66,6 +66,15 @@ YAML_SWITCHES = {word: on for on, words in (("true", "on On ON"), ("false", "off
 PATH_FLAGS = ("train_file", "validation_file", "test_file", "model_name_or_path")
 
 
+class Arguments(NamedTuple):
+    """All that a recipe was asked for, a dataclass a group."""
+
+    data: DataArguments
+    task: Any
+    model: ModelArguments
+    training: TrainingArguments
+
+
 def parse_arguments(
     recipe: str,
     task_arguments: type[Any],
@@ -74,7 +83,7 @@ def parse_arguments(
     description: str | None = None,
     recipe_defaults: Mapping[str, Any] | None = None,
     argv: Sequence[str] | None = None,
-) -> tuple[DataArguments, Any, ModelArguments, TrainingArguments]:
+) -> Arguments:
     """Reads the command line of a recipe.
 
     Args:
@@ -119,7 +128,7 @@ def parse_arguments(
     _check_pair(data, model, training)
     training.resolve_output_dir(recipe)
     _check_inputs_stay(data, model, training)
-    return data, task, model, training
+    return Arguments(data, task, model, training)
 
 
 def _check_pair(data: DataArguments, model: ModelArguments, training: TrainingArguments) -> None:
@@ -199,9 +208,8 @@ class _Parser(HfArgumentParser):
 
     def hide_rarely_used(self) -> None:
         """Leaves what a person needs, in each group our own flags first."""
-        ours = {name for cls in self.dataclass_types for name in vars(cls).get("__annotations__", {})} - set(
-            RARELY_USED
-        )
+        own = [part for cls in self.dataclass_types for part in cls.__mro__ if part.__module__.startswith("llmtune.")]
+        ours = {name for part in own for name in vars(part).get("__annotations__", {})} - set(RARELY_USED)
         for action in self._actions:
             if action.dest not in ours and action.dest not in (*MOST_USED, "help", "config"):
                 action.help = argparse.SUPPRESS

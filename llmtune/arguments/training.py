@@ -228,7 +228,7 @@ class TrainingArguments(transformers.TrainingArguments):
         """Whether training on this CPU computes in bfloat16."""
         return self.precision == "bf16" and self.use_cpu
 
-    def arithmetic(self, weights: str) -> str:
+    def describe_precision(self, weights: str) -> str:
         """What training and evaluation compute in, in words, for weights of a dtype ("float32" …, "4-bit")."""
         plain = COMPUTED_IN[weights]
         training = plain if self.precision == "fp32" else self.precision
@@ -271,21 +271,28 @@ class TrainingArguments(transformers.TrainingArguments):
                 f"--output_dir {folder}: {act} only a run, and this folder has no {RUN_MARKER}; name another"
             )
 
-    def prepare_output_dir(self, prefer: str, directions: Mapping[str, bool] | None = None) -> None:
-        """Empties the claimed folder where --overwrite was given, and marks it as a run; only once the input is good.
+    def choose_best_metric(self, preferred: str, directions: Mapping[str, bool]) -> None:
+        """Settles the metric that picks the checkpoint, and its direction.
 
         Args:
-            prefer: the metric, higher being better, that picks the checkpoint unless --metric_for_best_model names one.
-            directions: the metrics of an evaluation, and of each whether higher is better; None leaves the name that
-                was given unchecked, and its direction to transformers (lower where it ends in `loss`).
+            preferred: unless --metric_for_best_model names another.
+            directions: the metrics of an evaluation, and of each whether higher is better.
 
         Raises:
             InputError: --metric_for_best_model is not one of them.
         """
         if not self._best_metric_given:
-            self.metric_for_best_model, self.greater_is_better = prefer, True
-        elif directions is not None:
-            self._judge_by(str(self.metric_for_best_model), {**directions, "loss": False})
+            self.metric_for_best_model, self.greater_is_better = preferred, directions.get(preferred, True)
+            return
+        name = str(self.metric_for_best_model)
+        directions = {**directions, "loss": False}
+        if name.removeprefix("eval_") not in directions:
+            raise InputError(f"--metric_for_best_model {name} is not one of {', '.join(sorted(directions))}")
+        if not self._direction_given:
+            self.greater_is_better = directions[name.removeprefix("eval_")]
+
+    def prepare_output_dir(self) -> None:
+        """Empties the claimed folder where --overwrite was given, and marks it as a run; once the input is good."""
         folder = Path(str(self.output_dir))
         if self.process_index == 0:
             if self.overwrite and (folder / RUN_MARKER).exists() and not self.resume_from_checkpoint:
@@ -293,12 +300,6 @@ class TrainingArguments(transformers.TrainingArguments):
             folder.mkdir(parents=True, exist_ok=True)
             (folder / RUN_MARKER).touch()
         wait_for_everyone()
-
-    def _judge_by(self, name: str, directions: Mapping[str, bool]) -> None:
-        if name.removeprefix("eval_") not in directions:
-            raise InputError(f"--metric_for_best_model {name} is not one of {', '.join(sorted(directions))}")
-        if not self._direction_given:
-            self.greater_is_better = directions[name.removeprefix("eval_")]
 
 
 def _next_free(recipe: str) -> str:

@@ -14,6 +14,7 @@ from llmtune.arguments.data import SPLIT_NAMES
 from llmtune.data.columns import pick_columns
 from llmtune.data.files import read_rows
 from llmtune.data.rows import Rows
+from llmtune.data.word_rows import group_words
 from llmtune.diagnosis.data_checks import duplicates as copies
 from llmtune.diagnosis.data_checks import groups, labels, tags, texts
 from llmtune.diagnosis.data_checks.finding import ERROR, OK, WARNING, Finding, Split
@@ -42,6 +43,7 @@ def check(
     tokens_column: str = "tokens",
     tags_column: str = "tags",
     spans_column: str = "spans",
+    sentence_column: str | None = None,
     source_column: str = "source",
     target_column: str = "target",
     group_columns: Sequence[str] = (),
@@ -67,6 +69,8 @@ def check(
     if model_name_or_path:
         count = partial(count_tokens, load_tokenizer(model_name_or_path))
     rows = {split: read_rows(path) for split, path in name_splits(files, given).items()}
+    if sentence_column:
+        rows = {split: group_words(of, sentence_column) for split, of in rows.items()}
     wanted = {name: names[name] for name in columns_of(task, rows, names)}
     carried = [*group_columns, *filter(None, [split_group_column, time_column])]
     splits, missing = read_splits(rows, wanted, carried)

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from llmtune.arguments import RUN_MARKER, DataArguments
-from llmtune.commands.models import Outputs, open_task, run_model
-from llmtune.commands.scores import notes_of, score_table
+from llmtune.commands.models import InferenceResult, load_task, run_model
 from llmtune.data import Fingerprint
 from llmtune.errors import InputError
 from llmtune.predictions import write_predictions
+from llmtune.report.judgement import score_table
 from llmtune.runs.folder import describe_run, write_json, write_metrics
 from llmtune.terminal.console import Terminal
-from llmtune.terminal.score_tables import show_scores
+from llmtune.terminal.score_tables import missing_reasons, show_scores
 
 LEFT = ("run.json", "predictions/test.parquet", "metrics.json")
 COMMAND = "evaluate"
@@ -33,6 +33,7 @@ def evaluate(
     tokens_column: str = "tokens",
     tags_column: str = "tags",
     spans_column: str = "spans",
+    sentence_column: str | None = None,
     question_column: str = "question",
     context_column: str = "context",
     answers_column: str = "answers",
@@ -51,7 +52,7 @@ def evaluate(
     arguments = dict(locals())
     folder = Path(output_dir)
     check_output_dir(folder, overwrite=overwrite)
-    served = open_task(model)
+    task = load_task(model)
     data = DataArguments(
         test_file=test_file,
         dataset_name=dataset_name,
@@ -64,14 +65,15 @@ def evaluate(
     # The rows before the weights: a bad row costs seconds here.
     columns = {"text": text_column, "label": label_column}
     columns |= {"tokens": tokens_column, "tags": tags_column, "spans": spans_column}
+    columns |= {"sentence": sentence_column} if sentence_column else {}
     columns |= {"question": question_column, "context": context_column, "answers": answers_column}
     columns |= {name: given for name, given in (("source", source_column), ("target", target_column)) if given}
-    rows, fingerprint = served.read(data, columns, labelled=True)
+    rows, fingerprint = task.read_split(data, columns, labelled=True)
     terminal = Terminal()
-    outputs = run_model(model, served, rows, batch_size=per_device_eval_batch_size, cpu_threads=cpu_threads)
+    outputs = run_model(model, task, rows, batch_size=per_device_eval_batch_size, cpu_threads=cpu_threads)
     if not outputs.main_process:
         return
-    table = served.table(outputs.outputs, rows, outputs.inputs)
+    table = task.tabulate(outputs.outputs, outputs.encoded)
     folder.mkdir(parents=True, exist_ok=True)
     # The table before the scores: whatever comes after, no prediction has to be made again.
     write_json(folder / "run.json", run_facts(arguments, outputs, fingerprint))
@@ -79,7 +81,7 @@ def evaluate(
     scores = score_table(table, metrics=metrics, seed=seed)
     write_metrics(folder, {"test": scores})
     terminal.block("Model", model_lines(outputs, fingerprint))
-    show_scores(terminal, table, scores, notes=[*notes_of(scores), f"the evaluation is in {folder}"])
+    show_scores(terminal, table, scores, notes=[*missing_reasons(scores), f"the evaluation is in {folder}"])
 
 
 def check_output_dir(folder: Path, *, overwrite: bool) -> None:
@@ -114,21 +116,21 @@ def _was_left_by_us(run_json: Path) -> bool:
     return isinstance(content, dict) and content.get("command") == COMMAND
 
 
-def run_facts(arguments: dict[str, Any], outputs: Outputs, fingerprint: Fingerprint) -> dict[str, Any]:
+def run_facts(arguments: dict[str, Any], outputs: InferenceResult, fingerprint: Fingerprint) -> dict[str, Any]:
     """The content of run.json."""
     facts = {
         "command": COMMAND,
         "seed": arguments["seed"],
         "model": outputs.facts,
         "data": {"test": asdict(fingerprint)},
-        "truncated": {"test": outputs.cut},
+        "truncated": {"test": outputs.truncation},
         "evaluation_seconds": round(outputs.seconds, 3),
         "processes": outputs.processes,
     }
     return describe_run({COMMAND: arguments}, facts)
 
 
-def model_lines(outputs: Outputs, fingerprint: Fingerprint) -> list[str]:
+def model_lines(outputs: InferenceResult, fingerprint: Fingerprint) -> list[str]:
     """The block above the scores."""
     facts = outputs.facts
     processes = "" if outputs.processes == 1 else f" on {outputs.processes} processes"
@@ -136,5 +138,5 @@ def model_lines(outputs: Outputs, fingerprint: Fingerprint) -> list[str]:
         f"{facts['name']} ({facts['model_type']}, {facts['parameters']:,} parameters)",
         f"{fingerprint.rows:,} rows of {fingerprint.source} (sha256 {fingerprint.sha256[:12]})",
         f"predicted in {outputs.seconds:.3g} s{processes}",
-        outputs.cut,
+        outputs.truncation,
     ]

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from llmtune.commands.models import open_task
+from llmtune.commands.models import load_task
 from llmtune.errors import InputError
 from llmtune.models.checkpoints import merge_run
 from llmtune.terminal.console import Terminal
@@ -15,8 +15,8 @@ def merge(*, run_folder: str, output_dir: str) -> None:
             f"{run_folder}: no such folder; give the --output_dir of a recipe that was run with --use_peft"
         )
     terminal = Terminal()
-    served = open_task(run_folder)
-    drift = merge_run(run_folder, output_dir, served.task.auto_model)
+    task = load_task(run_folder)
+    drift = merge_run(run_folder, output_dir, task.auto_model)
     terminal.block(
         "Merge",
         [

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from llmtune.arguments import DataArguments
-from llmtune.commands.models import open_task, run_model
+from llmtune.commands.models import load_task, run_model
 from llmtune.data.files import read_rows
 from llmtune.data.rows import Rows, to_arrow
 from llmtune.errors import InputError
@@ -41,21 +41,21 @@ def predict(
     """
     output = Path(output_file)
     check_output(output, Path(input_file), overwrite=overwrite)
-    served = open_task(model)
+    task = load_task(model)
     columns = {"text": text_column, "question": question_column, "context": context_column, "answers": "answers"}
     columns |= {"source": source_column} if source_column else {}
-    rows, _ = served.read(DataArguments(test_file=input_file), columns, labelled=False)
+    rows, _ = task.read_split(DataArguments(test_file=input_file), columns, labelled=False)
     source = read_rows(input_file)
     carried = {name: carried_cells(source, name, output.suffix) for name in source.columns}
     terminal = Terminal()
-    outputs = run_model(model, served, rows, batch_size=per_device_eval_batch_size, cpu_threads=cpu_threads)
+    outputs = run_model(model, task, rows, batch_size=per_device_eval_batch_size, cpu_threads=cpu_threads)
     if not outputs.main_process:
         return
-    answers, lines = served.answers(outputs.outputs, rows, outputs.inputs)
+    answers, lines = task.predicted_columns(outputs.outputs, outputs.encoded)
     table, renamed = joined(carried, answers)
     write_table(table, output)
     notes = [f"the input has a column {name!r}: ours is {ours!r}" for name, ours in renamed.items()]
-    said = [f"{len(rows):,} rows of {input_file}", *lines, outputs.cut, *notes, f"written to {output}"]
+    said = [f"{len(rows):,} rows of {input_file}", *lines, outputs.truncation, *notes, f"written to {output}"]
     terminal.block("Predictions", said)
 
 

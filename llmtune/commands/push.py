@@ -3,12 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub.errors import HFValidationError
-from huggingface_hub.utils._validators import validate_repo_id
-
-from llmtune.errors import InputError
 from llmtune.hub.files import contents, sizes
-from llmtune.hub.push import push_run
+from llmtune.hub.push import check_repo_id, push_run
 from llmtune.terminal.console import Terminal
 
 
@@ -19,11 +15,8 @@ def push(*, run_folder: str, repo_id: str, public: bool = False, dry_run: bool =
         InputError: no reported run, no such name, no token that may write there, or a Hub that does not answer.
     """
     folder, terminal = Path(run_folder), Terminal()
-    try:
-        validate_repo_id(repo_id)
-    except HFValidationError as error:
-        raise InputError(f"--repo_id {repo_id}: {error}") from error
     if dry_run:
+        check_repo_id(repo_id)
         title = f"Would go to {repo_id} ({'public' if public else 'private'})"
         terminal.block(title, _lines(sizes(contents(folder, repo_id, **chosen))))
         return

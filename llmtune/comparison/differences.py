@@ -1,7 +1,7 @@
 """`llmtune compare`: B against A on every metric, McNemar's test, and the rows that made the difference."""
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -45,9 +45,19 @@ class Comparison:
     @property
     def significantly_worse(self) -> bool:
         """B is worse beyond chance on the main metric; below its evidence floor McNemar's test decides."""
-        if self.main.low is None and self.main.b is not None and self.mcnemar is not None:
+        if self._is_by_mcnemar(self.mcnemar):
             return self.mcnemar.p < 0.05 and self.mcnemar.only_a > self.mcnemar.only_b
         return self.main.significantly_worse
+
+    @property
+    def significantly_better(self) -> bool:
+        """B is better beyond chance, likewise."""
+        if self._is_by_mcnemar(self.mcnemar):
+            return self.mcnemar.p < 0.05 and self.mcnemar.only_b > self.mcnemar.only_a
+        return self.main.significantly_better
+
+    def _is_by_mcnemar(self, test: McNemar | None) -> TypeGuard[McNemar]:
+        return test is not None and self.main.low is None and self.main.a is not None and self.main.b is not None
 
     def to_json(self) -> dict[str, Any]:
         """comparison.json."""

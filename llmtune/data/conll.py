@@ -1,16 +1,21 @@
 """CoNLL files: one word a line, its tag in the last column, a blank line after each sentence.
 
-Columns are separated by tabs where the first line has one, else by space. A `-DOCSTART-` line is no sentence: it begins
-a document, and each sentence then has its number in the column `document` (for --split_group_column).
+Columns are separated by tabs where the first line has one, else by spaces; any other space, such as the no-break space
+of French numbers, is part of a word. A line that begins with # and has not the columns of the others is a comment. A
+`-DOCSTART-` line is no sentence: it begins a document, and each sentence then has its number in the column `document`
+(for --split_group_column).
 """
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
 from llmtune.data.rows import RowErrors, Rows
 from llmtune.errors import InputError, truncated_repr
 
-DOCUMENT_START = "-DOCSTART-"
+DOCUMENT_START, COMMENT = "-DOCSTART-", "#"
+BLANK = " \t"  # not str.strip's: a no-break space or U+2028 is a letter here
+TAB, SPACES = re.compile("\t"), re.compile("[ \t]+")
 
 
 def read_sentences(source: str, lines: Sequence[str]) -> Rows:
@@ -20,11 +25,12 @@ def read_sentences(source: str, lines: Sequence[str]) -> Rows:
         InputError: a line has another number of columns than the first, or there is only one column.
     """
     # A line that begins a document may have fewer columns, or none but its mark.
-    first = next((line for line in lines if line.strip() and not line.startswith(DOCUMENT_START)), "")
+    marks = (DOCUMENT_START, COMMENT)
+    first = next((line for line in lines if line.strip(BLANK) and not line.startswith(marks)), "")
     if not first:
         raise InputError(f"{source}: no line with a word and its tag, separated by a tab or space; fill the file")
-    separator = "\t" if "\t" in first.strip() else None
-    width = len(first.strip().split(separator))
+    separator = TAB if "\t" in first.strip(BLANK) else SPACES
+    width = len(separator.split(first.strip(BLANK)))
     if width < 2:
         raise InputError(
             f"{source}: its first line {truncated_repr(first)} has one column, expected a word and its tag, "
@@ -36,9 +42,11 @@ def read_sentences(source: str, lines: Sequence[str]) -> Rows:
     documents: list[int] = []
     document, inside = 0, False
     for number, line in enumerate(lines, start=1):
-        fields = line.strip().split(separator)
+        fields = separator.split(line.strip(BLANK))
+        if line.startswith(COMMENT) and len(fields) != width:
+            continue
         starts_document = line.startswith(DOCUMENT_START)
-        if not line.strip() or starts_document:
+        if not line.strip(BLANK) or starts_document:
             document += starts_document
             inside = False
             continue

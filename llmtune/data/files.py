@@ -1,6 +1,7 @@
 """Reads one file: csv, tsv, json, jsonl, parquet, txt or conll, each also .gz. Every row comes out, or the run stops.
 
-csv and tsv follow RFC 4180, in UTF-8, and every cell stays the text it is: "007", "NA" and "null" are not converted.
+csv follows RFC 4180, in tsv a quotation mark is a letter; in both every cell stays the text it is: "007", "NA"
+and "null" are not converted.
 """
 
 import csv
@@ -8,6 +9,7 @@ import gzip
 import io
 import json
 import os
+import re
 import sys
 import zlib
 from collections.abc import Callable, Iterator
@@ -24,7 +26,10 @@ from llmtune.data.rows import RowErrors, Rows, to_arrow
 from llmtune.data.squad import flatten_articles, is_nested
 from llmtune.errors import InputError, truncated_repr
 from llmtune.progress import progress
+from llmtune.text.delimited import swallowed_rows, tsv_records
 
+HALF = re.compile("[\ud800-\udfff]")
+ESCAPED_HALF = re.compile(r"\\u[dD][89a-fA-F]")
 # What a text file must not begin with, and what such a file is.
 BINARY_OPENINGS = {
     b"PAR1": "a parquet file; name it .parquet",
@@ -109,26 +114,24 @@ def _text(source: str, content: bytes) -> str:
         ) from error
 
 
-def _read_delimited(source: str, content: bytes, delimiter: str) -> Rows:
-    problems = RowErrors(source)
+def _read_delimited(
+    source: str, parsed: Iterator[tuple[int, int, list[str]]], problems: RowErrors, remedy: str
+) -> Rows:
     records: list[list[str]] = []
     lines: list[int] = []
-    with _long_fields():
-        reader = csv.reader(io.StringIO(_text(source, content), newline=""), delimiter=delimiter, strict=True)
-        parsed = _records(reader, problems)
-        header = _header(source, next(parsed, None), problems)
-        blank: list[tuple[int, int]] = []  # blank lines at the end are no rows; elsewhere they are bad ones
-        for number, line, record in progress(parsed, f"reading {source}", unit="rows"):
-            if not record:
-                blank.append((number, line))
-                continue
-            for row, empty_line in blank:
-                _add_misfit(problems, row, empty_line, [], header, delimiter)
-            blank.clear()
-            if len(record) != len(header):
-                _add_misfit(problems, number, line, record, header, delimiter)
-            records.append(record)
-            lines.append(line)
+    header = _header(source, next(parsed, None), problems)
+    blank: list[tuple[int, int]] = []  # blank lines at the end are no rows; elsewhere they are bad ones
+    for number, line, record in progress(parsed, f"reading {source}", unit="rows"):
+        if not record:
+            blank.append((number, line))
+            continue
+        for row, empty_line in blank:
+            _add_misfit(problems, row, empty_line, [], header, remedy)
+        blank.clear()
+        if len(record) != len(header):
+            _add_misfit(problems, number, line, record, header, remedy)
+        records.append(record)
+        lines.append(line)
     problems.stop()
     columns = dict(zip(header, map(list, zip(*records, strict=True)), strict=True)) if records else {}
     return Rows(source, columns or {name: [] for name in header}, lines=lines)
@@ -166,15 +169,13 @@ def _header(source: str, first: tuple[int, int, list[str]] | None, problems: Row
     return header
 
 
-def _add_misfit(
-    problems: RowErrors, number: int, line: int, record: list[str], header: list[str], delimiter: str
-) -> None:
+def _add_misfit(problems: RowErrors, number: int, line: int, record: list[str], header: list[str], remedy: str) -> None:
     found = f"{len(record)} field{'s' if len(record) > 1 else ''}" if record else "a blank line"
     problems.add(
         number,
         f"row {number} (line {line})",
         f"found {found}, expected {len(header)} as in the header",
-        remedy=f"put a field that holds {delimiter!r} or a line break in double quotes, and delete blank lines",
+        remedy=remedy,
     )
 
 
@@ -189,11 +190,26 @@ def _long_fields() -> Iterator[None]:
 
 
 def _read_csv(source: str, content: bytes) -> Rows:
-    return _read_delimited(source, content, ",")
+    problems = RowErrors(source)
+    remedy = "put a field that holds ',' or a line break in double quotes, and delete blank lines"
+    with _long_fields():
+        reader = csv.reader(io.StringIO(_text(source, content), newline=""), strict=True)
+        rows = _read_delimited(source, _records(reader, problems), problems, remedy)
+    header = list(rows.columns)
+    for row, record in enumerate(zip(*rows.columns.values(), strict=True)):
+        if swallowed := swallowed_rows(list(record), header):
+            finding = f"column {swallowed[0]!r} holds the line breaks and commas of {swallowed[1]} whole rows"
+            finding += ": a quotation mark that begins a field ends only at the next one"
+            problems.add(row, rows.place(row), finding, remedy='write a quotation mark as "" inside a quoted field')
+    problems.stop()
+    return rows
 
 
 def _read_tsv(source: str, content: bytes) -> Rows:
-    return _read_delimited(source, content, "\t")
+    numbered = enumerate(tsv_records(_text(source, content)))
+    records = ((number, line, record) for number, (line, record) in numbered)
+    remedy = "delete tabs and line breaks inside fields, and blank lines: in tsv a quotation mark is a letter"
+    return _read_delimited(source, records, RowErrors(source), remedy)
 
 
 def _read_txt(source: str, content: bytes) -> Rows:
@@ -222,9 +238,29 @@ def _read_jsonl(source: str, content: bytes) -> Rows:
                 problems.add(
                     row, f"line {row + 1}", f"found {truncated_repr(record)}, expected an object", remedy=remedy
                 )
+            elif ESCAPED_HALF.search(line):
+                _check_halves(problems, row, f"line {row + 1}", record)
             records.append(record)
     problems.stop()
     return Rows(source, _columns(records), unit="line")
+
+
+def _check_halves(problems: RowErrors, row: int, place: str, record: dict[str, Any]) -> None:
+    """JSON can write half of a character (a lone surrogate), which no file in UTF-8 and no tokenizer can hold."""
+    for name, cell in record.items():
+        half = next((found for text in _strings(cell) if (found := HALF.search(text))), None)
+        if half:
+            written = half[0].encode("unicode_escape").decode()
+            finding = f"column {name!r} holds {written}, half of a character (a lone surrogate)"
+            problems.add(row, place, finding, remedy="write the whole character, or \\ufffd in its place")
+
+
+def _strings(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list | dict):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _strings(item)
 
 
 def _read_json(source: str, content: bytes) -> Rows:
@@ -240,11 +276,13 @@ def _read_json(source: str, content: bytes) -> Rows:
             f"{source}: found {truncated_repr(found)}, expected a list of objects or {{'data': [objects]}}; "
             f"write one object a row, as {{'text': '…'}}"
         )
-    problems = RowErrors(source)
+    problems, may_hold_halves = RowErrors(source), ESCAPED_HALF.search(text) is not None
     for row, record in enumerate(records):
         if not isinstance(record, dict):
             finding = f"found {truncated_repr(record)}, expected an object"
             problems.add(row, f"row {row + 1}", finding, remedy='write each row as an object, as {"text": "…"}')
+        elif may_hold_halves:
+            _check_halves(problems, row, f"row {row + 1}", record)
     problems.stop()
     if is_nested(records):
         return flatten_articles(source, records)

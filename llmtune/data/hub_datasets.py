@@ -8,7 +8,8 @@ from datasets.exceptions import DatasetsError
 
 from llmtune.arguments import DataArguments
 from llmtune.arguments.data import SPLIT_NAMES
-from llmtune.data.files import READERS, arrow_rows, ending, read_rows
+from llmtune.data.files import READERS, ending, read_rows
+from llmtune.data.in_memory import dataset_rows
 from llmtune.data.rows import Rows
 from llmtune.errors import InputError
 
@@ -32,11 +33,7 @@ def load_named_dataset(data: DataArguments) -> dict[str, Rows]:
     for split, names in SPLIT_NAMES.items():
         name = next((name for name in names if name in loaded), None)
         if name:
-            source = f"{data.dataset_name}[{name}]"
-            table = loaded[name].with_format("arrow")[:]
-            splits[split] = arrow_rows(
-                source, table.replace_schema_metadata(loaded[name].features.arrow_schema.metadata)
-            )
+            splits[split] = dataset_rows(loaded[name], f"{data.dataset_name}[{name}]")
     if not splits:
         raise InputError(
             f"{data.dataset_name}: splits found: {list(loaded)}, expected 'train' (and 'validation', 'test'); "

@@ -34,7 +34,7 @@ class Rows:
 
     def place(self, row: int) -> str:
         """Where row number `row` (from 0) stands, in words."""
-        return f"row {row + 1} (line {self.lines[row]})" if self.lines else f"{self.unit} {row + 1}"
+        return f"{self.unit} {row + 1} (line {self.lines[row]})" if self.lines else f"{self.unit} {row + 1}"
 
     def has(self, name: str) -> bool:
         """Whether there is this column, or for `outer.inner` a column `outer` that may hold it."""
@@ -91,17 +91,30 @@ class RowErrors:
         raise InputError("\n  ".join([f"{self.source}: {count}:", *lines[:SHOWN_ROWS]]) + f"\n{remedies}")
 
 
-def to_arrow(rows: Rows, name: str, cells: list[Any]) -> "pa.Array | pa.ChunkedArray":
-    """The cells as one Arrow column. Raises `InputError` at the first cell that does not fit those before it."""
+def to_arrow(
+    rows: Rows, name: str, cells: list[Any], numbers: Sequence[int] | None = None
+) -> "pa.Array | pa.ChunkedArray":
+    """The cells as one Arrow column.
+
+    Args:
+        rows: where they come from.
+        name: of the column.
+        cells: of all rows, or of some.
+        numbers: which of the rows (from 0) the cells are of, where some were held out.
+
+    Raises:
+        InputError: a cell that does not fit those before it, by its place in the source.
+    """
     if _fits(cells):
         return pa.array(cells)
     fits, fails = 0, len(cells)  # a prefix that fits, and one that does not: find the border
     while fails - fits > 1:
         middle = (fits + fails) // 2
         fits, fails = (middle, fails) if _fits(cells[:middle]) else (fits, middle)
+    place = rows.place(fits if numbers is None else numbers[fits])
     raise InputError(
-        f"{rows.source} {rows.place(fits)}: column {name!r} holds {truncated_repr(cells[fits])}, which is not valid "
-        "Unicode or of another type than the rows before it; make the column one type"
+        f"{rows.source} {place}: column {name!r} holds {truncated_repr(cells[fits])}, which is not valid Unicode or of "
+        "another type than the rows before it; make the column one type"
     )
 
 

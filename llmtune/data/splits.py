@@ -17,6 +17,7 @@ from llmtune.data.columns import check_cells, check_labels, find_label_names, pi
 from llmtune.data.files import read_rows
 from llmtune.data.holdout import TRAIN, connected_groups, stratified_group_folds, stratified_group_split
 from llmtune.data.hub_datasets import load_named_dataset
+from llmtune.data.in_memory import InMemoryData
 from llmtune.data.rows import Rows, to_arrow
 from llmtune.errors import InputError
 from llmtune.progress import waiting
@@ -25,6 +26,7 @@ from llmtune.text.normalize import normalize
 
 # What a task makes of a source's checked cells, before anything is held out: a message can still name the row.
 Convert = Callable[[Rows, Mapping[str, list[Any]]], dict[str, list[Any]]]
+Regroup = Callable[[Rows], Rows]
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,11 @@ class _Reader:
     text_columns: Sequence[str]
     convert: Convert | None = None
     together: Sequence[str] = ()
+    regroup: Regroup | None = None
+
+    def open(self, only: str | None = None) -> dict[str, Rows]:
+        sources = _open(self.data, only)
+        return {split: self.regroup(rows) for split, rows in sources.items()} if self.regroup else sources
 
     def read(self, rows: Rows) -> _Part:
         cells = pick_columns(rows, columns=self.columns, data=self.data)
@@ -153,12 +160,12 @@ class _Reader:
         return Fingerprint(len(part), digest.hexdigest(), part.rows.source)
 
     def dataset(self, part: _Part) -> datasets.Dataset:
-        table = {name: to_arrow(part.rows, name, cells) for name, cells in part.cells.items()}
+        table = {name: to_arrow(part.rows, name, cells, part.numbers) for name, cells in part.cells.items()}
         return datasets.Dataset(pa.table(table))
 
 
 def load_splits(
-    data: DataArguments,
+    data: Any,
     *,
     columns: Mapping[str, str],
     label_column: str | None,
@@ -166,23 +173,27 @@ def load_splits(
     seed: int,
     convert: Convert | None = None,
     together: Sequence[str] = (),
+    regroup: Regroup | None = None,
 ) -> Splits:
     """Reads what `data` names and holds out of train what is missing; validation and test never stand in for another.
 
     Args:
-        data: files or a data set, fractions, columns to carry, limits.
+        data: `DataArguments`: files or a data set, fractions, columns to carry, limits; or rows in memory: a
+            `datasets.Dataset`, a `DatasetDict`, a pandas DataFrame, or `InMemoryData` of one with such options.
         columns: canonical name → the user's name.
         label_column: canonical name of the class; None where the task has no classes, then nothing is stratified.
         text_columns: canonical columns that must hold text, and that together tell duplicates.
         seed: of the hold-out.
         convert: what the task makes of the cells of a source.
         together: canonical columns of which equal texts stay on one side, as the paragraph of several questions.
+        regroup: what becomes the rows of a source, as one sentence of several words; before anything is checked.
 
     Raises:
         InputError: anything in the data that would make a result wrong, by file, row and column.
     """
-    reader = _Reader(data, columns, label_column, text_columns, convert, together)
-    sources = _open(data)
+    data = data if isinstance(data, DataArguments) else InMemoryData(data)
+    reader = _Reader(data, columns, label_column, text_columns, convert, together, regroup)
+    sources = reader.open()
     if TRAIN not in sources:
         raise InputError(f"no train split: found {sorted(sources)}; give --train_file or a data set that has one")
     return _make_splits(reader, sources, seed)
@@ -191,8 +202,9 @@ def load_splits(
 @waiting("checking and splitting the rows")
 def _make_splits(reader: _Reader, sources: Mapping[str, Rows], seed: int) -> Splits:
     data, columns, label_column = reader.data, reader.columns, reader.label_column
+    is_published = bool(data.dataset_name) or isinstance(data, InMemoryData)
     unlabelled = [
-        split for split in sources if split != TRAIN and data.dataset_name and reader.is_unlabelled(sources[split])
+        split for split in sources if split != TRAIN and is_published and reader.is_unlabelled(sources[split])
     ]
     parts = {split: reader.read(rows) for split, rows in sources.items() if split not in unlabelled}
     label_names: tuple[str, ...] = ()
@@ -233,14 +245,15 @@ def load_split(
     text_columns: Sequence[str],
     label_names: Sequence[str] = (),
     convert: Convert | None = None,
+    regroup: Regroup | None = None,
 ) -> tuple[datasets.Dataset, Fingerprint]:
     """One given split, checked as `load_splits` does, against the classes of a trained model. Nothing is held out.
 
     Raises:
         InputError: `data` has no such split, or something is wrong in it.
     """
-    reader = _Reader(data, columns, label_column, text_columns, convert)
-    sources = _open(data, only=split)
+    reader = _Reader(data, columns, label_column, text_columns, convert, regroup=regroup)
+    sources = reader.open(only=split)
     if split not in sources:
         raise InputError(f"no {split} split: found {sorted(sources)}; give --{split}_file")
     part = reader.read(sources[split])
@@ -253,6 +266,8 @@ def load_split(
 
 
 def _open(data: DataArguments, only: str | None = None) -> dict[str, Rows]:
+    if isinstance(data, InMemoryData):
+        return {split: rows for split, rows in data.splits.items() if only in (None, split)}
     files = {TRAIN: data.train_file, "validation": data.validation_file, "test": data.test_file}
     named = {split: path for split, path in files.items() if path}
     if data.dataset_name:

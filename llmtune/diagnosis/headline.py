@@ -7,24 +7,22 @@ from llmtune.metrics.core.base import with_interval
 from llmtune.predictions import Predictions
 from llmtune.predictions.kinds import deciding_metric
 
-NAMES = {
-    "f1_macro": "Macro F1", "entity_f1": "Entity F1", "bleu": "BLEU", "rougeL": "ROUGE-L", "mse": "MSE",
-    "rmse": "RMSE", "mae": "MAE", "mcc": "MCC", "roc_auc": "ROC AUC",
-}  # fmt: skip
+# As a sentence begins; other names are written out, the first letter a capital.
+NAMES = {"f1_macro": "Macro F1", "entity_f1": "Entity F1", "bleu": "BLEU", "rougeL": "ROUGE-L", "rmse": "RMSE"}
+NAMES |= {"mse": "MSE", "mae": "MAE", "mcc": "MCC", "roc_auc": "ROC AUC", "chrf": "chrF", "entity_f2": "Entity F2"}
 
 
 def headline(predictions: Predictions, scores: Mapping[str, Score] | None) -> str:
-    """The deciding metric, interval and rows: `F1 of spam 0.864 [0.786, 0.919] on 500 rows`; empty without scores.
+    """The deciding metric: `F1 of spam 0.864 [0.786, 0.919] on 500 rows`; empty without scores.
 
     Args:
         predictions: the table.
         scores: of it.
     """
     name = deciding_metric(predictions, scores or {})
-    if name is None:
+    if scores is None or name is None:
         return ""
-    score = (scores or {})[name]
-    return f"{_in_words(name, predictions)} {with_interval(score)} on {len(predictions):,} rows"
+    return f"{_in_words(name, predictions)} {with_interval(scores[name])} on {len(predictions):,} rows"
 
 
 def _in_words(name: str, predictions: Predictions) -> str:

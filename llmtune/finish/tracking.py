@@ -5,15 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from llmtune.hub.push import push_run
-from llmtune.metrics.core.entity_errors import EntityComparison
-from llmtune.report.error_examples import examples_of
-from llmtune.report.report import Report, calibration_bins, entities_in, matrix_of, slider_of
+from llmtune.report.judged_table import JudgedTable
 from llmtune.runs.redact import public
 from llmtune.training.tensorboard import calibration_figure, confusion_figure, curve_figure, writer_in
-from llmtune.training.trainer import Trainer
+from llmtune.training.trainer import FineTuningTrainer
 
 
-def log_final(trainer: Trainer, report: Report, *, no_examples: bool) -> None:
+def log_final(trainer: FineTuningTrainer, report: JudgedTable, *, no_examples: bool) -> None:
     """Sends the judged split's metrics through the Trainer's own log. Call it on the first process, after training."""
     if not trainer.args.report_to:
         return
@@ -33,19 +31,18 @@ def log_final(trainer: Trainer, report: Report, *, no_examples: bool) -> None:
     writer.add_hparams(arguments, headlines, run_name=".", global_step=step)
     if report.verdict is not None:
         writer.add_text("verdict", escape(public(report.verdict.sentence)), step)
-    comparison = entities_in(report.test)
-    show_final(writer, report, comparison, step)
-    for table in [] if no_examples else examples_of(report.test, comparison):
+    show_final(writer, report, step)
+    for table in [] if no_examples else report.examples:
         lines = [" | ".join(table.columns), " | ".join("---" for _ in table.columns)]
         lines += [" | ".join(escape(cell).replace("|", "\\|").replace("\n", " ") for cell in row) for row in table.rows]
         writer.add_text(f"examples/{table.title}", "\n".join(lines), step)
     writer.close()
 
 
-def show_final(writer: Any, report: Report, comparison: EntityComparison | None, step: int) -> None:
+def show_final(writer: Any, report: JudgedTable, step: int) -> None:
     """The judged split's confusion matrix and curves as figures, as the page shows them."""
     test, split = report.test, report.test.split
-    matrix, slider, bins = matrix_of(test, comparison), slider_of(test), calibration_bins(test)
+    matrix, slider, bins = report.matrix, report.slider, report.calibration
     if matrix is not None and matrix.is_small:
         figure = confusion_figure(matrix.counts, matrix.columns, rows=matrix.rows)
         writer.add_figure(f"{split}/confusion_matrix", figure, step)
@@ -56,7 +53,7 @@ def show_final(writer: Any, report: Report, comparison: EntityComparison | None,
         writer.add_figure(f"{split}/calibration", calibration_figure(bins), step)
 
 
-def push_if_asked(trainer: Trainer) -> str | None:
+def push_if_asked(trainer: FineTuningTrainer) -> str | None:
     """The address that --push_to_hub published the run at. Call it when the whole folder is written."""
     args = trainer.args
     if not args.push_to_hub:

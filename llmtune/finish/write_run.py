@@ -1,26 +1,32 @@
-"""The end of every recipe: what training took, and the files that its judgement leaves."""
+"""The end of every recipe: tables, scores, baselines, verdict, report, card and trackers."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from transformers import PreTrainedModel
+
 from llmtune.arguments import describe_arguments
-from llmtune.diagnosis.verdict import Verdict
+from llmtune.arguments.data import SPLITS
+from llmtune.arguments.parser import Arguments
+from llmtune.diagnosis.context import Context, TrainingLog, diagnose
 from llmtune.finish.tracking import log_final, push_if_asked
-from llmtune.metrics import Score
+from llmtune.metrics import Score, score_predictions
+from llmtune.models.checkpoints import is_adapter, save_weights
+from llmtune.models.loaded import ModelFacts
 from llmtune.predictions import Predictions, write_predictions
-from llmtune.predictions.kinds import DECIDING_METRIC
-from llmtune.report.report import Report
-from llmtune.report.reports import write_reports
-from llmtune.runs.folder import describe_run, write_json, write_metrics, write_verdict
+from llmtune.report.report import Report, write_reports
+from llmtune.runs.folder import baseline_splits, describe_run, write_json, write_metrics, write_verdict
+from llmtune.tasks.task import Encoded, Task
 from llmtune.terminal.console import Terminal
+from llmtune.terminal.score_tables import show_scores
 from llmtune.terminal.verdict_lines import show_verdict
-from llmtune.training.trainer import Trainer
+from llmtune.training.trainer import FineTuningTrainer
 
 
-def training_facts(trainer: Trainer) -> dict[str, Any]:
+def training_facts(trainer: FineTuningTrainer) -> dict[str, Any]:
     """What training took, for run.json and the terminal: of the whole run, also where it was resumed.
 
     Call it on every process.
@@ -49,71 +55,117 @@ def training_facts(trainer: Trainer) -> dict[str, Any]:
     }
 
 
-def with_deciding_metric(trainer: Trainer, tables: Mapping[str, Predictions]) -> dict[str, Predictions]:
-    """The tables, their settings naming the metric that picked the checkpoint: what is judged later asks it too."""
-    metric = str(trainer.args.metric_for_best_model).removeprefix("eval_")
-    return {
-        split: replace(table, settings={**table.settings, DECIDING_METRIC: metric}) for split, table in tables.items()
-    }
+def write_run(
+    args: Arguments,
+    trainer: FineTuningTrainer,
+    task: Task,
+    splits: Any,
+    encoded: Mapping[str, Encoded],
+    predictions: Mapping[str, Predictions],
+    model: ModelFacts,
+) -> Path:
+    """Writes all that a run leaves, and prints its numbers and its verdict.
 
-
-def write_results(
-    folder: Path,
-    tables: Mapping[str, Predictions],
-    scores: Mapping[str, Mapping[str, Score]],
-    *,
-    baselines: Mapping[str, Predictions],
-    arguments: Sequence[Any],
-    facts: Mapping[str, Any],
-) -> None:
-    """predictions/, metrics.json and run.json. Call it on the first process only.
+    Call it on every process; the first one writes and prints.
 
     Args:
-        folder: of the run.
-        tables: by split.
-        scores: by split, with those of the baselines as `baseline_splits` names them.
-        baselines: by the name that a person reads, their tables of the test split.
-        arguments: as parsed.
-        facts: what else run.json holds.
+        args: as parsed.
+        trainer: with the best weights loaded.
+        task: with what it chose on validation.
+        splits: the rows.
+        encoded: the rows as the model read them.
+        predictions: of validation and test.
+        model: what is known of it.
+
+    Returns:
+        the folder of the run.
     """
-    for split, table in tables.items():
+    folder = Path(str(args.training.output_dir))
+    _save_model(trainer, task, keep_base=model.from_scratch)
+    trained = training_facts(trainer)
+    if not trainer.is_world_process_zero():
+        return folder
+    seed, test = args.training.seed, predictions["test"]
+    scores = {split: score_predictions(table, metrics=task.metrics, seed=seed) for split, table in predictions.items()}
+    baselines = task.baselines(splits, test)
+    baseline_scores = {name: score_predictions(table, seed=seed) for name, table in baselines.items()}
+    found = task.run_facts(predictions, seed=seed)
+    decides = task.deciding_metric
+    facts = {
+        "seed": seed,
+        "data": splits.describe(),
+        **_by_split(encoded),
+        "model": model.to_json(),
+        "training": trained,
+        **found,
+        "baselines": {name: {decides: of_one[decides].value} for name, of_one in baseline_scores.items()},
+    }
+    _write_tables(folder, predictions, baselines)
+    write_metrics(folder, {**scores, **baseline_splits("test", baseline_scores)})
+    write_json(folder / "run.json", describe_run(describe_arguments(args), facts))
+    terminal = Terminal()
+    terminal.training(trained)
+    show_scores(terminal, test, scores["test"], baseline_scores)
+    terminal.block("Notes", [*task.notes(test, scores["test"], found), f"the run is in {folder}"])
+    if not args.data.no_examples and (samples := task.samples(test)):
+        terminal.block("The first outputs", [f"{part:<11}{text}" for row in samples for part, text in row.items()])
+    verdict = diagnose(_context(args, task, splits, encoded, predictions, scores["test"], baselines, trained))
+    write_verdict(folder, verdict)
+    report = Report.of_run(folder, test, scores["test"], baselines=baseline_scores, verdict=verdict)
+    write_reports(folder, report, no_examples=args.data.no_examples)
+    log_final(trainer, report, no_examples=args.data.no_examples)
+    show_verdict(terminal, verdict, folder)
+    if url := push_if_asked(trainer):
+        terminal.block(f"Pushed to {url}", [])
+    return folder
+
+
+def _save_model(trainer: FineTuningTrainer, task: Task, *, keep_base: bool) -> None:
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    if isinstance(model, PreTrainedModel) or is_adapter(model):  # a module of the user's has no config
+        model.config.llmtune = task.to_config()
+    save_weights(trainer, keep_base=keep_base)
+    if trainer.generation is not None and trainer.is_world_process_zero():
+        # Plain `generate` asks it; an adapter is saved without it.
+        model.generation_config.save_pretrained(Path(str(trainer.args.output_dir)))
+
+
+def _by_split(encoded: Mapping[str, Encoded]) -> dict[str, dict[str, Any]]:
+    """What did not fit, under the keys of run.json, then by split."""
+    return {key: {split: part.facts[key] for split, part in encoded.items()} for key in encoded["train"].facts}
+
+
+def _write_tables(folder: Path, predictions: Mapping[str, Predictions], baselines: Mapping[str, Predictions]) -> None:
+    for split, table in predictions.items():
         write_predictions(table, folder / "predictions" / f"{split}.parquet")
     for name, table in baselines.items():
         file = re.sub(r"\W+", "_", name.lower())
         named = replace(table, settings={**table.settings, "name": name})
         write_predictions(named, folder / "predictions" / "baselines" / f"{file}.parquet")
-    write_metrics(folder, scores)
-    write_json(folder / "run.json", describe_run(describe_arguments(arguments), facts))
 
 
-def leave_report(
-    trainer: Trainer,
-    terminal: Terminal,
-    test: Predictions,
+def _context(
+    args: Arguments,
+    task: Task,
+    splits: Any,
+    encoded: Mapping[str, Encoded],
+    predictions: Mapping[str, Predictions],
     scores: Mapping[str, Score],
-    verdict: Verdict,
-    *,
-    baselines: Mapping[str, Mapping[str, Score]],
-    no_examples: bool,
-) -> None:
-    """verdict.json, report.html, card and the trackers' final metrics; then the verdict at the terminal and the push.
-
-    Call it on the first process only, after `write_results`.
-
-    Args:
-        trainer: with the run folder and what to push.
-        terminal: where the verdict is said.
-        test: the table of the test split.
-        scores: of it.
-        verdict: of it.
-        baselines: by the name that a person reads, their scores on the same rows.
-        no_examples: keep the texts out of page and trackers.
-    """
-    folder = Path(str(trainer.args.output_dir))
-    write_verdict(folder, verdict)
-    report = Report.of_run(folder, test, scores, baselines=baselines, verdict=verdict)
-    write_reports(folder, report, no_examples=no_examples)
-    log_final(trainer, report, no_examples=no_examples)
-    show_verdict(terminal, verdict, folder)
-    if url := push_if_asked(trainer):
-        terminal.block(f"Pushed to {url}", [])
+    baselines: Mapping[str, Predictions],
+    trained: Mapping[str, Any],
+) -> Context:
+    """What every check of a run reads."""
+    return Context(
+        predictions["test"],
+        predictions["validation"],
+        scores,
+        demands=args.task.required,
+        baselines=baselines,
+        training=TrainingLog.from_run(trained),
+        examples={split: task.leakage_examples(splits[split], args.data) for split in SPLITS},
+        truncated=_by_split(encoded).get("truncated", {}),
+        group_columns=args.data.group_columns,
+        slice_columns=args.data.slice_columns,
+        objective=task.objective,
+        seed=args.training.seed,
+    )

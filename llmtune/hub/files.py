@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from llmtune.errors import InputError
-from llmtune.report.card import card_on_hub, without_code
+from llmtune.hub.card_text import card_on_hub, without_weights
 from llmtune.runs.folder import BASE_FOLDER
 from llmtune.runs.redact import public
 
@@ -46,22 +46,22 @@ def contents(
     missing = [name for name in needed if not (folder / name).exists()]
     if missing:
         raise InputError(f"{folder}: no {missing[0]}; give a run, or make it with llmtune report {folder}")
-    found: dict[str, bytes | Path] = {}
+    files: dict[str, bytes | Path] = {}
     patterns = [] if report_only else [*WEIGHTS, *TOKENIZER]
     patterns += ["predictions/**/*.parquet"] if predictions else []
     for pattern in patterns:
         for path in sorted(folder.glob(pattern)):
-            found[path.relative_to(folder).as_posix()] = path
+            files[path.relative_to(folder).as_posix()] = path
     for name in NAMED:
         if (folder / name).exists() and not (report_only and "config" in name):
-            found[name] = _text(json.dumps(_published(folder / name), indent=2, ensure_ascii=False) + "\n", token)
+            files[name] = _text(json.dumps(_published(folder / name), indent=2, ensure_ascii=False) + "\n", token)
     for name in ("report.html", "metrics.json"):
-        found[name] = _text((folder / name).read_text(encoding="utf-8"), token)
+        files[name] = _text((folder / name).read_text(encoding="utf-8"), token)
     if (folder / "README.md").exists():
         card = (folder / "README.md").read_text(encoding="utf-8")
-        card = without_code(card) if report_only else card
-        found["README.md"] = _text(card_on_hub(card, repo_id, earlier), token)
-    return found
+        card = without_weights(card) if report_only else card
+        files["README.md"] = _text(card_on_hub(card, repo_id, earlier), token)
+    return files
 
 
 def _published(path: Path) -> Any:
@@ -71,7 +71,7 @@ def _published(path: Path) -> Any:
         content["entities"].pop("errors", None)
     if path.name == "run.json":
         for evaluation in content.get("training", {}).get("evaluations", []):
-            evaluation.pop("samples", None)  # of answers that were written, with their rows
+            evaluation.pop("samples", None)  # of generated texts, with their rows
     if path.name == "adapter_config.json" and (path.parent / BASE_FOLDER).exists():
         content["base_model_name_or_path"] = BASE_FOLDER
     return content

@@ -10,9 +10,11 @@ from huggingface_hub import CommitOperationAdd, HfApi, get_token
 from huggingface_hub.errors import (
     EntryNotFoundError,
     HfHubHTTPError,
+    HFValidationError,
     LocalEntryNotFoundError,
     RepositoryNotFoundError,
 )
+from huggingface_hub.utils._validators import validate_repo_id
 
 from llmtune.errors import InputError
 from llmtune.hub.files import contents, sizes
@@ -36,8 +38,9 @@ def push_run(
         its address, and the bytes of each file.
 
     Raises:
-        InputError: no reported run, a token that may not write there, or a Hub that does not answer.
+        InputError: no reported run, no such name, a token that may not write there, or a Hub that does not answer.
     """
+    check_repo_id(repo_id)
     api, token = HfApi(token=token), token or get_token()
     chosen: Any = {"report_only": report_only, "predictions": predictions, "token": token}
     contents(folder, repo_id, **chosen)  # refuses before a repository is made
@@ -51,6 +54,14 @@ def push_run(
     message = "Report of llmtune" if report_only else "Model and report of llmtune"
     _tried(lambda: api.create_commit(made.repo_id, operations, commit_message=message), repo_id)
     return str(made), sizes(files)
+
+
+def check_repo_id(repo_id: str) -> None:
+    """Raises InputError where the Hub would take no repository of this name."""
+    try:
+        validate_repo_id(repo_id)
+    except HFValidationError as error:
+        raise InputError(f"--repo_id {repo_id}: {error}") from error
 
 
 def _card_there(api: HfApi, repo_id: str) -> str:

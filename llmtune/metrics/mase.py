@@ -1,7 +1,7 @@
 """Mean absolute scaled error (Hyndman 2006): absolute error over that of the naive forecast on the training series.
 
 Below 1 the model beats repeating the last (season's) value. The training series is not in the table: the task writes
-its naive error into the settings as `naive_mae`; without it there is no MASE.
+its naive error into the settings as `naive_mae`, `llmtune report` takes --naive_mae or the series by --train_file.
 """
 
 from functools import partial

@@ -7,6 +7,7 @@ from transformers import PretrainedConfig, PreTrainedTokenizerBase
 from llmtune.models import encoder
 from llmtune.models.auto_generation import PAIRED_TYPES
 
+SERVES = ("generation",)
 MODEL_TYPES = (*PAIRED_TYPES, "encoder-decoder")
 
 # None: the attention from decoder to encoder is new in a pair, and an adapter would leave it at random.

@@ -4,6 +4,7 @@ from typing import Any
 
 from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
+SERVES = ("classification", "generation")
 MODEL_TYPES = ("llama", "mistral", "qwen2", "qwen3")
 
 LORA_TARGETS = dict.fromkeys(

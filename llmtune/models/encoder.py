@@ -4,6 +4,7 @@ from typing import Any
 
 from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
+SERVES = ("classification",)
 MODEL_TYPES = ("bert", "roberta", "xlm-roberta", "distilbert", "deberta-v2", "modernbert")
 
 # The projections of attention and feed-forward, by model_type: regular expressions that peft matches whole names with.

@@ -4,6 +4,7 @@ from typing import Any
 
 from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
+SERVES = ("generation",)
 MODEL_TYPES = ("t5", "mt5", "marian", "bart", "mbart", "m2m_100", "pegasus")
 
 _BART_TARGETS = r".*\.layers\.\d+\..*(q_proj|k_proj|v_proj|out_proj|fc1|fc2)"

@@ -1,4 +1,8 @@
-"""Which family file serves a `model_type`."""
+"""Which family file serves a `model_type`, and which families serve a task.
+
+A family's `SERVES` says for which tasks: "classification" puts a head on what the model reads (of a text, of its words,
+of spans in it), "generation" lets it write.
+"""
 
 from collections.abc import Sequence
 from types import ModuleType
@@ -15,6 +19,15 @@ FAMILIES = {
     "encoder_decoder": encoder_decoder,
     "bert2bert": bert2bert,
 }
+
+
+def families_serving(use: str) -> tuple[str, ...]:
+    """The names of the families that serve "classification" or "generation", best first.
+
+    >>> families_serving("generation")
+    ('decoder', 'encoder_decoder', 'bert2bert')
+    """
+    return tuple(name for name, family in FAMILIES.items() if use in family.SERVES)
 
 
 def family_of(model_type: str, where: str, families: Sequence[str] = tuple(FAMILIES)) -> ModuleType:

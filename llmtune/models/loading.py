@@ -1,29 +1,25 @@
 """A checkpoint, or a small model from scratch, made ready to train: head, pad token, LoRA, 4-bit weights."""
 
-import difflib
 import importlib.util
-import math
-from argparse import ArgumentTypeError
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
 
 import torch
-import yaml
 from huggingface_hub.errors import StrictDataclassError
 from transformers import AutoConfig, AutoTokenizer, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
-from transformers.hf_argparser import string_to_bool
 from transformers.utils import logging as hf_logging
 
 from llmtune.arguments import ModelArguments
-from llmtune.arguments.yaml_values import typed_value
 from llmtune.errors import InputError
 from llmtune.models import decoder, encoder_decoder
 from llmtune.models.adapter import check_new_rows_are_trained, new_rows, target_modules
+from llmtune.models.config_overrides import read_overrides
 from llmtune.models.families import family_of, head_modules
 from llmtune.models.head_labels import align_head
+from llmtune.models.loaded import LoadedModel, ModelFacts
 
 FEWEST_TOKENS = 50  # of a vocabulary from scratch
 DTYPES = ("float32", "bfloat16", "float16", "auto")
@@ -31,21 +27,13 @@ DTYPES = ("float32", "bfloat16", "float16", "auto")
 # What transformers and torch raise for a config whose values don't fit (sizes, names of functions, kernels).
 UNFIT = (ValueError, ImportError, KeyError, ArithmeticError, StrictDataclassError)
 
-# What --config_overrides can't set, and what does.
-SETTLED = {
-    "vocab_size": "the tokenizer (from scratch: --tokenizer_vocab_size)",
-    **dict.fromkeys((f"{name}_token_id" for name in ("pad", "bos", "eos", "cls", "sep")), "the tokenizer"),
-    **dict.fromkeys(("num_labels", "id2label", "label2id", "problem_type"), "the labels of train"),
-    "model_type": "the checkpoint (from scratch: --model_type)",
-    "dtype": "--dtype",
-}
 
-
-class Task(Protocol):
+class TaskHead(Protocol):
     """What loading needs of a task."""
 
-    auto_model: Any
-    """The transformers Auto class, e.g. AutoModelForSequenceClassification."""
+    @property
+    def auto_model(self) -> Any:
+        """The transformers Auto class, e.g. AutoModelForSequenceClassification."""
 
     @property
     def families(self) -> tuple[str, ...]:
@@ -55,7 +43,7 @@ class Task(Protocol):
     def max_length(self) -> int:
         """Tokens of a text at most."""
 
-    def head(self) -> dict[str, Any]:
+    def head_config(self) -> dict[str, Any]:
         """Config values of the task, e.g. num_labels, id2label, label2id."""
 
 
@@ -78,24 +66,7 @@ def requested_family(arguments: ModelArguments, families: Sequence[str]) -> str:
     return found.__name__.rpartition(".")[2]
 
 
-@dataclass(frozen=True)
-class LoadedModel:
-    """A tokenizer and a model that fit together, and what was done to make them so.
-
-    Args:
-        tokenizer: with a pad token, padding on the right.
-        model: the head is sized for the task; with LoRA a PeftModel.
-        max_length: tokens that a text may have: the least of what was asked and what the model reads.
-        facts: said at the terminal and kept in run.json.
-    """
-
-    tokenizer: PreTrainedTokenizerBase
-    model: Any
-    max_length: int
-    facts: dict[str, Any]
-
-
-def load_model(arguments: ModelArguments, task: Task, *, train_texts: Callable[[], Iterable[str]]) -> LoadedModel:
+def load_model(arguments: ModelArguments, task: TaskHead, *, train_texts: Callable[[], Iterable[str]]) -> LoadedModel:
     """Loads or builds the model of a run.
 
     Args:
@@ -121,23 +92,22 @@ def load_model(arguments: ModelArguments, task: Task, *, train_texts: Callable[[
     else:
         tokenizer, model, limit, new, added, head = _from_checkpoint(arguments, task)
     family = family_of(model.config.model_type, arguments.model_name_or_path or "--model_type", task.families)
-    facts: dict[str, Any] = {
-        "name": arguments.model_name_or_path or f"{arguments.model_type} from scratch",
-        "model_type": model.config.model_type,
-        "family": family.__name__.rpartition(".")[2],
-        "left context only": family is decoder,
-        "new weights": new + [f"embedding of {token}" for token in tokenizer.convert_ids_to_tokens(added)],
-        **({"head": head} if head else {}),
-        "pad token": tokenizer.pad_token,
-        "weights": "4-bit" if arguments.load_in_4bit else str(model.dtype).removeprefix("torch."),
-    }
+    facts = ModelFacts(
+        name=arguments.model_name_or_path or f"{arguments.model_type} from scratch",
+        model_type=model.config.model_type,
+        family=family.__name__.rpartition(".")[2],
+        from_scratch=arguments.model_type is not None,
+        is_causal=family is decoder,
+        new_weights=(*new, *(f"embedding of {token}" for token in tokenizer.convert_ids_to_tokens(added))),
+        head=head,
+        pad_token=tokenizer.pad_token,
+        weights="4-bit" if arguments.load_in_4bit else str(model.dtype).removeprefix("torch."),
+    )
     if arguments.use_peft or arguments.load_in_4bit:
         model = _with_adapter(arguments, model, family, task, new, tokenizer, added)
-        facts["lora"] = {"r": arguments.lora_r, "alpha": arguments.lora_alpha, "dropout": arguments.lora_dropout}
-    parameters = list(model.parameters())
-    facts["parameters"] = sum(p.numel() for p in parameters)
-    facts["trainable parameters"] = sum(p.numel() for p in parameters if p.requires_grad)
-    return LoadedModel(tokenizer, model, min(task.max_length, limit), facts)
+        lora = {"r": arguments.lora_r, "alpha": arguments.lora_alpha, "dropout": arguments.lora_dropout}
+        facts = replace(facts, lora=lora)
+    return LoadedModel(tokenizer, model, min(task.max_length, limit), facts.counted(model))
 
 
 def positions(config: PretrainedConfig, family: ModuleType, tokenizer: PreTrainedTokenizerBase) -> int:
@@ -146,61 +116,8 @@ def positions(config: PretrainedConfig, family: ModuleType, tokenizer: PreTraine
     return int(tokenizer.model_max_length if read is None else min(read, tokenizer.model_max_length))
 
 
-def read_overrides(text: str | None, config: PretrainedConfig) -> dict[str, Any]:
-    """`--config_overrides k=v,…` as values of the types that the config holds.
-
-    Raises:
-        InputError: an unknown key, one that something else settles, or a value of another type.
-    """
-    overrides: dict[str, Any] = {}
-    known = config.to_dict()
-    for part in (text or "").split(","):
-        if not part.strip():
-            continue
-        key, equals, value = (piece.strip() for piece in part.partition("="))
-        if not equals:
-            raise InputError(f"--config_overrides {text!r}: {part!r} is not of the form key=value")
-        if key in SETTLED:
-            raise InputError(f"--config_overrides: {key} is settled by {SETTLED[key]}; leave it out")
-        if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(known))}"
-            raise InputError(f"--config_overrides: {config.model_type} has no setting {key!r}; {hint}")
-        read = _read_as(known[key], key, value)
-        overrides[key] = read
-    return overrides
-
-
-def _read_as(old: Any, key: str, text: str) -> Any:
-    """The text of an override as a value of the type that the config holds; of None as JSON would have it."""
-    quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "'\""
-    try:
-        if isinstance(old, str):
-            return text[1:-1] if quoted else text
-        if isinstance(old, bool):
-            return string_to_bool(text)
-        if isinstance(old, (int, float)):
-            number = float(text) if isinstance(old, float) else int(text)
-            if not math.isfinite(number):
-                raise ValueError("not a finite number")
-            return number
-        bare = yaml.safe_load if text[:1] in ("[", "{") else typed_value
-        value = text[1:-1] if quoted else bare(text)
-    except yaml.YAMLError as error:
-        raise InputError(f"--config_overrides: {key}={text} is not readable as a value: {error}") from error
-    except ArgumentTypeError as error:
-        raise InputError(f"--config_overrides: {key}={text} is not of type bool (now {old})") from error
-    except ValueError as error:
-        if old is None:
-            raise InputError(f"--config_overrides: {key}={text}: {error}") from error
-        raise InputError(f"--config_overrides: {key}={text} is not of type {type(old).__name__} (now {old})") from error
-    if old is not None and type(value) is not type(old):
-        raise InputError(f"--config_overrides: {key}={text} is not of type {type(old).__name__} (now {old})")
-    return value
-
-
 def _from_scratch(
-    arguments: ModelArguments, task: Task, train_texts: Callable[[], Iterable[str]]
+    arguments: ModelArguments, task: TaskHead, train_texts: Callable[[], Iterable[str]]
 ) -> tuple[PreTrainedTokenizerBase, PreTrainedModel, int]:
     from llmtune.models.from_scratch import tokenizer_type, train_tokenizer
 
@@ -212,7 +129,7 @@ def _from_scratch(
             f"{', '.join(family.SMALL)}, or --model_name_or_path with a checkpoint"
         )
     overrides = read_overrides(arguments.config_overrides, AutoConfig.for_model(model_type))
-    sort = tokenizer_type(model_type, writes=not task.head())
+    sort = tokenizer_type(model_type, writes=not task.head_config())
     tokenizer = train_tokenizer(sort, train_texts(), arguments.tokenizer_vocab_size, task.max_length)
     sizes = {**family.SMALL[model_type], **overrides}
     special = {
@@ -222,7 +139,7 @@ def _from_scratch(
         special |= encoder_decoder.decoder_start_config(model_type, tokenizer)
     attention = arguments.attn_implementation
     try:
-        config = AutoConfig.for_model(model_type, vocab_size=len(tokenizer), **special, **sizes, **task.head())
+        config = AutoConfig.for_model(model_type, vocab_size=len(tokenizer), **special, **sizes, **task.head_config())
         family.prepare(tokenizer, config)
         tokenizer.model_max_length = limit = positions(config, family, tokenizer)
         model = task.auto_model.from_config(config, dtype=torch.float32, attn_implementation=attention)
@@ -233,7 +150,7 @@ def _from_scratch(
 
 
 def _from_checkpoint(
-    arguments: ModelArguments, task: Task
+    arguments: ModelArguments, task: TaskHead
 ) -> tuple[PreTrainedTokenizerBase, PreTrainedModel, int, list[str], list[int], str | None]:
     name = str(arguments.model_name_or_path)
     if Path(name).is_dir():
@@ -251,7 +168,7 @@ def _from_checkpoint(
         family = family_of(config.model_type, name, task.families)
         overrides = read_overrides(arguments.config_overrides, config)
         with without_loading_report():  # of the head's size, which is the data's
-            config = AutoConfig.from_pretrained(name, **hub, **overrides, **task.head())
+            config = AutoConfig.from_pretrained(name, **hub, **overrides, **task.head_config())
         tokenizer = AutoTokenizer.from_pretrained(name, **hub)
         family.prepare(tokenizer, config)
         pad_token_id = config.pad_token_id
@@ -289,8 +206,8 @@ def _from_checkpoint(
             f"{body[0]!r}; the checkpoint does not fit its config.json"
         )
     head = None
-    if "id2label" in task.head() and not any(key.split(".")[0] in head_modules(model) for key in new):
-        new_head, head = align_head(model, list(task.head()["id2label"].values()), checkpoint_names)
+    if "id2label" in task.head_config() and not any(key.split(".")[0] in head_modules(model) for key in new):
+        new_head, head = align_head(model, list(task.head_config()["id2label"].values()), checkpoint_names)
         new += new_head
     return tokenizer, model, positions(config, family, tokenizer), new, added, head
 
@@ -300,11 +217,11 @@ def _is_computed(model: PreTrainedModel, key: str) -> bool:
     return ".embed_positions." in key and "Sinusoidal" in type(model.get_submodule(key.rpartition(".")[0])).__name__
 
 
-def _may_be_new(model: PreTrainedModel, key: str, task: Task, config: PretrainedConfig) -> bool:
+def _may_be_new(model: PreTrainedModel, key: str, task: TaskHead, config: PretrainedConfig) -> bool:
     """Whether a task starts with this weight at random: its head; of a pair of encoders what makes a decoder of one."""
     if ".pooler." in f".{key}":
         return True
-    if task.head():
+    if task.head_config():
         return key.split(".")[0] in head_modules(model)
     if config.model_type == model.config.model_type:
         return False  # what writes is the checkpoint's own
@@ -329,7 +246,7 @@ def _with_adapter(
     arguments: ModelArguments,
     model: PreTrainedModel,
     family: ModuleType,
-    task: Task,
+    task: TaskHead,
     new: list[str],
     tokenizer: PreTrainedTokenizerBase,
     added: list[int],
@@ -347,7 +264,7 @@ def _with_adapter(
             f"--use_peft: of a pair of encoders the attention between them is new and must be trained whole; leave it "
             f"out, or take a sequence-to-sequence checkpoint ({', '.join(encoder_decoder.MODEL_TYPES)}) or a decoder"
         )
-    heads = head_modules(model) if task.head() else []  # what writes is the checkpoint's own
+    heads = head_modules(model) if task.head_config() else []  # what writes is the checkpoint's own
     whole = heads + (["pooler"] if any(".pooler." in key for key in new) else [])
     targets = target_modules(arguments.lora_target_modules, family.LORA_TARGETS[model.config.model_type], whole)
     if arguments.lora_r < 1:

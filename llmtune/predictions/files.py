@@ -10,7 +10,7 @@ import io
 import json
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ import pyarrow.parquet
 
 from llmtune.errors import InputError, truncated_repr
 from llmtune.predictions.kinds import Kind, kind_named
+from llmtune.text.delimited import swallowed_rows, tsv_records
 
 FORMATS = (".parquet", ".csv", ".tsv", ".jsonl")
 # csv has no lists: in these columns a cell may be a JSON list (or a Python list, as pandas writes it).
@@ -55,13 +56,21 @@ def read_table_file(path: Path, kind: str | None) -> pa.Table:
             raise InputError(f"{path}: not readable as parquet: {error}") from error
     record = kind_named(kind, str(path)) if kind else None
     columns = _read_jsonl(path) if path.suffix == ".jsonl" else _read_delimited(path, record)
-    if record is None:
-        return pa.table({name: _to_arrow(path, name, cells) for name, cells in columns.items()})
-    if record.free_text and "reference" in columns:
+    return columns_to_arrow(columns, kind, path)
+
+
+def columns_to_arrow(columns: Mapping[str, list[Any]], kind: str | None, where: str | Path) -> pa.Table:
+    """Columns of Python values as a table of a kind; `where` begins the messages.
+
+    Raises:
+        InputError: a cell that its column can't hold, by row (from 0).
+    """
+    columns, record = dict(columns), kind_named(kind, str(where)) if kind else None
+    if record and record.free_text and "reference" in columns:
         columns["reference"] = _one_type(columns["reference"])
-    if record.single_label:  # here, because an Arrow column can't hold a class "1" beside a class 1
-        columns |= {name: to_labels(columns[name], path, name) for name in LABEL_COLUMNS if name in columns}
-    return pa.table({name: _to_arrow(path, name, cells) for name, cells in columns.items()})
+    if record and record.single_label:  # here, because an Arrow column can't hold a class "1" beside a class 1
+        columns |= {name: to_labels(columns[name], where, name) for name in LABEL_COLUMNS if name in columns}
+    return pa.table({name: _to_arrow(where, name, cells) for name, cells in columns.items()})
 
 
 def _text(path: Path) -> str:
@@ -126,21 +135,7 @@ def _csv_records(path: Path) -> Iterator[tuple[int, list[str]]]:
 
 
 def _tsv_records(path: Path) -> Iterator[tuple[int, list[str]]]:
-    lines = _text(path).split("\n")
-    records = ((number, line.removesuffix("\r").split("\t")) for number, line in enumerate(lines, start=1))
-    return ((number, [_unquoted(cell) for cell in record]) for number, record in records if record != [""])
-
-
-def _unquoted(cell: str) -> str:
-    """What pandas and the csv module put in quotation marks because it holds some: those inside are doubled.
-
-    >>> [_unquoted(cell) for cell in ('"[""a"", ""b""]"', '"to be"', '"a" and "b"')]
-    ['["a", "b"]', '"to be"', '"a" and "b"']
-    """
-    inside = cell[1:-1]
-    quoted = len(cell) > 1 and cell[0] == cell[-1] == '"'
-    doubled = '""' in inside and '"' not in inside.replace('""', "")
-    return inside.replace('""', '"') if quoted and doubled else cell
+    return ((line, record) for line, record in tsv_records(_text(path)) if record)
 
 
 def _check_record(record: list[str], header: list[str], path: Path, row: int, line: int) -> None:
@@ -155,23 +150,13 @@ def _check_record(record: list[str], header: list[str], path: Path, row: int, li
             f"{where}: not readable as {path.suffix[1:]}: found {len(record)} cells, the header has {len(header)}; "
             f"{remedy}"
         )
-    for position, cell in enumerate(record):
-        if "\n" in cell and _holds_rows(cell, position, len(header)):
-            raise InputError(
-                f"{where}: column {header[position]!r} holds the line breaks and commas of "
-                f"{cell.count(chr(10)) + 1} whole rows: a quotation mark that begins a cell ends only at the next one; "
-                'write a quotation mark as "" inside a cell in double quotes'
-            )
-
-
-def _holds_rows(cell: str, position: int, width: int) -> bool:
-    """Whether the lines of a cell have the commas that rows would have, were its quotation marks letters.
-
-    In prose a comma stands before a space, between cells it doesn't.
-    """
-    lines = cell.splitlines()
-    expected = [width - 1 - position, *[width - 1] * (len(lines) - 2), position]
-    return sum(expected) > 1 and [len(re.findall(r",(?! )", line)) for line in lines] == expected
+    swallowed = swallowed_rows(record, header) if path.suffix == ".csv" else None
+    if swallowed:
+        raise InputError(
+            f"{where}: column {swallowed[0]!r} holds the line breaks and commas of {swallowed[1]} whole rows: a "
+            'quotation mark that begins a cell ends only at the next one; write a quotation mark as "" inside a cell '
+            "in double quotes"
+        )
 
 
 def _convert(path: Path, kind: Kind | None, name: str, cells: list[str]) -> list[Any]:
@@ -278,7 +263,7 @@ def _one_type(cells: list[Any]) -> list[Any]:
     return [[cell] if isinstance(cell, str) else cell for cell in cells]
 
 
-def _to_arrow(path: Path, name: str, cells: Sequence[Any]) -> pa.Array:
+def _to_arrow(path: str | Path, name: str, cells: Sequence[Any]) -> pa.Array:
     if _fits(cells):
         return pa.array(cells)
     fits, fails = 0, len(cells)  # a prefix that fits, and one that does not: the border is between them
@@ -291,7 +276,7 @@ def _to_arrow(path: Path, name: str, cells: Sequence[Any]) -> pa.Array:
     )
 
 
-def to_labels(cells: Sequence[Any], path: Path, column: str) -> list[str]:
+def to_labels(cells: Sequence[Any], where: str | Path, column: str) -> list[str]:
     """A column of classes as texts.
 
     Raises:
@@ -306,7 +291,7 @@ def to_labels(cells: Sequence[Any], path: Path, column: str) -> list[str]:
                 if cell is None or cell != cell or isinstance(cell, str)
                 else f"{truncated_repr(cell)} is no label"
             )
-            raise InputError(f"{path} row {row}: {column} {finding}; write the name of one class, or delete the row")
+            raise InputError(f"{where} row {row}: {column} {finding}; write the name of one class, or delete the row")
         labels.append(label)
     return labels
 

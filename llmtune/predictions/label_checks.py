@@ -36,9 +36,9 @@ def check_spelling(reference: Iterable[str], prediction: Iterable[str], where: s
     if not meant:
         return
     pairs = "; ".join(f"{label!r}: did you mean {name!r}?" for label, name in list(meant.items())[:SHOWN])
-    misspelled = f"{what}s are" if len(meant) > 1 else f"{what} is"
+    noun = f"{what} is" if len(meant) == 1 else f"{what}s are"
     raise InputError(
-        f"{where}: {len(meant)} predicted {misspelled} not in the references, but "
+        f"{where}: {len(meant)} predicted {noun} not in the references, but "
         f"spelled otherwise there. {pairs} Spell both columns alike; if they are different {what}s, name all of them "
         "with --labels"
     )

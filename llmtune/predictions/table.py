@@ -152,25 +152,45 @@ def read_predictions(
             foreign table predictions that share no label with the references or spell it otherwise, or that mostly are
             not the most probable class.
     """
-    path = Path(path)
-    table = read_table_file(path, kind)
+    table = read_table_file(Path(path), kind)
+    return predictions_from_arrow(table, str(path), kind=kind, label_names=label_names, positive_label=positive_label)
+
+
+def predictions_from_arrow(
+    table: pa.Table,
+    where: str,
+    *,
+    kind: str | None = None,
+    label_names: Sequence[str] = (),
+    positive_label: str | None = None,
+) -> Predictions:
+    """Columns in memory as predictions, with the checks of `read_predictions`; `where` begins its messages.
+
+    Raises:
+        InputError: as `read_predictions` does.
+    """
     own = json.loads((table.schema.metadata or {}).get(METADATA_KEY, b"{}"))
     if kind is None and "kind" not in own:
-        raise InputError(f"{path}: the table does not say its kind; give --kind, one of {', '.join(KINDS)}")
+        raise InputError(f"{where}: the table does not say its kind; give --kind, one of {', '.join(KINDS)}")
     if kind is not None and own.get("kind", kind) != kind:
-        raise InputError(f"{path}: the table is of kind {own['kind']}, not {kind}; leave --kind out")
-    facts = kind_named(kind or own["kind"], str(path))
-    _check_columns(facts, table.column_names, str(path))
+        raise InputError(f"{where}: the table is of kind {own['kind']}, not {kind}; leave --kind out")
+    facts = kind_named(kind or own["kind"], where)
+    if label_names and own.get("label_names") and list(label_names) != own["label_names"]:
+        raise InputError(
+            f"--labels {','.join(label_names)}: {where} names its own labels, {', '.join(own['label_names'])}; leave "
+            "--labels out"
+        )
+    _check_columns(facts, table.column_names, where)
     if not table.num_rows:
-        raise InputError(f"{path}: the table has no rows; give one with predictions")
+        raise InputError(f"{where}: the table has no rows; give one with predictions")
     if "id" not in table.column_names:
         table = table.add_column(0, "id", pa.array(np.arange(table.num_rows)))
     names: tuple[str, ...] = ()
     if facts.single_label:
-        table = _labels_as_text(table, path)
+        table = _labels_as_text(table, where)
         if not own and not label_names:
             reference, prediction = (table.column(name).unique().to_pylist() for name in ("reference", "prediction"))
-            check_spelling(reference, prediction, str(path))
+            check_spelling(reference, prediction, where)
         names = tuple(label_names) or tuple(own.get("label_names", ())) or _seen_labels(table)
     predictions = _checked(
         Predictions(
@@ -182,10 +202,10 @@ def read_predictions(
             own.get("threshold", 0.5),
             own.get("settings", {}),
         ),
-        str(path),
+        where,
     )
     if not own:
-        _check_foreign(predictions, str(path), named=label_names)
+        _check_foreign(predictions, where, named=label_names)
     return predictions
 
 
@@ -203,12 +223,12 @@ def is_list(kind: pa.DataType) -> bool:
     return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
 
 
-def _labels_as_text(table: pa.Table, path: Path) -> pa.Table:
+def _labels_as_text(table: pa.Table, where: str) -> pa.Table:
     for name in ("reference", "prediction"):
         position, column = table.column_names.index(name), table.column(name)
         labels = column if pa.types.is_string(column.type) and not column.null_count else None
         if labels is None:  # numbers, truth values, categories of pandas, or a row without a label
-            labels = pa.array(to_labels(column.to_pylist(), path, name), pa.string())
+            labels = pa.array(to_labels(column.to_pylist(), where, name), pa.string())
         table = table.set_column(position, name, labels)
     return table
 

@@ -6,16 +6,22 @@ several seeds tested the same rows, which are no new evidence: of each such set 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 from rich.table import Table
 
+from llmtune.diagnosis.check import FAIL
+from llmtune.diagnosis.context import Context, diagnose
+from llmtune.diagnosis.verdict import Verdict
 from llmtune.errors import InputError
 from llmtune.metrics import Score
 from llmtune.predictions import Predictions
 from llmtune.predictions.kinds import deciding_metric
+from llmtune.report.judgement import Judgement, JudgementOptions
+from llmtune.runs.folder import RunFolder
 from llmtune.terminal.console import plain_table
 
 MOST_METRICS = 6
@@ -45,7 +51,46 @@ class TestResult:
         return float("nan") if value is None else value
 
 
-def merge(runs: Sequence[TestResult]) -> tuple[Predictions, dict[str, Predictions], list[str]]:
+class MergedRuns(Judgement):
+    """Several runs as one judged table.
+
+    Args:
+        results: their test splits.
+        folders: in the same order.
+        options: what is asked; the first run's arguments are the defaults.
+
+    Raises:
+        InputError: the runs can't be put together.
+    """
+
+    def __init__(self, results: Sequence[TestResult], folders: Sequence[RunFolder], options: JudgementOptions) -> None:
+        table, self._baselines, self.lines = aggregate(results)
+        super().__init__(table, replace(options.with_run(folders[0]), seed=options.seed, metrics=options.metrics))
+        self.folders = folders
+        self.is_of_folds = len({result.fold for result in results}) > 1
+
+    @cached_property
+    def baselines(self) -> dict[str, Predictions]:
+        """Those that all runs have, over all rows."""
+        return self._baselines
+
+    @cached_property
+    def verdict(self) -> Verdict:
+        """Of all rows together."""
+        return diagnose(self.context)
+
+    @cached_property
+    def context(self) -> Context:
+        """What the checks read: each run's training, and the worst that a run said of its leakage."""
+        leaks = [run.leakage for run in self.folders if run.leakage is not None]
+        return replace(
+            super().context,
+            runs={run.path.name: run.training for run in self.folders},
+            earlier_leakage=next((check for check in leaks if check.status == FAIL), leaks[0] if leaks else None),
+        )
+
+
+def aggregate(runs: Sequence[TestResult]) -> tuple[Predictions, dict[str, Predictions], list[str]]:
     """One table over all rows, each row once; the baselines that all have, likewise; lines on what they are made of.
 
     Raises:
@@ -106,7 +151,7 @@ def main_metric(runs: Sequence[TestResult]) -> str:
 
 
 def run_table(runs: Sequence[TestResult]) -> Table:
-    """A row for each run, then mean, standard deviation, least and greatest over runs."""
+    """A row for each run, then mean, standard deviation, minimum and maximum over the runs."""
     names = [name for name in runs[0].table.kind.merged if name in runs[0].scores] or list(runs[0].scores)[
         :MOST_METRICS
     ]
@@ -121,11 +166,11 @@ def run_table(runs: Sequence[TestResult]) -> Table:
 
 
 def spread(runs: Sequence[TestResult], names: Sequence[str]) -> dict[str, list[float]]:
-    """Mean, standard deviation (of a sample), least and greatest value of each metric over the runs."""
+    """Mean, standard deviation (of a sample), minimum and maximum of each metric over the runs."""
     values = np.array([[run.value(name) for name in names] for run in runs])
     deviation = values.std(axis=0, ddof=1) if len(runs) > 1 else np.full(len(names), np.nan)
-    found = {"mean": values.mean(axis=0), "deviation": deviation, "least": values.min(axis=0)}
-    return {row: of.tolist() for row, of in {**found, "greatest": values.max(axis=0)}.items()}
+    statistics = {"mean": values.mean(axis=0), "std": deviation, "min": values.min(axis=0), "max": values.max(axis=0)}
+    return {row: of_metrics.tolist() for row, of_metrics in statistics.items()}
 
 
 def _shown(value: float) -> str:
@@ -142,8 +187,8 @@ def _references(table: Predictions) -> list[object]:
 
 def _joined(tables: Sequence[Predictions]) -> Predictions:
     """The tables one after the other, with the columns that all have; ids count anew."""
-    kept = [name for name in tables[0].table.column_names if all(table.has(name) for table in tables)]
-    rows = pa.concat_tables([table.table.select(kept) for table in tables], promote_options="permissive")
+    shared = [name for name in tables[0].table.column_names if all(table.has(name) for table in tables)]
+    rows = pa.concat_tables([table.table.select(shared) for table in tables], promote_options="permissive")
     ids = pa.array(np.arange(rows.num_rows))
     rows = rows.set_column(rows.column_names.index("id"), "id", ids).combine_chunks()
     thresholds = {table.threshold for table in tables}

@@ -10,21 +10,18 @@ import re
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from llmtune.diagnosis.verdict import Verdict
+from llmtune.hub.card_text import BEGIN, END, HERE, HERE_WITH_BASE, MEASURED_HERE, join_card, with_kept
 from llmtune.metrics import Score
-from llmtune.metrics.core.base import with_interval
+from llmtune.metrics.core.matrix import Matrix
 from llmtune.report.card_code_generation import auto_of, writing_code
 from llmtune.report.card_code_question_answering import answering_code
-from llmtune.report.report import Matrix, Report, entities_in, matrix_of, parts_of
+from llmtune.report.judged_table import JudgedTable
 from llmtune.runs.folder import write_text
 from llmtune.runs.redact import hub_id, public
 from llmtune.text.spans import WORDS
 
 MOST_CHECKS = 4
-# A card is made again on every report. What stands between or after these marks is ours; the rest is its writer's.
-HERE = 'name = "."  # the folder of this card, or its id on the Hub'
-HERE_WITH_BASE = 'name = "."  # the folder of this card'
 # Words joined by a space, as the run's tokenizer read them; an I after another type begins an entity.
 ENTITIES = """\
 words = regex.findall(r"(?i){pattern}", "Ada Lovelace lived in London.")
@@ -47,83 +44,57 @@ for (begin, end), tag in zip(offsets, tags):
 for kind, found in entities:
     print(kind, " ".join(found))
 """
-BEGIN, END = "<!-- llmtune: begin -->", "<!-- llmtune: end -->"
 
 
-def write_card(folder: Path, report: Report) -> Path:
-    """Writes README.md beside the weights; hand-written sections of an earlier one are kept."""
-    path = folder / "README.md"
+def write_card(folder: Path, report: JudgedTable) -> Path:
+    """Writes README.md, beside weights with the code that loads them; hand-written sections of an earlier one stay."""
+    path, config = folder / "README.md", folder / "config.json"
     earlier = path.read_text(encoding="utf-8") if path.exists() else ""
-    settings = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("llmtune", {})
+    settings = json.loads(config.read_text(encoding="utf-8")).get("llmtune", {}) if config.exists() else None
     write_text(path, with_kept(render_card(report, settings), earlier))
     return path
 
 
-def with_kept(card: str, earlier: str) -> str:
-    """A new card with what a person wrote around the marks of an earlier one, and their own front matter keys."""
-    if BEGIN not in earlier or END not in earlier:
-        return card
-    front, body = _front_and_body(card)
-    earlier_front, earlier_body = _front_and_body(earlier)
-    before, _, rest = earlier_body.partition(BEGIN)
-    after = rest.partition(END)[2]
-    ours = body[body.index(BEGIN) : body.index(END) + len(END)]
-    return _card({**earlier_front, **front}, f"{before}{ours}{after}")
-
-
-def card_on_hub(card: str, repo_id: str, earlier: str = "") -> str:
-    """A run's card as it stands in a repository, with what a person wrote in the card that is there."""
-    download = f'from huggingface_hub import snapshot_download\n\nname = snapshot_download("{repo_id}")'
-    front, body = _front_and_body(card)
-    for model in front.get("model-index", []):
-        model["name"] = repo_id.rpartition("/")[2]
-    body = body.replace(HERE, f'name = "{repo_id}"').replace(HERE_WITH_BASE, download)
-    return with_kept(_card(front, body), earlier)
-
-
-def without_code(card: str) -> str:
-    """The card of weights that lie elsewhere."""
-    return re.sub(r"## How to use\n.*?(?=## )", "", card, flags=re.DOTALL)
-
-
-def render_card(report: Report, settings: dict[str, Any]) -> str:
+def render_card(report: JudgedTable, settings: dict[str, Any] | None = None) -> str:
     """The card as text.
 
     Args:
         report: of the test split.
-        settings: `llmtune` of the model's config: max_length, threshold, positive label.
+        settings: `llmtune` of the model's config: max_length, threshold, positive label; None where no weights lie
+            beside the card.
     """
     test = report.test
     parts = [f"# {report.name}", BEGIN]
     if report.verdict is not None:
-        parts += [f"**{_line(report.verdict.sentence)}**", *_checks(report)]
+        parts += [f"**{_line(report.verdict.sentence)}**", _checks(report.verdict)]
     parts += [
-        f"{_intro(report)} Numbers are of the {len(test):,} rows of the split `{test.split}`, measured with the "
-        "weights that lie here; brackets hold 95 % intervals.",
+        f"{_intro(report)} Numbers are of the {len(test):,} rows of the split `{test.split}`"
+        f"{'' if settings is None else MEASURED_HERE}; brackets hold 95 % intervals.",
         _headlines(report),
     ]
-    matrix = matrix_of(test, entities_in(test))
-    if matrix is not None:
-        parts += ["## Confusion matrix", _matrix(matrix)]
-    if parts_of(report.scores).rows:
+    if report.matrix is not None:
+        parts += ["## Confusion matrix", _matrix(report.matrix)]
+    if report.parts.rows:
         parts += [f"## {test.kind.part_heading}", _parts(report)]
     if len(test.label_names) == 2:
-        reason = (report.run.get("threshold") or {}).get("reason", f"{test.threshold:g}")
+        reason = (report.run.get("threshold") or {}).get("reason")
         positive = test.label_names[test.positive_id]
         parts += [
             "## Threshold",
-            f"A text is classified as `{positive}` from a probability of {test.threshold:g} on: {reason}.",
+            f"A text is classified as `{positive}` from a probability of {test.threshold:g} on"
+            + (f": {reason}." if reason else "."),
         ]
-    if report.run and (test.kind.auto_model or "max_source_length" in settings):
+    if report.run and settings is not None and (test.kind.auto_model or "max_source_length" in settings):
         parts += ["## How to use", f"```python\n{code_of(report, settings)}```"]
         limit = f"A text is cut at {settings.get('max_length', settings.get('max_source_length'))} tokens here; "
         parts += [("" if test.kind.unanswerable else limit) + test.kind.long_inputs]
-    parts += ["## Training", _training(report)]
+    if training := _training(report):
+        parts += ["## Training", training]
     body = "\n\n".join(part for part in [*parts, END] if part)
-    return _card(front_matter(report), f"\n{body}\n")
+    return join_card(front_matter(report, has_weights=settings is not None), f"\n{body}\n")
 
 
-def _intro(report: Report) -> str:
+def _intro(report: JudgedTable) -> str:
     model = report.run.get("model", {})
     base = hub_id(report.arguments("model").get("model_name_or_path"))
     what = report.test.kind.display_name
@@ -133,12 +104,12 @@ def _intro(report: Report) -> str:
     return f"{what}; {_line(public(str(model.get('name', 'a model trained elsewhere'))))}."
 
 
-def front_matter(report: Report) -> dict[str, Any]:
-    """The YAML head: names that the Hub knows, and the results."""
+def front_matter(report: JudgedTable, *, has_weights: bool) -> dict[str, Any]:
+    """The YAML head: names that the Hub knows, and the results; the library that loads weights where they lie here."""
     arguments = report.arguments("data")
     dataset = hub_id(arguments.get("dataset_name"))
     base = hub_id(report.arguments("model").get("model_name_or_path"))
-    front: dict[str, Any] = {"library_name": "peft" if report.adapter else "transformers"}
+    front: dict[str, Any] = {"library_name": "peft" if report.adapter else "transformers"} if has_weights else {}
     if base:
         front["base_model"] = base
     if dataset:
@@ -150,7 +121,7 @@ def front_matter(report: Report) -> dict[str, Any]:
     return front
 
 
-def pipeline_of(report: Report) -> str:
+def pipeline_of(report: JudgedTable) -> str:
     """The Hub's name of the task: of texts the one that the run was made for."""
     task = report.test.settings.get("task")
     return (
@@ -160,23 +131,23 @@ def pipeline_of(report: Report) -> str:
     )
 
 
-def results(report: Report, dataset: str | None) -> list[dict[str, Any]]:
+def results(report: JudgedTable, dataset: str | None) -> list[dict[str, Any]]:
     """The judged split's headline metrics as plain Python numbers, for yaml.safe_load.
 
     Validation is not among them: it chose the checkpoint and the threshold.
     """
-    kind, split = report.test.kind, report.test.split
-    said = report.run.get("data", {}).get(split, {})
-    source = dataset or Path(public(str(said.get("source", report.name)))).name
+    split = report.test.split
+    rows = report.run.get("data", {}).get(split, {})
+    source = dataset or Path(public(str(rows.get("source", report.name)))).name
     about: dict[str, Any] = {"type": dataset or "local", "name": source, "split": split}
     if dataset:
         about["config"] = report.arguments("data").get("dataset_config_name") or "default"
         revision = report.arguments("data").get("dataset_revision")
         about |= {"revision": revision} if revision else {}
-    if "sha256" in said:
-        about["args"] = {"sha256": said["sha256"]}
+    if "sha256" in rows:
+        about["args"] = {"sha256": rows["sha256"]}
     metrics = [_metric(name, report.scores[name], split) for name in report.headlines]
-    task = {"type": pipeline_of(report), "name": kind.display_name}
+    task = {"type": pipeline_of(report), "name": report.test.kind.display_name}
     return [{"task": task, "dataset": about, "metrics": [metric for metric in metrics if metric]}]
 
 
@@ -189,7 +160,7 @@ def _metric(name: str, score: Score, split: str) -> dict[str, Any] | None:
     return {"type": name, "value": float(score.value), "name": name, "args": args}
 
 
-def code_of(report: Report, settings: dict[str, Any]) -> str:
+def code_of(report: JudgedTable, settings: dict[str, Any]) -> str:
     """Lines that load the weights beside the card and answer as the report's numbers were made."""
     if "max_source_length" in settings:
         return _loading(report, auto_of(settings), uses_words=False, writes=True) + writing_code(settings)
@@ -216,7 +187,7 @@ def code_of(report: Report, settings: dict[str, Any]) -> str:
     )
 
 
-def _loading(report: Report, auto: str, *, uses_words: bool, writes: bool = False) -> str:
+def _loading(report: JudgedTable, auto: str, *, uses_words: bool, writes: bool = False) -> str:
     """Imports, tokenizer and model; of a LoRA run the adapter on its base."""
     begin = ["import regex", "import torch"] if uses_words else ["import torch"]
     imports = [*begin, f"from transformers import {auto}, AutoTokenizer"]
@@ -249,27 +220,16 @@ def _loading(report: Report, auto: str, *, uses_words: bool, writes: bool = Fals
     return "\n".join([*imports, "", named, *lines, ""])
 
 
-def _front_and_body(card: str) -> tuple[dict[str, Any], str]:
-    match = re.match(r"---\n(.*?)\n---\n", card, re.DOTALL)
-    if match is None:
-        return {}, card
-    return yaml.safe_load(match[1]) or {}, card[match.end() :]
-
-
-def _card(front: dict[str, Any], body: str) -> str:
-    return f"---\n{yaml.safe_dump(front, sort_keys=False, allow_unicode=True, width=1000)}---\n{body}"
-
-
 def _line(text: str) -> str:
     """Text as one line of Markdown that can neither format nor hold HTML."""
     escaped = re.sub(r"([\\`*_\[\]|])", r"\\\1", public(" ".join(text.split())))
     return escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def _checks(report: Report) -> list[str]:
-    assert report.verdict is not None
-    deciding = report.verdict.deciding[:MOST_CHECKS]
-    return ["\n".join(f"- {check.check.replace('_', ' ')}: {_line(check.finding)}" for check in deciding)]
+def _checks(verdict: Verdict) -> str:
+    """What decided, but for what the sentence above already says."""
+    checks = [check for check in verdict.deciding[:MOST_CHECKS] if check.finding not in verdict.sentence]
+    return "\n".join(f"- {check.check.replace('_', ' ')}: {_line(check.finding)}" for check in checks)
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:
@@ -277,16 +237,13 @@ def _table(head: list[str], rows: list[list[str]]) -> str:
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
-def _headlines(report: Report) -> str:
-    rows = []
-    for name in report.headlines:
-        beside = [with_interval(of[name]) if name in of else "" for of in report.baselines.values()]
-        rows.append([_line(name), with_interval(report.scores[name]), *beside])
+def _headlines(report: JudgedTable) -> str:
+    rows = [[_line(name), value, *baselines] for name, value, baselines in report.headline_rows]
     return _table(["metric", "value", *map(_line, report.baselines)], rows)
 
 
-def _parts(report: Report) -> str:
-    parts = parts_of(report.scores)
+def _parts(report: JudgedTable) -> str:
+    parts = report.parts
     table = _table(["name", *map(_line, parts.metrics)], [[_line(name), *cells] for name, cells in parts.rows])
     return f"{table}\n\n{parts.left_out} more are in metrics.json." if parts.left_out else table
 
@@ -302,19 +259,19 @@ def _matrix(matrix: Matrix) -> str:
     return _table(["reference ↓ predicted →", *map(_line, matrix.columns)], rows)
 
 
-def _training(report: Report) -> str:
+def _training(report: JudgedTable) -> str:
     run, training = public(report.run), report.run.get("training", {})
     lines = [
-        f"- {split}: {said['rows']:,} rows, {_line(said.get('made', 'as given'))}, sha256 `{said['sha256'][:16]}`"
-        for split, said in run.get("data", {}).items()
+        f"- {split}: {rows['rows']:,} rows, {_line(rows.get('made', 'as given'))}, sha256 `{rows['sha256'][:16]}`"
+        for split, rows in run.get("data", {}).items()
     ]
     if training:
-        kept = training.get("kept", {})
-        chosen = "chosen on validation" if kept.get("chosen") else "the last"
+        weights = training.get("kept", {})
+        chosen = "chosen on validation" if weights.get("chosen") else "the last"
         lines.append(
-            f"- {training['steps']:,} updates of {training['effective_batch']} rows in {training['train_seconds']:.0f} "
-            f"s; the weights of step {kept.get('step')}, {chosen}"
+            f"- {training['steps']:,} optimizer steps of {training['effective_batch']} rows in "
+            f"{training['train_seconds']:.0f} s; the weights of step {weights.get('step')}, {chosen}"
         )
     versions = ", ".join(f"{name} {value}" for name, value in run.get("versions", {}).items())
     lines += [f"- {versions}"] if versions else []
-    return "\n".join(lines) or "Unknown."
+    return "\n".join(lines)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from llmtune.metrics.core.entity_errors import EntityComparison
+from llmtune.metrics.core.entity_errors import SENTENCE_MARKS, EntityComparison
 from llmtune.metrics.token_f1 import overlap_f1
 from llmtune.predictions import Predictions
 from llmtune.predictions.kinds import CLASSIFICATION, QUESTION_ANSWERING, REGRESSION, TEXT_GENERATION, Kind
@@ -19,25 +19,27 @@ INPUTS = ("text", "source", "question")
 
 
 @dataclass(frozen=True)
-class Examples:
+class ExampleTable:
     """A table of rows.
 
     Args:
         title: what they have in common.
         columns: names.
         rows: of texts, as many as columns.
+        note: how they are read.
     """
 
     title: str
     columns: tuple[str, ...]
     rows: list[tuple[str, ...]]
+    note: str = ""
 
     def is_wide(self, column: int) -> bool:
         """Whether a column holds running text."""
         return any(len(row[column]) > WIDE for row in self.rows)
 
 
-def examples_of(test: Predictions, comparison: EntityComparison | None = None) -> list[Examples]:
+def error_examples(test: Predictions, comparison: EntityComparison | None = None) -> list[ExampleTable]:
     """What the kind of table allows; of entities the most frequent errors of their comparison."""
     if comparison is not None:
         return _of_entities(comparison)
@@ -57,34 +59,34 @@ def shortened(value: Any) -> str:
     return truncated(text, LONGEST)
 
 
-def _of_classes(test: Predictions) -> list[Examples]:
+def _of_classes(test: Predictions) -> list[ExampleTable]:
     reference, predicted = test.label_ids("reference"), test.label_ids("prediction")
     wrong = reference != predicted
     if not test.has("probabilities"):
         rows = np.flatnonzero(wrong)[:MOST]
-        return _kept([_table(test, f"Wrong answers ({wrong.sum():,} in all)", rows, [])])
+        return _with_rows([_table(test, f"Wrong answers ({wrong.sum():,} in all)", rows, [])])
     probabilities = np.nan_to_num(test.probabilities())
     of_reference = probabilities[np.arange(len(test)), reference]
     if len(test.label_names) == 2:
         margin = np.abs(probabilities[:, test.positive_id] - test.threshold)
-        beside = [("P(" + test.label_names[test.positive_id] + ")", probabilities[:, test.positive_id])]
+        extra = [("P(" + test.label_names[test.positive_id] + ")", probabilities[:, test.positive_id])]
         near = "Nearest to the threshold"
     else:
         ordered = np.sort(probabilities, axis=1)
         margin = ordered[:, -1] - ordered[:, -2]
-        beside = [("P(predicted)", probabilities[np.arange(len(test)), predicted]), ("P(reference)", of_reference)]
+        extra = [("P(predicted)", probabilities[np.arange(len(test)), predicted]), ("P(reference)", of_reference)]
         near = "Least certain: the two most probable classes are close"
     surest = np.argsort(of_reference, kind="stable")
     worst = surest[wrong[surest]][:MOST]
-    return _kept(
+    return _with_rows(
         [
-            _table(test, f"Most confident errors ({wrong.sum():,} wrong in all)", worst, beside),
-            _table(test, near, np.argsort(margin, kind="stable")[:MOST], beside),
+            _table(test, f"Most confident errors ({wrong.sum():,} wrong in all)", worst, extra),
+            _table(test, near, np.argsort(margin, kind="stable")[:MOST], extra),
         ]
     )
 
 
-def _of_entities(comparison: EntityComparison) -> list[Examples]:
+def _of_entities(comparison: EntityComparison) -> list[ExampleTable]:
     rows: list[tuple[str, ...]] = [
         (
             f"{error.count:,}", error.kind, error.reference, error.predicted, shortened(error.words),
@@ -93,20 +95,20 @@ def _of_entities(comparison: EntityComparison) -> list[Examples]:
         for error in comparison.errors[:MOST_ERRORS]
     ]  # fmt: skip
     columns = ("times", "error", "reference", "predicted", "words", "predicted words", "in")
-    return _kept([Examples("Most frequent errors", columns, rows)])
+    return _with_rows([ExampleTable("Most frequent errors", columns, rows, SENTENCE_MARKS)])
 
 
-def _of_texts(test: Predictions) -> list[Examples]:
+def _of_texts(test: Predictions) -> list[ExampleTable]:
     name, score = ("F1", _answer_score) if test.kind.unanswerable else ("chrF", _text_score())
-    references = [one if isinstance(one, list) else [one] for one in test.column("reference")]
+    references = [cell if isinstance(cell, list) else [cell] for cell in test.column("reference")]
     pairs = zip(test.column("prediction"), references, strict=True)
     scores = np.array([score(prediction, own) for prediction, own in pairs])
     order = np.argsort(scores, kind="stable")
     spread = order[np.unique(np.linspace(0, len(order) - 1, MOST).round().astype(int))]
-    beside = [(name, scores)]
+    extra = [(name, scores)]
     return [
-        _table(test, "Lowest-scoring outputs", order[:MOST], beside),
-        _table(test, "Sample across scores", spread, beside),
+        _table(test, "Lowest-scoring outputs", order[:MOST], extra),
+        _table(test, "Sample across scores", spread, extra),
     ]
 
 
@@ -123,26 +125,26 @@ def _answer_score(prediction: str, own: list[str]) -> float:
     return 100 * max(overlap_f1(prediction, reference) for reference in own or [""])
 
 
-def _of_numbers(test: Predictions) -> list[Examples]:
+def _of_numbers(test: Predictions) -> list[ExampleTable]:
     pairs = zip(test.column("reference"), test.column("prediction"), strict=True)
     errors = np.array([float(np.abs(np.array(a, dtype=float) - np.array(b, dtype=float)).mean()) for a, b in pairs])
     return [_table(test, "Largest errors", np.argsort(-errors, kind="stable")[:MOST], [("|error|", errors)])]
 
 
-def _table(test: Predictions, title: str, rows: np.ndarray, beside: Sequence[tuple[str, np.ndarray]]) -> Examples:
+def _table(test: Predictions, title: str, rows: np.ndarray, extra: Sequence[tuple[str, np.ndarray]]) -> ExampleTable:
     inputs = [name for name in INPUTS if test.has(name)]
     names = ["id", *(["time"] if test.has("time") else []), *inputs, "reference", "prediction"]
     columns = [test.table.column(name).take(rows).to_pylist() for name in names]
-    columns += [[f"{value:.3f}" for value in values[rows]] for _, values in beside]
+    columns += [[f"{value:.3f}" for value in values[rows]] for _, values in extra]
     cells = [tuple(shortened(value) or "(empty)" for value in row) for row in zip(*columns, strict=True)]
-    return Examples(title, (*names, *(name for name, _ in beside)), cells)
+    return ExampleTable(title, (*names, *(name for name, _ in extra)), cells)
 
 
-def _kept(tables: list[Examples]) -> list[Examples]:
+def _with_rows(tables: list[ExampleTable]) -> list[ExampleTable]:
     return [table for table in tables if table.rows]
 
 
-EXAMPLES: dict[Kind, Callable[[Predictions], list[Examples]]] = {
+EXAMPLES: dict[Kind, Callable[[Predictions], list[ExampleTable]]] = {
     CLASSIFICATION: _of_classes,
     TEXT_GENERATION: _of_texts,
     QUESTION_ANSWERING: _of_texts,

@@ -72,8 +72,8 @@ def line_plot(
         diagonal: a thin line from corner to corner.
         marked: a point to stand out, which a script may move.
     """
-    x_low, x_high = axes.x_range or _ends([x for one in series for x in one.xs])
-    y_low, y_high = axes.y_range or _ends([y for one in series for y in one.ys])
+    x_low, x_high = axes.x_range or _ends([x for line in series for x in line.xs])
+    y_low, y_high = axes.y_range or _ends([y for line in series for y in line.ys])
     left = round(NAME + DIGIT * max(len(f"{tick:g}") for tick in ticks(y_low, y_high)))
 
     def x_at(x: float) -> float:
@@ -103,12 +103,12 @@ def line_plot(
             f'<line class="diagonal" x1="{x_at(low):.1f}" y1="{y_at(low):.1f}" '
             f'x2="{x_at(high):.1f}" y2="{y_at(high):.1f}"/>'
         )
-    for place, one in enumerate(series):
-        dots = [(x_at(x), y_at(y)) for x, y in zip(one.xs, one.ys, strict=True)]
-        if one.shape in ("line", "both"):
+    for place, line in enumerate(series):
+        dots = [(x_at(x), y_at(y)) for x, y in zip(line.xs, line.ys, strict=True)]
+        if line.shape in ("line", "both"):
             drawn.append(f'<polyline class="s{place}" points="{" ".join(f"{x:.1f},{y:.1f}" for x, y in dots)}"/>')
-        if one.shape in ("points", "both"):
-            ends = [(x_at(x), y_at(low), y_at(high)) for x, (low, high) in zip(one.xs, one.bars, strict=False)]
+        if line.shape in ("points", "both"):
+            ends = [(x_at(x), y_at(low), y_at(high)) for x, (low, high) in zip(line.xs, line.bars, strict=False)]
             drawn += [f'<line class="bar" x1="{x:.1f}" x2="{x:.1f}" y1="{a:.1f}" y2="{b:.1f}"/>' for x, a, b in ends]
             drawn += [f'<circle class="s{place}" cx="{x:.1f}" cy="{y:.1f}" r="3"/>' for x, y in dots]
     if marked is not None:

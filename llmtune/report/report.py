@@ -1,233 +1,265 @@
-"""All that a report shows, in one object: made from a run folder or a table, without the model.
+"""The Python face of a report: predictions in memory, in a file or in a run → scores, verdict, page, card, Hub."""
 
-Page, card, terminal and JSON read their numbers here, so that they can't differ. Letters: n rows, c classes.
-"""
-
-import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import re
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
+from html import escape
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import Any, Self, TypeVar
 
-import numpy as np
-
-from llmtune.diagnosis.verdict import Verdict
-from llmtune.metrics import Score, confusion_matrix
+from llmtune.errors import InputError
+from llmtune.metrics import Score
 from llmtune.metrics.core.base import with_interval
-from llmtune.metrics.core.entity_errors import MISSED, SPURIOUS, EntityComparison, compare_entities
-from llmtune.metrics.ece import reliability_curve
 from llmtune.predictions import Predictions
-from llmtune.runs.folder import BASE_FOLDER
-from llmtune.terminal.console import headline_names
-from llmtune.thresholds.decision import counts_at, counts_at_thresholds
+from llmtune.predictions.kinds import CLASSIFICATION
+from llmtune.report.card import write_card
+from llmtune.report.in_memory import equal_columns, open_predictions
+from llmtune.report.judged_table import JudgedTable
+from llmtune.report.judgement import Judgement, JudgementOptions, run_facts, table_name
+from llmtune.report.page import render_page, write_page
+from llmtune.runs.folder import RunFolder, baseline_splits, write_metrics, write_verdict
 
-MOST_CELLS = 16  # classes of a confusion matrix that is still read; beyond, the largest confusions are listed
-MOST_PARTS = 40
-# Of the slider. A model's probabilities crowd at both ends, so it has more steps there.
-ENDS = (1e-5, 3e-5, 1e-4, 3e-4, 6e-4)
-STEPS = 500
+T = TypeVar("T", bound=Callable[..., Any])
+# Where an argument of a function has another name than the flag that does the same.
+ARGUMENTS = {"train_file": "train"}
+PAGE_HEIGHT = 720  # pixels of a page in a notebook
 
 
-@dataclass(frozen=True)
-class Report:
-    """A judged predictions table with what is known of its run.
+def names_arguments(function: T) -> T:
+    """Messages that name the function's arguments where the command line has flags: `--labels` becomes `labels`."""
 
-    Args:
-        name: of the run's folder or the table's file, without the way there.
-        test: the predictions that were judged.
-        scores: of `test`.
-        baselines: by name, the scores of simple models on the same rows.
-        verdict: of all checks; None where none was made.
-        run: the content of run.json; empty for a table made elsewhere.
-        adapter: whether the weights are a LoRA adapter.
-        own_base: whether the adapter's base lies beside it.
+    @wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except InputError as error:
+            message = re.sub(r"--([a-z]\w*)", lambda flag: ARGUMENTS.get(flag[1], flag[1]), str(error))
+            raise InputError(message) from error
+
+    return call  # type: ignore[return-value]
+
+
+class Report(JudgedTable):
+    """A judged predictions table: scores with intervals, verdict, page and card.
+
+    Made by `from_predictions`, `from_table` or `from_run`; in a notebook it shows its page. It imports neither torch
+    nor transformers. All options are those of `llmtune report`:
+
+    | option | meaning |
+    | --- | --- |
+    | `targets` | that the verdict requires, as `"recall[spam]>=0.8,accuracy>=0.85"` |
+    | `train` | the rows that the model was trained on (a path, DataFrame or Dataset): leakage and baselines |
+    | `text_column`, `label_column` | of these rows |
+    | `group_columns`, `slice_columns` | of the predictions: people, and parts of the data |
+    | `base` | the base model or an earlier run on the same rows: a path, a run folder or a `Report` |
+    | `metrics` | additional ones: names, modules of `evaluate`, functions |
+    | `seed` | of intervals and permutations (default 42, of a run its own) |
+
+    >>> answers = ["spam", "ham", "ham", "ham"] * 20
+    >>> report = Report.from_predictions(["spam", "ham"] * 40, answers, targets="accuracy>=0.9")
+    >>> report.scores["accuracy"].value, report.verdict.verdict
+    (0.75, 'not_ready')
     """
-
-    name: str
-    test: Predictions
-    scores: Mapping[str, Score]
-    baselines: Mapping[str, Mapping[str, Score]] = field(default_factory=dict)
-    verdict: Verdict | None = None
-    run: Mapping[str, Any] = field(default_factory=dict)
-    adapter: bool = False
-    own_base: bool = False
-
-    @property
-    def headlines(self) -> tuple[str, ...]:
-        """The metrics that a person reads first, in order."""
-        if self.test.kind.single_label:
-            return headline_names(self.scores)
-        whole = [name for name in self.scores if "[" not in name]
-        if self.test.kind.tagged:
-            first = [name for name in self.test.kind.headlines if name in self.scores]
-            rest = [name for name in whole if name not in first and not name.endswith("_lenient")]
-            return (*first, *rest)
-        return tuple(whole)
 
     @classmethod
-    def of_run(cls, folder: Path, test: Predictions, scores: Mapping[str, Score], **known: Any) -> "Report":
-        """With what the folder says beside the table; `known` are the other fields."""
-        path = folder / "run.json"
-        return cls(
-            folder.resolve().name,
-            test,
-            scores,
-            run=json.loads(path.read_text(encoding="utf-8")) if path.exists() else {},
-            adapter=(folder / "adapter_config.json").exists(),
-            own_base=(folder / BASE_FOLDER).exists(),
-            **known,
+    @names_arguments
+    def from_predictions(
+        cls,
+        references: Any,
+        predictions: Any = None,
+        probabilities: Any = None,
+        *,
+        kind: str | None = None,
+        labels: Sequence[Any] = (),
+        positive_label: Any = None,
+        name: str | None = None,
+        columns: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> Self:
+        """Judges n predictions against their references.
+
+        Args:
+            references: n labels, lists of tags, texts (or lists of accepted ones) or numbers: by `kind`. Without
+                `predictions` a whole table: a DataFrame, a `datasets.Dataset` … as `from_table` takes it.
+            predictions: likewise, in the same order.
+            probabilities: (n, c), of classes, in the order of `labels`.
+            kind: classification (default of columns), token-classification, text-generation, question-answering or
+                regression.
+            labels: the c class names; default the values seen.
+            positive_label: of two, the one that precision, recall and F1 are about; default the last.
+            name: heads the report; default predictions.
+            columns: further columns of n values: `text`, `tokens`, `source`, `question`, groups of people …
+            options: as above.
+
+        Raises:
+            InputError: columns of unequal length, a label that is none of `labels`, or whatever a file is refused for.
+        """
+        if predictions is None:
+            if probabilities is not None or columns is not None:
+                raise InputError("predictions: none were given; a table holds its other columns itself")
+            return cls.from_table(
+                references, kind=kind, labels=labels, positive_label=positive_label, name=name, **options
+            )
+        main = {"references": references, "predictions": predictions, "probabilities": probabilities}
+        lists = equal_columns({**main, **(columns or {})})
+        renamed = {"references": "reference", "predictions": "prediction"}
+        table = {renamed.get(column, column): values for column, values in lists.items()}
+        kind = kind or CLASSIFICATION.name
+        return cls.from_table(table, kind=kind, labels=labels, positive_label=positive_label, name=name, **options)
+
+    @classmethod
+    @names_arguments
+    def from_table(
+        cls,
+        data: Any,
+        *,
+        kind: str | None = None,
+        labels: Sequence[Any] = (),
+        positive_label: Any = None,
+        name: str | None = None,
+        **options: Any,
+    ) -> Self:
+        """Judges a table of predictions.
+
+        Args:
+            data: a path (.parquet, .csv, .tsv, .jsonl), a pandas DataFrame, a `datasets.Dataset` or a dict of columns,
+                with the columns of its kind (`reference`, `prediction` …) and any others.
+            kind: of the table; one of ours says it itself.
+            labels: class names in the order of `probabilities`; default the values seen.
+            positive_label: of two, the one that precision, recall and F1 are about; default the last.
+            name: heads the report; default the name of the file.
+            options: as above.
+
+        Raises:
+            InputError: as `llmtune report` does.
+        """
+        where = name or "data"
+        table = open_predictions(data, kind=kind, labels=labels, positive_label=positive_label, where=where)
+        own_name = table_name(data) if isinstance(data, (str, Path)) else "predictions"
+        return cls(name or own_name, **Judgement(table, _options(options)).facts())
+
+    @classmethod
+    @names_arguments
+    def from_run(
+        cls, folder: str | Path, *, split: str = "test", positive_label: str | None = None, **options: Any
+    ) -> Self:
+        """Judges the predictions that a run left, with the arguments that it was made with.
+
+        Args:
+            folder: of a run, or the --output_dir of `llmtune evaluate`.
+            split: that is judged.
+            positive_label: of two, the one that precision, recall and F1 are about; default the run's own.
+            options: as above.
+
+        Raises:
+            InputError: the folder holds no such predictions, or a file in it is broken.
+        """
+        run = RunFolder(folder)
+        return cls(run.name, **Judgement(run.table(split, positive_label), _options(options), run).facts())
+
+    @classmethod
+    def of_run(cls, folder: str | Path, test: Predictions, scores: Mapping[str, Score], **known: Any) -> Self:
+        """Of results that were just computed, with what the folder says beside them; `known` are the other fields."""
+        run = RunFolder(folder)
+        return cls(run.name, test, scores, **run_facts(run), **known)
+
+    def save(self, folder: str | Path, *, no_examples: bool = False) -> list[Path]:
+        """Writes metrics.json, verdict.json and report.html, beside weights README.md too.
+
+        Args:
+            folder: made if it is not there.
+            no_examples: keep the texts of the rows out of the page.
+
+        Returns:
+            the files.
+
+        Raises:
+            InputError: the folder is a run, whose own metrics of all splits would be lost.
+        """
+        RunFolder(folder).refuse_results(str(folder))
+        return save_reports(folder, [self], no_examples=no_examples)
+
+    @names_arguments
+    def push(self, repo_id: str, *, public: bool = False, no_examples: bool = False) -> str:
+        """Publishes the report on the Hub, without weights or rows, as `llmtune push --report_only`.
+
+        Args:
+            repo_id: `user/name`; made if it is not there, as private.
+            public: make a new repository public.
+            no_examples: keep the texts of the rows out of the page.
+
+        Returns:
+            its address.
+
+        Raises:
+            InputError: no such name, no token that may write there, or a Hub that does not answer.
+        """
+        from llmtune.hub.push import push_run  # brings the Hub's client
+
+        with TemporaryDirectory() as folder:
+            self.save(folder, no_examples=no_examples)
+            write_card(Path(folder), self)  # what the Hub shows first, with the numbers as model-index
+            url, _ = push_run(Path(folder), repo_id, report_only=True, public=public)
+        return url
+
+    def __repr__(self) -> str:
+        rows = (
+            f"Report {self.name!r}: {self.test.kind.display_name.lower()}, {len(self.test):,} rows of {self.test.split}"
         )
+        numbers = [f"  {name} {with_interval(self.scores[name])}" for name in self.headlines]
+        return "\n".join([rows, *([self.verdict.sentence] if self.verdict else []), *numbers])
 
-    def arguments(self, group: str) -> Mapping[str, Any]:
-        """The run's arguments of a group; empty where there was no run."""
-        found: Mapping[str, Any] = self.run.get("arguments", {}).get(group, {})
-        return found
-
-
-@dataclass(frozen=True)
-class Matrix:
-    """A confusion matrix: rows the reference, columns the prediction.
-
-    Args:
-        rows: their names.
-        columns: their names.
-        counts: (rows, columns).
-    """
-
-    rows: tuple[str, ...]
-    columns: tuple[str, ...]
-    counts: np.ndarray
-
-    @property
-    def is_small(self) -> bool:
-        """Whether it is read as a table."""
-        return len(self.rows) <= MOST_CELLS
-
-    def shares(self) -> np.ndarray:
-        """Each cell as a share of its row; 0 in a row without examples."""
-        totals = self.counts.sum(axis=1, keepdims=True)
-        return np.divide(self.counts, totals, out=np.zeros(self.counts.shape), where=totals > 0)
-
-    def largest(self, most: int = 20) -> list[tuple[str, str, int]]:
-        """The most frequent confusions as (reference, prediction, count)."""
-        wrong = self.counts.copy()
-        np.fill_diagonal(wrong, 0)
-        order = np.argsort(-wrong, axis=None, kind="stable")[:most]
-        cells = [np.unravel_index(place, wrong.shape) for place in order]
-        return [(self.rows[i], self.columns[j], int(wrong[i, j])) for i, j in cells if wrong[i, j]]
+    def _repr_html_(self) -> str:
+        """The page in a frame of its own: its styles and script can't touch the notebook's."""
+        return framed(render_page(self), f"Report of {self.name}")
 
 
-def matrix_of(test: Predictions, comparison: EntityComparison | None = None) -> Matrix | None:
-    """Of classes, or of entity types with the missed and the spurious; None for other kinds."""
-    if test.kind.single_label:
-        names = test.label_names
-        return Matrix(
-            names, names, confusion_matrix(test.label_ids("reference"), test.label_ids("prediction"), len(names))
-        )
-    if comparison is None or not comparison.types:
-        return None
-    return Matrix((*comparison.types, SPURIOUS), (*comparison.types, MISSED), comparison.matrix)
-
-
-def entities_in(test: Predictions) -> EntityComparison | None:
-    """The entities of a table that holds its words."""
-    return compare_entities(test) if test.kind.tagged and test.has("tokens") else None
-
-
-@dataclass(frozen=True)
-class Parts:
-    """Metrics named `metric[PART]`: a row for each part, a column for each metric.
-
-    Args:
-        metrics: names of the columns.
-        rows: each part's name and cells.
-        left_out: parts that are only in metrics.json.
-    """
-
-    metrics: tuple[str, ...]
-    rows: list[tuple[str, list[str]]]
-    left_out: int
-
-
-def parts_of(scores: Mapping[str, Score]) -> Parts:
-    """The table by class or entity type."""
-    split = [name.removesuffix("]").partition("[") for name in scores if name.endswith("]")]
-    metrics = tuple(dict.fromkeys(metric for metric, _, _ in split))
-    parts = list(dict.fromkeys(part for _, _, part in split))
-    rows = [
-        (
-            part,
-            [with_interval(scores[name]) if (name := f"{metric}[{part}]") in scores else "" for metric in metrics],
-        )
-        for part in parts[:MOST_PARTS]
-    ]
-    return Parts(metrics, rows, max(0, len(parts) - MOST_PARTS))
-
-
-@dataclass(frozen=True)
-class Slider:
-    """What every position of the threshold slider shows.
-
-    Args:
-        thresholds: (t,) ascending; the run's own is among them.
-        hits: (t,) true positives.
-        alarms: (t,) false positives.
-        positives: rows of the positive label.
-        negatives: all other rows.
-        chosen: position of the run's own threshold.
-        curve: (recall, precision) of the distinct thresholds, for the plot.
-    """
-
-    thresholds: np.ndarray
-    hits: np.ndarray
-    alarms: np.ndarray
-    positives: int
-    negatives: int
-    chosen: int
-    curve: tuple[np.ndarray, np.ndarray]
-
-
-def slider_of(test: Predictions) -> Slider | None:
-    """Counts at each threshold, of two classes with finite probabilities; None otherwise."""
-    found = positive_probabilities(test)
-    if found is None:
-        return None
-    is_positive, probability = found
-    ends = np.array([*ENDS, *(1 - np.array(ENDS))])
-    grid = np.unique(np.concatenate([np.arange(STEPS + 1) / STEPS, ends, [test.threshold]]))
-    counts = np.array([counts_at(is_positive, probability, threshold) for threshold in grid])
-    _, fine = counts_at_thresholds(is_positive, probability)
-    if len(fine) > STEPS:
-        fine = fine[np.linspace(0, len(fine) - 1, STEPS).round().astype(int)]
-    hits, alarms = fine[:, 1, 1], fine[:, 0, 1]
-    recall = hits / max(1, int(is_positive.sum()))
-    return Slider(
-        grid,
-        counts[:, 1, 1],
-        counts[:, 0, 1],
-        int(is_positive.sum()),
-        int((~is_positive).sum()),
-        int(np.searchsorted(grid, test.threshold)),
-        (recall, hits / np.maximum(1, hits + alarms)),
+def framed(page: str, title: str, height: int = PAGE_HEIGHT) -> str:
+    """A page as an iframe; `height` in pixels."""
+    return (
+        f'<iframe title="{escape(title)}" sandbox="allow-scripts" srcdoc="{escape(page)}" '
+        f'style="width: 100%; height: {height}px; border: 0"></iframe>'
     )
 
 
-def positive_probabilities(test: Predictions) -> tuple[np.ndarray, np.ndarray] | None:
-    """Whether each row is of the positive label, and its probability; None unless two classes and all finite."""
-    if not test.kind.single_label or len(test.label_names) != 2 or not test.has("probabilities"):
-        return None
-    probability = test.probabilities()[:, test.positive_id]
-    if not np.isfinite(probability).all():
-        return None
-    return test.label_ids("reference") == test.positive_id, probability
+def save_reports(folder: str | Path, reports: Sequence[JudgedTable], *, no_examples: bool = False) -> list[Path]:
+    """Writes what several splits of one model left: all metrics together, verdict and page of the last judged one.
+
+    Args:
+        folder: made if it is not there.
+        reports: of different splits.
+        no_examples: keep the texts of the rows out of the page.
+
+    Returns:
+        the files.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    scores: dict[str, Mapping[str, Score]] = {}
+    for report in reports:
+        scores |= {report.test.split: report.scores, **baseline_splits(report.test.split, report.baselines)}
+    write_metrics(folder, scores)
+    paths = [folder / "metrics.json"]
+    for report in [report for report in reports if report.verdict is not None][-1:]:
+        assert report.verdict is not None
+        write_verdict(folder, report.verdict)
+        paths += [folder / "verdict.json", *write_reports(folder, report, no_examples=no_examples)]
+    return paths
 
 
-def calibration_bins(test: Predictions) -> list[tuple[float, float, int]]:
-    """Mean confidence, observed frequency and rows of each bin of `ece` that holds rows; empty without them."""
-    if not test.kind.single_label or not test.has("probabilities"):
-        return []
-    probabilities = test.probabilities()
-    if not np.isfinite(probabilities).all():
-        return []
-    positive = test.positive_id if len(test.label_names) == 2 else None
-    return reliability_curve({"reference": test.label_ids("reference"), "probabilities": probabilities}, positive)
+def write_reports(folder: Path, report: JudgedTable, *, no_examples: bool) -> list[Path]:
+    """report.html, and where weights lie README.md; returns both paths. Call it when all else of the run is written."""
+    written = [write_page(folder, report, no_examples=no_examples)]
+    return [*written, write_card(folder, report)] if (folder / "config.json").exists() else written
+
+
+def _options(options: Mapping[str, Any]) -> JudgementOptions:
+    """The options of a judgement; a report as `base` is its table."""
+    unknown = [name for name in options if name not in JudgementOptions.__dataclass_fields__]
+    if unknown:
+        raise TypeError(
+            f"{unknown[0]}: no such option; expected one of {', '.join(JudgementOptions.__dataclass_fields__)}"
+        )
+    base = options.get("base")
+    return JudgementOptions(**{**options, "base": base.test if isinstance(base, JudgedTable) else base})

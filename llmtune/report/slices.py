@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from llmtune.diagnosis.length import length_groups
 from llmtune.metrics import Score, score_predictions
-from llmtune.metrics.core.base import with_interval
+from llmtune.metrics.core.parts import score_cell
 from llmtune.predictions import Predictions
 from llmtune.stats import wilson_interval
 
@@ -32,32 +32,29 @@ class Slices:
     left_out: int
 
 
-def slices_of(test: Predictions, columns: Sequence[str]) -> list[Slices]:
+def score_slices(test: Predictions, columns: Sequence[str]) -> list[Slices]:
     """The tables of a kind that has them: fifths of the length, then each column."""
     if not test.kind.slice_metrics:
         return []
-    found = []
+    slices = []
     lengths = length_groups(test)
     if lengths is not None and len(lengths.names) > 1:
         groups = [(name, lengths.group == place) for place, name in enumerate(lengths.names)]
-        found.append(_scored(test, "length", groups, 0))
+        slices.append(_scored(test, "length", groups, 0))
     for column in columns:
         if test.has(column):
             values = np.array([str(value) for value in test.column(column)], dtype=object)
             names, counts = np.unique(values.astype(str), return_counts=True)
             order = np.argsort(-counts, kind="stable")
             groups = [(str(names[place]), values == names[place]) for place in order[:MOST_GROUPS]]
-            found.append(_scored(test, column, groups, max(0, len(names) - MOST_GROUPS)))
-    return found
+            slices.append(_scored(test, column, groups, max(0, len(names) - MOST_GROUPS)))
+    return slices
 
 
 def _scored(test: Predictions, column: str, groups: Sequence[tuple[str, np.ndarray]], left_out: int) -> Slices:
     rows = [(name, int(mask.sum()), _scores(test, mask)) for name, mask in groups]
     metrics = tuple(dict.fromkeys(metric for _, _, scores in rows for metric in scores))
-    cells = [
-        (name, n, [with_interval(scores[metric]) if metric in scores else "" for metric in metrics])
-        for name, n, scores in rows
-    ]
+    cells = [(name, n, [score_cell(scores, metric) for metric in metrics]) for name, n, scores in rows]
     return Slices(column, metrics, cells, left_out)
 
 
@@ -67,12 +64,12 @@ def _scores(test: Predictions, mask: np.ndarray) -> dict[str, Score]:
         scores = score_predictions(part)
         return {name: scores[name] for name in test.kind.slice_metrics if name in scores}
     reference, predicted = test.label_ids("reference")[mask], test.label_ids("prediction")[mask]
-    found = {"accuracy": _rate(reference == predicted)}
+    scores = {"accuracy": _rate(reference == predicted)}
     if len(test.label_names) == 2:
         positive = test.positive_id
-        found["precision"] = _rate((reference == positive)[predicted == positive])
-        found["recall"] = _rate((predicted == positive)[reference == positive])
-    return found
+        scores["precision"] = _rate((reference == positive)[predicted == positive])
+        scores["recall"] = _rate((predicted == positive)[reference == positive])
+    return scores
 
 
 def _rate(hits: np.ndarray) -> Score:

@@ -1,4 +1,4 @@
-"""The files that a run leaves beside its weights: metrics.json, run.json. Each is written whole or not at all."""
+"""A run on disk: each of its files is read at most once, and written whole or not at all."""
 
 import json
 import math
@@ -7,12 +7,19 @@ import platform
 import resource
 import sys
 from collections.abc import Mapping
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from llmtune.arguments.run_marker import RUN_MARKER
+from llmtune.diagnosis.check import Check
+from llmtune.diagnosis.context import TrainingLog
 from llmtune.diagnosis.verdict import Verdict
+from llmtune.errors import InputError
 from llmtune.metrics import Score, metrics_to_json
+from llmtune.predictions import Predictions
+from llmtune.runs.tables import open_table, with_positive_label
 
 # A LoRA run whose base was built from scratch keeps the base here: it lies nowhere else.
 BASE_FOLDER = "base_model"
@@ -32,6 +39,129 @@ VERSIONED = (
 SECRETS = ("hub_token", "push_to_hub_token")
 
 
+class RunFolder:
+    """What a run, `llmtune evaluate` or `llmtune report` left in a folder; each file is read at most once.
+
+    Args:
+        path: of the folder.
+
+    Raises:
+        InputError: by the properties, of a file that is not what its name says.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self._tables: dict[Path, Predictions] = {}
+
+    @property
+    def name(self) -> str:
+        """Of the folder, without the way there."""
+        return self.path.resolve().name
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """The content of run.json; empty where there is none."""
+        return self._read_json("run.json", f"restore it, or name the tables in {self.path} one by one")
+
+    @cached_property
+    def verdict(self) -> Verdict | None:
+        """That of verdict.json; None where there is none."""
+        remedy = f"delete it and run llmtune report {self.path}"
+        content = self._read_json("verdict.json", remedy)
+        try:
+            return (
+                Verdict(content["verdict"], tuple(Check(**check) for check in content["checks"])) if content else None
+            )
+        except (KeyError, TypeError) as error:
+            raise InputError(f"{self.path / 'verdict.json'}: not a verdict of llmtune ({error}); {remedy}") from error
+
+    @property
+    def leakage(self) -> Check | None:
+        """What the run said of its own rows, which may be gone by now."""
+        checks = self.verdict.checks if self.verdict else ()
+        return next((check for check in checks if check.check == "leakage"), None)
+
+    def arguments(self, group: str) -> Mapping[str, Any]:
+        """The run's arguments of a group; empty where there are none."""
+        arguments: Mapping[str, Any] = self.settings.get("arguments", {}).get(group, {})
+        return arguments
+
+    @property
+    def training(self) -> TrainingLog:
+        """What training left."""
+        return TrainingLog.from_run(self.settings.get("training", {}))
+
+    @property
+    def fold(self) -> str | None:
+        """`i/K` where the run tested a fold."""
+        fold: str | None = self.arguments("data").get("fold")
+        return fold
+
+    @property
+    def is_own(self) -> bool:
+        """Whether a recipe made the folder, with results that nobody else may replace."""
+        return (self.path / RUN_MARKER).exists()
+
+    def refuse_results(self, argument: str) -> None:
+        """Raises InputError where the results of another table would replace the run's own."""
+        if self.is_own:
+            raise InputError(f"{argument}: is a run with results of its own; name another folder")
+
+    @property
+    def is_adapter(self) -> bool:
+        """Whether its weights are a LoRA adapter."""
+        return (self.path / "adapter_config.json").exists()
+
+    @property
+    def holds_base(self) -> bool:
+        """Whether the adapter's base lies in it."""
+        return (self.path / BASE_FOLDER).exists()
+
+    def table_path(self, split: str) -> Path:
+        """Of a split's predictions table."""
+        return self.path / "predictions" / f"{split}.parquet"
+
+    def table(self, split: str, positive_label: str | None = None) -> Predictions:
+        """The predictions of a split.
+
+        Args:
+            split: of the run.
+            positive_label: of two labels, the one that precision, recall and F1 are about; default the run's own.
+
+        Raises:
+            InputError: there is no such table, or no such label in it.
+        """
+        if not self.table_path(split).exists():
+            raise InputError(
+                f"{self.path}: no predictions/{split}.parquet in this folder; give a run, an --output_dir of llmtune "
+                "evaluate, or a predictions table"
+            )
+        return self._open(self.table_path(split), positive_label)
+
+    def baselines(self, split: str, positive_label: str | None = None) -> dict[str, Predictions]:
+        """By the name that a person reads, the simple models that the run compared with on this split."""
+        paths = sorted((self.path / "predictions" / "baselines").glob("*.parquet"))
+        tables = [(path.stem, self._open(path, positive_label)) for path in paths]
+        return {str(table.settings.get("name", stem)): table for stem, table in tables if table.split == split}
+
+    def _open(self, path: Path, positive_label: str | None) -> Predictions:
+        if path not in self._tables:
+            self._tables[path] = open_table(path)
+        return with_positive_label(self._tables[path], str(path), positive_label)
+
+    def _read_json(self, name: str, remedy: str) -> dict[str, Any]:
+        path = self.path / name
+        if not path.exists():
+            return {}
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise InputError(f"{path}: not JSON ({error}); {remedy}") from error
+        if not isinstance(content, dict):
+            raise InputError(f"{path}: found a JSON {type(content).__name__}, expected an object; {remedy}")
+        return content
+
+
 def write_json(path: Path, content: Any) -> None:
     """Writes JSON. NaN and infinity are refused: they are no JSON."""
     write_text(path, json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
@@ -46,10 +176,11 @@ def write_text(path: Path, content: str) -> None:
 
 def write_metrics(folder: str | os.PathLike[str], scores: Mapping[str, Mapping[str, Score]]) -> None:
     """metrics.json: {split: {metric: {value, low, high, n, signature}}}; a baseline is the split `test/majority`."""
-    write_json(Path(folder) / "metrics.json", {split: metrics_to_json(dict(of)) for split, of in scores.items()})
+    content = {split: metrics_to_json(dict(of_split)) for split, of_split in scores.items()}
+    write_json(Path(folder) / "metrics.json", content)
 
 
-def baseline_splits(split: str, baselines: Mapping[str, dict[str, Score]]) -> dict[str, dict[str, Score]]:
+def baseline_splits(split: str, baselines: Mapping[str, Mapping[str, Score]]) -> dict[str, Mapping[str, Score]]:
     """The scores of the simple models on a split's rows, as metrics.json names them."""
     return {f"{split}/{name}": scores for name, scores in baselines.items()}
 
@@ -61,12 +192,12 @@ def describe_run(arguments: Mapping[str, Any], facts: Mapping[str, Any]) -> dict
         arguments: of the run, by group; secrets are left out.
         facts: what was measured: data, model, training.
     """
-    kept = {
+    stated = {
         group: {key: value for key, value in values.items() if key not in SECRETS and value is not None}
         for group, values in arguments.items()
     }
     return {
-        "arguments": _plain(kept),
+        "arguments": _plain(stated),
         "versions": {"python": platform.python_version(), **{name: version(name) for name in VERSIONED}},
         "hardware": hardware(),
         **_plain(dict(facts)),

@@ -9,51 +9,63 @@ from llmtune.text.shorten import truncated_line
 MOST_TEXT = 60  # characters of a cell in the list of rows
 
 
-def finding(found: Comparison, *, a: str = "A", b: str = "B") -> str:
+def finding(comparison: Comparison, *, a: str = "A", b: str = "B") -> str:
     """One sentence on the metric that decides; `a` and `b` are what the two are called, here and below."""
-    main = found.main
+    main = comparison.main
     if main.b is None or main.a is None:
         which = " and ".join(name for name, value in ((a, main.a), (b, main.b)) if value is None)
         return f"{which}: {main.metric} is undefined"
-    if found.significantly_worse:
-        return f"{b} is significantly worse than {a} on {main.metric}" + ("" if main.low is not None else " (McNemar)")
-    if main.significantly_better:
-        return f"{b} is significantly better than {a} on {main.metric}"
-    if main.low is None:
+    word = "worse" if comparison.significantly_worse else "better" if comparison.significantly_better else ""
+    if main.low is None or main.high is None:
+        if word:
+            return f"{b} is significantly {word} than {a} on {main.metric} (McNemar)"
         return f"Inconclusive: too few rows to tell whether {b} is better or worse than {a} on {main.metric}"
-    return f"No significant difference on {main.metric}; these rows would show one of {number(main.min_detectable)}"
+    effect = f"{main.metric}: {main.difference:+.3f}, {100 * main.level:g} % CI [{main.low:+.3f}, {main.high:+.3f}]"
+    if word:
+        return f"{b} is significantly {word} than {a} on {effect}"
+    return f"No significant difference on {effect}; these rows would show one of {number(main.min_detectable)}"
 
 
-def mcnemar_lines(found: Comparison, *, a: str = "A", b: str = "B") -> list[str]:
-    """McNemar's counts and p, for classification."""
-    if found.mcnemar is None:
+def detail_lines(comparison: Comparison, *, a: str = "A", b: str = "B") -> list[str]:
+    """What stands below the table of differences: McNemar's test, rows won and lost, missing intervals, notes."""
+    missing = [f"{metrics}: {reason}" for metrics, reason in _reasons(comparison.differences)]
+    return [
+        *_mcnemar_lines(comparison, a, b), _row_counts(comparison, b), *missing, *comparison.notes, _legend(comparison)
+    ]  # fmt: skip
+
+
+def _mcnemar_lines(comparison: Comparison, a: str, b: str) -> list[str]:
+    test = comparison.mcnemar
+    if test is None:  # of other kinds than classification
         return []
-    test = found.mcnemar
     return [f"McNemar exact: only {a} is right on {test.only_a:,}, only {b} on {test.only_b:,}; p = {test.p:.4g}"]
 
 
-def legend(found: Comparison) -> list[str]:
-    """What the table's marks mean."""
-    lower = "" if all(one.higher_is_better for one in found.differences) else "; ↓ lower is better"
-    return [f"detectable: the smallest difference that these rows show with 80 % power{lower}"]
-
-
-def counts(found: Comparison, *, b: str = "B") -> str:
-    """Wins, losses and ties."""
-    alike = found.rows - len(found.wins) - len(found.losses)
+def _row_counts(comparison: Comparison, b: str) -> str:
+    alike = comparison.rows - len(comparison.wins) - len(comparison.losses)
     return (
-        f"of {found.rows:,} rows {b} is better on {len(found.wins):,}, worse on {len(found.losses):,}, "
-        f"alike on {alike:,}"
+        f"of {comparison.rows:,} rows {b} is better on {len(comparison.wins):,}, worse on "
+        f"{len(comparison.losses):,}, alike on {alike:,}"
     )
 
 
-def reasons(differences: Sequence[PairedComparison]) -> list[tuple[str, str]]:
+def _reasons(differences: Sequence[PairedComparison]) -> list[tuple[str, str]]:
     """Why intervals are missing: metrics joined, and the reason."""
-    about: dict[str, list[str]] = {}
-    for one in differences:
-        if one.reason is not None:
-            about.setdefault(one.reason, []).append(one.metric)
-    return [(", ".join(names), reason) for reason, names in about.items()]
+    metrics_by_reason: dict[str, list[str]] = {}
+    for pair in differences:
+        if pair.reason is not None:
+            metrics_by_reason.setdefault(pair.reason, []).append(pair.metric)
+    return [(", ".join(metrics), reason) for reason, metrics in metrics_by_reason.items()]
+
+
+def _legend(comparison: Comparison) -> str:
+    lower = "" if all(pair.higher_is_better for pair in comparison.differences) else "; ↓ lower is better"
+    return f"detectable: the smallest difference that these rows show with 80 % power{lower}"
+
+
+def metric_label(pair: PairedComparison) -> str:
+    """The metric's name, marked where lower is better."""
+    return pair.metric if pair.higher_is_better else f"{pair.metric} ↓"
 
 
 def cut(value: object) -> str:
@@ -68,9 +80,9 @@ def number(value: float | None) -> str:
     return f"{value:.3f}" if value == 0 or abs(value) >= 0.001 else f"{value:.1e}"
 
 
-def difference_cell(one: PairedComparison) -> str:
+def difference_cell(pair: PairedComparison) -> str:
     """`+0.012 [-0.003, +0.027]`, or the difference alone."""
-    if one.difference is None:
+    if pair.difference is None:
         return "undefined"
-    alone = f"{one.difference:+.3f}"
-    return alone if one.low is None or one.high is None else f"{alone} [{one.low:+.3f}, {one.high:+.3f}]"
+    alone = f"{pair.difference:+.3f}"
+    return alone if pair.low is None or pair.high is None else f"{alone} [{pair.low:+.3f}, {pair.high:+.3f}]"

@@ -1,21 +1,22 @@
 """One block a stage (data, model, training, test) at the terminal, in any width; printed by the first process only."""
 
+import os
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import datasets
 import numpy as np
 from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
-from transformers.utils import logging as hf_logging
 
 from llmtune.diagnosis.data_checks.labels import find_label_typos
-from llmtune.metrics import Score, confusion_matrix
+from llmtune.metrics import Score
 from llmtune.metrics.core.base import with_interval
+from llmtune.metrics.core.headlines import headline_names
+from llmtune.metrics.core.matrix import build_matrix
 from llmtune.predictions import Predictions
 from llmtune.predictions.kinds import CLASSIFICATION
 from llmtune.text.shorten import join_names
@@ -38,8 +39,7 @@ class Terminal:
         self.width = min(self.console.width, 110)
         if not sys.stderr.isatty():
             # Bars drawn into a file are noise.
-            datasets.disable_progress_bars()
-            hf_logging.disable_progress_bar()
+            hide_progress_bars()
 
     def block(self, title: str, lines: Sequence[str]) -> None:
         """A heading and its lines."""
@@ -51,44 +51,12 @@ class Terminal:
         """A table, as wide as it needs."""
         self.console.print(table, width=self.width)
 
-    def data(self, splits: Mapping[str, Mapping[str, Any]], truncated: Mapping[str, int], max_length: int) -> None:
-        """What was read, how it was split, which texts repeat, how many were cut."""
-        lines = []
-        for split, said in splits.items():
-            rows = max(1, said["rows"])
-            classes = sorted(said["classes"].items(), key=lambda item: -item[1])
-            shares = join_names([f"{label} {count:,} ({count / rows:.1%})" for label, count in classes], 6, "classes")
-            lines.append(f"{split:<11}{said['rows']:>8,} rows: {shares}; {said['made']}")
-        repeats = {pair: n for said in splits.values() for pair, n in said["duplicates"].items() if n}
-        lines.append(
-            "repeated texts: " + (", ".join(f"{pair} {n:,}" for pair, n in repeats.items()) if repeats else "none")
-        )
-        cut = ", ".join(f"{split} {n:,}" for split, n in truncated.items() if n)
-        lines.append(f"texts truncated at {max_length} tokens: {cut or 'none'}")
-        self.block("Data", lines + label_typo_lines([said["classes"] for said in splits.values()]))
-
-    def model(self, facts: Mapping[str, Any], arithmetic: str, threads: int) -> None:
-        """Which model, how much of it is trained, in which arithmetic."""
-        new = facts["new weights"]
-        lines = [
-            f"{facts['name']} ({facts['model_type']}, {facts['family']}"
-            + (", causal: reads only the left context)" if facts["left context only"] else ")"),
-            f"{facts['parameters']:,} parameters, {facts['trainable parameters']:,} trained; new: "
-            + (join_names(new) or "none"),
-        ]
-        if "head" in facts:
-            lines.append(f"classification head: {facts['head']}")
-        if "lora" in facts:
-            lines.append("LoRA " + ", ".join(f"{key} {value}" for key, value in facts["lora"].items()))
-        lines.append(f"{arithmetic}; {threads} CPU threads")
-        self.block("Model", lines)
-
     def training(self, facts: Mapping[str, Any]) -> None:
         """How long, how fast, which checkpoint."""
         padding = facts["padded_tokens"] / max(1, facts["real_tokens"])
         best = facts["best_checkpoint"]
         lines = [
-            f"{facts['steps']} updates of {facts['effective_batch']} rows in {facts['train_seconds']:.1f} s; "
+            f"{facts['steps']:,} optimizer steps of {facts['effective_batch']} rows in {facts['train_seconds']:.1f} s; "
             f"{facts['tokens_per_second']:,.0f} tokens a second, padded tokens {padding:.2f} x real",
             f"best checkpoint: step {best['step']}, {best['metric']} {best['value']:.4f} on validation"
             if best
@@ -113,6 +81,23 @@ class Terminal:
             self.console.print(Padding(Text(note), (0, 0, 0, 2), expand=False), width=self.width)
 
 
+def split_lines(splits: Mapping[str, Mapping[str, Any]], truncated: Mapping[str, int], max_length: int) -> list[str]:
+    """What was read of texts with a class each: how it was split, which texts repeat, how many were cut."""
+    lines = []
+    for split, said in splits.items():
+        rows = max(1, said["rows"])
+        classes = sorted(said["classes"].items(), key=lambda item: -item[1])
+        shares = join_names([f"{label} {count:,} ({count / rows:.1%})" for label, count in classes], 6, "classes")
+        lines.append(f"{split:<11}{said['rows']:>8,} rows: {shares}; {said['made']}")
+    repeats = {pair: n for said in splits.values() for pair, n in said["duplicates"].items() if n}
+    lines.append(
+        "repeated texts: " + (", ".join(f"{pair} {n:,}" for pair, n in repeats.items()) if repeats else "none")
+    )
+    cut = ", ".join(f"{split} {n:,}" for split, n in truncated.items() if n)
+    lines.append(f"texts truncated at {max_length} tokens: {cut or 'none'}")
+    return lines + label_typo_lines([said["classes"] for said in splits.values()])
+
+
 def label_typo_lines(classes: Sequence[Mapping[str, int]], unit: str = "rows") -> list[str]:
     """Classes that are probably another one, misspelt or in other case, each a line with counts and remedy.
 
@@ -132,6 +117,16 @@ def label_typo_lines(classes: Sequence[Mapping[str, int]], unit: str = "rows") -
     return lines
 
 
+def hide_progress_bars() -> None:
+    """Of datasets and transformers, imported or not: importing them costs a report of a table seconds."""
+    for name in ("HF_DATASETS_DISABLE_PROGRESS_BARS", "HF_HUB_DISABLE_PROGRESS_BARS"):
+        os.environ.setdefault(name, "1")
+    if "datasets" in sys.modules:
+        sys.modules["datasets"].disable_progress_bars()
+    if "transformers.utils.logging" in sys.modules:
+        sys.modules["transformers.utils.logging"].disable_progress_bar()
+
+
 def plain_table(*columns: str) -> Table:
     """An empty table in the style of the terminal."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
@@ -146,22 +141,10 @@ def _headlines(scores: Mapping[str, Score], baselines: Mapping[str, Mapping[str,
     table.add_column("value [95 % interval]")
     for name in baselines:
         table.add_column(name)
-    for name in headline_names(scores):
+    for name in headline_names(CLASSIFICATION, scores):
         beside = [_value(of.get(name)) for of in baselines.values()]
         table.add_row(name, with_interval(scores[name]), *beside)
     return table
-
-
-def headline_names(scores: Mapping[str, Score]) -> tuple[str, ...]:
-    """The metrics of a classifier that a person reads first: neither of one class nor a further average."""
-    extra = [
-        name for name in scores if name not in CLASSIFICATION.headlines and "[" not in name and not _is_averaged(name)
-    ]
-    return (*(name for name in CLASSIFICATION.headlines if name in scores), *extra)
-
-
-def _is_averaged(name: str) -> bool:
-    return name.endswith(("_macro", "_micro", "_weighted", "@0.5"))
 
 
 def _value(score: Score | None) -> str:
@@ -184,13 +167,11 @@ def _classes(predictions: Predictions, scores: Mapping[str, Score]) -> Table:
 
 
 def _matrix(predictions: Predictions) -> Table:
-    names = predictions.label_names
-    counts = confusion_matrix(predictions.label_ids("reference"), predictions.label_ids("prediction"), len(names))
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("reference ↓  predicted →")
-    for name in names:
-        table.add_column(name, justify="right")
-    for name, row in zip(names, counts, strict=True):
-        total = max(1, int(row.sum()))
-        table.add_row(name, *(f"{count} ({count / total:.1%})" for count in row))
+    matrix = build_matrix(predictions)
+    assert matrix is not None  # of a classification table
+    table = plain_table("reference ↓  predicted →", *matrix.columns)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for name, counts, shares in zip(matrix.rows, matrix.counts, matrix.shares(), strict=True):
+        table.add_row(name, *(f"{count} ({share:.1%})" for count, share in zip(counts, shares, strict=True)))
     return table

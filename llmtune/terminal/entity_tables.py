@@ -1,20 +1,42 @@
 """The entities of a table at the terminal: confusion matrix, boundary errors, the most frequent errors."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from rich.table import Table
 
+from llmtune.metrics import Score
+from llmtune.metrics.core.base import with_interval
 from llmtune.metrics.core.entity_errors import (
     BOUNDARY_ERRORS,
     MISSED,
+    SENTENCE_MARKS,
     SHOWN_ERRORS,
     SPURIOUS,
     EntityComparison,
     EntityError,
 )
+from llmtune.predictions import Predictions
 from llmtune.terminal.console import Terminal, plain_table
+from llmtune.text.tag_schemes import count_types
 
+MOST_TYPES = 30
 MATRIX_CORNER = "reference ↓  predicted →"
+
+
+def type_table(predictions: Predictions, scores: Mapping[str, Score]) -> Table:
+    """A row for each type: entities in the reference, precision, recall and F1; the most frequent types first."""
+    counts = count_types(predictions.column("reference"))
+    types = [name[len("entity_f1[") : -1] for name in scores if name.startswith("entity_f1[")]
+    types.sort(key=lambda kind: (-counts.get(kind, 0), kind))
+    title = "type" if len(types) <= MOST_TYPES else f"the {MOST_TYPES} most frequent types"
+    table = plain_table(title, "entities", "precision", "recall", "F1")
+    table.columns[1].justify = "right"
+    for kind in types[:MOST_TYPES]:
+        cells = [with_interval(scores[f"entity_{part}[{kind}]"]) for part in ("precision", "recall", "f1")]
+        table.add_row(kind, f"{counts.get(kind, 0):,}", *cells)
+    return table
 
 
 def show_entities(terminal: Terminal, comparison: EntityComparison) -> None:
@@ -28,7 +50,7 @@ def show_entities(terminal: Terminal, comparison: EntityComparison) -> None:
     for error in comparison.errors[:SHOWN_ERRORS]:
         row, sentence = error.sentences[0]
         lines.append(f"{error.count:>4} x {_in_words(error)}; row {row}: {sentence}")
-    terminal.block("Errors", lines or ["none"])
+    terminal.block("Errors", [*lines, SENTENCE_MARKS] if lines else ["none"])
 
 
 def _in_words(error: EntityError) -> str:

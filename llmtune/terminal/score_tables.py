@@ -8,10 +8,12 @@ from rich.text import Text
 
 from llmtune.metrics import Score
 from llmtune.metrics.core.base import with_interval
-from llmtune.metrics.core.entity_errors import compare_entities
+from llmtune.metrics.core.entity_errors import EntityComparison, compare_entities
+from llmtune.metrics.core.parts import score_cell, score_parts
 from llmtune.predictions import Predictions
 from llmtune.terminal.console import Terminal, plain_table
-from llmtune.terminal.entity_tables import show_entities
+from llmtune.terminal.entity_tables import show_entities, type_table
+from llmtune.text.shorten import join_names
 
 MOST_PARTS = 20  # rows of the table by class or type; the rest is in metrics.json
 
@@ -22,18 +24,23 @@ def show_scores(
     scores: Mapping[str, Score],
     baselines: Mapping[str, Mapping[str, Score]] | None = None,
     notes: Sequence[str] = (),
+    entities: EntityComparison | None = None,
 ) -> None:
-    """One split: classification with its classes and confusion matrix, every other kind as tables of its metrics."""
+    """One split: classification with its classes and confusion matrix, every other kind as tables of its metrics.
+
+    `entities` are those of the table where they were compared already.
+    """
     if predictions.kind.single_label:
         terminal.test(predictions, scores, baselines or {}, notes)
         return
     terminal.block(f"{predictions.split.capitalize()}: {len(predictions)} rows", [])
     terminal.table(metric_table(scores, baselines or {}))
-    parts = part_table(scores)
-    if parts.row_count:
+    if predictions.kind.tagged:
+        terminal.table(type_table(predictions, scores))
+    elif (parts := part_table(scores)).row_count:
         terminal.table(parts)
     if predictions.kind.tagged and predictions.has("tokens"):
-        show_entities(terminal, compare_entities(predictions))
+        show_entities(terminal, entities or compare_entities(predictions))
     for note in notes:
         terminal.console.print(Padding(Text(note), (0, 0, 0, 2), expand=False), width=terminal.width)
 
@@ -42,20 +49,27 @@ def metric_table(scores: Mapping[str, Score], baselines: Mapping[str, Mapping[st
     """The metrics of all rows, beside those of the baselines."""
     table = plain_table("metric", "value [95 % interval]", *baselines)
     for name, score in scores.items():
-        if "[" not in name:
-            beside = [with_interval(of[name]) if name in of else "" for of in baselines.values()]
-            table.add_row(name, with_interval(score), *beside)
+        if "[" not in name and not name.endswith("_lenient"):
+            table.add_row(name, with_interval(score), *(score_cell(values, name) for values in baselines.values()))
     return table
 
 
 def part_table(scores: Mapping[str, Score]) -> Table:
     """Metrics named `metric[PART]`: a row for each part, a column for each metric."""
-    split = [name.removesuffix("]").partition("[") for name in scores if name.endswith("]")]
-    metrics = list(dict.fromkeys(metric for metric, _, _ in split))
-    parts = list(dict.fromkeys(part for _, _, part in split))
-    title = "part" if len(parts) <= MOST_PARTS else f"the first {MOST_PARTS} of {len(parts)}"
-    table = plain_table(title, *metrics)
-    for part in parts[:MOST_PARTS]:
-        of_part = [scores.get(f"{metric}[{part}]") for metric in metrics]
-        table.add_row(part, *("" if score is None else with_interval(score) for score in of_part))
+    parts = score_parts(scores, MOST_PARTS)
+    table = plain_table(
+        f"the first {MOST_PARTS}, {parts.left_out:,} more" if parts.left_out else "part", *parts.metrics
+    )
+    for part, cells in parts.rows:
+        table.add_row(part, *cells)
     return table
+
+
+def missing_reasons(scores: Mapping[str, Score]) -> list[str]:
+    """Why values or intervals are missing, each reason once with the metrics it is about."""
+    about: dict[str, list[str]] = {}
+    for name, score in scores.items():
+        if score.reason:
+            what = "undefined" if score.value is None else "no interval"
+            about.setdefault(f"{what}: {score.reason}", []).append(name)
+    return [f"{reason} ({join_names(names)})" for reason, names in about.items()]

@@ -12,6 +12,7 @@ from typing import Any
 import regex
 
 from llmtune.errors import truncated_repr
+from llmtune.text.offsets import find_offset
 from llmtune.text.tag_schemes import entity_spans
 from llmtune.text.words import CLUSTER, UNSPACED, character, is_character, run
 
@@ -76,8 +77,11 @@ def span_findings(text: str, spans: Any) -> list[str]:
             findings.append(f"span {truncated_repr(span)} has not the keys start, end and label")
             continue
         start, end, label = span["start"], span["end"], span["label"]
+        wrong_text = _text_finding(text, span)
         if not isinstance(label, str) or not label.strip():
             findings.append(f"span {truncated_repr(span)} has no label")
+        elif wrong_text:
+            findings.append(wrong_text)
         elif not (isinstance(start, int) and isinstance(end, int) and 0 <= start < end <= len(text)):
             findings.append(f"span {start}:{end} {label} does not lie within the text's {len(text):,} characters")
         elif not text[start:end].strip():
@@ -89,6 +93,20 @@ def span_findings(text: str, spans: Any) -> list[str]:
         if next_start < end:
             findings.append(f"spans {start}:{end} {label} and {next_start}:{next_end} {next_label} overlap")
     return findings
+
+
+def _text_finding(text: str, span: dict[str, Any]) -> str:
+    """What is wrong with the text that a span gives beside its offsets, as exports do; "" where it stands there."""
+    own, start, end = span.get("text"), span["start"], span["end"]
+    if not isinstance(own, str) or not isinstance(start, int) or not isinstance(end, int) or start < 0:
+        return ""
+    there = text[start:end]
+    if there.strip() == own.strip():
+        return ""
+    return (
+        f"span {start}:{end} {span['label']} has the text {truncated_repr(own)}, but {truncated_repr(there)} stands "
+        f"there ({find_offset(text, start, own)})"
+    )
 
 
 def tags_of_spans(

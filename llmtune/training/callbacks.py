@@ -8,29 +8,40 @@ import numpy as np
 from tqdm import tqdm  # type: ignore[import-untyped]
 from transformers import ProgressCallback, TrainerControl, TrainerState, TrainingArguments
 
+from llmtune.tasks.task import ValidationMetrics
+
 
 class EvaluationLogger(ProgressCallback):
     """The stock progress bars (on a terminal), without the stock dump of every log; one line an evaluation.
 
     Args:
-        confusion_matrix: gives the (c, c) counts of the last evaluation, or None where the task has none.
-        label_names: of its rows and columns.
-        positive_label: of two label names, the one that the calibration plot is about; default the last.
         shown: the metrics on the line, without the prefix eval_.
+        confusion: gives the (c, c) counts of the last evaluation and the names of their rows and columns, or None where
+            the task has none.
+        samples: gives the first answers of a model that writes.
+        positive_id: of two classes, the place of the one that the calibration plot is about; None of others.
+
+    Attributes:
+        history: an entry an evaluation.
+        matrix_names: of the confusion matrix in the last entry.
     """
 
     def __init__(
         self,
         shown: tuple[str, ...] = (),
-        confusion_matrix: Callable[[], np.ndarray | None] = lambda: None,
-        label_names: tuple[str, ...] = (),
-        positive_label: str | None = None,
+        confusion: Callable[[], tuple[np.ndarray, tuple[str, ...]] | None] = lambda: None,
+        samples: Callable[[], list[dict[str, str]]] = list,
+        positive_id: Callable[[], int | None] = lambda: None,
     ) -> None:
         super().__init__()
-        self.shown, self.confusion_matrix, self.label_names = shown, confusion_matrix, label_names
-        positive = label_names.index(positive_label or label_names[-1]) if len(label_names) == 2 else None
-        self.positive_id = positive
+        self.shown, self.confusion, self.samples, self.positive_id = shown, confusion, samples, positive_id
+        self.matrix_names: tuple[str, ...] = ()
         self.history: list[dict[str, Any]] = []
+
+    @classmethod
+    def of_metrics(cls, metrics: ValidationMetrics) -> "EvaluationLogger":
+        """Of a task's own metrics."""
+        return cls(metrics.task.shown, metrics.confusion, metrics.samples, metrics.positive_id)
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -77,16 +88,19 @@ class EvaluationLogger(ProgressCallback):
         super().on_evaluate(args, state, control, **kwargs)
         if not state.is_world_process_zero or not metrics:
             return
-        matrix = self.confusion_matrix()
+        confusion = self.confusion()
         entry = {"step": state.global_step, "epoch": state.epoch, **metrics}
         parts = [f"epoch {state.epoch:.2f}" if state.epoch is not None else "before training"]
         losses = [log["loss"] for log in state.log_history if "loss" in log]
         if losses:
             parts.append(f"training loss {float(losses[-1]):.4f}")
         parts += [f"{name} {metrics[f'eval_{name}']:.4f}" for name in self.shown if f"eval_{name}" in metrics]
-        if matrix is not None:
+        if confusion is not None:
+            matrix, self.matrix_names = confusion
             entry["confusion_matrix"] = matrix.tolist()
-            parts.append(_confusions(matrix, self.label_names))
+            parts.append(_confusions(matrix, self.matrix_names))
+        if samples := self.samples():
+            entry["samples"] = samples
         self.history.append(entry)
         tqdm.write("  ".join(parts))
 

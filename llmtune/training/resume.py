@@ -46,7 +46,8 @@ def describe_run(trainer: Any) -> dict[str, Any]:
     )
     described["rows of train"] = len(trainer.train_dataset)
     described["sha256 of the tokens of train"] = fingerprint(trainer.train_dataset)
-    names = model.config.id2label or {}
+    # A module of the user's has no config.
+    names = (model.config.id2label or {}) if hasattr(model, "config") else {}
     described["class names"] = ", ".join(str(names[place]) for place in sorted(names))
     if is_dataclass(trainer.compute_loss_func):  # a function's own repr is its address
         described["loss"] = repr(trainer.compute_loss_func)

@@ -2,6 +2,7 @@
 
 import contextlib
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,14 @@ import torch
 import transformers
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.data import DataLoader
+from transformers import EvalPrediction, PreTrainedModel
 from transformers.trainer import TRAINING_ARGS_NAME
 from transformers.trainer_utils import EvalLoopOutput, PredictionOutput, get_last_checkpoint
 
 from llmtune.data.lengths import input_lengths
 from llmtune.metrics.core.base import IGNORED
+from llmtune.tasks.task import ValidationMetrics
+from llmtune.tasks.text_generation.generation import Generation
 from llmtune.training.batching import EffectiveBatchSampler, LongestFirstSampler, with_padding_example
 from llmtune.training.callbacks import EvaluationLogger
 from llmtune.training.curves import LearningCurves, train_subset
@@ -29,20 +33,35 @@ SO_FAR = "llmtune"  # where a checkpoint's trainer_state.json keeps what the run
 SHORT_ROW = 128
 
 
-class Trainer(transformers.Trainer):
-    """transformers.Trainer, changed in five places that its own hooks allow.
+class FineTuningTrainer(transformers.Trainer):
+    """transformers.Trainer, changed in six places that its own hooks allow.
 
     Training batches are cut by length inside a random effective batch (`--train_sampling_strategy batch_rebalance`) and
-    hold every row once, on any number of processes. Evaluation runs longest row first. `predict` returns the rows in
-    the order of the data set. bfloat16 on a CPU is for training only. Each evaluation in training also scores a fixed
-    sample of train, for the curves that show overfitting.
+    hold every row once, on any number of processes. Evaluation runs longest row first; `compute_metrics` and `predict`
+    get the rows in the order of the data set. bfloat16 on a CPU is for training only. Each evaluation in training also
+    scores a fixed sample of train, for the curves that show overfitting. With a `generation` an evaluation writes.
+
+    Args:
+        generation: of a task whose models write: how. Outputs are then the ids of the answers (n, t), -100 where a row
+            is shorter, whether each ended (n,), the nats of its targets (n,); the labels are their tokens (n,).
+        evaluation_lines: what is printed and kept of each evaluation; default as `compute_metrics` tells.
     """
 
     compute_metrics: Any  # transformers ships no types
 
-    def __init__(self, *args: Any, evaluation_lines: EvaluationLogger | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        generation: Generation | None = None,
+        evaluation_lines: EvaluationLogger | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
         self.described_run: dict[str, Any] | None = None
+        self.generation = generation
+        self.writes = generation is not None
+        if generation is not None:
+            generation.prepare(self.model)
         self.label_names = ["labels"]  # for question answering transformers would look for start_positions
         self.real_tokens = torch.zeros((), dtype=torch.long, device=self.args.device)
         self.padded_tokens = 0
@@ -52,6 +71,8 @@ class Trainer(transformers.Trainer):
         self._started = time.perf_counter()
         for stock in (transformers.ProgressCallback, transformers.PrinterCallback):
             self.remove_callback(stock)
+        if evaluation_lines is None and isinstance(self.compute_metrics, ValidationMetrics):
+            evaluation_lines = EvaluationLogger.of_metrics(self.compute_metrics)
         self.evaluation_lines = evaluation_lines or EvaluationLogger()
         self.curves = LearningCurves()
         self._last_output: EvalLoopOutput | None = None
@@ -80,6 +101,9 @@ class Trainer(transformers.Trainer):
         is_padding_example = (labels == IGNORED).reshape(len(labels), -1).all(dim=1)
         self.real_tokens += mask[~is_padding_example].sum()
         self.padded_tokens += mask.numel()
+        if "decoder_input_ids" in inputs:  # what a decoder side reads is counted too
+            self.real_tokens += (labels != IGNORED).sum()
+            self.padded_tokens += labels.numel()
         # Around the whole step: what --activation_checkpointing computes again in the backward pass must take the same
         # kernels as the forward pass did. (Autocast is carried over by torch itself.)
         with self._attention_kernels():
@@ -106,8 +130,8 @@ class Trainer(transformers.Trainer):
     def arithmetic(self) -> str:
         """What training and evaluation compute in, in words; the precision that was asked for is half of it."""
         quantized = getattr(self.model, "is_loaded_in_4bit", False)
-        weights = "4-bit" if quantized else str(self.model.dtype).removeprefix("torch.")
-        return str(self.args.arithmetic(weights))
+        weights = "4-bit" if quantized else str(next(self.model.parameters()).dtype).removeprefix("torch.")
+        return str(self.args.describe_precision(weights))
 
     @property
     def train_seconds(self) -> float:
@@ -188,17 +212,66 @@ class Trainer(transformers.Trainer):
     def _get_eval_sampler(self, eval_dataset: datasets.Dataset) -> LongestFirstSampler:
         return LongestFirstSampler(eval_dataset)
 
-    def evaluation_loop(self, *args: Any, **kwargs: Any) -> EvalLoopOutput:
-        """The stock loop; adds its seconds to `evaluation_seconds`, and keeps an output in training for `evaluate`."""
+    def evaluation_loop(
+        self, dataloader: DataLoader, *args: Any, metric_key_prefix: str = "eval", **kwargs: Any
+    ) -> EvalLoopOutput:
+        """The stock loop; `compute_metrics` gets the rows in the order of the data set.
+
+        It adds its seconds to `evaluation_seconds`, and keeps an output in training for `evaluate`. The sample of train
+        is not answered by a model that writes: only its loss is told.
+        """
         start = time.perf_counter()
-        output = super().evaluation_loop(*args, **kwargs)
+        self.writes = self.generation is not None and metric_key_prefix != "train"
+        metrics = self.compute_metrics
+        if metrics is not None and not self.args.batch_eval_metrics:
+            self.compute_metrics = self._in_row_order(metrics, dataloader.dataset)
+        output = super().evaluation_loop(dataloader, *args, metric_key_prefix=metric_key_prefix, **kwargs)
+        self.compute_metrics = metrics
         self.evaluation_seconds += time.perf_counter() - start
         self._last_output = output if self.is_in_train else None
         return output
 
+    def _in_row_order(self, metrics: Any, dataset: datasets.Dataset) -> Callable[[EvalPrediction], dict[str, float]]:
+        """The metrics of outputs that come longest row first; of a model that writes the exact loss beside them."""
+        back = np.argsort(LongestFirstSampler(dataset).order)
+
+        def computed(outputs: EvalPrediction) -> dict[str, float]:
+            loss = {}
+            if self.generation is not None:
+                nats = outputs.predictions[-1].astype(np.float64).sum()
+                loss = {"loss": float(nats / outputs.label_ids.sum())}
+            ordered = (_reordered(part, back) for part in (outputs.predictions, outputs.label_ids))
+            return {**loss, **metrics(EvalPrediction(*ordered))}
+
+        return computed
+
+    def prediction_step(
+        self, model: Any, inputs: dict[str, Any], prediction_loss_only: bool, ignore_keys: list[str] | None = None
+    ) -> tuple[Any, Any, Any]:
+        """The stock step; of a model that writes (None, (ids, ended, nats), counts) of a batch.
+
+        Nothing of the size of the vocabulary is kept.
+        """
+        if self.generation is None:
+            step: tuple[Any, Any, Any] = super().prediction_step(model, inputs, prediction_loss_only, ignore_keys)
+            return step
+        inputs = self._prepare_inputs(inputs)
+        labels, ids = inputs.pop("labels", None), inputs["input_ids"]
+        with torch.no_grad(), self.compute_loss_context_manager():
+            nats, counts = self.generation.likelihoods(model, inputs, labels)
+            if self.writes:
+                answers, ended = self.generation.write(self.accelerator.unwrap_model(self.model), inputs, labels)
+            else:
+                answers, ended = ids.new_full((len(ids), 1), IGNORED), ids.new_zeros(len(ids))
+        return None, (answers, ended, nats), counts
+
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         """The stock evaluation; in training the sample of train is scored after it, and the history keeps both."""
         metrics: dict[str, float] = super().evaluate(*args, **kwargs)
+        best = f"eval_{str(self.args.metric_for_best_model).removeprefix('eval_')}"
+        if self.is_in_train:
+            # Undefined for these predictions (precision, where nothing is predicted): no better than any checkpoint.
+            metrics.setdefault(best, float("nan"))
         validation = self._last_output
         if not self.is_in_train or validation is None or self.train_dataset is None:
             return metrics
@@ -209,14 +282,13 @@ class Trainer(transformers.Trainer):
         train = self.evaluation_loop(self.get_eval_dataloader(sample), "Train sample", metric_key_prefix="train")
         self.compute_metrics = metrics_of_validation
         entry = self.curves.entry(train, validation)
-        best = f"eval_{str(self.args.metric_for_best_model).removeprefix('eval_')}"
         if "hits" not in entry["validation"] and self.args.greater_is_better and best in metrics:
             entry["validation"]["score"] = metrics[best]
         self._last_output = None
         if self.evaluation_lines.history:
             matrix = self.evaluation_lines.history[-1].get("confusion_matrix")
-            names = self.evaluation_lines.label_names
-            positive = self.evaluation_lines.positive_id
+            names = self.evaluation_lines.matrix_names
+            positive = self.evaluation_lines.positive_id()
             show_evaluation(
                 self.callback_handler.callbacks, matrix, validation, names, self.state.global_step, positive_id=positive
             )
@@ -244,7 +316,7 @@ class Trainer(transformers.Trainer):
         """The stock warnings, but not of weights that a checkpoint holds under another name or that are computed."""
         state = self.model.state_dict()
         held = {tensor.data_ptr() for name, tensor in state.items() if name not in load_result.missing_keys}
-        computed = self.model._keys_to_ignore_on_save or ()
+        computed = (self.model._keys_to_ignore_on_save or ()) if isinstance(self.model, PreTrainedModel) else ()
         missing = [
             name for name in load_result.missing_keys if name not in computed and state[name].data_ptr() not in held
         ]
@@ -255,18 +327,9 @@ class Trainer(transformers.Trainer):
     ) -> PredictionOutput:
         """As transformers.Trainer.predict, each row once and in the order of the data set."""
         output = super().predict(test_dataset, ignore_keys, metric_key_prefix)
-        order = LongestFirstSampler(test_dataset).order
-        back = np.argsort(order)
-
-        def restored(rows: Any) -> Any:
-            if isinstance(rows, tuple):
-                return tuple(restored(part) for part in rows)
-            if rows is None:
-                return None
-            assert len(rows) == len(order), f"{len(rows)} predictions for {len(order)} rows"
-            return rows[back]
-
-        return PredictionOutput(restored(output.predictions), restored(output.label_ids), output.metrics)
+        back = np.argsort(LongestFirstSampler(test_dataset).order)
+        ordered = (_reordered(part, back) for part in (output.predictions, output.label_ids))
+        return PredictionOutput(*ordered, output.metrics)
 
     def autocast_smart_context_manager(
         self, cache_enabled: bool | None = True
@@ -275,3 +338,13 @@ class Trainer(transformers.Trainer):
         if self.args.cpu_autocast and self.model.training:
             return torch.autocast("cpu", dtype=torch.bfloat16, cache_enabled=bool(cache_enabled))
         return contextlib.nullcontext()
+
+
+def _reordered(rows: Any, order: np.ndarray) -> Any:
+    """An array, or each of a tuple of arrays, with its rows in another order."""
+    if isinstance(rows, tuple):
+        return tuple(_reordered(part, order) for part in rows)
+    if rows is None:
+        return None
+    assert len(rows) == len(order), f"{len(rows)} predictions for {len(order)} rows"
+    return rows[order]

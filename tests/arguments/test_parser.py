@@ -295,9 +295,9 @@ def test_a_folder_with_something_in_it_is_replaced_only_if_it_is_a_run_and_overw
     assert "--overwrite replaces only a run" in refused(*DATA_AND_MODEL, "--output_dir", "photos", "--overwrite")
     training = parse(*DATA_AND_MODEL, "--output_dir", "run", "--overwrite")[3]
     assert Path("run/model.safetensors").exists(), "kept until the input is known good"
-    training.prepare_output_dir("f1")
+    training.prepare_output_dir()
     assert [path.name for path in Path("run").iterdir()] == [RUN_MARKER]
-    parse(*DATA_AND_MODEL, "--output_dir", "empty")[3].prepare_output_dir("f1")
+    parse(*DATA_AND_MODEL, "--output_dir", "empty")[3].prepare_output_dir()
     assert Path("photos/cat.jpg").exists()
     assert (Path("empty") / RUN_MARKER).exists()
 
@@ -323,7 +323,7 @@ def test_resuming_keeps_the_run():
     (Path("run") / RUN_MARKER).touch()
 
     resume = ["--resume_from_checkpoint", "run/checkpoint-5", "--output_dir", "run", "--overwrite"]
-    parse(*DATA_AND_MODEL, *resume)[3].prepare_output_dir("f1")
+    parse(*DATA_AND_MODEL, *resume)[3].prepare_output_dir()
 
     assert Path("run/checkpoint-5").exists()
 

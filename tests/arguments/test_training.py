@@ -106,7 +106,7 @@ def test_a_precision_of_accelerate_that_cannot_run_is_refused(tmp_path, monkeypa
     ],
 )
 def test_the_arithmetic_is_said_as_it_is_on_a_cpu(tmp_path, precision, weights, said):
-    assert training(tmp_path, precision=precision).arithmetic(weights) == said
+    assert training(tmp_path, precision=precision).describe_precision(weights) == said
 
 
 @pytest.mark.parametrize(
@@ -142,18 +142,16 @@ def test_checkpoints_are_saved_when_validation_is_scored(tmp_path, given, save_s
 def test_the_best_checkpoint_is_best_in_the_metrics_own_direction(tmp_path, given, metric, greater):
     made = training(tmp_path, **given)
 
-    made.prepare_output_dir("f1", {"f1": True, "mcc": True, "brier": False})
+    made.choose_best_metric("f1", {"f1": True, "mcc": True, "brier": False})
 
     assert (made.metric_for_best_model, made.greater_is_better) == (metric, greater)
 
 
-def test_an_unknown_metric_for_the_best_checkpoint_leaves_the_folder_alone(tmp_path):
+def test_an_unknown_metric_for_the_best_checkpoint_is_refused(tmp_path):
     made = training(tmp_path / "run", metric_for_best_model="f7")
 
     with pytest.raises(InputError, match="--metric_for_best_model f7 is not one of f1, loss"):
-        made.prepare_output_dir("f1", {"f1": True})
-
-    assert not (tmp_path / "run").exists()
+        made.choose_best_metric("f1", {"f1": True})
 
 
 def test_the_arguments_are_json_by_group(tmp_path):

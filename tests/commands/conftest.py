@@ -45,7 +45,7 @@ def train_tiny(folder, model_arguments, *, tuned):
     with torch.no_grad():
         probability = model.eval()(**batch).logits.softmax(-1)[:, 1]
     threshold = float(probability[probability > 0.5].quantile(0.2)) if tuned else 0.5
-    model.config.llmtune = replace(task, threshold=threshold).settings()
+    model.config.llmtune = replace(task, threshold=threshold).to_config()
     tokenizer.save_pretrained(folder)
     return model
 

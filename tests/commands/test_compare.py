@@ -1,4 +1,5 @@
 import json
+import re
 
 import pytest
 
@@ -52,7 +53,7 @@ def test_what_is_printed_names_the_rows(files, capsys, monkeypatch):
 
     lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
     assert "Comparison on 200 rows of the split test" in lines
-    assert "B is significantly worse than A on f1" in lines
+    assert "B is significantly worse than A on f1: -0.250, 95 % CI [-0.333, -0.182]" in lines
     assert "McNemar exact: only A is right on 40, only B on 0; p = 1.819e-12" in lines  # 2 / 2**40
     assert "of 200 rows B is better on 0, worse on 40, alike on 160" in lines
     assert "B loses, 2 of 40" in lines
@@ -77,11 +78,28 @@ def test_verdicts_other_than_worse(files, capsys):
     cli.run(["compare", files["right"], files["nearly"]])
     cli.run(["compare", files["right"], files["right"]])
 
-    printed = capsys.readouterr().out
-    assert "B is significantly better than A on f1" in printed
-    assert "No significant difference on f1; these rows would show one of 0.0" in printed
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "B is significantly better than A on f1: +0.250, 95 % CI [" in printed
+    assert re.search(
+        r"No significant difference on f1: -0\.005, 95 % CI \[-0\.0\d\d, \+0\.000\]; these rows would show one of",
+        printed,
+    )
     assert "Inconclusive: too few rows to tell whether B is better or worse than A on f1" in printed
-    assert "every resample scores 0: the rows give no interval" in printed.replace("\n  ", " ")
+    assert "every resample scores 0: the rows give no interval" in printed
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "word"), [(["spam"] * 15, ["ham"] * 15, "worse"), (["ham"] * 15, ["spam"] * 15, "better")]
+)
+def test_where_rows_are_too_few_for_an_interval_mcnemar_decides_both_ways(a, b, word, tmp_path, capsys):
+    for name, prediction in (("a", a), ("b", b)):
+        rows = {"reference": ["spam"] * 15 + ["ham"] * 60, "prediction": prediction + ["ham"] * 60}
+        made = make_predictions("classification", rows, label_names=["ham", "spam"])
+        write_predictions(made, tmp_path / f"{name}.parquet")
+
+    cli.run(["compare", str(tmp_path / "a.parquet"), str(tmp_path / "b.parquet")])
+
+    assert f"B is significantly {word} than A on f1 (McNemar)" in capsys.readouterr().out  # p = 2 / 2**15
 
 
 def test_runs_are_compared_on_test_and_the_json_is_whole(tmp_path):

@@ -13,8 +13,7 @@ from llmtune.hub.files import contents
 from llmtune.hub.push import _tried
 from llmtune.metrics import score_predictions
 from llmtune.predictions import write_predictions
-from llmtune.report.report import Report
-from llmtune.report.reports import write_reports
+from llmtune.report.report import Report, write_reports
 from llmtune.runs.folder import write_json, write_metrics
 from tests.hub_stand_in import Hub
 from tests.report.test_page import RUN, spam_table

@@ -8,11 +8,10 @@ import datasets
 import pytest
 import torch
 
-from llmtune.commands.question_answering import ServedQuestionAnswering, ServedWrittenAnswers
 from llmtune.models.from_scratch import tokenizer_type, train_tokenizer
 from llmtune.report.card_code_question_answering import ALWAYS, SEARCH
-from llmtune.tasks.question_answering.extractive import QuestionAnswering
 from llmtune.tasks.question_answering.generative import GenerativeQuestionAnswering
+from llmtune.tasks.question_answering.task import QuestionAnswering
 
 ROWS = datasets.Dataset.from_dict(
     {
@@ -27,10 +26,10 @@ TEXTS = ["question: Who came? context: Then Anna came by ship. Who left?"] * 3
 @pytest.mark.parametrize("threshold", [None, 0.0])
 def test_a_model_that_always_answers_is_said_to_where_some_questions_have_none(threshold):
     tokenizer = train_tokenizer("bert", TEXTS, 300, 64)
-    served = ServedQuestionAnswering(QuestionAnswering(64, 16, null_threshold=threshold))
+    task = QuestionAnswering(64, 16, null_threshold=threshold)
 
-    _, cut = served.encode(ROWS, tokenizer)
-    _, unlabelled = served.encode(ROWS.remove_columns("answers"), tokenizer)
+    cut = "; ".join(task.encode(ROWS, tokenizer).notes)
+    unlabelled = "; ".join(task.encode(ROWS.remove_columns("answers"), tokenizer).notes)
 
     assert ("every question gets an answer, so 1 without one count as wrong" in cut) is (threshold is None)
     assert "count as wrong" not in unlabelled
@@ -39,7 +38,7 @@ def test_a_model_that_always_answers_is_said_to_where_some_questions_have_none(t
 def test_answers_that_were_cut_away_with_their_context_are_said():
     tokenizer = train_tokenizer(tokenizer_type("t5", writes=True), TEXTS, 400, 64)
 
-    _, cut = ServedWrittenAnswers(GenerativeQuestionAnswering(9, 8, 8)).encode(ROWS, tokenizer)
+    cut = "; ".join(GenerativeQuestionAnswering(9, 8, 8).encode(ROWS, tokenizer).notes)
 
     assert cut == "contexts truncated at their end, to 9 tokens: 2; questions whose answer was truncated away: 1"
 

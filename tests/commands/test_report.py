@@ -154,8 +154,8 @@ def test_metrics_by_entity_type_are_a_table(tmp_path, capsys):
     cli.run(["report", str(tmp_path / "t.parquet")])
 
     lines = capsys.readouterr().out.splitlines()
-    assert any(line.startswith("part  entity_f1 ") for line in lines)
-    assert any(line.startswith("PER   1.000") for line in lines)
+    assert any(line.split() == ["type", "entities", "precision", "recall", "F1"] for line in lines)
+    assert any(line.split()[:3] == ["PER", "40", "1.000"] for line in lines)
 
 
 def test_two_tables_of_one_split_do_not_share_a_metrics_json(tmp_path):
@@ -185,7 +185,7 @@ def test_a_comparison_of_runs_does_not_replace_one_of_them(tmp_path):
 def test_the_metrics_of_another_run_are_not_replaced(tmp_path):
     run, path = a_run(tmp_path / "run", "test"), foreign(tmp_path / "a.csv")
 
-    with pytest.raises(InputError, match="is a run with a metrics.json of its own; name another folder"):
+    with pytest.raises(InputError, match="is a run with results of its own; name another folder"):
         cli.run(["report", str(path), "--kind", "classification", "--output_dir", str(run)])
 
 

@@ -70,7 +70,7 @@ def test_an_earlier_table_is_the_base(messages):
     _, checks = report(messages, "--base", str(messages / "before.csv"))
 
     assert checks["worse_than_base"]["status"] == "fail"
-    assert checks["worse_than_base"]["finding"] == "Significantly worse than the base: f1_macro 0.526, base 1.000"
+    assert checks["worse_than_base"]["finding"] == "Significantly worse than the base: f1 0.182, base 1.000"
 
 
 REFUSED = [

@@ -69,3 +69,19 @@ def test_words_without_tags_are_refused(tmp_path):
 
     with pytest.raises(InputError, match="first line 'EU' has one column, expected a word and its tag"):
         read_rows(tmp_path / "a.conll")
+
+
+@pytest.mark.parametrize("separator", ["\t", " "])
+def test_a_space_that_is_no_separator_is_part_of_a_word(separator, tmp_path):
+    words = ["10\u00a0000", "a\u2028b", "\u3000", "\u00a0" if separator == "\t" else "x"]
+    path = tmp_path / "a.conll"
+    path.write_text("".join(f"{word}{separator}O\n" for word in words), encoding="utf-8")
+
+    assert read_rows(path).cells("tokens") == [words]
+
+
+def test_comments_are_no_words_and_a_hash_is_one(tmp_path):
+    path = tmp_path / "a.conll"
+    path.write_text("# newdoc id = 1\n# text = Is it # 1\nIs O\nit O\n# O\n1 B-X\n\n# sent_id = 2\nAda B-X\n")
+
+    assert read_rows(path).cells("tokens") == [["Is", "it", "#", "1"], ["Ada"]]

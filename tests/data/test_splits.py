@@ -363,3 +363,17 @@ def test_the_real_sms_set_comes_out_whole():
         {"ham": 450, "spam": 63},
     ]
     assert set(splits.duplicates.values()) == {0}
+
+
+@pytest.mark.parametrize("fold", [None, "2/5"])
+def test_a_cell_that_does_not_fit_is_named_by_its_place_in_the_file(tmp_path, fold):
+    rows = [{"text": f"text {i}", "label": "ab"[i % 2], "year": 2000 + i} for i in range(200)]
+    rows[149]["year"] = "unknown"
+    path = tmp_path / "train.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)))
+    data = DataArguments(train_file=str(path), slice_columns=["year"], fold=fold)
+
+    with pytest.raises(InputError, match="train.jsonl line 150: column 'year' holds 'unknown'"):
+        load_splits(
+            data, columns={"text": "text", "label": "label"}, label_column="label", text_columns=["text"], seed=1
+        )

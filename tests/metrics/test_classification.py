@@ -295,6 +295,13 @@ def test_an_unknown_metric_names_those_we_have():
         score_predictions(counted(1, 1, 1, 1), metrics=["acuracy"])
 
 
+def test_a_metric_whose_package_is_missing_names_it(tmp_path):
+    (tmp_path / "needy.py").write_text("import no_such_package\nimport evaluate\n")
+
+    with pytest.raises(ValueError, match=r"needy.*no_such_package.*; install what it requires, or leave it out"):
+        score_predictions(counted(1, 1, 1, 1), metrics=[str(tmp_path / "needy.py")])
+
+
 def test_a_class_that_was_never_found_may_still_be_found_sometimes():
     # 355 true negatives, 5 false alarms, 40 missed, none found: the recall may be up to 8.8 %.
     scores = score_predictions(counted(0, 40, 5, 355))

@@ -8,10 +8,10 @@ from seqeval.metrics import f1_score
 from seqeval.scheme import IOB2
 
 from llmtune.baselines import gazetteer
-from llmtune.finish.token_classification import raw_table
 from llmtune.metrics import score_predictions
 from llmtune.metrics.core.entity_errors import MISSED, SPURIOUS, compare_entities, pair_entities
 from llmtune.predictions import make_predictions
+from llmtune.tasks.token_classification.task import raw_table
 from llmtune.terminal.console import Terminal
 from llmtune.terminal.entity_tables import show_entities
 from llmtune.text.tag_schemes import Entity, count_types, entity_spans, repair_iob2

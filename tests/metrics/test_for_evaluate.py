@@ -121,17 +121,6 @@ def test_bleu_keeps_its_signature_and_unequal_references():
         Bleu(language="zh", tokenize="13a")
 
 
-@pytest.mark.parametrize("name", ["accuracy", "f1", "precision", "recall"])
-def test_padding_does_not_count(name):
-    module = importlib.import_module(f"llmtune.metrics.evaluate_modules.{name}")
-    metric = getattr(module, {"accuracy": "Accuracy", "f1": "F1", "precision": "Precision", "recall": "Recall"}[name])()
-    predictions, references = [1, 0, 1, 1, 0], [1, 1, 0, -100, -100]
-
-    padded = metric.compute(predictions=predictions, references=references)
-
-    assert padded == metric.compute(predictions=predictions[:3], references=references[:3])
-
-
 @pytest.mark.parametrize("text", ["नमस्ते दुनिया 2024", "今天天气很好", "สวัสดีชาวโลก", "مرحبا بالعالم", "Привет, мир 5"])
 def test_rouge_refuses_a_script_that_it_would_score_0_and_reads_it_when_told(text):
     texts = {"predictions": [text, "a test"], "references": [text, "a test"]}
@@ -151,3 +140,14 @@ def test_rouge_of_latin_letters_with_marks_is_that_of_rouge_score():
     expected = [scorer.score(b, a)["rouge1"].fmeasure for a, b in zip(*texts.values(), strict=True)]
 
     assert Rouge().compute(**texts)["rouge1"] == pytest.approx(np.mean(expected))
+
+
+@pytest.mark.parametrize("name", ["accuracy", "f1", "precision", "recall"])
+def test_padding_does_not_count(name):
+    module = importlib.import_module(f"llmtune.metrics.evaluate_modules.{name}")
+    metric = getattr(module, {"accuracy": "Accuracy", "f1": "F1", "precision": "Precision", "recall": "Recall"}[name])()
+    predictions, references = [1, 0, 1, 1, 0], [1, 1, 0, -100, -100]
+
+    padded = metric.compute(predictions=predictions, references=references)
+
+    assert padded == metric.compute(predictions=predictions[:3], references=references[:3])

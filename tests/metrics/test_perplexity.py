@@ -141,6 +141,7 @@ def test_no_tokens_have_no_perplexity():
     assert (score.value, score.reason) == (None, "no tokens to score")
 
 
+@pytest.mark.slow
 def test_memory_beyond_one_batch_stays_under_100_mb_and_does_not_grow_with_rows():
     script = Path(__file__).with_name("peak_memory.py")
     # A batch's logits go back to the system when freed (glibc would learn to keep them): what is held is in use.

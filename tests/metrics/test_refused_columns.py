@@ -24,5 +24,5 @@ def test_a_function_that_returns_no_number_is_no_metric():
     def verdict(predictions, references):
         return "good"
 
-    with pytest.raises(ValueError, match="metric verdict: returned str; return a number or a dict of numbers"):
-        foreign_values(verdict, [1], [1])
+    with pytest.raises(ValueError, match="it returned 'good'; return a number or a dict of numbers"):
+        foreign_values(verdict, "verdict", [1], [1])

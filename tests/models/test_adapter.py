@@ -13,7 +13,7 @@ from llmtune.models import checkpoints
 from llmtune.models.checkpoints import load_run, merge_run
 from llmtune.models.loading import load_model
 from llmtune.tasks.text_classification.task import TextClassification
-from llmtune.tasks.text_generation.translation import Translation
+from llmtune.tasks.translation import Translation
 from tests.models.test_models import TEXTS, saved_checkpoint
 
 CLASSES = TextClassification(("ham", "spam"), "spam", 32)
@@ -73,7 +73,7 @@ def test_the_embeddings_of_added_tokens_are_trained_and_named_as_new(model_type,
     optimizer.step()
     after = loaded.model.get_input_embeddings()(torch.tensor([*ids, 5])).detach()
 
-    assert [name.lower() for name in loaded.facts["new weights"]][-2:] == [
+    assert [name.lower() for name in loaded.facts.new_weights][-2:] == [
         "embedding of goodtok",
         "embedding of badtok",
     ]

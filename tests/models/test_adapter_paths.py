@@ -16,7 +16,7 @@ from tests.hub_stand_in import Hub
 
 
 def a_base(folder):
-    task = TextClassification.from_arguments(TextClassificationArguments(max_length=32), ["ham", "spam"])
+    task = TextClassification.from_options(TextClassificationArguments(max_length=32), ["ham", "spam"])
     overrides = "hidden_size=16,num_hidden_layers=1,num_attention_heads=2,intermediate_size=32"
     arguments = ModelArguments(model_type="bert", config_overrides=overrides, tokenizer_vocab_size=100)
     loaded = load_model(arguments, task, train_texts=lambda: ["win a prize", "see you at noon"])

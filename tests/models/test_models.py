@@ -17,15 +17,16 @@ from llmtune.errors import InputError
 from llmtune.models import decoder, encoder
 from llmtune.models.auto_generation import AutoModelForGeneration
 from llmtune.models.checkpoints import load_run, save_weights
+from llmtune.models.config_overrides import read_overrides
 from llmtune.models.families import family_of
 from llmtune.models.from_scratch import train_tokenizer
 from llmtune.models.head_labels import align_head
-from llmtune.models.loading import load_model, read_overrides
+from llmtune.models.loading import load_model
 from llmtune.tasks.losses import ClassificationLoss
 from llmtune.tasks.text_classification.task import TextClassification
-from llmtune.tasks.text_generation.translation import Translation
 from llmtune.tasks.token_classification.task import TokenClassification
-from llmtune.training.trainer import Trainer
+from llmtune.tasks.translation import Translation
+from llmtune.training.trainer import FineTuningTrainer
 
 TASK = TextClassification(("ham", "spam"), "spam", 64)
 TEXTS = [f"{'win cash' if i % 2 else 'see you'} {i} {'again ' * (i % 5)}" for i in range(16)]
@@ -54,9 +55,9 @@ def logits(model: Any, tokenizer: Any) -> np.ndarray:
         return model.eval()(**inputs).logits.float().numpy()
 
 
-def train(loaded: Any, folder: Path, *, steps: int = 2, **options: Any) -> Trainer:
+def train(loaded: Any, folder: Path, *, steps: int = 2, **options: Any) -> FineTuningTrainer:
     rows = datasets.Dataset.from_dict({"text": TEXTS, "label": ["ham", "spam"] * 8})
-    tokens, _ = TASK.tokenize(rows, loaded.tokenizer)
+    tokens = TASK.encode(rows, loaded.tokenizer).dataset
     defaults = {
         "precision": "fp32",
         "use_cpu": True,
@@ -64,12 +65,12 @@ def train(loaded: Any, folder: Path, *, steps: int = 2, **options: Any) -> Train
         "eval_strategy": "no",
         "save_strategy": "no",
     }
-    trainer = Trainer(
+    trainer = FineTuningTrainer(
         model=loaded.model,
         args=TrainingArguments(str(folder), max_steps=steps, **{**defaults, **options}),
         train_dataset=tokens,
         processing_class=loaded.tokenizer,
-        data_collator=TASK.collator(loaded.tokenizer),
+        data_collator=TASK.data_collator(loaded.tokenizer),
         compute_loss_func=ClassificationLoss(),
     )
     trainer.train()
@@ -148,7 +149,7 @@ def test_lora_on_a_checkpoint_keeps_the_base_where_it_is_and_loads_with_the_same
 def test_lora_trains_and_keeps_a_pooler_that_the_checkpoint_lacks(tmp_path):
     checkpoint = saved_checkpoint(tmp_path / "checkpoint", "bert", transformers.AutoModelForMaskedLM)
     loaded = load(model_name_or_path=str(checkpoint), use_peft=True, lora_r=2)
-    assert any("pooler" in key for key in loaded.facts["new weights"])
+    assert any("pooler" in key for key in loaded.facts.new_weights)
 
     trainer = train(loaded, tmp_path / "run")
     save_weights(trainer, keep_base=False)
@@ -181,7 +182,7 @@ def test_a_llama_without_pad_token_gets_one(unknown, lora, tmp_path):
 
     assert loaded.model.config.pad_token_id == loaded.tokenizer.pad_token_id
     assert loaded.tokenizer.pad_token not in ("<s>", "</s>")
-    assert loaded.facts["new weights"] == ["score.weight"]
+    assert loaded.facts.new_weights == ("score.weight",)
     tokenizer, model = load_run(tmp_path / "run", TASK.auto_model)
     assert tokenizer.pad_token == loaded.tokenizer.pad_token
     np.testing.assert_allclose(logits(model, tokenizer), logits(loaded.model, loaded.tokenizer), atol=1e-6)
@@ -247,7 +248,7 @@ def test_a_checkpoint_of_which_what_writes_is_missing_is_refused(model_type, wit
 def test_a_pegasus_without_its_sines_is_whole(tmp_path):
     loaded, model = load_writer(tmp_path, "pegasus", "embed_positions")
 
-    assert loaded.facts["new weights"] == []
+    assert loaded.facts.new_weights == ()
     torch.testing.assert_close(
         loaded.model.model.decoder.embed_positions.weight, model.model.decoder.embed_positions.weight
     )
@@ -258,7 +259,7 @@ def test_a_head_for_other_classes_is_replaced_and_said(tmp_path):
 
     loaded = load(model_name_or_path=str(checkpoint))
 
-    assert loaded.facts["new weights"] == ["classifier.bias", "classifier.weight"]
+    assert loaded.facts.new_weights == ("classifier.bias", "classifier.weight")
     assert loaded.model.config.id2label == {0: "ham", 1: "spam"}
     assert loaded.model.classifier.out_features == 2
     body = load_file(checkpoint / "model.safetensors")["bert.encoder.layer.0.output.dense.weight"]
@@ -277,8 +278,8 @@ def test_a_head_in_another_order_of_classes_says_the_same_by_name(model_type, th
 
     loaded = load(model_name_or_path=str(checkpoint))
 
-    assert loaded.facts["new weights"] == []
-    assert loaded.facts["head"].startswith("kept, its rows put in the order of the data's classes (the checkpoint's")
+    assert loaded.facts.new_weights == ()
+    assert loaded.facts.head.startswith("kept, its rows put in the order of the data's classes (the checkpoint's")
     assert loaded.model.config.id2label == {0: "ham", 1: "spam"}
     np.testing.assert_allclose(logits(loaded.model, tokenizer), logits(model, tokenizer)[:, ::-1], atol=1e-6)
 
@@ -290,8 +291,8 @@ def test_a_head_for_as_many_other_classes_starts_anew_and_that_is_said(theirs, t
 
     loaded = load(model_name_or_path=str(checkpoint))
 
-    assert loaded.facts["new weights"] == ["classifier.bias", "classifier.weight"]
-    assert loaded.facts["head"] == f"new: the checkpoint's classes are {', '.join(theirs)}, not those of the data"
+    assert loaded.facts.new_weights == ("classifier.bias", "classifier.weight")
+    assert loaded.facts.head == f"new: the checkpoint's classes are {', '.join(theirs)}, not those of the data"
     assert not torch.isclose(loaded.model.classifier.weight, head).any()
     assert loaded.model.classifier.weight.std().item() == pytest.approx(0.02, rel=0.5)
 
@@ -303,8 +304,8 @@ def test_a_head_for_the_same_classes_is_kept(theirs, ours, tmp_path):
 
     loaded = load(TextClassification(ours, ours[1], 64), model_name_or_path=str(checkpoint))
 
-    assert loaded.facts["new weights"] == []
-    assert "head" not in loaded.facts
+    assert loaded.facts.new_weights == ()
+    assert loaded.facts.head is None
     assert torch.equal(loaded.model.classifier.weight, head)
 
 
@@ -317,7 +318,7 @@ def test_a_tagger_in_another_order_of_tags_says_the_same_by_name(tmp_path):
 
     loaded = load(TokenClassification(tags, 64, 8), model_name_or_path=str(checkpoint))
 
-    assert loaded.facts["head"].startswith("kept, its rows put in the order of the data's classes")
+    assert loaded.facts.head.startswith("kept, its rows put in the order of the data's classes")
     expected = logits(model, tokenizer)[..., [theirs.index(tag) for tag in tags]]
     np.testing.assert_allclose(logits(loaded.model, tokenizer), expected, atol=1e-6)
 

@@ -134,12 +134,11 @@ def test_prose_over_several_lines_is_a_cell(tmp_path):
     [
         ("rows.tsv", "reference\tprediction\na\tb\tc\n",
          "row 0 (line 2): not readable as tsv: found 3 cells, the header has 2; delete tabs and line"),
-        ("rows.csv", "", "not readable as csv: Empty CSV file; write a header and a line a row"),
-        ("rows.tsv", "\n", "not readable as tsv: Empty CSV file; write a header and a line a row"),
         ("rows.csv", 'reference,prediction\n"a"b,c\n',
          "line 2: not readable as csv: ',' expected after '\"'; double a quotation mark inside a quoted cell"),
         ("rows.csv", "reference,prediction,reference\na,b,c\n",
          "the header names 'reference' twice; rename one of ['reference', 'prediction', 'reference']"),
+        ("rows.csv", "", "not readable as csv: Empty CSV file; write a header and a line a row"),
         ("rows.jsonl", '{"reference": "a", "prediction": "b"}\n["a"]\n',
          "line 2: not readable as jsonl: ['a'] is not an object; write one object a line, such as"),
         ("rows.jsonl", '{"reference": "a", "prediction": "b"}\n{"reference": "a", "prediction": 7}\n',

@@ -28,8 +28,8 @@ from llmtune.predictions.kinds import (
     kind_named,
 )
 from llmtune.report import aggregate
-from llmtune.report.report import calibration_bins
-from llmtune.report.slices import slices_of
+from llmtune.report.probabilities import calibration_bins
+from llmtune.report.slices import score_slices
 from llmtune.training import tensorboard
 
 ROOT = Path(llmtune.__file__).parent
@@ -164,7 +164,7 @@ def test_the_page_shows_the_length_groups_that_the_check_judged(most):
         label_names=["ham", "spam"],
     )
     of_check = {name for part in length(table).numbers["quintiles"] for name in part["groups"]}
-    (on_page,) = slices_of(table, [])
+    (on_page,) = score_slices(table, [])
 
     assert {name for name, _, _ in on_page.rows} == of_check
     assert sum(rows for _, rows, _ in on_page.rows) == 600

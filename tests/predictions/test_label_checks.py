@@ -130,6 +130,21 @@ def test_labels_that_cannot_meet_are_refused_with_what_they_may_mean(
 
 
 @pytest.mark.parametrize(
+    ("predictions", "counted"), [(["Ham", "spam"], "1 predicted label is"), (["Ham", "SPAM"], "2 predicted labels are")]
+)
+def test_the_message_on_spelling_counts_the_labels_and_says_both_ways_out(tmp_path, predictions, counted):
+    rows = [{"reference": a, "prediction": b} for a, b in zip(["ham", "spam"], predictions, strict=True)]
+
+    with pytest.raises(InputError) as refused:
+        read_predictions(write(tmp_path / "rows.jsonl", rows), kind="classification")
+
+    assert f"{counted} not in the references, but spelled otherwise there. 'Ham': did you mean" in str(refused.value)
+    assert str(refused.value).endswith(
+        "Spell both columns alike; if they are different labels, name all of them with --labels"
+    )
+
+
+@pytest.mark.parametrize(
     ("references", "predictions", "message"),
     [
         (["B-PER", "O"], ["B-per", "O"], "'per': did you mean 'PER'?"),

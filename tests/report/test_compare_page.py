@@ -13,10 +13,10 @@ from llmtune.metrics import score_predictions
 from llmtune.metrics.core.base import with_interval
 from llmtune.predictions import make_predictions, write_predictions
 from llmtune.report.compare_page import render_compare_page, run_reports
-from llmtune.report.error_examples import Examples
+from llmtune.report.error_examples import ExampleTable
 from llmtune.report.report import Report
 from llmtune.terminal.comparison_lines import difference_cell
-from tests.commands.test_runs import make_run
+from tests.commands.test_report_runs import make_run
 from tests.report.test_page import HOSTILE, RUN, spam_table, tagged
 
 OTHER = {**RUN, "arguments": {"data": {}, "training": {"learning_rate": 1e-3, "hub_model_id": "/home/ada/x"}}}
@@ -61,7 +61,7 @@ def test_differences_are_those_of_llmtune_compare(runs, text):
     compared = compare_predictions(a, b)
     shown = rows_of(text, "B against A")
 
-    assert text.index("on f1.") < text.index("<h2")
+    assert text.index("on f1: ") < text.index("<h2")
     for one in compared.differences:
         name = one.metric if one.higher_is_better else f"{one.metric} ↓"
         assert shown[name][0].startswith(difference_cell(one))
@@ -90,7 +90,7 @@ def test_three_runs_have_mean_and_deviation(runs):
     numbers = rows_of(render_compare_page(run_reports([*(run.report for run in runs), third])), 'id="numbers"')
     f1 = [float(cell.split()[0]) for cell in numbers["f1"][:3]]
 
-    assert numbers["metric"] == ["A", "B", "C", "mean", "deviation"]
+    assert numbers["metric"] == ["A", "B", "C", "mean", "std"]
     assert float(numbers["f1"][3]) == pytest.approx(sum(f1) / 3, abs=1e-3)
 
 
@@ -115,7 +115,7 @@ def test_runs_of_other_rows_are_not_compared():
 
 
 def test_running_text_has_room_and_short_cells_have_not():
-    table = Examples(
+    table = ExampleTable(
         "t", ("id", "text"), [("1", "a text that goes on for a while and then for a while more"), ("2", "short")]
     )
 

@@ -2,20 +2,24 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from sklearn.metrics import f1_score, precision_score, recall_score
 
+from llmtune.diagnosis.check import Check
 from llmtune.diagnosis.context import Context, diagnose
 from llmtune.metrics import score_predictions
 from llmtune.metrics.core.base import with_interval
+from llmtune.metrics.core.matrix import build_matrix
 from llmtune.predictions import make_predictions
 from llmtune.report.page import render_page, write_page
 from llmtune.report.plots import Axes, Series, line_plot
-from llmtune.report.report import Report, calibration_bins, matrix_of, slider_of
-from llmtune.report.slices import slices_of
+from llmtune.report.probabilities import build_slider, calibration_bins
+from llmtune.report.report import Report
+from llmtune.report.slices import score_slices
 from llmtune.runs.redact import hub_id, public
 
 HOSTILE = "<script>alert('x')</script> & \"quoted\" </script>"
@@ -154,7 +158,7 @@ def test_a_folder_is_no_hub_id(tmp_path, monkeypatch):
 
 def test_the_slider_holds_sklearns_counts_at_every_step():
     table = spam_table()
-    slider = slider_of(table)
+    slider = build_slider(table)
     truth, p = np.array(table.column("reference")) == "spam", table.probabilities()[:, 1]
 
     assert slider.thresholds[slider.chosen] == THRESHOLD
@@ -172,14 +176,14 @@ def test_without_finite_probabilities_there_is_no_slider_and_no_calibration():
     not_finite = make_predictions("classification", broken, label_names=["ham", "spam"])
 
     for one in (bare, not_finite):
-        assert slider_of(one) is None
+        assert build_slider(one) is None
         assert calibration_bins(one) == []
         assert "<h2" in render_page(Report("x", one, score_predictions(one)))
 
 
 def test_slices_have_wilson_intervals_of_their_rows():
     table = spam_table()
-    by_length, by_team = slices_of(table, ["team", "absent"])
+    by_length, by_team = score_slices(table, ["team", "absent"])
 
     assert [one.column for one in (by_length, by_team)] == ["length", "team"]
     assert sum(n for _, n, _ in by_length.rows) == len(table)
@@ -239,7 +243,7 @@ def test_many_classes_become_a_list_of_the_largest_confusions():
     rows = {"reference": names * 2, "prediction": [*names, *names[1:], names[0]]}
     table = make_predictions("classification", rows, label_names=names)
 
-    assert matrix_of(table).largest()[0] == ("c00", "c01", 1)
+    assert build_matrix(table).largest()[0] == ("c00", "c01", 1)
     assert "too many for a matrix" in render_page(Report("many", table, score_predictions(table)))
 
 
@@ -267,7 +271,7 @@ return found;
 @pytest.mark.parametrize("place", [0, 60, 200, 333, 480])
 def test_the_slider_moves_the_numbers_to_sklearns(browser, page, place):
     table = spam_table()
-    slider = slider_of(table)
+    slider = build_slider(table)
     truth, called = (
         np.array(table.column("reference")) == "spam",
         table.probabilities()[:, 1] >= slider.thresholds[place],
@@ -388,3 +392,20 @@ def test_templates_are_in_the_package():
         *("compare.html.j2", "page.html.j2", "report.html.j2", "tables.html.j2"),
         *("report.css", "report.js"),
     }
+
+
+def test_the_table_of_errors_says_how_its_sentences_are_read():
+    table = tagged()
+    text = render_page(Report("ner", table, score_predictions(table)))
+
+    rows = text[text.index("Most frequent errors") :]
+    assert "[ ] holds an entity of the reference, { } one of the prediction" in rows
+    assert "{[Rome]}" in rows  # LOC predicted as PER
+    assert "[&lt;i&gt;Bo&lt;/i&gt;]" in rows  # missed
+
+
+def test_a_share_is_not_torn_from_its_percent_sign_in_the_headline(report):
+    sentence = "Not ready: recall is 80 % (8 of 10)."
+    verdict = replace(report.verdict, verdict="not_ready", checks=(Check("targets", "fail", sentence[11:-1]),))
+
+    assert "recall is 80\u00a0% (8 of 10)." in render_page(replace(report, verdict=verdict))

@@ -10,7 +10,7 @@ from llmtune import cli
 from llmtune.metrics import score_predictions
 from llmtune.metrics.core.base import with_interval
 from llmtune.predictions import read_predictions
-from llmtune.report.report import slider_of
+from llmtune.report.probabilities import build_slider
 from tests.report.test_page import AT
 
 RECIPES = ("spam", "sentiment", "ner", "pii", "question_answering", "translation", "summarization")
@@ -87,7 +87,7 @@ def test_axe_does_look(browser, demo_run):
 @pytest.mark.parametrize("recipe", ["spam", "sentiment"])
 def test_the_slider_moves_the_numbers_to_sklearns(browser, demo_run, recipe):
     table = read_predictions(demo_run(recipe) / "predictions" / "test.parquet")
-    slider = slider_of(table)
+    slider = build_slider(table)
     truth = np.array(table.column("reference")) == table.label_names[table.positive_id]
     browser.open(demo_run(recipe) / "report.html")
 

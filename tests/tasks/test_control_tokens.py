@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from llmtune.commands.check import count_tokens
 from llmtune.models.from_scratch import train_tokenizer
 from llmtune.tasks.control_tokens import control_tokens
-from llmtune.tasks.question_answering.extractive import QuestionAnswering
 from llmtune.tasks.question_answering.generative import GenerativeQuestionAnswering
+from llmtune.tasks.question_answering.task import QuestionAnswering
+from llmtune.tasks.summarization import Summarization
 from llmtune.tasks.text_classification.task import TextClassification
-from llmtune.tasks.text_generation.summarization import Summarization
-from llmtune.tasks.text_generation.translation import Translation
 from llmtune.tasks.token_classification.task import TokenClassification
+from llmtune.tasks.translation import Translation
 
 TEXTS = ["win cash now", "see you at noon [ ] < > / s e p a d u n k m c l", "I met Ada in Oslo"] * 3
 CHAT = (
@@ -42,7 +42,7 @@ def count_control(ids, tokenizer):
 def test_a_classifier_reads_as_many_control_tokens_as_of_plain_text(text, tokenizer):
     task = TextClassification(("ham", "spam"), "spam", 64)
 
-    tokens, _ = task.tokenize(rows(text=[text, "win"]), tokenizer)
+    tokens = task.encode(rows(text=[text, "win"]), tokenizer).dataset
 
     around = count_control(tokens[1]["input_ids"], tokenizer)
     assert count_control(tokens[0]["input_ids"], tokenizer) == around
@@ -54,7 +54,7 @@ def test_a_classifier_reads_as_many_control_tokens_as_of_plain_text(text, tokeni
 def test_a_tagger_reads_control_tokens_as_words(text, tokenizer):
     task = TokenClassification(("O", "B-X", "I-X"), 64, 8)
 
-    windows = task.tokenize(rows(tokens=[text.split(), ["win"]]), tokenizer)
+    windows = task.encode(rows(tokens=[text.split(), ["win"]]), tokenizer).index
 
     ids = windows.inputs["input_ids"]
     assert windows.empty_words == 0
@@ -68,7 +68,7 @@ def test_question_and_context_hold_no_control_token(text, tokenizer):
         return  # a decoder's layout is the next test's
     task = QuestionAnswering(64, 8, 8)
 
-    windows = task.encode(rows(question=[text, "win"], context=[text, "win"]), tokenizer)
+    windows = task.encode(rows(question=[text, "win"], context=[text, "win"]), tokenizer).index
 
     ids = windows.inputs["input_ids"]
     assert count_control(ids[0], tokenizer) == count_control(ids[1], tokenizer)

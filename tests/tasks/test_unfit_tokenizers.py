@@ -7,8 +7,7 @@ from transformers import ByT5Tokenizer
 from llmtune.errors import InputError
 from llmtune.models.from_scratch import train_tokenizer
 from llmtune.tasks.question_answering.windows import make_span_windows
-from llmtune.tasks.text_generation.arguments import TranslationArguments
-from llmtune.tasks.text_generation.translation import Translation
+from llmtune.tasks.translation import Translation, TranslationArguments
 
 TEXTS = ["Who built the mill? Ada built it.", "Who owns it? Nobody does."]
 
@@ -44,10 +43,8 @@ def test_a_tokenizer_that_ends_a_pair_with_two_tokens_is_refused():
 def test_a_chat_template_whose_prompt_changes_with_the_answer_is_refused():
     tokenizer = train_tokenizer("llama", TEXTS, 300, 512)
     tokenizer.chat_template = "{{ messages | length }} {% for m in messages %}{{ m['content'] }}{% endfor %}"
-    task = Translation.from_arguments(
-        TranslationArguments(use_chat_template=True, max_target_length=8, max_new_tokens=8)
-    )
-    task = task.for_model(tokenizer, decoder=True, limit=64)
+    task = Translation.from_options(TranslationArguments(use_chat_template=True, max_target_length=8, max_new_tokens=8))
+    task = task.fitted(tokenizer, decoder=True, limit=64)
 
     with pytest.raises(InputError, match="with the answer the template gives another prompt than without, so no loss"):
         task.answer_ids("Who?", "Ada.", tokenizer)

@@ -10,7 +10,7 @@ from llmtune.baselines import majority
 from llmtune.metrics import Score, score_predictions
 from llmtune.metrics.core.base import with_interval
 from llmtune.predictions import make_predictions
-from llmtune.terminal.console import Terminal, label_typo_lines
+from llmtune.terminal.console import Terminal, label_typo_lines, split_lines
 
 SPLIT = {
     "rows": 200,
@@ -20,7 +20,7 @@ SPLIT = {
 }
 
 
-def truncated_repr(act, width=100) -> str:
+def printed(act, width=100) -> str:
     out = io.StringIO()
     act(Terminal(console=Console(file=out, width=width, highlight=False)))
     return out.getvalue()
@@ -51,7 +51,9 @@ def test_a_score_is_shown_with_its_interval(score, said):
 
 
 def test_the_data_block_tells_sizes_balance_repeats_and_cuts():
-    said = truncated_repr(lambda terminal: terminal.data({"train": SPLIT}, {"train": 4, "test": 0}, 256), width=120)
+    said = printed(
+        lambda terminal: terminal.block("Data", split_lines({"train": SPLIT}, {"train": 4, "test": 0}, 256)), width=120
+    )
 
     assert "train           200 rows: ham 150 (75.0%), spam 50 (25.0%); as given" in said
     assert "repeated texts: train 3\n" in said
@@ -62,7 +64,7 @@ def test_a_class_that_is_another_misspelt_is_said_with_counts_and_remedy():
     classes = {"ham": 3000, "spam": 400, "Ham": 9, " spam ": 3, "spma": 2}
     split = {**SPLIT, "rows": 3414, "classes": classes}
 
-    said = " ".join(truncated_repr(lambda terminal: terminal.data({"train": split}, {}, 256)).split())
+    said = " ".join(printed(lambda terminal: terminal.block("Data", split_lines({"train": split}, {}, 256))).split())
 
     assert (
         "'Ham' (9 rows) is a separate class here, but is probably 'ham' (3,000 rows): if so, write 'ham' in the file"
@@ -70,7 +72,7 @@ def test_a_class_that_is_another_misspelt_is_said_with_counts_and_remedy():
     )
     assert "' spam ' (3 rows) is a separate class here, but is probably 'spam' (400 rows)" in said
     assert "'spma' (2 rows)" in said
-    assert "probably" not in truncated_repr(lambda terminal: terminal.data({"train": SPLIT}, {}, 256))
+    assert "probably" not in printed(lambda terminal: terminal.block("Data", split_lines({"train": SPLIT}, {}, 256)))
     assert label_typo_lines([{f"name{i}": 900, f"Name{i}": 1} for i in range(1)] * 2, "entities") == [
         "'Name0' (2 entities) is a separate class here, but is probably 'name0' (1,800 entities): "
         "if so, write 'name0' in the file"
@@ -82,7 +84,7 @@ def test_the_test_block_shows_numbers_baselines_classes_and_matrix():
     scores = score_predictions(table)
     beside = {"majority": score_predictions(majority(table.column("reference"), table))}
 
-    said = truncated_repr(lambda terminal: terminal.test(table, scores, beside, ["a note"]))
+    said = printed(lambda terminal: terminal.test(table, scores, beside, ["a note"]))
 
     assert "Test: 300 rows" in said
     accuracy = next(line for line in said.splitlines() if line.startswith("accuracy"))
@@ -100,7 +102,7 @@ def test_undefined_numbers_are_said_and_not_hidden():
         label_names=("a", "b"),
     )
 
-    said = truncated_repr(lambda terminal: terminal.test(table, score_predictions(table), {}))
+    said = printed(lambda terminal: terminal.test(table, score_predictions(table), {}))
 
     assert next(line for line in said.splitlines() if line.startswith("log_loss")).split() == ["log_loss", "undefined"]
 
@@ -111,7 +113,7 @@ def test_no_line_is_wider_than_the_terminal_or_110_columns(width, n_classes):
     table = predictions(n_classes)
     scores = score_predictions(table)
 
-    said = truncated_repr(lambda terminal: terminal.test(table, scores, {"majority": scores}), width=width)
+    said = printed(lambda terminal: terminal.test(table, scores, {"majority": scores}), width=width)
 
     assert max(len(line.rstrip()) for line in said.splitlines()) <= min(width, 110)
     assert ("reference ↓" in said) == (n_classes <= 12)

@@ -7,8 +7,8 @@ from seqeval.metrics import sequence_labeling
 from seqeval.scheme import BILOU, IOB1, IOB2, IOBES, IOE2, Entities
 
 from llmtune.data.rows import Rows
+from llmtune.data.tagged_rows import detect_tag_scheme
 from llmtune.errors import InputError
-from llmtune.tasks.token_classification.rows import detect_tag_scheme
 from llmtune.text.tag_arrays import spans, tags_of_lists
 from llmtune.text.tag_schemes import (
     LETTERS,

@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmtune.baselines import tfidf_logistic_regression
-from llmtune.commands.token_classification import ServedTokenClassification
 from llmtune.diagnosis.degenerate_output import repeats
 from llmtune.metrics.rouge_unicode import scorer
 from llmtune.models.from_scratch import train_tokenizer
@@ -68,7 +67,7 @@ def test_a_span_goes_through_words_and_tokens_and_comes_back(language, model_typ
 
     tags, widened, findings = tags_of_spans(text, words, spans)
     cut = [text[slice(*word)] for word in words]
-    windows = task.tokenize(datasets.Dataset.from_dict({"tokens": [cut], "tags": [tags]}), tokenizer)
+    windows = task.encode(datasets.Dataset.from_dict({"tokens": [cut], "tags": [tags]}), tokenizer).index
     # A model that is right at every token: its outputs are the labels.
     width = max(map(len, windows.inputs["labels"]))
     labels = np.array([row + [-100] * (width - len(row)) for row in windows.inputs["labels"]])
@@ -111,13 +110,16 @@ def test_a_corpus_of_words_keeps_them_whole_and_a_text_that_is_not_cut_is_notice
 
 
 def test_predict_says_where_a_model_of_words_is_given_texts_without_spaces():
-    served = ServedTokenClassification(TokenClassification(("O", "B-LOC", "I-LOC"), 48, 8))
+    task = TokenClassification(("O", "B-LOC", "I-LOC"), 48, 8)
     tokenizer = train_tokenizer("bert", ["a b c"] * 3, 300, 64)
     rows = datasets.Dataset.from_dict({"text": ["สมชายอยู่ที่กรุงเทพมหานครแล้ว", "สมชาย อยู่ ที่ กรุงเทพ"]})
 
-    _, line = served.encode(rows, tokenizer)
+    notes = task.encode(rows, tokenizer).notes
 
-    assert "; 1 texts in a script without spaces are not cut into words, as the training texts were: separate" in line
+    assert (
+        "1 texts in a script without spaces are not cut into words, as the training texts were: separate"
+        in "; ".join(notes)
+    )
 
 
 OLD = {

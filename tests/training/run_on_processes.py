@@ -22,7 +22,7 @@ from transformers import DataCollatorWithPadding, PreTrainedTokenizerFast, set_s
 from llmtune.arguments import TrainingArguments
 from llmtune.tasks.losses import ClassificationLoss
 from llmtune.tasks.question_answering.loss import SpanLoss
-from llmtune.training.trainer import Trainer
+from llmtune.training.trainer import FineTuningTrainer
 
 EFFECTIVE_BATCH = 8
 SPLITS = {1: ((8, 1), (4, 2), (2, 4)), 2: ((4, 1), (2, 2), (1, 4))}  # processes → (micro-batch, accumulation)
@@ -118,7 +118,7 @@ def exact(processes: int, folder: Path) -> Iterator[dict[str, Any]]:
     """One record a combination and split: what our Trainer logged."""
     for model_type, lora, loss, n in COMBINATIONS:
         for micro, accumulation in SPLITS[processes]:
-            trainer = Trainer(
+            trainer = FineTuningTrainer(
                 model=tiny_model(model_type, lora=lora),
                 args=arguments(folder, per_device_train_batch_size=micro, gradient_accumulation_steps=accumulation),
                 train_dataset=rows(n),
@@ -142,7 +142,7 @@ def spans(processes: int, folder: Path) -> Iterator[dict[str, Any]]:
         answers = [sorted(random.integers(1, length, 2).tolist()) for length in lengths]
         labels = [[*answer, 1, length] for answer, length in zip(answers, lengths, strict=True)]
         for micro, accumulation in SPLITS[processes]:
-            trainer = Trainer(
+            trainer = FineTuningTrainer(
                 model=tiny_model(model_type, lora=False, auto_model=transformers.AutoModelForQuestionAnswering),
                 args=arguments(folder, per_device_train_batch_size=micro, gradient_accumulation_steps=accumulation),
                 train_dataset=windows.add_column("labels", labels),
@@ -180,7 +180,7 @@ def stock(processes: int, folder: Path) -> Iterator[dict[str, Any]]:
 def predicted(processes: int, folder: Path) -> Iterator[dict[str, Any]]:
     """Logits and labels that `predict` returns, for numbers of rows that no batch divides."""
     for n in (23, 16, 3, 1):
-        trainer = Trainer(
+        trainer = FineTuningTrainer(
             model=tiny_model("bert", lora=False),
             args=arguments(folder, per_device_eval_batch_size=4),
             data_collator=DataCollatorWithPadding(tiny_tokenizer()),
@@ -218,7 +218,7 @@ def resumed(processes: int, folder: Path) -> Iterator[dict[str, Any]]:
             num_labels=2,
             pad_token_id=0,
         )
-        trainer = Trainer(
+        trainer = FineTuningTrainer(
             model=transformers.AutoModelForSequenceClassification.from_config(config),
             args=arguments(folder / "resumed", **options),
             train_dataset=rows(21),

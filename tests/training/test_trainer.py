@@ -8,6 +8,7 @@ import datasets
 import numpy as np
 import peft
 import pytest
+import scipy.special
 import torch
 import transformers
 from tokenizers import Tokenizer
@@ -15,13 +16,14 @@ from tokenizers.models import WordLevel
 
 from llmtune.arguments import TrainingArguments
 from llmtune.finish.write_run import training_facts
-from llmtune.inference import inference_trainer, predict_rows, tabulate
+from llmtune.inference import inference_trainer, predict
 from llmtune.metrics import compute_metrics, score_predictions
 from llmtune.tasks.losses import ClassificationLoss
+from llmtune.tasks.task import Encoded
 from llmtune.tasks.text_classification.task import TextClassification
 from llmtune.training.callbacks import EvaluationLogger
 from llmtune.training.hardware import configure_cpu
-from llmtune.training.trainer import Trainer
+from llmtune.training.trainer import FineTuningTrainer
 
 TASK = TextClassification(("ham", "spam"), "spam", 64)
 
@@ -40,7 +42,11 @@ def rows(n: int, *, seed: int = 0) -> datasets.Dataset:
     )
 
 
-def trainer(folder: Path, n: int = 40, **options: Any) -> Trainer:
+def encoded(data: datasets.Dataset) -> Encoded:
+    return Encoded(data, data, "test", tokenizer())
+
+
+def trainer(folder: Path, n: int = 40, **options: Any) -> FineTuningTrainer:
     transformers.set_seed(0)
     lines = options.pop("evaluation_lines", None)
     hub = compute_metrics("classification", label_names=TASK.label_names)
@@ -48,16 +54,16 @@ def trainer(folder: Path, n: int = 40, **options: Any) -> Trainer:
         vocab_size=60, hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=48
     )
     defaults = {"per_device_train_batch_size": 8, "learning_rate": 3e-3, "use_cpu": True, "num_train_epochs": 2}
-    return Trainer(
+    return FineTuningTrainer(
         model=options.pop("model", None) or transformers.BertForSequenceClassification(config),
-        args=TrainingArguments(str(folder), metric_for_best_model="f1", **{**defaults, **options}),
+        args=TrainingArguments(str(folder), **{"metric_for_best_model": "f1", **defaults, **options}),
         train_dataset=rows(n),
         eval_dataset=rows(15, seed=1),
         data_collator=transformers.DataCollatorWithPadding(tokenizer()),
         compute_loss_func=ClassificationLoss(),
         compute_metrics=hub,
         preprocess_logits_for_metrics=hub.preprocess_logits_for_metrics,
-        evaluation_lines=lines or EvaluationLogger(("f1",), lambda: hub.confusion_matrix, TASK.label_names),
+        evaluation_lines=lines or EvaluationLogger(("f1",), lambda: (hub.confusion_matrix, TASK.label_names)),
     )
 
 
@@ -73,7 +79,7 @@ class StopsAt(transformers.TrainerCallback):
 
 
 def plain_logits(model: Any, data: datasets.Dataset) -> np.ndarray:
-    """Row by row, without a Trainer, a batch or padding."""
+    """Row by row, without a FineTuningTrainer, a batch or padding."""
     model = model.float().eval()
     with torch.no_grad():
         each = [model(input_ids=torch.tensor([row["input_ids"]])).logits[0] for row in data]
@@ -88,7 +94,7 @@ def test_training_in_bf16_on_a_cpu_evaluates_in_fp32(tmp_path):
     )
 
     made.train()
-    logits = predict_rows(made, rows(23))
+    logits = predict(made, TASK, encoded(rows(23)))
 
     assert set(seen) == {(True, torch.bfloat16), (False, torch.float32)}
     assert {parameter.dtype for parameter in made.model.parameters()} == {torch.float32}
@@ -161,13 +167,14 @@ def test_fp32_training_computes_in_fp32(tmp_path):
     assert seen == {torch.float32}
 
 
-def test_a_trainer_for_inference_gives_the_plain_logits_and_leaves_nothing(tmp_path):
+def test_a_trainer_for_inference_gives_the_plain_log_probabilities_and_leaves_nothing(tmp_path):
     model = trainer(tmp_path / "unused").model
 
     predicting = inference_trainer(model, tokenizer(), TASK, output_dir=str(tmp_path / "out"), batch_size=4)
-    logits = predict_rows(predicting, rows(23))
+    outputs = predict(predicting, TASK, encoded(rows(23)))
 
-    np.testing.assert_allclose(logits, plain_logits(model, rows(23)), atol=1e-6)
+    plain = scipy.special.log_softmax(plain_logits(model, rows(23)), axis=1)
+    np.testing.assert_allclose(outputs, plain, atol=1e-6)
     assert not list((tmp_path / "out").rglob("*.*"))
 
 
@@ -189,7 +196,8 @@ def test_outputs_that_are_not_finite_arrive_in_the_table_and_are_counted(tmp_pat
     data = datasets.Dataset.from_dict({"text": list("abcde"), "label": ["ham", "spam"] * 2 + ["ham"]})
     predicting = inference_trainer(Broken(config), tokenizer(), TASK, output_dir=str(tmp_path), batch_size=2)
 
-    table = tabulate(TASK, predict_rows(predicting, tokens), data, tokens, "test")
+    inputs = Encoded(data, tokens, "test", tokenizer())
+    table = TASK.tabulate(predict(predicting, TASK, inputs), inputs)
 
     assert np.isnan(table.probabilities()).all(axis=1).tolist() == [False, True, False, True, True]
     scores = score_predictions(table)
@@ -222,6 +230,16 @@ def test_an_evaluation_is_one_line_with_its_confusions_and_is_kept(tmp_path, cap
         assert entry["step"] == step
         assert np.array(entry["confusion_matrix"]).sum() == 15
         assert {"eval_f1", "eval_log_loss", "eval_nonfinite_rows"} <= set(entry)
+
+
+def test_an_evaluation_without_the_metric_picks_no_checkpoint_and_loses_no_epoch(tmp_path):
+    made = trainer(tmp_path, evaluation_lines=EvaluationLogger())
+    scores = iter([{}, {"f1": 0.4}, {}])
+    made.compute_metrics = lambda outputs: next(scores, {})
+
+    made.train()
+
+    assert (made.state.global_step, made.state.best_global_step, made.state.best_metric) == (10, 10, 0.4)
 
 
 def test_the_best_checkpoint_is_loaded_at_the_end(tmp_path):

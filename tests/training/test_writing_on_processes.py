@@ -16,18 +16,23 @@ import pytest
 from tests.training.test_processes import PYTHON
 from tests.training.write_on_processes import SIZES
 
+# Marian, BART and mBART are one architecture; mBART also shifts a language: it stands for the three.
+ALSO_SLOW = ("marian", "bart")
+MODELS = [pytest.param(name, marks=pytest.mark.slow) if name in ALSO_SLOW else name for name in SIZES]
+
 SCRIPT = Path(__file__).with_name("write_on_processes.py")
 ROOT = Path(__file__).parent.parent.parent
 
 
 @pytest.fixture(scope="module")
-def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[int, dict[str, Any]]:
+def seen(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[int, dict[str, Any]]:
     """What one process and two processes saw."""
     found = {}
+    models = [name for name in SIZES if request.config.getoption("--slow") or name not in ALSO_SLOW]
     for processes, launcher in PYTHON.items():
         folder = tmp_path_factory.mktemp(f"writing-on-{processes}")
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-        command = [*launcher, str(SCRIPT), str(folder / "seen.json"), str(folder)]
+        command = [*launcher, str(SCRIPT), str(folder / "seen.json"), str(folder), *models]
         done = subprocess.run(command, capture_output=True, text=True, timeout=500, env=environment)
         assert done.returncode == 0, done.stderr[-3000:]
         found[processes] = json.loads((folder / "seen.json").read_text())
@@ -41,7 +46,7 @@ def test_loss_and_gradient_norm_do_not_depend_on_the_cut_of_the_effective_batch(
         for record in of["exact"]:
             cases.setdefault(record["case"], {})[record["split"]] = np.array(record["updates"])
 
-    assert len(cases) == 2 * len(SIZES)
+    assert len(cases) >= 2 * len(SIZES) - 2 * len(ALSO_SLOW)
     for case, splits in cases.items():
         assert set(splits) == {"1 x 8 x 1", "1 x 4 x 2", "1 x 2 x 4", "2 x 4 x 1", "2 x 2 x 2", "2 x 1 x 4"}
         whole = splits["1 x 8 x 1"]
@@ -51,7 +56,7 @@ def test_loss_and_gradient_norm_do_not_depend_on_the_cut_of_the_effective_batch(
             np.testing.assert_allclose(updates, whole, rtol=1e-5, err_msg=f"{case}, processes x batch x steps {split}")
 
 
-@pytest.mark.parametrize("model_type", SIZES)
+@pytest.mark.parametrize("model_type", MODELS)
 def test_answers_do_not_depend_on_batch_size_or_processes(seen, model_type):
     records = [
         {"processes": processes, **record}

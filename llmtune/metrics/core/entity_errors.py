@@ -170,6 +170,9 @@ def _error_key(pair: Pair, words: Sequence[str]) -> ErrorKey:
     return kind, a.type if a else SPURIOUS, b.type if b else MISSED, text_a, text_b
 
 
+SENTENCE_MARKS = "In a sentence [ ] holds an entity of the reference, { } one of the prediction."
+
+
 def _in_sentence(pair: Pair, words: Sequence[str]) -> str:
     """The words around an error: [the reference's entity], {the predicted one}."""
     marked = list(words)

@@ -1,5 +1,6 @@
 """Scores a predictions table: every metric of its kind that its columns allow, each with its interval."""
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -9,8 +10,12 @@ import numpy as np
 from llmtune.metrics.core.base import Columns, Metric, MetricContext, Score, SufficientStatistics, score_metric
 from llmtune.metrics.core.columns import read_columns
 from llmtune.metrics.core.external import (
+    FAILURES,
     Foreign,
+    as_key,
     foreign_name,
+    foreign_rows,
+    foreign_values,
     load_foreign,
     score_foreign,
     unique_name,
@@ -47,6 +52,67 @@ def score_predictions(
         ValueError: an unknown metric, or a lambda.
     """
     setting, columns, flaws = read_columns(predictions)
+    found, foreign = _chosen(setting, metrics)
+    scores = _scores(found, columns, flaws, seed)
+    scores |= _at_one_half(setting, columns, flaws, seed)
+    for name, module in foreign.items():
+        scores |= score_foreign(module, name, setting, columns, taken=scores.keys(), seed=seed)
+    return scores
+
+
+def metric_values(
+    predictions: Predictions, names: Sequence[str] = (), *, metrics: Sequence[str | Foreign] = ()
+) -> dict[str, float]:
+    """Values without their intervals, for an evaluation in training.
+
+    Args:
+        predictions: the table.
+        names: of the kind's metrics, 0 where one is undefined; empty for all that have a value.
+        metrics: more, as `score_predictions` takes them; one that fails is left out with a warning.
+    """
+    setting, columns, flaws = read_columns(predictions)
+    found, foreign = _chosen(setting, metrics)
+    wanted = {*names, *(metric.name for metric in found[len(reported_metrics(setting)) :])} if names else None
+    statistics: dict[Callable[[Columns], np.ndarray], np.ndarray] = {}
+    values = {}
+    for metric in found:
+        if (wanted is not None and metric.name not in wanted) or not set(metric.needs) <= set(columns) - set(flaws):
+            continue
+        if metric.statistics not in statistics:
+            statistics[metric.statistics] = metric.statistics(columns)
+        value = metric.value(metric.aggregate(statistics[metric.statistics]))
+        if value is not None or metric.name in names:
+            values[metric.name] = 0.0 if value is None else value
+    for name, module in foreign.items():
+        try:
+            returned = foreign_values(module, name, *foreign_rows(module, setting.kind, columns, setting.label_names))
+        except FAILURES as error:
+            warnings.warn(f"metric {name} failed and is left out: {type(error).__name__}: {error}", stacklevel=2)
+            continue
+        for key, value in returned.values.items():
+            values[as_key(name, key, values)] = value
+    return values
+
+
+def undefined_at_best(right: Predictions, name: str, *, metrics: Sequence[str | Foreign] = ()) -> str | None:
+    """Why a metric of ours has no value, or only 0, whatever a model predicts; None where it has one.
+
+    Args:
+        right: a table of rows whose predictions are their references.
+        name: of the metric; one of others, which no table of ours tells about, gives None.
+        metrics: more, as `score_predictions` takes them.
+    """
+    setting, columns, _ = read_columns(right)
+    metric = next((metric for metric in _chosen(setting, metrics)[0] if metric.name == name), None)
+    if metric is None or not set(metric.needs) <= set(columns):
+        return None
+    gathered = metric.aggregate(metric.statistics(columns))
+    value, reason = metric.value(gathered), metric.undefined(gathered)
+    return reason or "no rows to score" if value is None or (reason and value == 0) else None
+
+
+def _chosen(setting: MetricContext, metrics: Sequence[str | Foreign]) -> tuple[list[Metric], dict[str, Foreign]]:
+    """Our metrics, those of the kind first; and those of others by the name of their number."""
     found = reported_metrics(setting)
     foreign: dict[str, Foreign] = {}
     for metric in metrics:
@@ -56,24 +122,7 @@ def score_predictions(
             path = metric if isinstance(metric, str) else None
             loaded = load_foreign(metric) if isinstance(metric, str) else metric
             foreign[unique_name(foreign_name(loaded, path), foreign)] = loaded
-    scores = _scores(found, columns, flaws, seed)
-    scores |= _at_one_half(setting, columns, flaws, seed)
-    for name, module in foreign.items():
-        scores |= score_foreign(module, name, setting, columns, taken=scores.keys(), seed=seed)
-    return scores
-
-
-def metric_values(predictions: Predictions, names: Sequence[str]) -> dict[str, float]:
-    """The values of some metrics without their intervals, for an evaluation in training; 0 where one is undefined."""
-    _, columns, _ = read_columns(predictions)
-    found = available_metrics(predictions)
-    statistics = {found[name].statistics: found[name].statistics(columns) for name in names if name in found}
-    values = {}
-    for name in names:
-        if name in found:
-            value = found[name].value(found[name].aggregate(statistics[found[name].statistics]))
-            values[name] = 0.0 if value is None else value
-    return values
+    return found, foreign
 
 
 def _scores(found: Sequence[Metric], columns: Columns, flaws: dict[str, str], seed: int) -> dict[str, Score]:

@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass, field
 
+from llmtune.tasks.arguments import TaskArguments
+
 
 @dataclass
-class QuestionAnsweringArguments:
+class QuestionAnsweringArguments(TaskArguments):
     """What a model that answers questions on a text reads and how it is trained."""
-
-    _argument_group_name = "task"
 
     question_column: str = field(default="question", metadata={"help": "the question"})
     context_column: str = field(default="context", metadata={"help": "the text that holds the answer"})
@@ -48,11 +48,4 @@ class QuestionAnsweringArguments:
     )
     use_chat_template: bool = field(
         default=False, metadata={"help": "generative: the prompt is a user's turn in the tokenizer's chat template"}
-    )
-    metrics: list[str] = field(
-        default_factory=list,
-        metadata={"help": "additional metrics: llmtune's names, or an evaluate module by name or path"},
-    )
-    targets: str | None = field(
-        default=None, metadata={"help": "what the verdict demands, by commas: 'f1>=80,exact_match>=70' (quote it)"}
     )

@@ -3,20 +3,27 @@
 The question stands first: where a context is too long its end is cut, not the question.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Self
 
 import datasets
 from transformers import PreTrainedTokenizerBase
 
+from llmtune.arguments import DataArguments
+from llmtune.data import Fingerprint
 from llmtune.errors import InputError
+from llmtune.metrics import Score
+from llmtune.predictions import Predictions
+from llmtune.tasks.question_answering.answers import Answering, answerability_lines
 from llmtune.tasks.question_answering.arguments import QuestionAnsweringArguments
-from llmtune.tasks.question_answering.rows import majority_answer
+from llmtune.tasks.question_answering.rows import majority_answer, read_questions
+from llmtune.tasks.task import Encoded, count_splits
 from llmtune.tasks.text_generation.arguments import GenerationArguments
-from llmtune.tasks.text_generation.task import TextGeneration, Truncation, language_codes
+from llmtune.tasks.text_generation.prompts import language_codes
+from llmtune.tasks.text_generation.task import TextGeneration
 
 METHODS = ("extractive", "generative")
-FAMILIES = ("encoder", "decoder", "encoder_decoder")
 
 
 def is_generative(method: str | None, family: str) -> bool:
@@ -33,33 +40,16 @@ def is_generative(method: str | None, family: str) -> bool:
 
 
 @dataclass(frozen=True)
-class GenerativeInputs:
-    """Model inputs of n rows.
-
-    Args:
-        inputs: n rows.
-        cuts: contexts and answers that did not fit.
-        lost_answers: rows whose context holds an answer, but not what was left of it.
-    """
-
-    inputs: datasets.Dataset
-    cuts: Truncation
-    lost_answers: int = 0
-
-
-@dataclass(frozen=True)
-class GenerativeQuestionAnswering(TextGeneration):
+class GenerativeQuestionAnswering(Answering, TextGeneration):
     """What a model that writes answers reads and learns."""
 
     name = "generative-question-answering"
     decoder_template = "{source}\nanswer:"
-    best_metric = "f1"
     length_flags = "--max_answer_length"
-    scored = ("exact_match", "f1")
 
     @classmethod
-    def from_options(cls, options: QuestionAnsweringArguments) -> "GenerativeQuestionAnswering":
-        """The task of a recipe.
+    def from_options(cls, options: QuestionAnsweringArguments) -> Self:
+        """The task of some lengths, search and prompt.
 
         Raises:
             InputError: a length or a number of beams that is too small, a template without {source}, or a threshold,
@@ -73,7 +63,7 @@ class GenerativeQuestionAnswering(TextGeneration):
                 f"--null_score_diff_threshold {options.null_score_diff_threshold}: a model that writes gives no answer "
                 "by writing none; leave it out, or give --method extractive"
             )
-        return cls.from_arguments(
+        return super().from_options(
             GenerationArguments(
                 max_source_length=options.max_length,
                 max_target_length=options.max_answer_length,
@@ -83,7 +73,13 @@ class GenerativeQuestionAnswering(TextGeneration):
             )
         )
 
-    def encode(self, rows: datasets.Dataset, tokenizer: PreTrainedTokenizerBase) -> GenerativeInputs:
+    def read_split(
+        self, data: DataArguments, columns: Mapping[str, str], *, labelled: bool
+    ) -> tuple[datasets.Dataset, Fingerprint]:
+        """`question` and `context`, and `answers` where they are wanted, which need not stand in the context."""
+        return read_questions(data, columns, labelled=labelled, located=False)
+
+    def encode(self, rows: datasets.Dataset, tokenizer: PreTrainedTokenizerBase, split: str = "test") -> Encoded:
         """Rows with `question` and `context` (and `answers`) → model inputs."""
         asked = [question.strip() for question in rows["question"]]
         contexts = list(rows["context"])
@@ -100,7 +96,11 @@ class GenerativeQuestionAnswering(TextGeneration):
                     held = [text for text in answers["text"] if text in context]
                     lost += bool(held) and not any(text in left for text in held)
         inputs, cut_targets = self.tokenize_fitting(sources, targets, tokenizer)
-        return GenerativeInputs(inputs, Truncation(cut_sources, cut_targets), lost)
+        notes = [f"contexts truncated at their end, to {self.max_source_length} tokens: {cut_sources or 'none'}"]
+        if lost:
+            notes.append(f"questions whose answer was truncated away: {lost}")
+        facts = {"cuts": {"sources": cut_sources, "targets": cut_targets, "lost_answers": lost}}
+        return Encoded(rows, inputs, split, tokenizer, facts, notes)
 
     def set_languages(self, tokenizer: PreTrainedTokenizerBase) -> None:
         """Nothing: a tokenizer of many languages (mBART, NLLB) is refused.
@@ -128,3 +128,59 @@ class GenerativeQuestionAnswering(TextGeneration):
             "start": [None if start < 0 else start for start, _ in found],
             "end": [None if start < 0 else start + length for start, length in found],
         }
+
+    def tabulate(self, outputs: Any, encoded: Encoded) -> Predictions:
+        """The predictions table of answers that a model wrote; every other column of the rows is carried.
+
+        Besides: `start` and `end` (where the answer first stands in `context`, null where it does not) and `ended`
+        (whether it came to its end within max_new_tokens).
+        """
+        answers, ended = self.written(outputs, encoded)
+        carried = {**self.places(answers, list(encoded.rows["context"])), "ended": ended.tolist()}
+        settings = {"task": self.name, "unfinished": int((~ended).sum()), "nonfinite_rows": 0}
+        return self.table_of(answers, encoded, carried, settings)
+
+    def predicted_columns(self, outputs: Any, encoded: Encoded) -> tuple[dict[str, list[Any]], list[str]]:
+        """`question`, `context`, `prediction`, `start`, `end` and `ended`, and a line on answers that did not end."""
+        rows = encoded.rows
+        answers, ended = self.written(outputs, encoded)
+        columns = {
+            **{name: list(rows[name]) for name in rows.column_names},
+            "prediction": answers,
+            **self.places(answers, list(rows["context"])),
+            "ended": ended.tolist(),
+        }
+        most = self.max_new_tokens
+        return columns, [f"answers that did not end within {most} tokens: {int((~ended).sum()) or 'none'}"]
+
+    def fit_lines(self, encoded: Mapping[str, Encoded]) -> list[str]:
+        """What was truncated, and what the model is asked."""
+
+        def counts(name: str) -> str:
+            return count_splits({split: of_split.facts["cuts"][name] for split, of_split in encoded.items()})
+
+        most, lost, asked = self.max_new_tokens, counts("lost_answers"), self.prompt_of("question: … context: …")
+        return [
+            f"contexts truncated at their end, to {self.max_source_length} tokens with the question: "
+            f"{counts('sources')}",
+            *([f"questions whose answer was truncated away (raise --max_length): {lost}"] if lost != "none" else []),
+            f"answers of train truncated at {self.max_target_length} tokens: {counts('targets')}",
+            f"the model reads {asked!r} and writes at most {most} tokens",
+        ]
+
+    def notes(self, test: Predictions, scores: Mapping[str, Score], facts: Mapping[str, Any]) -> list[str]:
+        """Answers that are not in their context, or did not end."""
+        outside, unfinished = test.column("start").count(None), test.settings["unfinished"]
+        empty = sum(not text for text in test.column("prediction"))
+        notes = [
+            *answerability_lines(facts),
+            f"{outside - empty:,} answers do not stand in their context word for word",
+        ]
+        if unfinished:
+            most = self.max_new_tokens
+            notes.append(f"{unfinished:,} answers did not end in {most} tokens: raise --max_answer_length")
+        return notes
+
+    def samples(self, table: Predictions) -> list[dict[str, str]]:
+        """None: a question without its context says little."""
+        return []

@@ -17,6 +17,7 @@ from llmtune.data import Fingerprint, Splits, load_split, load_splits
 from llmtune.data.rows import RowErrors, Rows
 from llmtune.errors import InputError, truncated_repr
 from llmtune.tasks.question_answering.arguments import QuestionAnsweringArguments
+from llmtune.text.offsets import find_offset
 
 TEXTS = ("question", "context")
 # What a source may hold beside the columns of the task, and its name in the predictions, where `id` is the row number.
@@ -33,6 +34,9 @@ class AnsweredSplits:
     """Train, validation and test with `question`, `context` and `answers` ({text, answer_start}, lists)."""
 
     splits: Splits
+
+    def __getitem__(self, split: str) -> datasets.Dataset:
+        return self.splits[split]
 
     def train_texts(self) -> list[str]:
         """Contexts, each once, and questions of train, to train a tokenizer on."""
@@ -201,8 +205,7 @@ def answer_offset_error(context: str, answers: Mapping[str, Sequence[Any]]) -> s
         there = context[start : start + len(text)] if start >= 0 else ""
         if there == text:
             continue
-        at = context.find(text)
-        hint = f"it begins at {at}" if at >= 0 else "it is nowhere in the context"
+        hint = find_offset(context, start, text)
         if start < 0:
             return f"the answer {truncated_repr(text)} has no answer_start ({hint})"
         return (
@@ -210,3 +213,13 @@ def answer_offset_error(context: str, answers: Mapping[str, Sequence[Any]]) -> s
             f"(there: {truncated_repr(there)}; {hint})"
         )
     return ""
+
+
+def read_questions(
+    data: DataArguments, columns: Mapping[str, str], *, labelled: bool, located: bool
+) -> tuple[datasets.Dataset, Fingerprint]:
+    """The test split; `columns`: canonical name → the user's name."""
+    options = QuestionAnsweringArguments(
+        question_column=columns["question"], context_column=columns["context"], answers_column=columns["answers"]
+    )
+    return load_answered_split(data, "test", options, labelled=labelled, located=located)

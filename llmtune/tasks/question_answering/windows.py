@@ -54,6 +54,16 @@ class SpanWindows:
         starts = (ends - [len(offsets) for offsets in self.offsets])[rows]
         return np.stack([every[starts + tokens[:, 0], 0], every[starts + tokens[:, 1], 1]], axis=1)
 
+    def describe(self) -> dict[str, int]:
+        """Rows, windows, rows cut into several, cut questions, answers that no window holds. JSON values."""
+        return {
+            "rows": len(self.offsets),
+            "windows": len(self.inputs),
+            "cut_rows": self.cut_rows,
+            "cut_questions": self.cut_questions,
+            "lost_answers": self.lost_answers,
+        }
+
     def answers_longer_than(self, tokens: int) -> int:
         """Rows whose answer has more tokens, of those that a window holds whole."""
         labels = np.array(self.inputs["labels"], dtype=np.int64).reshape(-1, 4)
@@ -113,20 +123,6 @@ class PairLayout:
             )
         types = pair["token_type_ids"]
         return cls(first, ids[last_of_question + 1 : of.index(1)], last[0], (types[0], types[-1]))
-
-
-def describe_span_windows(windows: Mapping[str, SpanWindows]) -> dict[str, dict[str, int]]:
-    """By split: rows, windows, rows cut into several, cut questions, answers that no window holds. JSON values."""
-    return {
-        split: {
-            "rows": len(of.offsets),
-            "windows": len(of.inputs),
-            "cut_rows": of.cut_rows,
-            "cut_questions": of.cut_questions,
-            "lost_answers": of.lost_answers,
-        }
-        for split, of in windows.items()
-    }
 
 
 def make_span_windows(

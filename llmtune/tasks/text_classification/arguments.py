@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass, field
 
+from llmtune.tasks.arguments import TaskArguments
+
 
 @dataclass
-class TextClassificationArguments:
+class TextClassificationArguments(TaskArguments):
     """What a text classifier reads and how it is judged."""
-
-    _argument_group_name = "task"
 
     text_column: str = field(default="text", metadata={"help": "the text"})
     label_column: str = field(default="label", metadata={"help": "the class, as text or number"})
@@ -29,12 +29,4 @@ class TextClassificationArguments:
             "help": "two classes: the decision threshold is chosen on validation for f1, fbeta:2, recall>=0.95 or "
             "precision>=0.9; 0.5 stays unless the gain is real; none keeps 0.5"
         },
-    )
-    metrics: list[str] = field(
-        default_factory=list,
-        metadata={"help": "additional metrics: llmtune's names, or an evaluate module by name or path"},
-    )
-    targets: str | None = field(
-        default=None,
-        metadata={"help": "what the verdict demands, joined by commas: 'recall[spam]>=0.8,accuracy>=0.85' (quote it)"},
     )

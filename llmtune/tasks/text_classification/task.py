@@ -1,26 +1,40 @@
 """Text classification (sentiment, spam): one text → one of c classes."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import datasets
 import numpy as np
 from transformers import AutoModelForSequenceClassification, DataCollatorWithPadding, PreTrainedTokenizerBase
 
-from llmtune.arguments.data import SPLITS
+from llmtune.arguments import DataArguments
+from llmtune.arguments.parser import Arguments
+from llmtune.baselines import majority, tfidf_logistic_regression
+from llmtune.data import Fingerprint, Splits, load_split, load_splits
+from llmtune.data.lengths import input_lengths
+from llmtune.diagnosis.leakage import Examples
 from llmtune.errors import InputError
+from llmtune.metrics import Score, confusion_matrix
+from llmtune.metrics.core.base import with_interval
+from llmtune.models.families import families_serving
+from llmtune.models.loaded import LoadedModel
+from llmtune.predictions import Predictions, make_predictions
 from llmtune.progress import progress
 from llmtune.stats import softmax
 from llmtune.tasks.control_tokens import encode_text
+from llmtune.tasks.losses import ClassificationLoss, classification_loss
+from llmtune.tasks.task import Encoded, Task
 from llmtune.tasks.text_classification.arguments import TextClassificationArguments
+from llmtune.terminal.console import split_lines
+from llmtune.thresholds.decision import ThresholdChoice, choose_threshold, read_objective
 
-KIND = "classification"
 AT_ONCE = 1_000  # texts given to the tokenizer together, so that a bar can move between
 
 
 @dataclass(frozen=True)
-class TextClassification:
+class TextClassification(Task):
     """What a text classifier does to rows and to logits.
 
     Args:
@@ -28,29 +42,65 @@ class TextClassification:
         positive_label: of two classes, the one a threshold is about.
         max_length: tokens that a text is cut at.
         threshold: for two classes, the positive label is predicted from this probability on.
+        threshold_objective: what `tune` chooses the threshold for; none keeps it.
+        choice: what `tune` chose, and why.
     """
 
     label_names: tuple[str, ...]
     positive_label: str
     max_length: int
     threshold: float = 0.5
+    threshold_objective: str = "none"
+    choice: ThresholdChoice | None = None
 
+    name = "text-classification"
+    kind = "classification"
     auto_model = AutoModelForSequenceClassification
-    families = ("encoder", "decoder")
+    architecture = "ForSequenceClassification"
+    families = families_serving("classification")
+    reads_labels = False
+
+    @property
+    def deciding_metric(self) -> str:
+        """F1 of the positive label, with more than two classes macro F1."""
+        return "f1" if len(self.label_names) == 2 else "f1_macro"
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """Metrics on the line of an evaluation in training."""
+        return self.deciding_metric, "log_loss"
+
+    @property
+    def objective(self) -> str:
+        """What the threshold is chosen for."""
+        return self.threshold_objective
 
     @classmethod
-    def from_arguments(cls, arguments: TextClassificationArguments, label_names: Sequence[str]) -> "TextClassification":
-        """The task of a recipe.
+    def read(cls, args: Arguments) -> Splits:
+        """Texts and labels; the classes are those of train."""
+        columns = {"text": args.task.text_column, "label": args.task.label_column}
+        seed = args.training.seed
+        return load_splits(args.data, columns=columns, label_column="label", text_columns=["text"], seed=seed)
+
+    @classmethod
+    def _make(cls, args: Arguments, splits: Splits) -> "TextClassification":
+        return cls.from_options(args.task, splits.label_names)
+
+    @classmethod
+    def from_options(cls, options: TextClassificationArguments, label_names: Sequence[str]) -> "TextClassification":
+        """The task for some classes.
 
         Raises:
-            InputError: the positive label is not a label, or too few tokens for any text.
+            InputError: the positive label is not a label, too few tokens for any text, or an unknown objective.
         """
-        if arguments.max_length < 3:
-            raise InputError(f"--max_length {arguments.max_length}: expected 3 or more, [CLS], one token and [SEP]")
-        positive = arguments.positive_label or label_names[-1]
+        if options.max_length < 3:
+            raise InputError(f"--max_length {options.max_length}: expected 3 or more, [CLS], one token and [SEP]")
+        positive = options.positive_label or label_names[-1]
         if positive not in label_names:
             raise InputError(f"--positive_label {positive!r} is not one of the labels {', '.join(label_names)}")
-        return cls(tuple(label_names), positive, arguments.max_length)
+        read_objective(options.threshold_objective)
+        objective = options.threshold_objective
+        return cls(tuple(label_names), positive, options.max_length, threshold_objective=objective)
 
     @classmethod
     def from_config(cls, config: Any, name: str) -> "TextClassification":
@@ -68,12 +118,16 @@ class TextClassification:
             names, kept.get("positive_label", names[-1]), kept.get("max_length", limit), kept.get("threshold", 0.5)
         )
 
-    @property
-    def best_metric(self) -> str:
-        """What picks the checkpoint: F1 of the positive label, with more than two classes macro F1."""
-        return "f1" if len(self.label_names) == 2 else "f1_macro"
+    def to_config(self) -> dict[str, Any]:
+        """What the model's config keeps, so that prediction does what evaluation did."""
+        return {
+            "task": self.name,
+            "max_length": self.max_length,
+            "positive_label": self.positive_label,
+            "threshold": self.threshold,
+        }
 
-    def head(self) -> dict[str, Any]:
+    def head_config(self) -> dict[str, Any]:
         """Config values that size and name the classification head."""
         return {
             "num_labels": len(self.label_names),
@@ -82,21 +136,34 @@ class TextClassification:
             "problem_type": "single_label_classification",
         }
 
-    def settings(self) -> dict[str, Any]:
-        """What the model's config keeps, so that prediction does what evaluation did."""
-        return {
-            "task": "text-classification",
-            "max_length": self.max_length,
-            "positive_label": self.positive_label,
-            "threshold": self.threshold,
-        }
+    def for_model(self, loaded: LoadedModel) -> "TextClassification":
+        """The task with texts as long as the model reads."""
+        return replace(self, max_length=loaded.max_length)
 
-    def tokenize(self, rows: datasets.Dataset, tokenizer: PreTrainedTokenizerBase) -> tuple[datasets.Dataset, int]:
-        """Rows with `text` (and `label`) → `input_ids`, `attention_mask` (and `labels`); and how many were cut."""
+    def read_split(
+        self, data: DataArguments, columns: Mapping[str, str], *, labelled: bool
+    ) -> tuple[datasets.Dataset, Fingerprint]:
+        """`text`, and where they are wanted the labels, each one that the model knows."""
+        wanted = ("text", "label") if labelled else ("text",)
+        return load_split(
+            data,
+            "test",
+            columns={name: columns[name] for name in wanted},
+            label_column="label" if labelled else None,
+            text_columns=["text"],
+            label_names=self.label_names if labelled else (),
+        )
+
+    def train_texts(self, splits: Splits) -> list[str]:
+        """The texts of train."""
+        return list(splits.train["text"])
+
+    def encode(self, rows: datasets.Dataset, tokenizer: PreTrainedTokenizerBase, split: str = "test") -> Encoded:
+        """Rows with `text` (and `label`) → `input_ids`, `attention_mask` (and `labels`)."""
         texts = list(rows["text"])
         columns: dict[str, Any] = {"input_ids": [], "attention_mask": []}
         truncated = 0
-        for begin in progress(range(0, len(texts), AT_ONCE), "tokenising", unit="batches"):
+        for begin in progress(range(0, len(texts), AT_ONCE), "tokenizing", unit="batches"):
             encoded = encode_text(
                 tokenizer,
                 texts[begin : begin + AT_ONCE],
@@ -109,16 +176,27 @@ class TextClassification:
             truncated += sum(bool(encoding.overflowing) for encoding in encoded.encodings)
         if "label" in rows.column_names:
             columns["labels"] = self.label_ids(rows)
-        return datasets.Dataset.from_dict(columns), truncated
+        notes = [f"texts truncated at {self.max_length} tokens: {truncated or 'none'}"]
+        inputs = datasets.Dataset.from_dict(columns)
+        return Encoded(rows, inputs, split, tokenizer, {"truncated": truncated}, notes)
 
     def label_ids(self, rows: datasets.Dataset) -> list[int]:
         """The class of each row, as its place among the logits."""
         ids = {name: i for i, name in enumerate(self.label_names)}
         return [ids[label] for label in rows["label"]]
 
-    def collator(self, tokenizer: PreTrainedTokenizerBase) -> DataCollatorWithPadding:
+    def data_collator(self, tokenizer: PreTrainedTokenizerBase, model: Any = None) -> DataCollatorWithPadding:
         """Pads each micro-batch to its longest row."""
         return DataCollatorWithPadding(tokenizer)
+
+    def loss(self, args: Arguments, splits: Splits) -> ClassificationLoss:
+        """Cross entropy or focal loss, weighted by class where --class_weights asks for it."""
+        return classification_loss(args.task, args.training, self.label_ids(splits.train), self.label_names)
+
+    def reduce_logits(self, logits: Any, labels: Any) -> Any:
+        """Log-probabilities (m, c); of a model with several outputs its first."""
+        logits = logits[0] if isinstance(logits, tuple) else logits
+        return logits.float().log_softmax(dim=-1)
 
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
         """Softmax in float64, shape (n, c); NaN where a logit is not finite."""
@@ -136,20 +214,93 @@ class TextClassification:
             chosen = np.nan_to_num(probabilities, nan=-1.0).argmax(axis=1)
         return [self.label_names[i] for i in chosen]
 
-    def columns(self, logits: np.ndarray, rows: datasets.Dataset) -> dict[str, Any]:
-        """The columns of the predictions table, row for row."""
-        probabilities = self.probabilities(logits)
-        columns: dict[str, Any] = {"prediction": self.decide(probabilities), "probabilities": list(probabilities)}
-        if "label" in rows.column_names:
-            columns = {"reference": list(rows["label"]), **columns}
-        return columns
+    def tabulate(self, outputs: Any, encoded: Encoded) -> Predictions:
+        """The predictions table of a split whose labels are known; every column of the rows is carried."""
+        rows, probabilities = encoded.rows, self.probabilities(outputs)
+        columns = {
+            "reference": list(rows["label"]),
+            "prediction": self.decide(probabilities),
+            "probabilities": list(probabilities),
+        }
+        carried = {name: list(rows[name]) for name in rows.column_names if name != "label"}
+        return make_predictions(
+            self.kind,
+            columns,
+            carried={**carried, "length": input_lengths(encoded.dataset)},
+            split=encoded.split,
+            label_names=self.label_names,
+            positive_label=self.positive_label,
+            threshold=self.threshold,
+            settings=self.settings(),
+        )
 
+    def predicted_columns(self, outputs: Any, encoded: Encoded) -> tuple[dict[str, list[Any]], list[str]]:
+        """`text`, `prediction` and `probability[LABEL]` of each label; a row that is not finite has neither."""
+        probabilities = self.probabilities(outputs)
+        finite = np.isfinite(probabilities).all(axis=1)
+        decided = zip(self.decide(probabilities), finite, strict=True)
+        predictions = [label if is_finite else None for label, is_finite in decided]
+        columns: dict[str, list[Any]] = {"text": list(encoded.rows["text"]), "prediction": predictions}
+        for name, of_label in zip(self.label_names, probabilities.T.tolist(), strict=True):
+            columns[f"probability[{name}]"] = [p if ok else None for p, ok in zip(of_label, finite, strict=True)]
+        counts = Counter(predictions)
+        lines = [", ".join(f"{name} {counts[name]:,}" for name in self.label_names)]
+        if len(self.label_names) == 2:
+            lines.append(f"{self.positive_label} from a probability of {self.threshold:.3g} on")
+        if not finite.all():
+            lines.append(f"{counts[None]:,} rows have NaN or infinite outputs and no prediction: do not use this model")
+        return columns, lines
 
-def tokenize_splits(
-    task: TextClassification, splits: Mapping[str, datasets.Dataset] | Any, tokenizer: PreTrainedTokenizerBase
-) -> tuple[dict[str, datasets.Dataset], dict[str, int]]:
-    """Train, validation and test as model inputs, and of each how many rows were cut at `max_length`."""
-    tokens, truncated = {}, {}
-    for split in SPLITS:
-        tokens[split], truncated[split] = task.tokenize(splits[split], tokenizer)
-    return tokens, truncated
+    def tune(self, validation: Predictions, *, seed: int) -> "TextClassification":
+        """The task with the threshold that is best on validation; of more than two classes as it is."""
+        if len(self.label_names) != 2:
+            return self
+        choice = choose_threshold(validation, self.threshold_objective, seed=seed)
+        return replace(self, threshold=choice.threshold, choice=choice)
+
+    def example_table(self, rows: datasets.Dataset | None = None) -> Predictions:
+        """A row of each class, or the rows of a split, with probability 1 for the right one."""
+        names = self.label_names
+        labels = names if rows is None else list(rows["label"])
+        right = np.eye(len(names))[[names.index(label) for label in labels]]
+        columns = {"reference": labels, "prediction": labels, "probabilities": right}
+        return make_predictions(self.kind, columns, label_names=names, positive_label=self.positive_label)
+
+    def baselines(self, splits: Splits, test: Predictions) -> dict[str, Predictions]:
+        """The most frequent class of train, and TF-IDF with logistic regression."""
+        texts, labels = list(splits.train["text"]), list(splits.train["label"])
+        return {
+            "majority": majority(labels, test),
+            "TF-IDF + logistic regression": tfidf_logistic_regression(texts, labels, test.column("text"), test),
+        }
+
+    def leakage_examples(self, rows: datasets.Dataset, data: DataArguments) -> Examples:
+        """Texts, labels, and the groups that must stay on one side of a split."""
+        group = data.split_group_column
+        ids = {} if group is None or group not in rows.column_names else {group: list(rows[group])}
+        return Examples(list(rows["text"]), list(rows["label"]), ids=ids)
+
+    def summary(self, splits: Splits, encoded: Mapping[str, Encoded]) -> list[str]:
+        """Rows and classes of each split, repeated texts, and how many were cut."""
+        truncated = {split: of_split.facts["truncated"] for split, of_split in encoded.items()}
+        return split_lines(splits.describe(), truncated, self.max_length)
+
+    def run_facts(self, predictions: Mapping[str, Predictions], *, seed: int) -> dict[str, Any]:
+        """The story of the threshold."""
+        if self.choice is None:
+            return {"threshold": None}
+        return {"threshold": {name: None if value != value else value for name, value in asdict(self.choice).items()}}
+
+    def notes(self, test: Predictions, scores: Mapping[str, Score], facts: Mapping[str, Any]) -> list[str]:
+        """The threshold, and what it changes."""
+        notes = [] if self.choice is None else [f"threshold {self.choice.reason}"]
+        if "f1@0.5" in scores:
+            at_half, chosen = (with_interval(scores[name]) for name in ("f1@0.5", "f1"))
+            notes.append(f"F1 on test at 0.5: {at_half}; at the threshold: {chosen}")
+        undefined = next((score.reason for score in scores.values() if score.value is None), None)
+        return [*notes, f"undefined: {undefined}"] if undefined else notes
+
+    def confusion(self, table: Predictions) -> tuple[np.ndarray, tuple[str, ...]]:
+        """The confusion matrix."""
+        reference, prediction = (table.label_ids(name) for name in ("reference", "prediction"))
+        return confusion_matrix(reference, prediction, len(self.label_names)), self.label_names

@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass, field
 
+from llmtune.tasks.arguments import TaskArguments
+
 
 @dataclass
-class GenerationArguments:
+class GenerationArguments(TaskArguments):
     """What a model that writes reads, and how its answers are made and judged."""
-
-    _argument_group_name = "task"
 
     max_source_length: int = field(
         default=256, metadata={"help": "tokens that the source (of a decoder: the prompt) is cut at; cuts are counted"}
@@ -43,36 +43,4 @@ class GenerationArguments:
     )
     target_lang: str | None = field(
         default=None, metadata={"help": "language of the answers: fr, fr_XX, fra_Latn; BLEU's tokenizer follows it"}
-    )
-    metrics: list[str] = field(
-        default_factory=list,
-        metadata={"help": "additional metrics: llmtune's names, or an evaluate module by name or path"},
-    )
-    targets: str | None = field(
-        default=None, metadata={"help": "what the verdict demands, joined by commas: 'bleu>=25,chrf>=50' (quote it)"}
-    )
-
-
-@dataclass
-class TranslationArguments(GenerationArguments):
-    """Translation: a sentence in another language."""
-
-    source_column: str = field(
-        default="source", metadata={"help": "the text to translate; translation.en reads inside a column"}
-    )
-    target_column: str = field(
-        default="target", metadata={"help": "its translation, or a list of them: the first is trained on"}
-    )
-
-
-@dataclass
-class SummarizationArguments(GenerationArguments):
-    """Summarization: the gist of a text."""
-
-    max_source_length: int = field(
-        default=512, metadata={"help": "tokens that the text (of a decoder: the prompt) is cut at; cuts are counted"}
-    )
-    source_column: str = field(default="document", metadata={"help": "the text to summarize"})
-    target_column: str = field(
-        default="summary", metadata={"help": "its summary, or a list of them: the first is trained on"}
     )

@@ -7,99 +7,69 @@ answer, the prompts of a batch are padded on the left and stripped exactly. One 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from string import Formatter
 from typing import Any, ClassVar, Self
 
 import datasets
-import torch
-from transformers import GenerationConfig, PreTrainedTokenizerBase
+import numpy as np
+from transformers import PreTrainedTokenizerBase
 
-from llmtune.arguments.data import SPLITS
+from llmtune.arguments import DataArguments
+from llmtune.arguments.parser import Arguments
+from llmtune.data import Fingerprint, Splits
+from llmtune.diagnosis.degenerate_output import degenerate_output
+from llmtune.diagnosis.leakage import Examples
 from llmtune.errors import InputError
-from llmtune.metrics.core.base import IGNORED
+from llmtune.metrics import Score
 from llmtune.models.auto_generation import AutoModelForGeneration
-from llmtune.tasks.control_tokens import encode_template, encode_text
-from llmtune.tasks.text_generation.arguments import GenerationArguments
-from llmtune.tasks.text_generation.collator import GenerationCollator, decoder_inputs
+from llmtune.models.families import families_serving
+from llmtune.models.loaded import LoadedModel
+from llmtune.predictions import Predictions, make_predictions
+from llmtune.tasks.losses import TokenCrossEntropy
+from llmtune.tasks.task import Encoded, Task, count_splits
+from llmtune.tasks.text_generation.collator import GenerationCollator
+from llmtune.tasks.text_generation.generation import Generation
+from llmtune.tasks.text_generation.prompts import Prompts, check_template
+from llmtune.tasks.text_generation.rows import load_text_split, load_text_splits
+from llmtune.text.shorten import truncated_line
+from llmtune.text.words import split_at_spaces
 
-KIND = "text-generation"
-# What a checkpoint's generation_config keeps of its own: the tokens it starts with, and those it never writes.
-SPECIAL_TOKEN_FIELDS = (
-    "bos_token_id",
-    "decoder_start_token_id",
-    "forced_bos_token_id",
-    "bad_words_ids",
-    "suppress_tokens",
-    "begin_suppress_tokens",
-    "renormalize_logits",  # Marian's, beside its bad_words_ids
-)
-FIELDS = ("source", "source_lang", "target_lang")
+SAMPLES, SAMPLE_LENGTH = 3, 300
 
 
 @dataclass(frozen=True)
-class Truncation:
-    """How many rows of a split did not fit.
+class TextGeneration(Prompts, Task):
+    """A task whose models write a text from a text; its subclasses say which, and what it is judged by."""
 
-    Args:
-        sources: cut at max_source_length.
-        targets: cut at max_target_length.
-    """
-
-    sources: int
-    targets: int
-
-
-@dataclass(frozen=True)
-class TextGeneration:
-    """What a task that writes does to rows, and to the ids that a model writes; its subclasses are the tasks.
-
-    Args:
-        max_source_length: tokens of source or prompt.
-        max_target_length: tokens of a training target.
-        max_new_tokens: of an answer.
-        num_beams: of the search; 1 is greedy.
-        length_penalty: of beams.
-        no_repeat_ngram_size: an answer says no such n-gram twice; 0 allows it.
-        prompt_template: with {source}; None for the default of the family, known once the model is loaded.
-        use_chat_template: of a chat decoder.
-        source_lang: as the tokenizer names it.
-        target_lang: likewise.
-        decoder: whether the model is a decoder: known once it is loaded.
-    """
-
-    max_source_length: int
-    max_target_length: int
-    max_new_tokens: int
-    num_beams: int = 1
-    length_penalty: float = 1.0
-    no_repeat_ngram_size: int = 0
-    prompt_template: str | None = None
-    use_chat_template: bool = False
-    source_lang: str | None = None
-    target_lang: str | None = None
-    decoder: bool = False
-
+    kind = "text-generation"
     auto_model = AutoModelForGeneration
-    families = ("encoder_decoder", "decoder", "bert2bert")
+    families = families_serving("generation")
 
-    name: ClassVar[str]
-    """Of the task, as the model's config keeps it."""
+    arguments_type: ClassVar[type[Any]]
+    """Whose defaults name the columns where a command names none."""
 
     decoder_template: ClassVar[str]
     """Of a decoder that is given none: where it ends, the answer begins."""
 
-    best_metric: ClassVar[str]
-    """That picks the checkpoint, higher being better."""
-
     length_flags: ClassVar[str] = "--max_target_length, --max_new_tokens"
     """Of its recipe, that set the length of an answer."""
 
-    scored: ClassVar[tuple[str, ...]]
-    """In an evaluation in training: enough to choose a checkpoint, and quick."""
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """Metrics on the line of an evaluation in training."""
+        return self.scored
 
     @classmethod
-    def from_arguments(cls, arguments: GenerationArguments) -> Self:
-        """The task of a recipe.
+    def read(cls, args: Arguments) -> Splits:
+        """Sources and targets; rows with an equal source stay on one side of a split."""
+        return load_text_splits(args.data, args.task.source_column, args.task.target_column, seed=args.training.seed)
+
+    @classmethod
+    def _make(cls, args: Arguments, splits: Any) -> Self:
+        return cls.from_options(args.task)
+
+    @classmethod
+    def from_options(cls, arguments: Any) -> Self:
+        """The task of some lengths, search and prompt: those of `GenerationArguments`.
 
         Raises:
             InputError: a length below 2, a template without {source}, another number of beams than 1 or more.
@@ -111,7 +81,7 @@ class TextGeneration:
             value = getattr(arguments, flag)
             if value is not None and value < least:
                 raise InputError(f"--{flag} {value}: expected {least} or more")
-        _check_template(arguments.prompt_template)
+        check_template(arguments.prompt_template)
         return cls(
             arguments.max_source_length,
             arguments.max_target_length,
@@ -150,16 +120,20 @@ class TextGeneration:
         """Tokens of an answer, in training and after it."""
         return max(self.max_target_length, self.max_new_tokens)
 
-    def head(self) -> dict[str, Any]:
-        """Nothing: the head that writes is the model's own."""
-        return {}
-
-    def settings(self) -> dict[str, Any]:
+    def to_config(self) -> dict[str, Any]:
         """What the model's config keeps, so that prediction asks what evaluation asked."""
-        return {"task": self.name, **vars(self)}
+        return {"task": self.name, **{name: value for name, value in vars(self).items() if name != "metrics"}}
 
-    def for_model(self, tokenizer: PreTrainedTokenizerBase, *, decoder: bool, limit: int) -> Self:
+    def for_model(self, loaded: LoadedModel) -> Self:
         """The task for a loaded model: its family, and lengths that the model can read.
+
+        Raises:
+            InputError: as `fitted`.
+        """
+        return self.fitted(loaded.tokenizer, decoder=loaded.facts.is_causal, limit=loaded.max_length)
+
+    def fitted(self, tokenizer: PreTrainedTokenizerBase, *, decoder: bool, limit: int) -> Self:
+        """The task for a tokenizer and a model that reads `limit` tokens.
 
         Args:
             tokenizer: of the model; its languages are set.
@@ -185,224 +159,127 @@ class TextGeneration:
             )
         return replace(task, max_source_length=min(self.max_source_length, room))
 
-    def set_languages(self, tokenizer: PreTrainedTokenizerBase) -> None:
-        """Tells a tokenizer of many languages (mBART, NLLB, M2M100) which two are meant.
+    def read_split(
+        self, data: DataArguments, columns: Mapping[str, str], *, labelled: bool
+    ) -> tuple[datasets.Dataset, Fingerprint]:
+        """`source`, and where they are wanted the targets."""
+        usual = self.arguments_type()
+        named = {"source": usual.source_column, "target": usual.target_column}
+        return load_text_split(data, {**named, **columns}, labelled=labelled)
 
-        Raises:
-            InputError: it needs to be told and was not, or does not know the language.
-        """
-        if not hasattr(tokenizer, "src_lang"):
-            return
-        known = language_codes(tokenizer)
-        for flag, attribute in (("source_lang", "src_lang"), ("target_lang", "tgt_lang")):
-            given = getattr(self, flag)
-            if known and given not in known:
-                said = "is not given" if given is None else f"{given}: is not a language of this tokenizer"
-                raise InputError(f"--{flag} {said}; it knows {', '.join(sorted(known)[:60])}")
-            setattr(tokenizer, attribute, given)
+    def train_texts(self, splits: Any) -> list[str]:
+        """Sources and targets of train."""
+        return list(splits.texts("train", "source", "target"))
 
-    def tokenize(
-        self, rows: datasets.Dataset, tokenizer: PreTrainedTokenizerBase
-    ) -> tuple[datasets.Dataset, Truncation]:
-        """Rows with `source` (and `target`) → `input_ids`, `attention_mask` (and `labels`), and what was cut.
+    def encode(self, rows: datasets.Dataset, tokenizer: PreTrainedTokenizerBase, split: str = "test") -> Encoded:
+        """Rows with `source` (and `target`) → `input_ids`, `attention_mask` (and `labels`).
 
         Of a decoder `input_ids` are prompt, answer and end token, and `labels` are -100 on the prompt; without targets
         they are the prompt.
         """
+        self.set_languages(tokenizer)
         sources, cut_sources = self.fit_sources(list(rows["source"]), tokenizer)
         targets = [primary_reference(target) for target in rows["target"]] if "target" in rows.column_names else None
         inputs, cut_targets = self.tokenize_fitting(sources, targets, tokenizer)
-        return inputs, Truncation(cut_sources, cut_targets)
+        notes = [f"sources truncated at {self.max_source_length} tokens: {cut_sources or 'none'}"]
+        facts = {"truncated": cut_sources, "truncated_targets": cut_targets}
+        return Encoded(rows, inputs, split, tokenizer, facts, notes)
 
-    def tokenize_fitting(
-        self, sources: Sequence[str], targets: Sequence[str] | None, tokenizer: PreTrainedTokenizerBase
-    ) -> tuple[datasets.Dataset, int]:
-        """The columns of `tokenize` of sources that `fit_sources` gave, and how many targets were cut."""
-        prompts = [self.prompt_ids(source, tokenizer) for source in sources]
-        columns: dict[str, Any] = {"input_ids": prompts}
-        cut_targets = 0
-        if targets is not None:
-            answers = [
-                self.answer_ids(source, target, tokenizer) for source, target in zip(sources, targets, strict=True)
-            ]
-            most = self.max_target_length
-            cut_targets = sum(len(answer) > most for answer in answers)
-            # The end stays, which in mBART is </s> and a language: what is cut is the text.
-            codes = set(language_codes(tokenizer).values())
-            ends = [2 if answer[-1] in codes else 1 for answer in answers]
-            answers = [
-                answer if len(answer) <= most else [*answer[: most - end], *answer[-end:]]
-                for answer, end in zip(answers, ends, strict=True)
-            ]
-            columns["labels"] = answers
-            if self.decoder:
-                columns["input_ids"] = [[*prompt, *answer] for prompt, answer in zip(prompts, answers, strict=True)]
-                columns["labels"] = [
-                    [IGNORED] * len(prompt) + answer for prompt, answer in zip(prompts, answers, strict=True)
-                ]
-        columns["attention_mask"] = [[1] * len(ids) for ids in columns["input_ids"]]
-        return datasets.Dataset.from_dict(columns), cut_targets
-
-    def prompt_of(self, source: str) -> str:
-        """The text that the model reads for a source."""
-        template = self.prompt_template or "{source}"
-        return template.format(source=source, source_lang=self.source_lang, target_lang=self.target_lang)
-
-    def prompt_ids(self, source: str, tokenizer: PreTrainedTokenizerBase) -> list[int]:
-        """The ids that the model reads for a source."""
-        if self.use_chat_template:
-            ids = self._chat_ids([source], tokenizer, add_generation_prompt=True)
-        else:
-            ids = encode_template(
-                tokenizer, [source], fill=lambda texts: self.prompt_of(*texts), add_special_tokens=True
-            )
-            if self.decoder and ids and ids[-1] == tokenizer.eos_token_id:
-                ids = ids[:-1]  # some tokenizers end every text: here the answer is still to come
-        return list(ids)
-
-    def answer_ids(self, source: str, target: str, tokenizer: PreTrainedTokenizerBase) -> list[int]:
-        """The ids that the model shall write: the target and the end token.
-
-        Raises:
-            InputError: a chat template that does not go on where the prompt ends.
-        """
-        if self.use_chat_template:
-            whole = self._chat_ids([source, target], tokenizer)
-            prompt = self.prompt_ids(source, tokenizer)
-            if whole[: len(prompt)] != prompt:
-                raise InputError(
-                    "--use_chat_template: with the answer the template gives another prompt than without, so no loss "
-                    "can be on the answer alone; give --prompt_template"
-                )
-            return _until_end(whole[len(prompt) :], tokenizer)
-        if self.decoder:
-            return [*encode_text(tokenizer, target, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]
-        return list(encode_text(tokenizer, None, text_target=target)["input_ids"])
-
-    def _chat_ids(self, texts: Sequence[str], tokenizer: PreTrainedTokenizerBase, **options: Any) -> list[int]:
-        """The ids of a source, or of a source and its answer, as the chat template writes them."""
-
-        def chat(texts: Sequence[str]) -> str:
-            contents = [self.prompt_of(texts[0]), *texts[1:]]
-            turns = [
-                {"role": role, "content": text} for role, text in zip(("user", "assistant"), contents, strict=False)
-            ]
-            # Qwen3 would write an empty thought into each answer; other templates do not read this.
-            return str(tokenizer.apply_chat_template(turns, tokenize=False, enable_thinking=False, **options))
-
-        return encode_template(tokenizer, texts, fill=chat, add_special_tokens=False)
-
-    def fit_sources(self, sources: list[str], tokenizer: PreTrainedTokenizerBase) -> tuple[list[str], int]:
-        """The sources, those that are too long without their ends; and how many those are."""
-        room = self.max_source_length - len(self.prompt_ids("", tokenizer))
-        fitting, cut = [], 0
-        encoded = encode_text(tokenizer, sources, add_special_tokens=False, return_offsets_mapping=tokenizer.is_fast)
-        for row, (source, ids) in enumerate(zip(sources, encoded["input_ids"], strict=True)):
-            if len(ids) <= room or len(self.prompt_ids(source, tokenizer)) <= self.max_source_length:
-                fitting.append(source)
-                continue
-            cut += 1
-            # What stands around the source in a template may join its first and last token: two tokens are kept free.
-            kept = max(1, room - 2)
-            if tokenizer.is_fast:
-                fitting.append(source[: encoded["offset_mapping"][row][kept - 1][1]])
-            else:
-                fitting.append(tokenizer.decode(ids[:kept], skip_special_tokens=True))
-        return fitting, cut
-
-    def collator(self, tokenizer: PreTrainedTokenizerBase, model: Any = None) -> GenerationCollator:
+    def data_collator(self, tokenizer: PreTrainedTokenizerBase, model: Any = None) -> GenerationCollator:
         """Pads each micro-batch; a sequence-to-sequence model also gets `decoder_input_ids`, for the exact loss."""
         return GenerationCollator(tokenizer, None if self.decoder else model)
 
-    def generation_config(self, model: Any, tokenizer: PreTrainedTokenizerBase) -> GenerationConfig:
-        """How answers are made: the model's own tokens, our search. Nothing is drawn at random."""
-        self.set_languages(tokenizer)
-        own = model.generation_config.to_dict()
-        config = GenerationConfig(
-            **{name: own[name] for name in SPECIAL_TOKEN_FIELDS if own.get(name) is not None},
-            max_new_tokens=self.max_new_tokens,
-            num_beams=self.num_beams,
-            length_penalty=self.length_penalty,
-            no_repeat_ngram_size=self.no_repeat_ngram_size,
-            early_stopping=False,
-            do_sample=False,
-            pad_token_id=tokenizer.pad_token_id,
-            eos_token_id=self.eos_token_ids(model, tokenizer),
-        )
-        if self.decoder:
-            return config
-        # As in training: mBART-25 starts with the language, mBART-50 and NLLB write it first.
-        answer = torch.tensor([self.answer_ids("a", "a", tokenizer)])
-        start = int(decoder_inputs(model, answer)[0, 0])
-        config.decoder_start_token_id = start
-        code = language_codes(tokenizer).get(str(self.target_lang))
-        if code is not None:
-            config.forced_bos_token_id = None if code == start else code
-        return config
+    def loss(self, args: Arguments, splits: Any) -> TokenCrossEntropy:
+        """Cross entropy of the answer and its end, not of the prompt."""
+        return TokenCrossEntropy(self.decoder, args.training.label_smoothing_factor)
 
-    def eos_token_ids(self, model: Any, tokenizer: PreTrainedTokenizerBase) -> list[int]:
-        """The tokens that end an answer."""
-        known = model.generation_config.eos_token_id
-        ids = {*(known if isinstance(known, list) else [known]), tokenizer.eos_token_id}
-        if self.use_chat_template:
-            ids.add(self.answer_ids("a", "a", tokenizer)[-1])
-        return sorted(token for token in ids if token is not None)
+    def generation(self, tokenizer: PreTrainedTokenizerBase) -> Generation:
+        """Writes with this task's search."""
+        return Generation(self.generation_config, tokenizer, decoder=self.decoder)
 
-    def decode(self, ids: Sequence[Sequence[int]], tokenizer: PreTrainedTokenizerBase) -> list[str]:
-        """The texts of answers as ids, -100 where a row is shorter."""
-        rows = [[token for token in row if token >= 0] for row in ids]
-        return [text.strip() for text in tokenizer.batch_decode(rows, skip_special_tokens=True)]
+    def written(self, outputs: Any, encoded: Encoded) -> tuple[list[str], np.ndarray]:
+        """The answers, and whether each came to its end within max_new_tokens (n,), from what the generation kept."""
+        ids, ended, *_ = outputs
+        return self.decode(ids.tolist(), encoded.tokenizer), np.asarray(ended, dtype=bool)
+
+    def tabulate(self, outputs: Any, encoded: Encoded) -> Predictions:
+        """The predictions table of a split whose targets are known; every column of the rows is carried.
+
+        Besides: `ended` (whether the answer came to its end within max_new_tokens), `length` (words of the source).
+        """
+        rows = encoded.rows
+        answers, ended = self.written(outputs, encoded)
+        sources = list(rows["source"])
+        columns = {"source": sources, "reference": list(rows["target"]), "prediction": answers}
+        carried = {name: list(rows[name]) for name in rows.column_names if name not in ("source", "target")}
+        carried |= {"ended": ended.tolist(), "length": [len(split_at_spaces(source)) for source in sources]}
+        language = {"language": self.target_lang} if self.target_lang else {}
+        settings = self.settings(task=self.name, unfinished=int((~ended).sum()), **language)
+        return make_predictions(self.kind, columns, carried=carried, split=encoded.split, settings=settings)
+
+    def predicted_columns(self, outputs: Any, encoded: Encoded) -> tuple[dict[str, list[Any]], list[str]]:
+        """`source`, `prediction` and `ended`, and a line on answers that did not end."""
+        answers, ended = self.written(outputs, encoded)
+        columns = {"source": list(encoded.rows["source"]), "prediction": answers, "ended": ended.tolist()}
+        most = self.max_new_tokens
+        return columns, [f"answers that did not end within {most} tokens: {int((~ended).sum()) or 'none'}"]
+
+    def example_table(self, rows: datasets.Dataset | None = None) -> Predictions:
+        """A text that is copied, or the targets of a split."""
+        text = "one two three four five"
+        sources, targets = ([text], [text]) if rows is None else (list(rows["source"]), list(rows["target"]))
+        answers = [primary_reference(target) for target in targets]
+        return make_predictions(self.kind, {"source": sources, "reference": targets, "prediction": answers})
+
+    def leakage_examples(self, rows: datasets.Dataset, data: DataArguments) -> Examples:
+        """The sources."""
+        return Examples(list(rows["source"]))
+
+    def summary(self, splits: Any, encoded: Mapping[str, Encoded]) -> list[str]:
+        """Rows, words, repeated sources, what was cut, what the model is asked."""
+        lines, described = [], splits.describe()
+        for split, facts in described.items():
+            sources = sum(len(split_at_spaces(text)) for text in splits[split]["source"])
+            targets = sum(len(split_at_spaces(primary_reference(target))) for target in splits[split]["target"])
+            lines.append(
+                f"{split:<11}{facts['rows']:>8,} rows, {sources:,} words of sources, {targets:,} of targets; "
+                f"{facts['made']}"
+            )
+        repeats = {pair: n for facts in described.values() for pair, n in facts["duplicates"].items()}
+        lines.append(f"repeated sources: {count_splits(repeats)}")
+        for what, key, most in (
+            ("sources", "truncated", self.max_source_length),
+            ("targets", "truncated_targets", self.max_target_length),
+        ):
+            cut = count_splits({split: of_split.facts[key] for split, of_split in encoded.items()})
+            lines.append(f"{what} truncated at {most} tokens: {cut}")
+        asked = self.prompt_of("…")
+        return [*lines, f"the model reads {asked!r} and answers with at most {self.max_new_tokens} tokens"]
+
+    def run_facts(self, predictions: Mapping[str, Predictions], *, seed: int) -> dict[str, Any]:
+        """Answers that did not come to their end."""
+        return {"unfinished_answers": {split: table.settings["unfinished"] for split, table in predictions.items()}}
+
+    def notes(self, test: Predictions, scores: Mapping[str, Score], facts: Mapping[str, Any]) -> list[str]:
+        """Signatures, outputs that are no answer, answers that did not end."""
+        notes = [f"{name}: {scores[name].signature}" for name in ("bleu", "chrf") if name in scores]
+        rates = {name: rate for name, rate in degenerate_output(test).numbers.items() if isinstance(rate, Mapping)}
+        shares = [f"{name} {rate['value']:.1%}" for name, rate in rates.items() if "value" in rate]
+        if shares:
+            notes.append(f"degenerate outputs: {', '.join(shares)}")
+        unfinished = test.settings["unfinished"]
+        if unfinished:
+            most = self.max_new_tokens
+            notes.append(f"{unfinished:,} answers did not end within {most} tokens: raise --max_new_tokens")
+        return notes
+
+    def samples(self, table: Predictions) -> list[dict[str, str]]:
+        """Source, reference and prediction of the first rows."""
+        parts = ("source", "reference", "prediction")
+        rows = table.table.slice(0, SAMPLES).to_pylist()
+        return [{part: truncated_line(primary_reference(row[part]), SAMPLE_LENGTH) for part in parts} for row in rows]
 
 
 def primary_reference(target: str | Sequence[str]) -> str:
     """The reference that is trained on: the first, where there are several."""
     return target if isinstance(target, str) else target[0]
-
-
-def language_codes(tokenizer: PreTrainedTokenizerBase) -> dict[str, int]:
-    """The languages of a tokenizer of many languages and the ids of their tokens; empty for others."""
-    codes: dict[str, int] = dict(getattr(tokenizer, "lang_code_to_id", None) or {})
-    if not codes and hasattr(tokenizer, "src_lang"):
-        codes = {
-            token: tokenizer.convert_tokens_to_ids(token)
-            for token in tokenizer.all_special_tokens
-            if len(token) in (5, 8) and token[2:3] == "_" or len(token) == 8 and token[3:4] == "_"
-        }
-    return codes
-
-
-def _until_end(answer: list[int], tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    """A chat answer up to the token that ends it, without the line break that some templates write after it.
-
-    Where a template marks no end, the end token.
-    """
-    special = {*tokenizer.all_special_ids, *(i for i, t in tokenizer.added_tokens_decoder.items() if t.special)}
-    last = max((place for place, token in enumerate(answer) if token in special), default=-1)
-    if last < 0 or tokenizer.decode(answer[last + 1 :]).strip():
-        return [*answer, tokenizer.eos_token_id]
-    return answer[: last + 1]
-
-
-def tokenize_splits(
-    task: TextGeneration, splits: Mapping[str, datasets.Dataset] | Any, tokenizer: Any
-) -> tuple[dict[str, datasets.Dataset], dict[str, Truncation]]:
-    """Train, validation and test as model inputs, and of each what was cut."""
-    tokens, cuts = {}, {}
-    for split in SPLITS:
-        tokens[split], cuts[split] = task.tokenize(splits[split], tokenizer)
-    return tokens, cuts
-
-
-def _check_template(template: str | None) -> None:
-    if template is None:
-        return
-    try:
-        fields = [name for _, name, _, _ in Formatter().parse(template) if name is not None]
-    except ValueError as error:
-        raise InputError(f"--prompt_template {template!r}: {error}; write {{{{ for a brace") from error
-    unknown = [name for name in fields if name not in FIELDS]
-    if unknown or "source" not in fields:
-        what = f"{{{unknown[0]}}} is unknown" if unknown else "{source} is missing"
-        raise InputError(
-            f"--prompt_template {template!r}: {what}; it may hold {{source}}, {{source_lang}}, {{target_lang}}"
-        )

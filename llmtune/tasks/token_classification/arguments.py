@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass, field
 
+from llmtune.tasks.arguments import TaskArguments
+
 
 @dataclass
-class TokenClassificationArguments:
+class TokenClassificationArguments(TaskArguments):
     """What a tagger of entities reads and how it is trained."""
-
-    _argument_group_name = "task"
 
     input_format: str = field(
         default="tokens",
@@ -15,6 +15,9 @@ class TokenClassificationArguments:
     )
     tokens_column: str = field(default="tokens", metadata={"help": "the words, a list"})
     tags_column: str = field(default="tags", metadata={"help": "the tags, a list as long"})
+    sentence_column: str | None = field(
+        default=None, metadata={"help": "of files with one word a row: the column that numbers the sentences"}
+    )
     text_column: str = field(default="text", metadata={"help": "with --input_format spans: the text"})
     spans_column: str = field(
         default="spans",
@@ -30,11 +33,3 @@ class TokenClassificationArguments:
     )
     loss: str = field(default="cross_entropy", metadata={"help": "cross_entropy or focal (Lin et al. 2017)"})
     focal_gamma: float = field(default=2.0, metadata={"help": "gamma of the focal loss, 0 or more; 0 is cross entropy"})
-    metrics: list[str] = field(
-        default_factory=list,
-        metadata={"help": "additional metrics: llmtune's names, or an evaluate module by name or path"},
-    )
-    targets: str | None = field(
-        default=None,
-        metadata={"help": "what the verdict demands, by commas: 'entity_f1>=0.8,entity_recall[PER]>=0.9' (quote it)"},
-    )

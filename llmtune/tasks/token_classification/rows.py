@@ -3,8 +3,9 @@
 Read before anything is held out, so that a message names the row of the file and a scheme is judged on all of it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import datasets
@@ -13,10 +14,12 @@ from llmtune.arguments import DataArguments
 from llmtune.arguments.data import SPLITS
 from llmtune.data import Fingerprint, Splits, load_split, load_splits
 from llmtune.data.rows import RowErrors, Rows
+from llmtune.data.tagged_rows import detect_tag_scheme
+from llmtune.data.word_rows import group_words
 from llmtune.errors import InputError, truncated_repr
 from llmtune.tasks.token_classification.arguments import TokenClassificationArguments
 from llmtune.text.spans import span_findings, split_words, tags_of_spans, word_format
-from llmtune.text.tag_schemes import count_types, describe_scheme, detect_scheme, parse_tag, to_iob2
+from llmtune.text.tag_schemes import count_types, parse_tag, to_iob2
 
 INPUT_FORMATS = ("tokens", "spans")
 
@@ -34,6 +37,9 @@ class TaggedSplits:
     splits: Splits
     schemes: dict[str, str]
     widened: dict[str, int]
+
+    def __getitem__(self, split: str) -> datasets.Dataset:
+        return self.splits[split]
 
     @property
     def types(self) -> tuple[str, ...]:
@@ -84,6 +90,7 @@ def load_tagged_splits(data: DataArguments, task: TokenClassificationArguments, 
         text_columns=[reader.text_column],
         seed=seed,
         convert=reader.convert,
+        regroup=reader.regroup,
     )
     counts = {split: count_types(splits[split]["tags"]) for split in SPLITS}
     if not counts["train"]:
@@ -112,6 +119,7 @@ def load_tagged_split(
         label_column=None,
         text_columns=[reader.text_column],
         convert=reader.convert,
+        regroup=reader.regroup,
     )
 
 
@@ -120,6 +128,7 @@ class TagReader:
 
     Attributes:
         columns: canonical name → the user's.
+        regroup: rows of one word each → rows of one sentence each; None where they are sentences already.
         text_column: the canonical column that holds the words.
         schemes: by source.
         widened: by source.
@@ -129,6 +138,7 @@ class TagReader:
         if task.input_format not in INPUT_FORMATS:
             raise InputError(f"--input_format {task.input_format!r} is not one of {', '.join(INPUT_FORMATS)}")
         self.input_format = task.input_format
+        self.regroup = partial(group_words, sentence_column=task.sentence_column) if task.sentence_column else None
         if self.input_format == "tokens":
             self.columns = {"tokens": task.tokens_column, "tags": task.tags_column}
             self.text_column = "tokens"
@@ -190,7 +200,10 @@ class TagReader:
 
 def _row_finding(tokens: Any, tags: Any, tokens_column: str, tags_column: str) -> tuple[str, str]:
     """What is wrong with a row of words and tags, and the remedy; two empty texts where nothing is."""
-    lists = "write words and tags as two lists (jsonl, parquet), or as a .conll file with one word a line"
+    lists = (
+        "write words and tags as two lists (jsonl, parquet), or as a .conll file with one word a line; of one word a "
+        "row name the column that numbers the sentences by --sentence_column"
+    )
     if not isinstance(tokens, list):
         return f"found {truncated_repr(tokens)}, expected a list of words in column {tokens_column!r}", lists
     if not isinstance(tags, list):
@@ -208,29 +221,3 @@ def _row_finding(tokens: Any, tags: Any, tokens_column: str, tags_column: str) -
             )
         return finding, "write O, B-X and I-X (or E-X, S-X; L-X, U-X; M-X) with X the type of the entity"
     return "", ""
-
-
-def detect_tag_scheme(rows: Rows, sentences: Sequence[Sequence[str]], tags_column: str) -> str:
-    """The scheme that every row obeys; IOB2 where there is no entity.
-
-    Args:
-        rows: where the sentences come from, for messages.
-        sentences: tags that `parse_tag` reads.
-        tags_column: the user's name of the column, for messages.
-
-    Raises:
-        InputError: the rows obey no one scheme: the first that break the nearest one are named.
-    """
-    scheme, broken = detect_scheme(dict(enumerate(sentences)))
-    problems = RowErrors(rows.source)
-    remedy = "write one scheme throughout, best IOB2 (B-X on the first word of an entity, I-X on others)"
-    remedy += f"; {describe_scheme(scheme)}"
-    for row, word in broken.items():
-        tags = sentences[row]
-        before = f" after {tags[word - 1]}" if word else " at the beginning"
-        finding = (
-            f"{tags[word]}{before} (word {word + 1}) in column {tags_column!r} is not {scheme}, nearest to the whole"
-        )
-        problems.add(row, rows.place(row), finding, remedy=remedy)
-    problems.stop()
-    return scheme

@@ -4,7 +4,7 @@ Each word that has a token is labelled in exactly one window, the one that shows
 counts once in the loss and gets one prediction. Letters: n rows, w words of all rows, m windows, t tokens.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,19 +55,15 @@ class Windows:
         """Values of words (w,) as one array a row."""
         return np.split(by_word, np.cumsum(self.words)[:-1])
 
-
-def describe_windows(windows: Mapping[str, Windows]) -> dict[str, dict[str, int]]:
-    """By split: rows, words, windows, rows cut into several windows, words without a token. JSON values."""
-    return {
-        split: {
-            "rows": len(of.words),
-            "words": int(of.words.sum()),
-            "windows": len(of.inputs),
-            "cut_rows": of.cut_rows,
-            "empty_words": of.empty_words,
+    def describe(self) -> dict[str, int]:
+        """Rows, words, windows, rows cut into several windows, words without a token. JSON values."""
+        return {
+            "rows": len(self.words),
+            "words": int(self.words.sum()),
+            "windows": len(self.inputs),
+            "cut_rows": self.cut_rows,
+            "empty_words": self.empty_words,
         }
-        for split, of in windows.items()
-    }
 
 
 def make_windows(
@@ -103,7 +99,7 @@ def make_windows(
     columns |= {} if labels is None else {"labels": []}
     places: list[np.ndarray] = []  # (window, position, word) of each row's words
     before = cut_rows = 0
-    tokenized = progress(_tokenized(rows, tokenizer), "tokenising", unit="rows", total=len(rows))
+    tokenized = progress(_tokenized(rows, tokenizer), "tokenizing", unit="rows", total=len(rows))
     for row, (ids, word_of_token, first_tokens) in enumerate(tokenized):
         bounds = window_bounds(word_of_token, budget, stride)
         has_token = np.flatnonzero(first_tokens >= 0)

@@ -21,14 +21,14 @@ TEXTS = ["question: Who came? context: Anna came by ship. answer: Who left?"] * 
 def encoded(model_type, **options):
     tokenizer = train_tokenizer(tokenizer_type(model_type, writes=True), TEXTS, 400, 64)
     task = GenerativeQuestionAnswering.from_options(QuestionAnsweringArguments(**options))
-    task = task.for_model(tokenizer, decoder=model_type == "llama", limit=200)
+    task = task.fitted(tokenizer, decoder=model_type == "llama", limit=200)
     return task.encode(ROWS, tokenizer), tokenizer
 
 
 def test_a_decoder_reads_the_question_first_and_learns_the_answer_alone():
     written, tokenizer = encoded("llama")
 
-    row = written.inputs[0]
+    row = written.dataset[0]
     learned = [token for token in row["labels"] if token >= 0]
     assert tokenizer.decode(learned[:-1]).strip() == "Anna"
     assert learned[-1] == tokenizer.eos_token_id
@@ -40,14 +40,14 @@ def test_a_decoder_reads_the_question_first_and_learns_the_answer_alone():
 def test_where_there_is_no_answer_the_end_token_alone_is_learned(model_type):
     written, tokenizer = encoded(model_type)
 
-    assert [token for token in written.inputs[1]["labels"] if token >= 0] == [tokenizer.eos_token_id]
+    assert [token for token in written.dataset[1]["labels"] if token >= 0] == [tokenizer.eos_token_id]
 
 
 def test_of_a_long_context_the_end_is_cut_and_counted():
     written, tokenizer = encoded("t5", max_length=12)
 
-    assert written.cuts.sources == 2
-    assert tokenizer.decode(written.inputs[0]["input_ids"]).split()[:3] == ["question:", "Who", "came?"]
+    assert written.facts["cuts"]["sources"] == 2
+    assert tokenizer.decode(written.dataset[0]["input_ids"]).split()[:3] == ["question:", "Who", "came?"]
 
 
 def test_an_answer_that_is_cut_away_with_its_context_is_counted():
@@ -57,7 +57,7 @@ def test_an_answer_that_is_cut_away_with_its_context_is_counted():
 
     def lost(length):
         task = GenerativeQuestionAnswering.from_options(QuestionAnsweringArguments(max_length=length))
-        return task.for_model(tokenizer, decoder=False, limit=200).encode(rows, tokenizer).lost_answers
+        return task.fitted(tokenizer, decoder=False, limit=200).encode(rows, tokenizer).facts["cuts"]["lost_answers"]
 
     context = tokenizer("question: Who came? context: Anna came")["input_ids"]
     assert lost(64) == 0
@@ -69,7 +69,7 @@ def test_messages_name_arguments_that_the_recipe_has():
     task = GenerativeQuestionAnswering.from_options(QuestionAnsweringArguments(max_answer_length=60))
 
     with pytest.raises(InputError, match=r"60 for the answer \(--max_answer_length\) leave 4 for the source"):
-        task.for_model(tokenizer, decoder=True, limit=64)
+        task.fitted(tokenizer, decoder=True, limit=64)
 
 
 def test_a_tokenizer_of_many_languages_is_refused(monkeypatch):
@@ -79,7 +79,7 @@ def test_a_tokenizer_of_many_languages_is_refused(monkeypatch):
     task = GenerativeQuestionAnswering.from_options(QuestionAnsweringArguments())
 
     with pytest.raises(InputError, match="wants to be told two languages .* choose a checkpoint without language"):
-        task.for_model(tokenizer, decoder=False, limit=500)
+        task.fitted(tokenizer, decoder=False, limit=500)
 
 
 @pytest.mark.parametrize(

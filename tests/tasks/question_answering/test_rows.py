@@ -51,7 +51,7 @@ def test_answers_of_every_layout_are_read(cell, text, start):
         ({"answers": {"text": ["753 BC"], "answer_start": [21]}},
          r"test.jsonl line 1: the answer '753 BC' does not stand at answer_start 21 \(there: '53 BC\.'; it begins at "
          r'20\) in column \'answers\'; write \{"text": \["…"\], "answer_start": \[0\]\} as in SQuAD'),
-        ({"answers": {"text": ["754 BC"], "answer_start": [20]}}, r"it is nowhere in the context"),
+        ({"answers": {"text": ["754 BC"], "answer_start": [20]}}, r"it is nowhere in the text"),
         ({"answers": {"text": ["753 BC"]}}, r"the answer '753 BC' has no answer_start \(it begins at 20\)"),
         ({"answers": {"text": ["753 BC"], "answer_start": [20, 20]}}, r"1 texts and 2 values of answer_start"),
         ({"answers": {"text": [" "], "answer_start": [4]}}, r"an answer without text \(' '\) in column 'answers'"),

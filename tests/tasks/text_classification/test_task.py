@@ -27,23 +27,23 @@ def test_rows_keep_their_order_and_the_cut_ones_are_counted(tokenizer, at_once, 
     monkeypatch.setattr(text_classification, "AT_ONCE", at_once)
     rows = datasets.Dataset.from_dict({"text": TEXTS, "label": ["spam", "ham", "ham"]})
 
-    tokens, truncated = TASK.tokenize(rows, tokenizer)
+    encoded = TASK.encode(rows, tokenizer)
+    tokens = encoded.dataset
 
     assert tokens["labels"] == [1, 0, 0]
-    assert truncated == 1
+    assert encoded.facts == {"truncated": 1}
     assert [len(ids) for ids in tokens["input_ids"]][1] == 8
     for ids, text in zip(tokens["input_ids"], TEXTS, strict=True):
         assert ids == tokenizer(text, truncation=True, max_length=8)["input_ids"]
     assert set(tokens.column_names) == {"input_ids", "attention_mask", "labels"}
-    assert "labels" not in TASK.tokenize(rows.remove_columns("label"), tokenizer)[0].column_names
+    assert "labels" not in TASK.encode(rows.remove_columns("label"), tokenizer).dataset.column_names
 
 
 def test_a_micro_batch_is_padded_to_its_longest_row(tokenizer):
-    tokens, _ = TASK.tokenize(
-        datasets.Dataset.from_dict({"text": ["win", "win cash now"], "label": ["spam"] * 2}), tokenizer
-    )
+    rows = datasets.Dataset.from_dict({"text": ["win", "win cash now"], "label": ["spam"] * 2})
+    tokens = TASK.encode(rows, tokenizer).dataset
 
-    batch = TASK.collator(tokenizer)(list(tokens))
+    batch = TASK.data_collator(tokenizer)(list(tokens))
 
     assert batch["input_ids"].shape == (2, 5)
     assert batch["attention_mask"].sum(dim=1).tolist() == [3, 5]
@@ -93,7 +93,7 @@ def test_three_classes_take_the_likeliest():
 
 def test_the_head_and_settings_survive_the_models_config():
     task = TextClassification(("ham", "spam"), "ham", 48, 0.37)
-    config = transformers.BertConfig(**task.head(), llmtune=task.settings())
+    config = transformers.BertConfig(**task.head_config(), llmtune=task.to_config())
 
     again = TextClassification.from_config(transformers.BertConfig.from_dict(config.to_dict()), "run")
 
@@ -114,12 +114,12 @@ def test_a_config_without_classes_is_refused():
 
 
 def test_the_positive_label_defaults_to_the_last_and_must_be_a_label():
-    assert TextClassification.from_arguments(TextClassificationArguments(), ("a", "b")).positive_label == "b"
+    assert TextClassification.from_options(TextClassificationArguments(), ("a", "b")).positive_label == "b"
     with pytest.raises(InputError, match="--positive_label 'c' is not one of the labels a, b"):
-        TextClassification.from_arguments(TextClassificationArguments(positive_label="c"), ("a", "b"))
+        TextClassification.from_options(TextClassificationArguments(positive_label="c"), ("a", "b"))
     with pytest.raises(InputError, match="--max_length 2: expected 3 or more"):
-        TextClassification.from_arguments(TextClassificationArguments(max_length=2), ("a", "b"))
+        TextClassification.from_options(TextClassificationArguments(max_length=2), ("a", "b"))
 
 
-def test_the_best_metric_is_f1_of_two_classes_and_macro_f1_of_more():
-    assert (TASK.best_metric, THREE.best_metric) == ("f1", "f1_macro")
+def test_the_deciding_metric_is_f1_of_two_classes_and_macro_f1_of_more():
+    assert (TASK.deciding_metric, THREE.deciding_metric) == ("f1", "f1_macro")

@@ -9,11 +9,10 @@ from llmtune.arguments import TrainingArguments
 from llmtune.errors import InputError
 from llmtune.models.auto_generation import AutoModelForGeneration
 from llmtune.models.from_scratch import train_tokenizer
-from llmtune.tasks.text_generation.arguments import SummarizationArguments, TranslationArguments
+from llmtune.tasks.summarization import Summarization, SummarizationArguments
 from llmtune.tasks.text_generation.collator import prompts_of
-from llmtune.tasks.text_generation.summarization import Summarization
-from llmtune.tasks.text_generation.translation import Translation
-from llmtune.training.generation import GenerationTrainer
+from llmtune.tasks.translation import Translation, TranslationArguments
+from llmtune.training.trainer import FineTuningTrainer
 
 TEXTS = ["the red house", "a green tree is here", "le grand arbre", "la maison rouge"]
 CHAT = (
@@ -40,22 +39,22 @@ def rows(sources, targets=None):
 
 def test_a_sequence_to_sequence_model_reads_the_source_and_learns_the_target_with_its_end():
     tokenizer = tokenizer_of("marian")
-    task = task_of().for_model(tokenizer, decoder=False, limit=64)
+    task = task_of().fitted(tokenizer, decoder=False, limit=64)
 
-    tokens, cuts = task.tokenize(rows(TEXTS[:1], TEXTS[3:]), tokenizer)
+    tokens = task.encode(rows(TEXTS[:1], TEXTS[3:]), tokenizer)
 
-    assert tokenizer.decode(tokens["input_ids"][0]) == " the red house</s>"
-    assert tokenizer.decode(tokens["labels"][0]) == " la maison rouge</s>"
-    assert (cuts.sources, cuts.targets) == (0, 0)
+    assert tokenizer.decode(tokens.dataset["input_ids"][0]) == " the red house</s>"
+    assert tokenizer.decode(tokens.dataset["labels"][0]) == " la maison rouge</s>"
+    assert tuple(tokens.facts.values()) == (0, 0)
 
 
 def test_a_decoder_learns_the_answer_and_its_end_alone():
     tokenizer = tokenizer_of("llama")
-    task = task_of().for_model(tokenizer, decoder=True, limit=64)
+    task = task_of().fitted(tokenizer, decoder=True, limit=64)
 
-    tokens, _ = task.tokenize(rows(TEXTS[:1], TEXTS[3:]), tokenizer)
+    tokens = task.encode(rows(TEXTS[:1], TEXTS[3:]), tokenizer)
 
-    ids, labels = tokens["input_ids"][0], tokens["labels"][0]
+    ids, labels = tokens.dataset["input_ids"][0], tokens.dataset["labels"][0]
     learned = [token for token in labels if token != -100]
     assert len(ids) == len(labels)
     assert ids[-len(learned) :] == learned
@@ -66,26 +65,26 @@ def test_a_decoder_learns_the_answer_and_its_end_alone():
 def test_of_several_references_the_first_is_learned():
     tokenizer = tokenizer_of("marian")
 
-    tokens, _ = task_of().tokenize(rows(TEXTS[:1], [["la maison rouge", "le grand arbre"]]), tokenizer)
+    tokens = task_of().encode(rows(TEXTS[:1], [["la maison rouge", "le grand arbre"]]), tokenizer)
 
-    assert tokenizer.decode(tokens["labels"][0]) == " la maison rouge</s>"
+    assert tokenizer.decode(tokens.dataset["labels"][0]) == " la maison rouge</s>"
 
 
 def test_a_decoders_prompt_keeps_its_end_where_the_source_is_cut():
     tokenizer = tokenizer_of("llama")
-    task = task_of(max_source_length=12).for_model(tokenizer, decoder=True, limit=64)
+    task = task_of(max_source_length=12).fitted(tokenizer, decoder=True, limit=64)
 
-    tokens, cuts = task.tokenize(rows(["red house " * 30, "red"], ["rouge " * 30, "rouge"]), tokenizer)
+    tokens = task.encode(rows(["red house " * 30, "red"], ["rouge " * 30, "rouge"]), tokenizer)
 
     prompts = [
         [i for i, label in zip(*pair, strict=True) if label == -100]
-        for pair in zip(tokens["input_ids"], tokens["labels"], strict=True)
+        for pair in zip(tokens.dataset["input_ids"], tokens.dataset["labels"], strict=True)
     ]
-    assert (cuts.sources, cuts.targets) == (1, 1)
+    assert tuple(tokens.facts.values()) == (1, 1)
     assert len(prompts[0]) <= 12
     assert all(tokenizer.decode(prompt).endswith("\n=>") for prompt in prompts)
-    assert tokens["labels"][0][-1] == tokenizer.eos_token_id
-    assert len([label for label in tokens["labels"][0] if label != -100]) == 8
+    assert tokens.dataset["labels"][0][-1] == tokenizer.eos_token_id
+    assert len([label for label in tokens.dataset["labels"][0] if label != -100]) == 8
 
 
 def test_a_source_is_cut_between_characters_and_keeps_what_the_tokenizer_does_not_know():
@@ -101,7 +100,7 @@ def test_a_source_is_cut_between_characters_and_keeps_what_the_tokenizer_does_no
 
 def test_a_tokenizer_that_ends_every_text_does_not_end_the_prompt():
     tokenizer = tokenizer_of("marian")
-    task = task_of().for_model(tokenizer, decoder=True, limit=64)
+    task = task_of().fitted(tokenizer, decoder=True, limit=64)
 
     assert tokenizer("the")["input_ids"][-1] == tokenizer.eos_token_id
     assert tokenizer.eos_token_id not in task.prompt_ids("the red house", tokenizer)
@@ -110,9 +109,9 @@ def test_a_tokenizer_that_ends_every_text_does_not_end_the_prompt():
 def test_a_decoder_has_room_for_source_and_answer_or_says_so():
     tokenizer = tokenizer_of("llama")
 
-    assert task_of(max_source_length=60).for_model(tokenizer, decoder=True, limit=64).max_source_length == 56
+    assert task_of(max_source_length=60).fitted(tokenizer, decoder=True, limit=64).max_source_length == 56
     with pytest.raises(InputError) as refused:
-        task_of().for_model(tokenizer, decoder=True, limit=9)
+        task_of().fitted(tokenizer, decoder=True, limit=9)
 
     assert str(refused.value) == (
         "the model reads 9 tokens: 8 for the answer (--max_target_length, --max_new_tokens) leave 1 for the source, "
@@ -135,10 +134,10 @@ def test_prompts_are_padded_on_the_left_and_without_answers():
 def test_a_chat_template_marks_where_the_answer_begins_and_ends():
     tokenizer = tokenizer_of("llama")
     tokenizer.chat_template = CHAT
-    task = task_of(use_chat_template=True).for_model(tokenizer, decoder=True, limit=64)
+    task = task_of(use_chat_template=True).fitted(tokenizer, decoder=True, limit=64)
 
-    tokens, _ = task.tokenize(rows(TEXTS[:1], TEXTS[3:]), tokenizer)
-    learned = [token for token in tokens["labels"][0] if token != -100]
+    tokens = task.encode(rows(TEXTS[:1], TEXTS[3:]), tokenizer)
+    learned = [token for token in tokens.dataset["labels"][0] if token != -100]
 
     assert tokenizer.decode(task.prompt_ids("the red house", tokenizer)).endswith("<s> assistant:\n")
     assert tokenizer.decode(learned).strip() == "la maison rouge</s>"
@@ -150,14 +149,14 @@ def test_a_chat_answer_ends_with_an_end_token_whatever_the_template_writes_after
     tokenizer = tokenizer_of("llama")
     tokenizer.chat_template = CHAT.replace("</s>", end)
     task = task_of(use_chat_template=True, max_target_length=5, max_new_tokens=5)
-    task = task.for_model(tokenizer, decoder=True, limit=64)
+    task = task.fitted(tokenizer, decoder=True, limit=64)
 
     answer = task.answer_ids("the red house", "la maison rouge", tokenizer)
-    tokens, cuts = task.tokenize(rows(["a"], ["rouge " * 20]), tokenizer)
+    tokens = task.encode(rows(["a"], ["rouge " * 20]), tokenizer)
 
     assert tokenizer.decode(answer).strip() == learned
-    assert cuts.targets == 1
-    assert tokens["labels"][0][-1] == tokenizer.eos_token_id
+    assert tokens.facts["truncated_targets"] == 1
+    assert tokens.dataset["labels"][0][-1] == tokenizer.eos_token_id
     assert task.eos_token_ids(model("llama", tokenizer), tokenizer) == [tokenizer.eos_token_id]
 
 
@@ -165,7 +164,7 @@ def test_a_chat_template_that_can_think_is_asked_not_to():
     tokenizer = tokenizer_of("llama")
     thought = "{% if enable_thinking is not defined %}<think></think>{% endif %}"
     tokenizer.chat_template = CHAT.replace("{{ m['content'] }}", thought + "{{ m['content'] }}")
-    task = task_of(use_chat_template=True).for_model(tokenizer, decoder=True, limit=64)
+    task = task_of(use_chat_template=True).fitted(tokenizer, decoder=True, limit=64)
 
     assert tokenizer.decode(task.answer_ids("a", "la maison", tokenizer)).strip() == "la maison</s>"
 
@@ -173,7 +172,7 @@ def test_a_chat_template_that_can_think_is_asked_not_to():
 @pytest.mark.parametrize(("decoder", "said"), [(True, "its tokenizer has none"), (False, "the model is no decoder")])
 def test_a_chat_template_that_is_not_there_is_refused(decoder, said):
     with pytest.raises(InputError, match=f"--use_chat_template: {said}; leave it out, or give --prompt_template"):
-        task_of(use_chat_template=True).for_model(tokenizer_of("llama"), decoder=decoder, limit=64)
+        task_of(use_chat_template=True).fitted(tokenizer_of("llama"), decoder=decoder, limit=64)
 
 
 def model(model_type, tokenizer):
@@ -188,7 +187,7 @@ def test_a_pair_of_berts_starts_and_ends_an_answer_with_its_own_tokens(tmp_path)
     tokenizer = tokenizer_of("roberta")
     pair = model("bert", tokenizer)
 
-    config = task_of().for_model(tokenizer, decoder=False, limit=64).generation_config(pair, tokenizer)
+    config = task_of().fitted(tokenizer, decoder=False, limit=64).generation_config(pair, tokenizer)
 
     assert (config.decoder_start_token_id, config.eos_token_id) == (tokenizer.cls_token_id, [tokenizer.sep_token_id])
     pair.save_pretrained(tmp_path)
@@ -217,13 +216,13 @@ def test_of_a_checkpoints_search_its_tokens_stay_and_nothing_else():
     own = {"min_length": 56, "forced_eos_token_id": 2, "repetition_penalty": 1.5, "temperature": 0.6, "num_beams": 4}
     for name, value in {**own, "bad_words_ids": [[5]], "forced_bos_token_id": 1}.items():
         setattr(writer.generation_config, name, value)
-    task = task_of().for_model(tokenizer, decoder=False, limit=64)
+    task = task_of().fitted(tokenizer, decoder=False, limit=64)
 
-    GenerationTrainer(
+    FineTuningTrainer(
         model=writer,
         args=TrainingArguments(output_dir="none", eval_strategy="no", use_cpu=True, report_to="none"),
         processing_class=tokenizer,
-        task=task,
+        generation=task.generation(tokenizer),
     )
 
     used, _ = writer._prepare_generation_config(writer.generation_config)
@@ -262,15 +261,15 @@ def test_a_model_of_many_languages_starts_an_answer_as_it_was_trained_to(
     kind, model_type, languages, learned, read, begun
 ):
     tokenizer = many_languages(kind)
-    task = task_of(source_lang=languages[0], target_lang=languages[1]).for_model(tokenizer, decoder=False, limit=64)
+    task = task_of(source_lang=languages[0], target_lang=languages[1]).fitted(tokenizer, decoder=False, limit=64)
     translator = sequence_to_sequence(model_type, tokenizer)
 
-    tokens, _ = task.tokenize(rows(["a b"], ["b a"]), tokenizer)
-    batch = task.collator(tokenizer, translator)(list(tokens))
+    tokens = task.encode(rows(["a b"], ["b a"]), tokenizer)
+    batch = task.data_collator(tokenizer, translator)(list(tokens.dataset))
     search = task.generation_config(translator, tokenizer)
 
-    assert languages[0] in tokenizer.convert_ids_to_tokens(tokens["input_ids"][0])
-    assert tokenizer.convert_ids_to_tokens(tokens["labels"][0]) == learned.split()
+    assert languages[0] in tokenizer.convert_ids_to_tokens(tokens.dataset["input_ids"][0])
+    assert tokenizer.convert_ids_to_tokens(tokens.dataset["labels"][0]) == learned.split()
     assert tokenizer.convert_ids_to_tokens(batch["decoder_input_ids"][0]) == read.split()
     starts = (search.decoder_start_token_id, search.forced_bos_token_id)
     assert tuple(token if token is None else tokenizer.convert_ids_to_tokens(token) for token in starts) == begun
@@ -281,12 +280,10 @@ def test_a_cut_target_keeps_its_end_and_its_language(kind, model_type, languages
     tokenizer = many_languages(kind)
     task = task_of(source_lang=languages[0], target_lang=languages[1], max_target_length=5)
 
-    tokens, cuts = task.for_model(tokenizer, decoder=False, limit=64).tokenize(
-        rows(["a"], ["a b c d e f g h"]), tokenizer
-    )
+    tokens = task.fitted(tokenizer, decoder=False, limit=64).encode(rows(["a"], ["a b c d e f g h"]), tokenizer)
 
-    kept = tokenizer.convert_ids_to_tokens(tokens["labels"][0])
-    assert (cuts.targets, len(kept)) == (1, 5)
+    kept = tokenizer.convert_ids_to_tokens(tokens.dataset["labels"][0])
+    assert (tokens.facts["truncated_targets"], len(kept)) == (1, 5)
     assert "</s>" in kept
     assert languages[1] in kept
 
@@ -323,15 +320,15 @@ def test_a_tokenizer_of_many_languages_that_is_told_none_names_them():
 )
 def test_bad_arguments_are_refused(arguments, message):
     with pytest.raises(InputError) as refused:
-        Summarization.from_arguments(SummarizationArguments(**arguments))
+        Summarization.from_options(SummarizationArguments(**arguments))
 
     assert message in str(refused.value)
 
 
 def test_settings_bring_the_task_back():
-    task = Translation.from_arguments(TranslationArguments(num_beams=2, target_lang="fr"))
+    task = Translation.from_options(TranslationArguments(num_beams=2, target_lang="fr"))
     config = AutoConfig.for_model("llama")
-    config.llmtune = task.settings()
+    config.llmtune = task.to_config()
 
     assert Translation.from_config(config, "run") == task
     with pytest.raises(InputError, match="run: its config does not say what the model was asked"):

@@ -11,7 +11,7 @@ from llmtune.tasks.losses import ClassificationLoss, read_class_weights
 from llmtune.tasks.token_classification.arguments import TokenClassificationArguments
 from llmtune.tasks.token_classification.task import TokenClassification
 from llmtune.text.tag_schemes import entity_spans
-from llmtune.training.trainer import Trainer
+from llmtune.training.trainer import FineTuningTrainer
 
 TINY = {
     "bert": "hidden_size=16,num_hidden_layers=1,num_attention_heads=2,intermediate_size=32",
@@ -38,14 +38,14 @@ def load(model_type, task, *, lora=False):
 def test_logits_become_the_best_tag_of_each_word_its_probability_and_valid_iob2():
     task = make_task()
     loaded = load("bert", task)
-    windows = task.tokenize(rows_of("Peter lives in Rome"), loaded.tokenizer)
+    windows = task.encode(rows_of("Peter lives in Rome"), loaded.tokenizer).index
     length = len(windows.inputs["input_ids"][0])
     logits = torch.zeros(1, length, 5)
     for word, tag in enumerate([2, 0, 4, 4]):  # I-PER O I-LOC I-LOC
         logits[0, windows.position[word], tag] = 3.0
     logits[0, windows.position[1]] = torch.tensor([float("nan"), 0, 0, 0, 0])
 
-    outputs = tuple(part.numpy() for part in task.reduce((logits, None), None))
+    outputs = tuple(part.numpy() for part in task.reduce_logits((logits, None), None))
     tagged = task.decode(outputs, windows)
 
     assert outputs[0].shape == outputs[1].shape == (1, length)
@@ -62,7 +62,7 @@ def test_a_document_of_2000_words_keeps_all_its_entities_and_gets_one_tag_a_word
     tags = ["B-PER" if i % 7 == 0 else "I-PER" if i % 7 == 1 else "O" for i in range(2000)]
     rows = datasets.Dataset.from_dict({"tokens": [words, ["Anna"]], "tags": [tags, ["B-PER"]]})
 
-    windows = task.tokenize(rows, load("bert", task).tokenizer)
+    windows = task.encode(rows, load("bert", task).tokenizer).index
     ids = np.full((len(windows.inputs), 128), 0)
     for window, labels in enumerate(windows.inputs["labels"]):
         ids[window, : len(labels)] = np.maximum(labels, 0)  # a perfect model, that says O where it isn't asked
@@ -81,8 +81,8 @@ def test_the_head_trains_and_the_overlap_counts_once_in_the_loss(model_type, lor
     task = make_task(max_length=16, stride=6)
     loaded = load(model_type, task, lora=lora)
     rows = datasets.Dataset.from_dict({"tokens": [["Peter", "in"] * 12], "tags": [["B-PER", "O"] * 12]})
-    windows = task.tokenize(rows, loaded.tokenizer)
-    batch = task.collator(loaded.tokenizer)(list(windows.inputs))
+    windows = task.encode(rows, loaded.tokenizer).index
+    batch = task.data_collator(loaded.tokenizer)(list(windows.inputs))
     labels = batch.pop("labels")
     loss_of = ClassificationLoss()
     trainable = {name: p.clone() for name, p in loaded.model.named_parameters() if p.requires_grad}
@@ -108,7 +108,7 @@ def test_a_tag_that_train_never_shows_is_ignored_by_the_loss():
     task = make_task()
     rows = datasets.Dataset.from_dict({"tokens": [["a", "b"]], "tags": [["B-IP", "O"]]})
 
-    assert task.tokenize(rows, load("bert", task).tokenizer).inputs["labels"] == [
+    assert task.encode(rows, load("bert", task).tokenizer).dataset["labels"] == [
         [-100, -100, 0, -100]
     ]  # [CLS] a b [SEP]
     assert task.label_ids(rows) == [-100, 0]
@@ -116,8 +116,8 @@ def test_a_tag_that_train_never_shows_is_ignored_by_the_loss():
 
 def test_settings_survive_the_models_config():
     arguments = TokenClassificationArguments(input_format="spans", max_length=64, stride=16)
-    task = TokenClassification.from_arguments(arguments, ["LOC", "PER"])
-    config = BertConfig(**task.head(), llmtune=task.settings())
+    task = TokenClassification.from_options(arguments, ["LOC", "PER"])
+    config = BertConfig(**task.head_config(), llmtune=task.to_config())
 
     assert TokenClassification.from_config(config, "run") == task
     assert task.types == ("LOC", "PER")
@@ -132,7 +132,7 @@ def test_a_text_comes_back_as_character_spans_with_scores():
     task = make_task(input_format="spans")
     texts = ["I met Anna B. yesterday", ""]
     rows, bounds = task.words_of_texts(texts)
-    windows = task.tokenize(rows, load("bert", task).tokenizer)
+    windows = task.encode(rows, load("bert", task).tokenizer).index
     tags = ["O", "O", "B-PER", "I-PER", "I-PER", "O"]
     ids = np.zeros((2, 32), dtype=int)
     ids[0, windows.position[:6]] = [task.tag_names.index(tag) for tag in tags]
@@ -156,8 +156,8 @@ def test_loss_and_gradient_do_not_depend_on_the_cut_of_the_effective_batch(tmp_p
         for module in loaded.model.modules():
             if isinstance(module, torch.nn.Dropout):
                 module.p = 0.0
-        windows = task.tokenize(rows, loaded.tokenizer)
-        trainer = Trainer(
+        windows = task.encode(rows, loaded.tokenizer).index
+        trainer = FineTuningTrainer(
             model=loaded.model,
             args=TrainingArguments(
                 output_dir=str(tmp_path),
@@ -170,7 +170,7 @@ def test_loss_and_gradient_do_not_depend_on_the_cut_of_the_effective_batch(tmp_p
                 save_strategy="no",
             ),  # fmt: skip
             train_dataset=windows.inputs,
-            data_collator=task.collator(loaded.tokenizer),
+            data_collator=task.data_collator(loaded.tokenizer),
             compute_loss_func=ClassificationLoss(),
         )
         trainer.train()

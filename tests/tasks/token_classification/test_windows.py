@@ -10,7 +10,6 @@ from llmtune.tasks.token_classification import windows as windows_module
 from llmtune.tasks.token_classification.windows import (
     IGNORED,
     choose_windows,
-    describe_windows,
     make_windows,
     window_bounds,
 )
@@ -59,7 +58,7 @@ def test_words_without_a_token_are_counted_and_get_what_is_asked(tokenizer):
     assert windows.empty_words == 2
     at_tokens = np.full((2, 24), 7)
     assert [row.tolist() for row in windows.to_rows(windows.by_word(at_tokens, 0))] == [[7, 0, 7], [0]]
-    assert describe_windows({"test": windows})["test"] == {
+    assert windows.describe() == {
         "rows": 2, "words": 4, "windows": 2, "cut_rows": 0, "empty_words": 2,
     }  # fmt: skip
 

@@ -10,7 +10,7 @@ from transformers import BertConfig
 
 from llmtune.errors import InputError
 from llmtune.tasks.question_answering.arguments import QuestionAnsweringArguments
-from llmtune.tasks.question_answering.extractive import QuestionAnswering
+from llmtune.tasks.question_answering.task import QuestionAnswering
 from llmtune.tasks.question_answering.windows import SpanWindows
 
 TASK = QuestionAnswering(max_length=12, doc_stride=2, n_best_size=5, max_answer_length=3)
@@ -29,14 +29,14 @@ def test_the_spans_of_a_window_are_the_best_of_all_that_are_allowed(seed):
     start, end = logits(seed)
     of = labels(3, 9)  # the context is tokens 3 to 7; 8 is the end token, 9 padding
 
-    best, first, last, null = TASK.reduce((start, end), of)
+    best, first, last, null = TASK.reduce_logits((start, end), of)
 
     every = [(float(start[0, i] + end[0, j]), i, j) for i in range(3, 8) for j in range(i, min(i + 3, 8))]
     expected = sorted(every, reverse=True)[:5]
     assert best[0].tolist() == pytest.approx([value for value, _, _ in expected])
     assert list(zip(first[0].tolist(), last[0].tolist(), strict=True)) == [(i, j) for _, i, j in expected]
     assert null.tolist() == pytest.approx([float(start[0, 0] + end[0, 0])])
-    of_decoder = replace(TASK, is_causal=True).reduce((start, end), of)[3]
+    of_decoder = replace(TASK, is_causal=True).reduce_logits((start, end), of)[3]
     assert of_decoder.tolist() == pytest.approx([float(start[0, 8] + end[0, 8])])
 
 
@@ -44,12 +44,14 @@ def test_padding_does_not_change_the_spans():
     start, end = logits(1)
     longer = tuple(torch.cat([part, torch.full((1, 7), 99.0)], dim=1) for part in (start, end))
 
-    for ours, padded in zip(TASK.reduce((start, end), labels(3, 10)), TASK.reduce(longer, labels(3, 10)), strict=True):
+    for ours, padded in zip(
+        TASK.reduce_logits((start, end), labels(3, 10)), TASK.reduce_logits(longer, labels(3, 10)), strict=True
+    ):
         assert padded.tolist() == ours.tolist()
 
 
 def test_a_context_of_one_token_has_one_span():
-    best, *_ = TASK.reduce(logits(2, t=4), labels(2, 4))
+    best, *_ = TASK.reduce_logits(logits(2, t=4), labels(2, 4))
 
     assert torch.isfinite(best).sum() == 1
     assert best.shape == (1, 5)
@@ -127,10 +129,10 @@ def test_space_alone_is_no_answer_and_space_at_the_ends_makes_no_other_span():
 
 
 def test_windows_of_a_checkpoint_of_another_toolkit_fit_its_positions():
-    task = QuestionAnswering.from_config(BertConfig(max_position_embeddings=128))
+    task = QuestionAnswering.from_config(BertConfig(max_position_embeddings=128), "run")
 
     assert (task.max_length, task.doc_stride) == (128, 42)
-    assert QuestionAnswering.from_config(BertConfig()).doc_stride == 128
+    assert QuestionAnswering.from_config(BertConfig(), "run").doc_stride == 128
 
 
 @pytest.mark.parametrize(
@@ -146,11 +148,11 @@ def test_windows_of_a_checkpoint_of_another_toolkit_fit_its_positions():
 )
 def test_what_only_a_model_that_writes_reads_is_refused(option, message):
     with pytest.raises(InputError, match=message):
-        QuestionAnswering.from_arguments(QuestionAnsweringArguments(**option), may_abstain=True)
+        QuestionAnswering.from_options(QuestionAnsweringArguments(**option), may_abstain=True)
 
 
 def test_sizes_below_one_and_a_threshold_without_use_are_refused():
     with pytest.raises(InputError, match="--n_best_size 0: expected 1 or more"):
-        QuestionAnswering.from_arguments(QuestionAnsweringArguments(n_best_size=0), may_abstain=True)
+        QuestionAnswering.from_options(QuestionAnsweringArguments(n_best_size=0), may_abstain=True)
     with pytest.raises(InputError, match="--null_score_diff_threshold 0.5: every question of train has an answer"):
-        QuestionAnswering.from_arguments(QuestionAnsweringArguments(null_score_diff_threshold=0.5), may_abstain=False)
+        QuestionAnswering.from_options(QuestionAnsweringArguments(null_score_diff_threshold=0.5), may_abstain=False)

@@ -44,7 +44,7 @@ def test_folds_are_one_table_with_mean_and_spread(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "one table of 3 folds, 180 rows, each tested once" in printed
     mean = next(line for line in printed.splitlines() if line.startswith("mean"))
-    deviation = next(line for line in printed.splitlines() if line.startswith("deviation"))
+    deviation = next(line for line in printed.splitlines() if line.startswith("std"))
     assert mean.split()[1] == "0.900"
     assert deviation.split()[1] == "0.100"
     scores = json.loads((tmp_path / "all" / "metrics.json").read_text())

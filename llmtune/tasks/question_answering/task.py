@@ -4,8 +4,9 @@ Each window gives its best spans; a row's answer is the best of all its windows.
 b spans kept of a window.
 """
 
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Self
 
 import datasets
 import numpy as np
@@ -13,12 +14,24 @@ import torch
 from torch.nn import functional
 from transformers import AutoModelForQuestionAnswering, DataCollatorWithPadding, PreTrainedTokenizerBase
 
+from llmtune.arguments import DataArguments
+from llmtune.arguments.parser import Arguments
+from llmtune.data import Fingerprint
 from llmtune.errors import InputError
+from llmtune.metrics import Score
+from llmtune.models.families import families_serving
+from llmtune.models.loaded import LoadedModel
+from llmtune.models.loading import requested_family
+from llmtune.predictions import Predictions
+from llmtune.tasks.question_answering.answers import Answering, answerability_lines
 from llmtune.tasks.question_answering.arguments import QuestionAnsweringArguments
+from llmtune.tasks.question_answering.generative import GenerativeQuestionAnswering, is_generative
+from llmtune.tasks.question_answering.loss import SpanLoss
+from llmtune.tasks.question_answering.rows import AnsweredSplits, load_answered_splits, read_questions
 from llmtune.tasks.question_answering.windows import SpanWindows, make_span_windows
+from llmtune.tasks.task import Encoded, count_splits
 from llmtune.text.spans import strip_span
-
-KIND = "question-answering"
+from llmtune.thresholds.no_answer import NullThreshold, choose_null_threshold
 
 
 @dataclass(frozen=True)
@@ -46,7 +59,7 @@ class Answers:
 
 
 @dataclass(frozen=True)
-class QuestionAnswering:
+class QuestionAnswering(Answering):
     """What a model of spans does to questions and to logits.
 
     Args:
@@ -56,6 +69,8 @@ class QuestionAnswering:
         max_answer_length: tokens of a span.
         null_threshold: no answer is given where its logits are above the best span's by more; None: one always is.
         is_causal: whether the model sees only what stands left of a token.
+        choice: of `null_threshold`, what `tune` chose and why.
+        tunes: whether `tune` chooses it: not where --null_score_diff_threshold gives it.
     """
 
     max_length: int
@@ -64,13 +79,31 @@ class QuestionAnswering:
     max_answer_length: int = 30
     null_threshold: float | None = None
     is_causal: bool = False
+    choice: NullThreshold | None = None
+    tunes: bool = False
 
+    name = "question-answering"
     auto_model = AutoModelForQuestionAnswering
-    families = ("encoder", "decoder")
+    architecture = "ForQuestionAnswering"
+    families = families_serving("classification")
+    counted = ("nonfinite_rows",)
 
     @classmethod
-    def from_arguments(cls, arguments: QuestionAnsweringArguments, may_abstain: bool) -> "QuestionAnswering":
-        """The task of a recipe; `may_abstain`: train has questions without an answer.
+    def read(cls, args: Arguments) -> AnsweredSplits:
+        """Questions, contexts and answers; questions on one context stay on one side of a split."""
+        located = not _writes(args)
+        return load_answered_splits(args.data, args.task, seed=args.training.seed, located=located)
+
+    @classmethod
+    def _make(cls, args: Arguments, splits: AnsweredSplits) -> Any:
+        """Encoders mark the answer in the context; decoders and sequence-to-sequence models write it."""
+        if _writes(args):
+            return GenerativeQuestionAnswering.from_options(args.task)
+        return cls.from_options(args.task, may_abstain=splits.unanswerable()["train"] > 0)
+
+    @classmethod
+    def from_options(cls, arguments: QuestionAnsweringArguments, may_abstain: bool) -> Self:
+        """The task of a model of spans; `may_abstain`: train has questions without an answer.
 
         Raises:
             InputError: a size below 1, or a threshold where no question goes without an answer.
@@ -96,10 +129,11 @@ class QuestionAnswering:
             arguments.n_best_size,
             arguments.max_answer_length,
             (threshold or 0.0) if may_abstain else None,
+            tunes=may_abstain and threshold is None,
         )
 
     @classmethod
-    def from_config(cls, config: Any) -> "QuestionAnswering":
+    def from_config(cls, config: Any, name: str) -> Self:
         """The task that a trained model's config describes; one of another toolkit always gives an answer."""
         kept, standard = config.to_dict().get("llmtune", {}), QuestionAnsweringArguments()
         length = kept.get("max_length", min(config.max_position_embeddings, standard.max_length))
@@ -112,14 +146,14 @@ class QuestionAnswering:
             kept.get("left_context_only", False),
         )
 
-    def head(self) -> dict[str, Any]:
+    def head_config(self) -> dict[str, Any]:
         """Config values that size the head: one logit for a start, one for an end."""
         return {"num_labels": 2}
 
-    def settings(self) -> dict[str, Any]:
+    def to_config(self) -> dict[str, Any]:
         """What the model's config keeps, so that prediction does what evaluation did."""
         return {
-            "task": KIND,
+            "task": self.name,
             "max_length": self.max_length,
             "doc_stride": self.doc_stride,
             "n_best_size": self.n_best_size,
@@ -128,27 +162,51 @@ class QuestionAnswering:
             "left_context_only": self.is_causal,
         }
 
-    def for_model(self, tokenizer: PreTrainedTokenizerBase, *, decoder: bool, limit: int) -> "QuestionAnswering":
-        """The task for a loaded model that reads `limit` tokens at most."""
-        return replace(self, max_length=limit, is_causal=decoder)
+    def for_model(self, loaded: LoadedModel) -> Self:
+        """The task with windows as long as the model reads."""
+        return replace(self, max_length=loaded.max_length, is_causal=loaded.facts.is_causal)
 
-    def encode(self, rows: datasets.Dataset, tokenizer: PreTrainedTokenizerBase) -> SpanWindows:
+    def read_split(
+        self, data: DataArguments, columns: Mapping[str, str], *, labelled: bool
+    ) -> tuple[datasets.Dataset, Fingerprint]:
+        """`question` and `context`, and `answers` where they are wanted, each found at its answer_start."""
+        return read_questions(data, columns, labelled=labelled, located=True)
+
+    def encode(self, rows: datasets.Dataset, tokenizer: PreTrainedTokenizerBase, split: str = "test") -> Encoded:
         """Rows with `question` and `context` (and `answers`) → windows of model inputs."""
-        return make_span_windows(
+        answers = list(rows["answers"]) if "answers" in rows.column_names else None
+        windows = make_span_windows(
             list(rows["question"]),
             list(rows["context"]),
             tokenizer,
             max_length=self.max_length,
             doc_stride=self.doc_stride,
             is_causal=self.is_causal,
-            answers=list(rows["answers"]) if "answers" in rows.column_names else None,
+            answers=answers,
         )
+        notes = [f"contexts cut into windows of {self.max_length} tokens: {windows.cut_rows or 'none'}"]
+        if windows.cut_questions:
+            notes.append(f"questions cut at half a window: {windows.cut_questions}")
+        unanswerable = sum(not answer["text"] for answer in answers or ())
+        if unanswerable and self.null_threshold is None:
+            notes.append(f"every question gets an answer, so {unanswerable} without one count as wrong")
+        return Encoded(rows, windows.inputs, split, tokenizer, {"windows": windows.describe()}, notes, windows)
 
-    def collator(self, tokenizer: PreTrainedTokenizerBase, model: Any = None) -> DataCollatorWithPadding:
+    def data_collator(self, tokenizer: PreTrainedTokenizerBase, model: Any = None) -> DataCollatorWithPadding:
         """Pads each micro-batch to its longest window."""
         return DataCollatorWithPadding(tokenizer)
 
-    def reduce(self, logits: Any, labels: Any) -> tuple[torch.Tensor, ...]:
+    def loss(self, args: Arguments, splits: Any) -> SpanLoss:
+        """Cross entropy of the answer's first and last token.
+
+        Raises:
+            InputError: label smoothing was asked for.
+        """
+        if args.training.label_smoothing_factor:
+            raise InputError("--label_smoothing_factor: the loss of extractive answers has none; leave it out")
+        return SpanLoss()
+
+    def reduce_logits(self, logits: Any, labels: Any) -> tuple[torch.Tensor, ...]:
         """On the device, for `preprocess_logits_for_metrics`: the best spans of each window, never its logits.
 
         Args:
@@ -175,7 +233,7 @@ class QuestionAnswering:
         return best, first, first + where % length, null
 
     def decode(self, outputs: Any, windows: SpanWindows, contexts: list[str]) -> Answers:
-        """The answers of all rows, from what `reduce` kept of the windows in their order."""
+        """The answers of all rows, from what `reduce_logits` kept of the windows in their order."""
         best, first, last, null = (np.asarray(part) for part in outputs)
         best, null = best.astype(np.float64), null.astype(np.float64)
         n = len(contexts)
@@ -206,6 +264,91 @@ class QuestionAnswering:
         if null - top > self.null_threshold:
             return "", None, None, float(score[-1]), null - top, best
         return best, begin, end, float(score[0]), null - top, best
+
+    def tabulate(self, outputs: Any, encoded: Encoded) -> Predictions:
+        """The predictions table of a split whose answers are known; every other column of the rows is carried.
+
+        Besides: `score` (probability of what is given), `start` and `end` (its characters in `context`, null without)
+        and, where questions may go unanswered, `null_difference` (logits, no answer minus best span) and `best_span`.
+        """
+        answers = self.decode(outputs, encoded.index, list(encoded.rows["context"]))
+        carried: dict[str, Any] = {"score": answers.score, "start": answers.start, "end": answers.end}
+        settings: dict[str, Any] = {"nonfinite_rows": answers.nonfinite}
+        if self.null_threshold is not None:
+            settings["null_threshold"] = self.null_threshold
+            carried |= {"null_difference": answers.null_difference, "best_span": answers.best}
+        return self.table_of(answers.text, encoded, carried, settings)
+
+    def predicted_columns(self, outputs: Any, encoded: Encoded) -> tuple[dict[str, list[Any]], list[str]]:
+        """`question`, `context`, `prediction`, `score`, `start` and `end`, and lines on them."""
+        rows = encoded.rows
+        answers = self.decode(outputs, encoded.index, list(rows["context"]))
+        columns = {
+            **{name: list(rows[name]) for name in rows.column_names},
+            "prediction": answers.text,
+            "score": answers.score,
+            "start": answers.start,
+            "end": answers.end,
+        }
+        empty = sum(not text for text in answers.text) - answers.nonfinite
+        lines = [f"left unanswered: {empty:,}"] if self.null_threshold is not None else []
+        if answers.nonfinite:
+            lines.append(f"{answers.nonfinite:,} questions have NaN or infinite outputs: do not use this model")
+        return columns, lines
+
+    def tune(self, validation: Predictions, *, seed: int) -> Self:
+        """The task with the threshold of no answer that is best on validation, unless one was given."""
+        if not self.tunes:
+            return self
+        choice = choose_null_threshold(validation, seed=seed)
+        return replace(self, null_threshold=choice.threshold, choice=choice)
+
+    def fit_lines(self, encoded: Mapping[str, Encoded]) -> list[str]:
+        """The windows, and what none of them holds."""
+        windows: dict[str, SpanWindows] = {split: of_split.index for split, of_split in encoded.items()}
+
+        def counts(name: str) -> str:
+            return count_splits({split: getattr(of_split, name) for split, of_split in windows.items()})
+
+        lines = [
+            f"contexts cut into windows of {self.max_length} tokens that share {self.doc_stride}: {counts('cut_rows')}"
+        ]
+        if any(of_split.cut_questions for of_split in windows.values()):
+            lines.append(f"questions cut at half a window: {counts('cut_questions')}")
+        if any(of_split.lost_answers for of_split in windows.values()):
+            lines.append(f"answers that no window holds whole (raise --doc_stride): {counts('lost_answers')}")
+        most = self.max_answer_length
+        long = count_splits({split: of_split.answers_longer_than(most) for split, of_split in windows.items()})
+        if long != "none":
+            lines.append(f"answers of more than --max_answer_length {most} tokens, never found: {long}")
+        return lines
+
+    def run_facts(self, predictions: Mapping[str, Predictions], *, seed: int) -> dict[str, Any]:
+        """The choice of the threshold, and the scores of the questions with and without an answer."""
+        choice = None if self.choice is None else asdict(self.choice)
+        return {"null_threshold": choice, **super().run_facts(predictions, seed=seed)}
+
+    def notes(self, test: Predictions, scores: Mapping[str, Score], facts: Mapping[str, Any]) -> list[str]:
+        """No answers and their threshold, what the model can't see."""
+        notes = []
+        if self.null_threshold is not None:
+            given = f"{self.null_threshold:.2f}, as --null_score_diff_threshold says"
+            notes.append(f"threshold of no answer: {self.choice.reason if self.choice else given}")
+        notes += answerability_lines(facts)
+        if self.is_causal:
+            notes.append(
+                "the model reads the question before the context, but of the context only what stands to the left"
+            )
+        if lost := test.settings["nonfinite_rows"]:
+            notes.append(f"{lost:,} questions had NaN or infinite outputs and got no answer: do not use these weights")
+        return notes
+
+
+def _writes(args: Arguments) -> bool:
+    """Whether the model of a recipe writes its answers."""
+    # An encoder is taken for itself, not for one of a pair that writes: its families come first.
+    families = (*QuestionAnswering.families, *GenerativeQuestionAnswering.families)
+    return is_generative(args.task.method, requested_family(args.model, tuple(dict.fromkeys(families))))
 
 
 def _distinct_spans(

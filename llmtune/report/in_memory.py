@@ -1,0 +1,104 @@
+"""Predictions that are in memory: lists, arrays, a pandas DataFrame, a `datasets.Dataset`; checked as a file is."""
+
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from llmtune.data.frames import frame_columns, is_frame, series_cells
+from llmtune.errors import InputError
+from llmtune.predictions import Predictions
+from llmtune.predictions.files import columns_to_arrow, to_label
+from llmtune.predictions.table import predictions_from_arrow
+from llmtune.runs.tables import check_labels_argument, open_table, with_positive_label
+
+
+def open_predictions(
+    source: Any,
+    *,
+    kind: str | None = None,
+    labels: Sequence[Any] = (),
+    positive_label: Any = None,
+    where: str = "data",
+) -> Predictions:
+    """A predictions table from wherever it is.
+
+    Args:
+        source: a path (.parquet, .csv, .tsv, .jsonl), a pandas DataFrame, a `datasets.Dataset`, a pyarrow Table, or
+            column name → values.
+        kind: of the table; one of ours says it itself.
+        labels: its label names in the order of `probabilities`; default the values seen.
+        positive_label: of two labels, the one that precision, recall and F1 are about; default the last.
+        where: what the source is called in messages.
+
+    Raises:
+        InputError: none of these, or what `read_predictions` refuses in a file.
+    """
+    # Class 1 of scikit-learn is "1" in a table; an empty name is reported with the others.
+    labels = [to_label(label) or "" for label in as_list("labels", labels)]
+    positive_label = None if positive_label is None else to_label(positive_label) or ""
+    if isinstance(source, Predictions):
+        return with_positive_label(source, where, positive_label)
+    if isinstance(source, (str, Path)):
+        if Path(source).is_dir():
+            raise InputError(f"{source}: is a folder, expected a table; a run is opened by Report.from_run")
+        return open_table(Path(source), kind=kind, labels=labels, positive_label=positive_label)
+    check_labels_argument(labels)
+    table = _arrow_table(source, kind, where)
+    predictions = predictions_from_arrow(table, where, kind=kind, label_names=labels)
+    return with_positive_label(predictions, where, positive_label)
+
+
+def _arrow_table(source: Any, kind: str | None, where: str) -> pa.Table:
+    if isinstance(source, pa.Table):
+        return source
+    if is_frame(source):
+        return columns_to_arrow(frame_columns(source, where), kind, where)
+    if isinstance(source, Mapping):
+        return columns_to_arrow(equal_columns(source), kind, where)
+    if "datasets" in sys.modules and isinstance(source, sys.modules["datasets"].Dataset):
+        from llmtune.data.in_memory import memory_rows
+
+        rows = memory_rows(source, where)
+        return columns_to_arrow({name: rows.cells(name) for name in rows.columns}, kind, where)
+    raise InputError(
+        f"{where}: found {type(source).__name__}, expected a path, a pandas DataFrame, a datasets.Dataset or a dict of "
+        "columns"
+    )
+
+
+def equal_columns(columns: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """The columns as lists of Python values, None columns left out.
+
+    Raises:
+        InputError: a value that is no column, or one of another length than the first.
+    """
+    lists = {name: as_list(name, values) for name, values in columns.items() if values is not None}
+    first = next(iter(lists), "")
+    for name, values in lists.items():
+        if len(values) != len(lists[first]):
+            raise InputError(
+                f"{name}: {len(values):,} values, but {first} has {len(lists[first]):,}; give one for each row, in "
+                "the same order"
+            )
+    return lists
+
+
+def as_list(name: str, values: Any) -> list[Any]:
+    """A list, tuple, array, tensor, pandas Series or Arrow column as a list of Python values.
+
+    Raises:
+        InputError: it is none of these.
+    """
+    if isinstance(values, (str, bytes, Mapping)) or is_frame(values) or not isinstance(values, Iterable):
+        raise InputError(
+            f"{name}: found {type(values).__name__}, expected a list, an array or a Series with one value for each row"
+        )
+    if type(values).__module__.partition(".")[0] == "pandas":
+        return series_cells(values)
+    if isinstance(values, (pa.Array, pa.ChunkedArray)):
+        return list(values.to_pylist())
+    cells = values.tolist() if hasattr(values, "tolist") else list(values)
+    return [cell.tolist() if hasattr(cell, "tolist") else cell for cell in cells]

@@ -1,0 +1,85 @@
+"""What a page draws of the probabilities of a table: the threshold slider and the calibration bins.
+
+Letters: n rows, t thresholds.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from llmtune.metrics.ece import reliability_curve
+from llmtune.predictions import Predictions
+from llmtune.thresholds.decision import counts_at, counts_at_thresholds
+
+# Of the slider. A model's probabilities crowd at both ends, so it has more steps there.
+ENDS = (1e-5, 3e-5, 1e-4, 3e-4, 6e-4)
+STEPS = 500
+
+
+@dataclass(frozen=True)
+class Slider:
+    """What every position of the threshold slider shows.
+
+    Args:
+        thresholds: (t,) ascending; the run's own is among them.
+        hits: (t,) true positives.
+        alarms: (t,) false positives.
+        positives: rows of the positive label.
+        negatives: all other rows.
+        chosen: position of the run's own threshold.
+        curve: (recall, precision) of the distinct thresholds, for the plot.
+    """
+
+    thresholds: np.ndarray
+    hits: np.ndarray
+    alarms: np.ndarray
+    positives: int
+    negatives: int
+    chosen: int
+    curve: tuple[np.ndarray, np.ndarray]
+
+
+def build_slider(test: Predictions) -> Slider | None:
+    """Counts at each threshold, of two classes with finite probabilities; None otherwise."""
+    positives = positive_probabilities(test)
+    if positives is None:
+        return None
+    is_positive, probability = positives
+    ends = np.array([*ENDS, *(1 - np.array(ENDS))])
+    grid = np.unique(np.concatenate([np.arange(STEPS + 1) / STEPS, ends, [test.threshold]]))
+    counts = np.array([counts_at(is_positive, probability, threshold) for threshold in grid])
+    _, fine = counts_at_thresholds(is_positive, probability)
+    if len(fine) > STEPS:
+        fine = fine[np.linspace(0, len(fine) - 1, STEPS).round().astype(int)]
+    hits, alarms = fine[:, 1, 1], fine[:, 0, 1]
+    recall = hits / max(1, int(is_positive.sum()))
+    return Slider(
+        grid,
+        counts[:, 1, 1],
+        counts[:, 0, 1],
+        int(is_positive.sum()),
+        int((~is_positive).sum()),
+        int(np.searchsorted(grid, test.threshold)),
+        (recall, hits / np.maximum(1, hits + alarms)),
+    )
+
+
+def positive_probabilities(test: Predictions) -> tuple[np.ndarray, np.ndarray] | None:
+    """Whether each row is of the positive label, and its probability; None unless two classes and all finite."""
+    if not test.kind.single_label or len(test.label_names) != 2 or not test.has("probabilities"):
+        return None
+    probability = test.probabilities()[:, test.positive_id]
+    if not np.isfinite(probability).all():
+        return None
+    return test.label_ids("reference") == test.positive_id, probability
+
+
+def calibration_bins(test: Predictions) -> list[tuple[float, float, int]]:
+    """Mean confidence, observed frequency and rows of each bin of `ece` that holds rows; empty without them."""
+    if not test.kind.single_label or not test.has("probabilities"):
+        return []
+    probabilities = test.probabilities()
+    if not np.isfinite(probabilities).all():
+        return []
+    positive = test.positive_id if len(test.label_names) == 2 else None
+    return reliability_curve({"reference": test.label_ids("reference"), "probabilities": probabilities}, positive)
