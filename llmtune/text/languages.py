@@ -41,3 +41,15 @@ def language_of_script(texts: Sequence[str]) -> str:
         if letters and sum(first <= letter <= last for letter in letters) > share * len(letters):
             return language
     return ""
+
+
+def is_latin(texts: Sequence[str]) -> bool:
+    """Whether most letters of the first 1,000 texts are Latin, with accents or without; so of texts without letters.
+
+    >>> is_latin(["été"]), is_latin(["नमस्ते ok"]), is_latin(["7"])
+    (True, False, True)
+    """
+    letters = [letter for text in texts[:1000] for letter in text if letter.isalpha()]
+    # Basic Latin to Latin Extended-B, and Latin Extended Additional (Vietnamese).
+    latin = sum(letter < "\u0250" or "\u1e00" <= letter <= "\u1eff" for letter in letters)
+    return 2 * latin >= len(letters)

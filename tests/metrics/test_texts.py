@@ -225,3 +225,21 @@ def test_a_row_without_text_is_named():
         score_texts(["a", None], ["a", "b"])
     with pytest.raises(ValueError, match="row 0: reference is empty"):
         score_texts(["a", "b"], [[], ["b"]])
+
+
+SCRIPTS = {
+    "hi": "नमस्ते दुनिया", "bn": "ওহে বিশ্ব", "ta": "வணக்கம் உலகம்", "th": "สวัสดีชาวโลก", "ar": "مرحبا بالعالم",
+    "he": "שלום עולם", "zh": "你好世界", "ja": "こんにちは世界", "ko": "안녕 세상",
+    "ru": "привет мир", "el": "γειά σου",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("text", SCRIPTS.values(), ids=SCRIPTS)
+def test_texts_without_latin_letters_have_a_rouge_without_being_asked(text):
+    found = score_texts([text, text], [text, text])
+
+    assert found["rouge1_unicode"].value == 1.0
+    assert found["rouge1"].reason.startswith(
+        "2 of 2 references are not in letters that ROUGE reads (a-z and 0-9 alone)"
+    )
+    assert "rouge1_unicode" not in score_texts(["été"], ["a été vu"])

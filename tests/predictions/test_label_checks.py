@@ -181,3 +181,16 @@ def test_renaming_the_labels_changes_no_number(tmp_path_factory, letters, names)
 
     for metric in ("accuracy", "f1_macro", "mcc", "cohen_kappa"):
         assert first[metric].value == second[metric].value
+
+
+def test_spellings_are_counted_in_a_sentence(tmp_path):
+    rows = [{"reference": name, "prediction": name} for name in ("spam", "ham")] * 20
+    rows += [{"reference": "spam", "prediction": "Spam"}, {"reference": "ham", "prediction": "HAM"}]
+
+    with pytest.raises(InputError) as refused:
+        read_predictions(write(tmp_path / "rows.jsonl", rows), kind="classification")
+
+    assert "2 predicted labels are not in the references, but spelled otherwise there. " in str(refused.value)
+    assert "Spell both columns alike; if they are different labels, name all of them with --labels" in str(
+        refused.value
+    )

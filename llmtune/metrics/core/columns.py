@@ -19,7 +19,7 @@ from llmtune.predictions.kinds import (
     Kind,
 )
 from llmtune.predictions.table import is_list
-from llmtune.text.languages import language_of_script
+from llmtune.text.languages import is_latin, language_of_script
 from llmtune.text.tag_arrays import Tags, detect_scheme, types_of
 from llmtune.text.words import split_at_spaces
 
@@ -127,6 +127,7 @@ def text_rows(
         "language": options.get("language") or language_of_script(first),
         "nrefs": counts.pop() if len(counts) == 1 else -1,
         "long": bool(words > LONG_TEXT),
+        "letters": "latin" if is_latin(first) else "other",
     }
     return MetricContext(kind, options=options | found), {"reference": references, "prediction": texts}
 

@@ -28,6 +28,8 @@ def reported_metrics(setting: MetricContext) -> list[Metric]:
     """The metrics of a kind that a report holds, in its order."""
     left_out = {"ter"} if setting.options.get("long") else set()
     asked = [module_name for module_name in kind_named(setting.kind).metrics if module_name not in left_out]
+    if setting.options.get("letters") == "other" and "rouge" in asked:
+        asked.insert(asked.index("rouge") + 1, "rouge_unicode")  # rouge itself would read not one word
     return [metric for module_name in asked for metric in offered_metrics(module_name, setting)]
 
 
