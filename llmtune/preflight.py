@@ -51,8 +51,9 @@ def _check_validation_tells(args: Arguments, task: Task, rows: datasets.Dataset)
     if reason is not None:
         raise InputError(
             f"--metric_for_best_model {name}: it can't pick a checkpoint, because on the {len(rows):,} rows of "
-            f"validation it is undefined whatever a model predicts: {reason}. Give --validation_file rows of every "
-            "class, leave it out (rows of train are then held out, stratified), or name another metric"
+            f"validation it is undefined whatever a model predicts: {reason}. Give other rows of "
+            "validation, leave --validation_file out (rows of train are then held out, of every class), or name "
+            "another metric"
         )
 
 

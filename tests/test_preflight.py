@@ -148,7 +148,11 @@ OUTSIDE = {"tokens": [["it", "is"]], "tags": [["O", "O"]]}
     ("recipe", "metric", "reason"),
     [
         ("spam", None, "f1: it can't pick a checkpoint, because on the 3 rows of validation it is undefined whatever"),
-        ("spam", "roc_auc", "0 positive and 3 negative rows: a rank needs both. Give --validation_file rows of every"),
+        (
+            "spam",
+            "roc_auc",
+            "0 positive and 3 negative rows: a rank needs both. Give other rows of validation, leave --val",
+        ),
         ("spam", "eval_precision", "no predictions of 'spam'"),
         ("spam", "recall[spam]", "no rows of 'spam'"),
         ("spam", "average_precision", "no positive row among 3"),

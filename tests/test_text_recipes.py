@@ -244,7 +244,7 @@ def test_several_references_and_long_texts_are_summarized(tmp_path):
 )  # fmt: skip
 def test_bad_input_is_refused_before_any_training(tmp_path, capsys, row, flags, message):
     for split in ("train", "validation", "test"):
-        good = [{"source": f"{split} {i}", "target": "b"} for i in range(3)]
+        good = [{"source": f"{split} {i}", "target": "b b b b"} for i in range(3)]
         (tmp_path / f"{split}.jsonl").write_text("\n".join(map(json.dumps, [row, *good])))
     files = [
         part for split in ("train", "validation", "test") for part in (f"--{split}_file", f"{tmp_path / split}.jsonl")

@@ -58,7 +58,7 @@ def test_in_memory_too():
         (["--train_file", "TRAIN"], "no column 'reference'; found month, passengers; name the series by --label_col"),
         (
             ["--train_file", "ODD", "--label_column", "y"],
-            "row 2 (line 3): column 'y' holds 'n/a', expected a number",
+            "row 2 (line 3): column 'y' holds 'n/a', expected a number of the training series; mend it, or",
         ),
         (
             ["--train_file", "ONE", "--label_column", "y"],
