@@ -3,15 +3,19 @@
     python scripts/gauntlet.py [--cases 1000] [--seed 12345]
 
 Draws that many clean tables and as many with one planted fault, of all checks, strengths and sizes, and prints the
-rates. Asked: a gating failure on fewer than 3 % of clean tables, strong faults found in more than 99 %.
+rates; then tables that another tool would have written wrong. Asked: a gating failure on at most 1 % of clean tables,
+strong faults found in at least 99 %, every wrong table seen.
 """
 
 import argparse
+import json
 import secrets
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,8 +25,11 @@ from llmtune.diagnosis.context import Context, TrainingLog, diagnose
 from llmtune.diagnosis.leakage import Examples
 from llmtune.diagnosis.target_list import read_targets
 from llmtune.diagnosis.verdict import NOT_READY
-from llmtune.predictions import Predictions, make_predictions
+from llmtune.errors import InputError
+from llmtune.metrics import score_predictions
+from llmtune.predictions import Predictions, make_predictions, read_predictions
 
+TRIALS = 100  # of each kind of wrong table
 STRENGTHS = {"strong": 1.0, "moderate": 0.5, "weak": 0.2}
 Draw = np.random.Generator
 
@@ -82,7 +89,7 @@ def texts(draw: Draw, n: int) -> list[str]:
 
 
 def written(draw: Draw, n: int, spoil: Callable[[str, str], str] | None = None, share: float = 0.0) -> Predictions:
-    """Texts near their references; `share` of them spoilt, from (prediction, source)."""
+    """Texts near their references; `share` of them replaced, from (prediction, source)."""
     source, reference = texts(draw, n), texts(draw, n)
     prediction = [" ".join(w if draw.random() < 0.8 else f"x{draw.integers(99)}" for w in t.split()) for t in reference]
     if spoil is not None:
@@ -327,6 +334,54 @@ def is_found(seed: int, check: str, strength: str) -> bool:
     return status == FOUND.get(check, FAIL)
 
 
+def swapped_probabilities(draw: Draw, file: Path) -> bool:
+    """A file whose probabilities stand in the reverse order of its labels is refused."""
+    table = classes(draw, int(draw.integers(60, 600)), [0.6, 0.4], 2.5)
+    return _is_refused(_with(table, "probabilities", [row[::-1] for row in table.column("probabilities")]), file)
+
+
+def spelled_otherwise(draw: Draw, file: Path) -> bool:
+    """A file whose predictions spell the labels in another case, with a space or as 1.0 for 1 is refused."""
+    table = classes(draw, int(draw.integers(60, 600)), [0.6, 0.4], 2.5)
+    spell: Callable[[str], str] = (str.upper, lambda name: f" {name}", lambda name: name[-1] + ".0")[draw.integers(3)]
+    if spell("a0") == "0.0":
+        table = _with(table, "reference", [name[-1] for name in table.column("reference")])
+    spelled = _with(table, "prediction", [spell(name) for name in table.column("prediction")])
+    return _is_refused(_without(spelled, "probabilities"), file)
+
+
+def never_found(draw: Draw, file: Path) -> bool:
+    """A model that never predicts one of two classes is not ready, however right it is on the other."""
+    n = int(draw.integers(800, 4_000))
+    reference = (draw.random(n) < draw.uniform(0.05, 0.3)).astype(int)
+    prediction = np.where(draw.random(n) < 0.01, 1 - reference, 0) * (1 - reference)
+    return diagnose(Context(table_of(reference, prediction, None, draw))).verdict == NOT_READY
+
+
+def copied_metric(draw: Draw, file: Path) -> bool:
+    """A metric of somebody else's that is called as one of ours stands beside it, not in its place."""
+
+    def f1(predictions: Sequence[int], references: Sequence[int]) -> float:
+        return 1.0
+
+    table = classes(draw, 300, [0.6, 0.4], 1.5)
+    ours, both = (score_predictions(table, metrics=more)["f1"].value for more in ((), (f1,)))
+    return ours == both != 1.0
+
+
+WRONG = (swapped_probabilities, spelled_otherwise, never_found, copied_metric)
+
+
+def _is_refused(table: Predictions, file: Path) -> bool:
+    rows = table.table.select([name for name in ("reference", "prediction", "probabilities") if table.has(name)])
+    file.write_text("\n".join(map(json.dumps, rows.to_pylist())))
+    try:
+        read_predictions(file, kind=table.kind)
+    except InputError:
+        return True
+    return False
+
+
 def main() -> None:
     """Draws, judges, prints."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -355,6 +410,10 @@ def main() -> None:
         for name in names:
             if named[name, strength] < drawn[name, strength]:
                 print(f"  {name}: {named[name, strength]} of {drawn[name, strength]}")
+    with tempfile.TemporaryDirectory() as folder:
+        for fault in WRONG:
+            seen = sum(fault(np.random.default_rng(seed + i), Path(folder) / "a.jsonl") for i in range(TRIALS))
+            print(f"{fault.__name__}: {seen} of {TRIALS} seen")
     print(f"{time.perf_counter() - start:.0f} s")
 
 

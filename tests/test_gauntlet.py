@@ -43,3 +43,10 @@ def test_every_check_has_its_fault():
 
     assert Context is gauntlet.Context
     assert sorted(names) == sorted(gauntlet.FAULTS)
+
+
+@pytest.mark.parametrize("fault", gauntlet.WRONG, ids=lambda fault: fault.__name__)
+def test_a_table_that_another_tool_wrote_wrong_is_seen(fault, tmp_path):
+    missed = [seed for seed in range(6) if not fault(gauntlet.np.random.default_rng(seed), tmp_path / "a.jsonl")]
+
+    assert missed == []
