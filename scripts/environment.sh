@@ -14,7 +14,9 @@ if [ ! -x "$environment/bin/llmtune" ] || [ "$wanted" != "$(cat "$environment/.i
     echo "making $environment with $("$PYTHON" --version) (some minutes, once)" >&2
     [ -x "$environment/bin/python" ] || "$PYTHON" -m venv "$environment"
     printf '%s\n' "$pins" > "$environment/constraints.txt"
-    "$environment/bin/python" -m pip install --quiet --constraint "$environment/constraints.txt" --editable '.[test]'
+    # --use-pep517: seqeval comes as sources, and its old setup.py would fetch a setuptools_scm that misses its own parts.
+    "$environment/bin/python" -m pip install --quiet --use-pep517 --constraint "$environment/constraints.txt" \
+        --editable '.[test]'
     printf '%s' "$wanted" > "$environment/.installed"
 fi
 export PATH="$PWD/$environment/bin:$PATH"
