@@ -29,7 +29,7 @@ from demo_copies import replace_copies
 MESSAGES = """
 [name] Anna | Ben | Carla | Dev | Ella | Farid | Grace | Hugo | Ines | Jonas | Kemi | Liam | Mira | Noor | Omar | Priya
 | Rosa | Sam | Tariq | Uma | Vera | Will | Yara | Zoe | mum | dad | grandma | the twins | my boss | your sister
-| uncle Pat | the neighbor | our teacher | the plumber | Auntie May
+| uncle Pat | the neighbour | our teacher | the plumber | Auntie May
 [first] anna | ben | carla | dev | ella | farid | grace | hugo | ines | jonas | kemi | liam | mira | noor | omar | priya
 | rosa | sam | tariq | uma | vera | will | yara | zoe
 [person] Anna | Ben | Carla | Dev | Ella | Farid | Grace | Hugo | Ines | Jonas | Kemi | Liam | Mira | Noor | Omar | love
@@ -413,10 +413,10 @@ def _roughen(text: str, shorten: float, rng: random.Random) -> str:
     hurried = rng.random() < 0.5  # a writer shortens much or not at all
     words = [SHORT.get(word, word) if hurried and rng.random() < 2 * shorten else word for word in text.split()]
     text = " ".join(words)
-    if rng.random() < 0.12:  # two neighboring letters change places
+    if rng.random() < 0.12:  # two neighbouring letters change places
         place = int(rng.random() * (len(text) - 1))
         word = text[text.rfind(" ", 0, place) + 1 :].partition(" ")[0]
-        is_link = bool(re.search(r"\w[./]\w", word))  # misspelled, it might be somebody's
+        is_link = bool(re.search(r"\w[./]\w", word))  # misspelt, it might be somebody's
         if text[place : place + 2].isalpha() and not is_link:
             text = text[:place] + text[place + 1] + text[place] + text[place + 2 :]
     text = text.lower() if rng.random() < 0.25 else text[0].upper() + text[1:]

@@ -27,7 +27,7 @@ TOWN = "Velmora Astbury Tarrin Kolding Mirefield Lunden Harwick Sevra Pell Norca
 LATER_FIRST = "Yusuf Greta Milo Petra"  # these occur in validation and test only
 LATER_LAST = "Quist Bramley Tanaka"
 LATER_TOWN = "Eldham Corvo"
-STUFF = "red brick | gray stone | oak and clay | white marble | old ship timber | iron and glass"
+STUFF = "red brick | grey stone | oak and clay | white marble | old ship timber | iron and glass"
 
 # Of each fact: sentences that say it, and questions that ask for it. {} is the answer, {h} the house.
 FACTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
