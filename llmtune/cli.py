@@ -109,7 +109,7 @@ def add_check_flags(parser: Parser) -> None:
     parser.add_argument(
         "--task", metavar="TASK", help="text-classification, token-classification … (default: by columns)"
     )
-    for name in ("text", "label", "tokens", "tags", "spans", "source", "target"):
+    for name in ["text", "label", "tokens", "tags", "spans", "source", "target", "question", "context", "answers"]:
         parser.add_argument(f"--{name}_column", default=name, metavar="NAME", help=f"(default: {name})")
     parser.add_argument("--sentence_column", metavar="NAME", help="one word a row: what numbers the sentences")
     parser.add_argument("--group_columns", nargs="+", default=[], metavar="NAME", help="people or sources, for balance")

@@ -17,7 +17,7 @@ from llmtune.data.rows import Rows
 from llmtune.data.word_rows import group_words
 from llmtune.diagnosis.data_checks import duplicates as copies
 from llmtune.diagnosis.data_checks import groups, labels, tags, texts
-from llmtune.diagnosis.data_checks.finding import ERROR, OK, WARNING, Finding, Split
+from llmtune.diagnosis.data_checks.finding import ERROR, OK, WARNING, Finding, Split, of_rows
 from llmtune.errors import InputError
 from llmtune.terminal.console import Terminal, plain_table
 
@@ -26,6 +26,7 @@ TASKS: dict[str, tuple[tuple[str, ...], ...]] = {
     "token-classification": (("tokens", "tags"), ("text", "spans")),
     "text-classification": (("text", "label"),),
     "text-generation": (("source", "target"),),
+    "question-answering": (("question", "context", "answers"),),
     "language-modeling": (("text",),),
 }
 STYLES = {ERROR: "bold red", WARNING: "yellow", OK: "green"}
@@ -46,6 +47,9 @@ def check(
     sentence_column: str | None = None,
     source_column: str = "source",
     target_column: str = "target",
+    question_column: str = "question",
+    context_column: str = "context",
+    answers_column: str = "answers",
     group_columns: Sequence[str] = (),
     split_group_column: str | None = None,
     time_column: str | None = None,
@@ -63,6 +67,9 @@ def check(
         "spans": spans_column,
         "source": source_column,
         "target": target_column,
+        "question": question_column,
+        "context": context_column,
+        "answers": answers_column,
     }
     given = {"train": train_file, "validation": validation_file, "test": test_file}
     count: Callable[[Sequence[str | list[str]]], np.ndarray] = texts.count_words
@@ -79,6 +86,8 @@ def check(
         findings += groups.group_balance(splits, column)
     if split_group_column:
         findings += groups.ids_on_both_sides(splits, split_group_column)
+    if "context" in wanted:
+        findings += groups.ids_on_both_sides(splits, "context")
     if time_column:
         findings += groups.times_before(splits, time_column)
     findings += [*about_rows(splits), *copies.find_duplicates(splits)]
@@ -98,7 +107,28 @@ def about_rows(splits: Sequence[Split]) -> list[Finding]:
     for split in splits:
         findings += [*tags.broken_rows(split), *tags.scheme(split)]
     findings += tags.types(splits)
+    findings += [finding for split in splits if "answers" in split.columns for finding in about_answers(split)]
     return findings + texts.odd_characters(splits)
+
+
+def about_answers(split: Split) -> list[Finding]:
+    """Answers that do not stand in the context where their row says, and how many questions have none."""
+    from llmtune.tasks.question_answering.rows import find_answer_faults  # brings datasets, which takes seconds
+
+    cells = split.columns["answers"]
+    answers, faults = find_answer_faults(
+        split.rows, split.columns.get("context", [None] * len(cells)), cells, "answers"
+    )
+    unanswered = sum(not answer["text"] for row, answer in enumerate(answers) if row not in faults)
+    sentence = f"{of_rows(unanswered, split)} have no answer"
+    findings = [Finding("answers", OK, sentence)]
+    if faults:
+        places = [f"{split.place(row)}: {finding}" for row, (finding, _) in faults.items()]
+        remedies = "; ".join(dict.fromkeys(remedy for _, remedy in faults.values()))
+        findings.append(
+            Finding("answers", ERROR, f"invalid answers in {of_rows(len(faults), split)}", places, remedies)
+        )
+    return findings
 
 
 def name_splits(files: Sequence[str], given: Mapping[str, str | None]) -> dict[str, str]:

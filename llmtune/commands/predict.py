@@ -19,7 +19,7 @@ from llmtune.errors import InputError
 from llmtune.terminal.console import Terminal
 
 Columns = Mapping[str, list[Any]]
-INPUT_NAMES = ("text", "question", "context", "source", "id")  # of ours, those that the input may hold already
+INPUT_NAMES = ("text", "question", "context", "source")  # of ours, those that the input may hold already
 
 
 def predict(
@@ -85,6 +85,8 @@ def joined(carried: Mapping[str, Any], answers: Columns) -> tuple[dict[str, Any]
         table = {"id": list(range(len(next(iter(answers.values()))))), **table}
     renamed: dict[str, str] = {}
     for name, cells in answers.items():
+        if name == "id":
+            continue  # the input's own, or counted above
         if name not in carried:
             table[name] = cells
         elif name not in INPUT_NAMES or not any(_same(column, cells) for column in carried.values()):

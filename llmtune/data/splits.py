@@ -46,7 +46,9 @@ class Fingerprint:
 
 @dataclass(frozen=True)
 class Splits:
-    """Train, validation and test with canonical and carried columns; labels are text.
+    """Train, validation and test with `id` (row number in the source, from 0), canonical and carried columns.
+
+    Labels are text.
 
     Args:
         train: rows in source order, as are those of the others.
@@ -161,7 +163,7 @@ class _Reader:
 
     def dataset(self, part: _Part) -> datasets.Dataset:
         table = {name: to_arrow(part.rows, name, cells, part.numbers) for name, cells in part.cells.items()}
-        return datasets.Dataset(pa.table(table))
+        return datasets.Dataset(pa.table({"id": pa.array(part.numbers, pa.int64()), **table}))
 
 
 def load_splits(

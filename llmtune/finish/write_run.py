@@ -162,7 +162,10 @@ def _context(
         targets=args.task.required,
         baselines=baselines,
         training=TrainingLog.from_run(trained),
-        examples={split: task.leakage_examples(splits[split], args.data) for split in SPLITS},
+        examples={
+            split: replace(task.leakage_examples(splits[split], args.data), row_ids=splits[split]["id"])
+            for split in SPLITS
+        },
         truncated=_by_split(encoded).get("truncated", {}),
         group_columns=args.data.group_columns,
         slice_columns=args.data.slice_columns,

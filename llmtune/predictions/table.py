@@ -92,7 +92,9 @@ def make_predictions(
     threshold: float = 0.5,
     settings: Mapping[str, Any] | None = None,
 ) -> Predictions:
-    """Builds the table from columns of equal length (lists, or arrays of shape (n,) or (n, c)), adding `id`.
+    """Builds the table from columns of equal length (lists, or arrays of shape (n,) or (n, c)).
+
+    `id` is the carried one, the row number in the source; without it the rows are counted from 0.
 
     Raises:
         InputError: a column that the kind needs is missing, or a label is not one of `label_names`.
@@ -102,8 +104,8 @@ def make_predictions(
         for name, value in columns.items()
     }
     n = len(next(iter(arrays.values())))
-    extra = {name: value for name, value in (carried or {}).items() if name not in arrays and name != "id"}
-    table = pa.table({"id": np.arange(n), **arrays, **extra})
+    extra = {name: value for name, value in (carried or {}).items() if name not in arrays}
+    table = pa.table({"id": extra.pop("id", np.arange(n)), **arrays, **extra})
     return _checked(
         Predictions(
             kind_named(kind), table, split, tuple(label_names), positive_label, threshold, dict(settings or {})

@@ -90,7 +90,7 @@ def _of_entities(comparison: EntityComparison) -> list[ExampleTable]:
     rows: list[tuple[str, ...]] = [
         (
             f"{error.count:,}", error.kind, error.reference, error.predicted, shortened(error.words),
-            shortened(error.predicted_words), f"row {error.sentences[0][0]}: {shortened(error.sentences[0][1])}",
+            shortened(error.predicted_words), f"id {error.sentences[0][0]}: {shortened(error.sentences[0][1])}",
         )
         for error in comparison.errors[:MOST_ERRORS]
     ]  # fmt: skip

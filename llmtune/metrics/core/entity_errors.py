@@ -32,7 +32,7 @@ class Pair(NamedTuple):
 
 @dataclass(frozen=True)
 class EntityError:
-    """One sort of error: what was predicted as what, how often, and in which sentences (row, words around it)."""
+    """One sort of error: what was predicted as what, how often, and in which sentences (id, words around it)."""
 
     kind: str
     reference: str
@@ -40,7 +40,7 @@ class EntityError:
     words: str
     predicted_words: str
     count: int
-    sentences: list[tuple[int, str]]
+    sentences: list[tuple[Any, str]]
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,8 @@ def compare_entities(predictions: Predictions) -> EntityComparison:
     exact, shifted = np.zeros((c + 1, c + 1), dtype=np.int64), np.zeros((c, c), dtype=np.int64)
     boundaries = {kind: dict.fromkeys(BOUNDARY_ERRORS, 0) for kind in types}
     counts: Counter[ErrorKey] = Counter()
-    sentences: dict[ErrorKey, list[tuple[int, str]]] = {}
+    sentences: dict[ErrorKey, list[tuple[Any, str]]] = {}
+    ids = predictions.column("id")
     for row, words in enumerate(predictions.column("tokens")):
         for pair in pair_entities(references[row], predicted[row]):
             a, b = pair
@@ -136,7 +137,7 @@ def compare_entities(predictions: Predictions) -> EntityComparison:
                 counts[key] += 1
                 found = sentences.setdefault(key, [])
                 if len(found) < KEPT_SENTENCES:
-                    found.append((row, _in_sentence(pair, words)))
+                    found.append((ids[row], _in_sentence(pair, words)))
     # The most frequent sort of error first, among equals the order of the rows.
     errors = [EntityError(*key, n, sentences[key]) for key, n in counts.most_common()]
     return EntityComparison(types, exact, shifted, boundaries, errors)
