@@ -9,6 +9,7 @@ import torch
 from llmtune.arguments.parser import Arguments
 from llmtune.diagnosis.targets import check_targets
 from llmtune.errors import InputError
+from llmtune.hub.push import check_repo_id
 from llmtune.metrics import available_metrics, score_predictions
 from llmtune.metrics.core.scoring import undefined_at_best
 from llmtune.models.loaded import LoadedModel
@@ -20,8 +21,10 @@ def validate_metrics(args: Arguments, task: Task, splits: Any) -> None:
     """Settles the metric that picks the checkpoint, and refuses metrics, targets and losses that the task can't have.
 
     Raises:
-        InputError: --metrics, --targets, --metric_for_best_model, or an argument of the loss.
+        InputError: --metrics, --targets, --metric_for_best_model, an argument of the loss, or --hub_model_id.
     """
+    if args.training.push_to_hub and args.training.hub_model_id:
+        check_repo_id(args.training.hub_model_id, "--hub_model_id")
     task.loss(args, splits)
     table = task.example_table()
     try:

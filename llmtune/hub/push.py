@@ -56,12 +56,12 @@ def push_run(
     return str(made), sizes(files)
 
 
-def check_repo_id(repo_id: str) -> None:
-    """Raises InputError where the Hub would take no repository of this name."""
+def check_repo_id(repo_id: str, flag: str = "--repo_id") -> None:
+    """Raises InputError, by the flag that gave it, where the Hub would take no repository of this name."""
     try:
         validate_repo_id(repo_id)
     except HFValidationError as error:
-        raise InputError(f"--repo_id {repo_id}: {error}") from error
+        raise InputError(f"{flag} {repo_id}: {error}") from error
 
 
 def _card_there(api: HfApi, repo_id: str) -> str:

@@ -60,7 +60,8 @@ class ModelFacts:
         if self.head:
             lines.append(f"classification head: {self.head}")
         if self.lora:
-            lines.append("LoRA " + ", ".join(f"{name} {value}" for name, value in self.lora.items()))
+            settings = ", ".join(f"{name} {value}" for name, value in self.lora.items())
+            lines.append(f"LoRA {settings}; new weights are trained whole, all others stay frozen")
         return lines
 
     def to_json(self) -> dict[str, Any]:
