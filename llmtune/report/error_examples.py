@@ -15,7 +15,7 @@ from llmtune.text.shorten import truncated
 MOST, LONGEST = 15, 500  # rows of a table, characters of a cell
 WIDE = 40  # characters from which a cell needs room to break in lines
 MOST_ERRORS = 20
-INPUTS = ("text", "source", "question")
+INPUTS = ("text", "source", "question", "context")
 
 
 @dataclass(frozen=True)
@@ -39,11 +39,27 @@ class ExampleTable:
         return any(len(row[column]) > WIDE for row in self.rows)
 
 
-def error_examples(test: Predictions, comparison: EntityComparison | None = None) -> list[ExampleTable]:
-    """What the kind of table allows; of entities the most frequent errors of their comparison."""
+def error_examples(
+    test: Predictions,
+    comparison: EntityComparison | None = None,
+    sentences: tuple[str, np.ndarray] | None = None,
+) -> list[ExampleTable]:
+    """What the kind of table allows; of entities the most frequent errors of their comparison, of texts by score."""
     if comparison is not None:
         return _of_entities(comparison)
+    if sentences is not None:
+        return _of_texts(test, *sentences)
     return EXAMPLES[test.kind](test) if test.kind in EXAMPLES else []
+
+
+def sentence_scores(test: Predictions) -> tuple[str, np.ndarray] | None:
+    """The chrF of every text, or SQuAD's F1 of every answer, (n,) from 0 to 100, with its name; None of other kinds."""
+    if test.kind not in (TEXT_GENERATION, QUESTION_ANSWERING):
+        return None
+    name, score = ("F1", _answer_score) if test.kind.unanswerable else ("chrF", _text_score())
+    references = [cell if isinstance(cell, list) else [cell] for cell in test.column("reference")]
+    pairs = zip(test.column("prediction"), references, strict=True)
+    return name, np.array([score(prediction, own) for prediction, own in pairs])
 
 
 def shortened(value: Any) -> str:
@@ -98,11 +114,7 @@ def _of_entities(comparison: EntityComparison) -> list[ExampleTable]:
     return _with_rows([ExampleTable("Most frequent errors", columns, rows, SENTENCE_MARKS)])
 
 
-def _of_texts(test: Predictions) -> list[ExampleTable]:
-    name, score = ("F1", _answer_score) if test.kind.unanswerable else ("chrF", _text_score())
-    references = [cell if isinstance(cell, list) else [cell] for cell in test.column("reference")]
-    pairs = zip(test.column("prediction"), references, strict=True)
-    scores = np.array([score(prediction, own) for prediction, own in pairs])
+def _of_texts(test: Predictions, name: str, scores: np.ndarray) -> list[ExampleTable]:
     order = np.argsort(scores, kind="stable")
     spread = order[np.unique(np.linspace(0, len(order) - 1, MOST).round().astype(int))]
     extra = [(name, scores)]
@@ -146,7 +158,5 @@ def _with_rows(tables: list[ExampleTable]) -> list[ExampleTable]:
 
 EXAMPLES: dict[Kind, Callable[[Predictions], list[ExampleTable]]] = {
     CLASSIFICATION: _of_classes,
-    TEXT_GENERATION: _of_texts,
-    QUESTION_ANSWERING: _of_texts,
     REGRESSION: _of_numbers,
 }

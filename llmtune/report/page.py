@@ -13,16 +13,18 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from llmtune.diagnosis.check import FAIL, NOT_APPLICABLE, NOT_ENOUGH_DATA, PASS
+from llmtune.diagnosis.headline import metric_in_words
 from llmtune.diagnosis.verdict import INFORMING
 from llmtune.metrics.core.base import with_interval
 from llmtune.report.judged_table import JudgedTable
-from llmtune.report.page_plots import page_plots
+from llmtune.report.page_plots import main_plot, page_plots
 from llmtune.report.plots import Axes, Series, line_plot
 from llmtune.runs.folder import write_text
 from llmtune.runs.redact import public
 from llmtune.terminal.score_tables import missing_reasons
 
 STATUS = {PASS: "passed", FAIL: "failed", NOT_ENOUGH_DATA: "too little data", NOT_APPLICABLE: "not checked"}
+INFORMED = {**STATUS, PASS: "nothing found", FAIL: "worth a look"}  # of checks that decide nothing
 NOT_ARGUMENTS = ("output_dir", "overwrite", "resume_from_checkpoint")
 
 
@@ -49,7 +51,11 @@ def render_page(report: JudgedTable, *, no_examples: bool = False) -> str:
         title=f"{report.name}: {report.test.kind.display_name.lower()}",
         sentence=public(report.verdict.sentence) if report.verdict else "No verdict was asked for.",
         word=report.verdict.verdict if report.verdict else "none",
+        main_plot=main_plot(report),
+        main_label=metric_in_words(report.main_metric, report.test) if report.main_metric else "",
         checks=_checks(report),
+        words={name: metric_in_words(name, report.test) for name in report.headlines},
+        explanations=report.explanations,
         headlines=report.headline_rows,
         reasons=missing_reasons({name: report.scores[name] for name in report.headlines}),
         matrix=report.matrix,
@@ -93,7 +99,7 @@ def _part(name: str) -> str:
     return (files("llmtune.report") / "templates" / name).read_text(encoding="utf-8")
 
 
-def _checks(report: JudgedTable) -> list[dict[str, str]]:
+def _checks(report: JudgedTable) -> list[dict[str, Any]]:
     """What decided first, then what else is wrong, what passed, and what was not checked."""
     if report.verdict is None:
         return []
@@ -104,7 +110,8 @@ def _checks(report: JudgedTable) -> list[dict[str, str]]:
         {
             "name": check.check.replace("_", " "),
             "status": check.status,
-            "said": STATUS[check.status] + (" (for information)" if check.check in INFORMING else ""),
+            "said": (INFORMED if check.check in INFORMING else STATUS)[check.status],
+            "informs": check.check in INFORMING,
             "finding": public(check.finding),
             "remedy": public(check.remedy) if check.status != PASS else "",
         }

@@ -1,6 +1,7 @@
 """Finds metrics by name. Every plain module in `llmtune/metrics/` is a metric: with `KINDS` and `metrics(setting)`."""
 
 import importlib
+import math
 import pkgutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -51,6 +52,22 @@ def named_metrics(name: str, setting: MetricContext) -> list[Metric]:
             f"{name} is a metric of {', '.join(_module(name).KINDS)}, and this is {setting.kind}; fitting are {fitting}"
         )
     return found
+
+
+def explain_metric(name: str, setting: MetricContext) -> str:
+    """What a metric is, its scale and its good direction, in words; empty for one that is not ours.
+
+    >>> explain_metric("accuracy", MetricContext("classification", ("ham", "spam"), 1)).partition(". A")[2]
+    " constant guess scores its class's share. Scale 0 to 1, higher is better."
+    """
+    for module in module_names():
+        for metric in offered_metrics(module, setting):
+            if metric.name == name:
+                low, high = (f"{end:g}" if math.isfinite(end) else "" for end in metric.range)
+                scale = f"{low} to {high}" if low and high else f"from {low} up" if low else f"up to {high or 'any'}"
+                direction = "higher" if metric.higher_is_better else "lower"
+                return f"{(_module(module).__doc__ or name).splitlines()[0]} Scale {scale}, {direction} is better."
+    return ""
 
 
 def with_named(metrics: Sequence[Metric], named: Sequence[Metric]) -> list[Metric]:

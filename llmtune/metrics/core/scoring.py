@@ -20,7 +20,7 @@ from llmtune.metrics.core.external import (
     score_foreign,
     unique_name,
 )
-from llmtune.metrics.core.registry import named_metrics, reported_metrics, with_named
+from llmtune.metrics.core.registry import explain_metric, named_metrics, reported_metrics, with_named
 from llmtune.predictions import Predictions
 
 
@@ -32,6 +32,13 @@ def available_metrics(predictions: Predictions, *, metrics: Sequence[str | Forei
         if isinstance(name, str):
             found = with_named(found, named_metrics(name, setting))
     return {metric.name: metric for metric in found if set(metric.needs) <= set(columns)}
+
+
+def explain_metrics(predictions: Predictions, names: Sequence[str]) -> dict[str, str]:
+    """By name what each metric is, its scale and its good direction; those that are not ours are absent."""
+    setting, _, _ = read_columns(predictions)
+    explained = {name: explain_metric(name, setting) for name in names}
+    return {name: text for name, text in explained.items() if text}
 
 
 def score_predictions(
