@@ -26,6 +26,7 @@ class Comparison:
         wins: row numbers where B is better (for classification: right where A is wrong), the clearest first.
         losses: where it is worse.
         notes: what else is to be known.
+        identical: whether the two give the same answer on every row (probabilities may differ).
     """
 
     kind: str
@@ -36,6 +37,7 @@ class Comparison:
     wins: tuple[int, ...]
     losses: tuple[int, ...]
     notes: tuple[str, ...] = ()
+    identical: bool = False
 
     @property
     def main(self) -> PairedComparison:
@@ -100,6 +102,7 @@ def compare_predictions(
         wins=tuple(int(row) for row in np.argsort(-gain, kind="stable") if gain[row] > 0),
         losses=tuple(int(row) for row in np.argsort(gain, kind="stable") if gain[row] < 0),
         notes=tuple(notes),
+        identical=all(a.column(name) == b.column(name) for name in a.kind.required if name != "reference"),
     )
 
 

@@ -12,6 +12,8 @@ MOST_TEXT = 60  # characters of a cell in the list of rows
 def finding(comparison: Comparison, *, a: str = "A", b: str = "B") -> str:
     """One sentence on the metric that decides; `a` and `b` are what the two are called, here and below."""
     main = comparison.main
+    if comparison.identical and not main.difference:
+        return f"{a} and {b} give the same answer on every one of the {comparison.rows:,} rows"
     if main.b is None or main.a is None:
         which = " and ".join(name for name, value in ((a, main.a), (b, main.b)) if value is None)
         return f"{which}: {main.metric} is undefined"
