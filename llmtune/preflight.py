@@ -1,11 +1,13 @@
 """The beginning of every recipe: what is used only after hours of training is refused before it."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import datasets
 import torch
 
+from llmtune.arguments.config_file import config_text
 from llmtune.arguments.parser import Arguments
 from llmtune.diagnosis.targets import check_targets
 from llmtune.errors import InputError
@@ -13,6 +15,7 @@ from llmtune.hub.push import check_repo_id
 from llmtune.metrics import available_metrics, score_predictions
 from llmtune.metrics.core.scoring import undefined_at_best
 from llmtune.models.loaded import LoadedModel
+from llmtune.runs.folder import write_text
 from llmtune.tasks.task import Encoded, Task
 from llmtune.terminal.console import Terminal
 
@@ -71,3 +74,6 @@ def begin_run(args: Arguments, task: Task, splits: Any, encoded: Mapping[str, En
     threads = f"{torch.get_num_threads()} CPU threads"
     terminal.block("Model", [*loaded.facts.lines(), f"{arithmetic}; {threads}"])
     args.training.prepare_output_dir()
+    if args.training.process_index == 0:
+        text = config_text(args, precision=args.training.precision, processes=args.training.world_size)
+        write_text(Path(str(args.training.output_dir)) / "config.yaml", text)

@@ -140,6 +140,21 @@ def test_a_run_ends_with_a_page_and_a_card_of_the_same_numbers(bert_run):
     assert str(folder.parent) not in page + card
 
 
+def test_the_config_of_a_run_trains_the_same_again_and_auto_goes_on_where_it_was(
+    bert_run, tmp_path, monkeypatch, capsys
+):
+    folder, again = bert_run[0], tmp_path / "again"
+    assert in_process(monkeypatch, "--config", str(folder / "config.yaml"), "--output_dir", str(again)) == 0
+    first, second = (json.loads((run / "metrics.json").read_text()) for run in (folder, again))
+    assert second == first
+    assert "learning_rate `0.005`" in (again / "README.md").read_text()
+
+    flags = ["--config", str(again / "config.yaml"), "--output_dir", str(again), "--resume_from_checkpoint", "auto"]
+    assert in_process(monkeypatch, *flags) == 0
+    assert "--resume_from_checkpoint auto: going on from " in capsys.readouterr().err
+    assert json.loads((again / "metrics.json").read_text()) == first
+
+
 def test_two_processes_print_one_report_and_train_and_predict_alike(bert_run, messages):
     one, _ = bert_run
     # SGD: Adam turns the last digit of a gradient near 0 into a whole step.

@@ -145,7 +145,9 @@ def _check_pair(data: DataArguments, model: ModelArguments, training: TrainingAr
             "the first loads a checkpoint (its own model_type picks the family), the second starts from scratch"
         )
     typed = [name for name, value in vars(ModelArguments()).items() if getattr(model, name) != value]
-    of_lora = [name for name in typed if name.startswith("lora_")]
+    of_lora = [name for name in typed if name.startswith("lora_") or name in ("use_dora", "use_rslora")]
+    if model.freeze_layers is not None:
+        _check_freezing(model)
     if of_lora and not model.use_peft and not model.load_in_4bit:
         raise InputError(f"--{of_lora[0]} without --use_peft: every weight would be trained; add --use_peft or drop it")
     if model.load_in_4bit and training.load_best_model_at_end and training.device.type == "cpu":
@@ -154,6 +156,15 @@ def _check_pair(data: DataArguments, model: ModelArguments, training: TrainingAr
             "--load_in_4bit on a CPU: 4-bit weights change when the best checkpoint is loaded over them there; add "
             "--eval_strategy no, or train on a GPU"
         )
+
+
+def _check_freezing(model: ModelArguments) -> None:
+    if model.freeze_layers is not None and model.freeze_layers < 0:
+        raise InputError(f"--freeze_layers {model.freeze_layers}: expected 0 or more")
+    if model.model_type:
+        raise InputError("--freeze_layers keeps a checkpoint's weights, and --model_type begins at random; drop one")
+    if model.use_peft or model.load_in_4bit:
+        raise InputError("--freeze_layers: under LoRA every layer of the checkpoint is frozen; leave it out")
 
 
 def _check_inputs_stay(data: DataArguments, model: ModelArguments, training: TrainingArguments) -> None:

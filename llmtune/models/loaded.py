@@ -27,6 +27,8 @@ class ModelFacts:
         trainable_parameters: how many of them are trained.
         head: what became of the checkpoint's classification head, where it had one; None where the whole head is new.
         lora: rank, alpha and dropout of the adapter; None without one.
+        adapter_method: LoRA, DoRA, rsLoRA or rsDoRA; None without one.
+        frozen_layers: how many of the first layers keep the checkpoint's weights; None where all are trained.
     """
 
     name: str
@@ -41,6 +43,8 @@ class ModelFacts:
     trainable_parameters: int = 0
     head: str | None = None
     lora: dict[str, float] | None = None
+    adapter_method: str | None = None
+    frozen_layers: int | None = None
 
     def counted(self, model: torch.nn.Module) -> "ModelFacts":
         """With the parameters of the model."""
@@ -61,7 +65,9 @@ class ModelFacts:
             lines.append(f"classification head: {self.head}")
         if self.lora:
             settings = ", ".join(f"{name} {value}" for name, value in self.lora.items())
-            lines.append(f"LoRA {settings}; new weights are trained whole, all others stay frozen")
+            lines.append(f"{self.adapter_method} {settings}; new weights are trained whole, all others stay frozen")
+        if self.frozen_layers is not None:
+            lines.append(f"frozen: the embeddings and the first {self.frozen_layers} layers")
         return lines
 
     def to_json(self) -> dict[str, Any]:

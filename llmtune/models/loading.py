@@ -18,6 +18,7 @@ from llmtune.models import decoder, encoder_decoder
 from llmtune.models.adapter import check_new_rows_are_trained, new_rows, target_modules
 from llmtune.models.config_overrides import read_overrides
 from llmtune.models.families import family_of, head_modules
+from llmtune.models.freezing import freeze_layers
 from llmtune.models.head_labels import align_head
 from llmtune.models.loaded import LoadedModel, ModelFacts
 
@@ -106,8 +107,21 @@ def load_model(arguments: ModelArguments, task: TaskHead, *, train_texts: Callab
     if arguments.use_peft or arguments.load_in_4bit:
         model = _with_adapter(arguments, model, family, task, new, tokenizer, added)
         lora = {"r": arguments.lora_r, "alpha": arguments.lora_alpha, "dropout": arguments.lora_dropout}
-        facts = replace(facts, lora=lora)
+        facts = replace(facts, lora=lora, adapter_method=_adapter_method(arguments))
+    elif arguments.freeze_layers is not None:
+        if added:
+            raise InputError(
+                f"--freeze_layers {arguments.freeze_layers}: the tokenizer has {len(added)} tokens that the checkpoint "
+                f"has no embeddings for ({', '.join(tokenizer.convert_ids_to_tokens(added[:3]))}), and frozen they "
+                "would stay as drawn; leave it out"
+            )
+        freeze_layers(model, arguments.freeze_layers)
+        facts = replace(facts, frozen_layers=arguments.freeze_layers)
     return LoadedModel(tokenizer, model, min(task.max_length, limit), facts.counted(model))
+
+
+def _adapter_method(arguments: ModelArguments) -> str:
+    return ("rs" if arguments.use_rslora else "") + ("DoRA" if arguments.use_dora else "LoRA")
 
 
 def positions(config: PretrainedConfig, family: ModuleType, tokenizer: PreTrainedTokenizerBase) -> int:
@@ -279,6 +293,8 @@ def _with_adapter(
                 **targets,
                 modules_to_save=whole,
                 trainable_token_indices=new_rows(model, added),
+                use_dora=arguments.use_dora,
+                use_rslora=arguments.use_rslora,
                 revision=arguments.revision,
             ),
         )

@@ -22,6 +22,12 @@ from llmtune.runs.redact import hub_id, public
 from llmtune.text.spans import WORDS
 
 MOST_CHECKS = 4
+# What a reader asks of a training run first; in the order of the card.
+HYPERPARAMETERS = (
+    *("learning_rate", "lr_scheduler_type", "warmup_steps", "num_train_epochs", "per_device_train_batch_size"),
+    *("gradient_accumulation_steps", "optim", "weight_decay", "label_smoothing_factor", "max_length", "loss"),
+    *("class_weights", "use_peft", "use_dora", "use_rslora", "freeze_layers", "load_in_4bit", "precision", "seed"),
+)
 # Words joined by a space, as the run's tokenizer read them; an I after another type begins an entity.
 ENTITIES = """\
 words = regex.findall(r"(?i){pattern}", "Ada Lovelace lived in London.")
@@ -272,6 +278,9 @@ def _training(report: JudgedTable) -> str:
             f"- {training['steps']:,} optimizer steps of {training['effective_batch']} rows in "
             f"{training['train_seconds']:.0f} s; the weights of step {weights.get('step')}, {chosen}"
         )
+    given = {**report.arguments("model"), **report.arguments("task"), **report.arguments("training")}
+    told = [f"{name} `{given[name]}`" for name in HYPERPARAMETERS if given.get(name) not in (None, False)]
+    lines += [f"- {', '.join(told)}; all arguments are in `config.yaml` of the run"] if told else []
     versions = ", ".join(f"{name} {value}" for name, value in run.get("versions", {}).items())
     lines += [f"- {versions}"] if versions else []
     return "\n".join(lines)

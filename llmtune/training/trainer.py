@@ -78,7 +78,8 @@ class FineTuningTrainer(transformers.Trainer):
         self._last_output: EvalLoopOutput | None = None
         self.add_callback(self.evaluation_lines)
         if self.args.early_stopping_patience:
-            self.add_callback(transformers.EarlyStoppingCallback(self.args.early_stopping_patience))
+            patience, threshold = self.args.early_stopping_patience, self.args.early_stopping_threshold
+            self.add_callback(transformers.EarlyStoppingCallback(patience, threshold))
 
     def init_hf_repo(self, token: str | None = None) -> None:
         """Nothing: --push_to_hub publishes a run once, after its report; the stock one sends the stock card."""

@@ -131,3 +131,22 @@ def test_merged_weights_that_answer_differently_are_not_left(tmp_path, monkeypat
     with pytest.raises(InputError, match=re.escape(message).replace(r"\.\*", ".*")):
         merge_run(run, tmp_path / "plain", AutoModelForCausalLM)
     assert not list(tmp_path.glob("*plain*"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "method"),
+    [
+        ({"use_dora": True}, "DoRA"),
+        ({"use_rslora": True}, "rsLoRA"),
+        ({"use_dora": True, "use_rslora": True}, "rsDoRA"),
+    ],
+)
+def test_variants_of_lora_are_trained_saved_and_merged(arguments, method, tmp_path):
+    loaded = adapted(CLASSES, saved_checkpoint(tmp_path / "base", "bert"), **arguments)
+
+    assert loaded.facts.lines()[-1].startswith(f"{method} r 2, alpha 32, dropout 0.05; new weights are trained whole")
+    (scale,) = {module.scaling["default"] for module in loaded.model.modules() if hasattr(module, "lora_A")}
+    assert scale == pytest.approx(32 / 2**0.5 if "use_rslora" in arguments else 32 / 2)
+    assert any("magnitude" in name for name, _ in loaded.model.named_parameters()) == ("use_dora" in arguments)
+    run = saved_run(loaded, tmp_path / "run")
+    assert merge_run(run, tmp_path / "plain", AutoModelForSequenceClassification) < 1e-4
