@@ -408,7 +408,7 @@ def test_the_page_is_quiet_fits_and_asks_for_nothing(browser, page, width, dark)
     browser.open(page, width=width, dark=dark)
 
     assert browser.log("browser") == []
-    assert [url for url in browser.requests() if not url.startswith(("chrome:", "data:"))] == [page.resolve().as_uri()]
+    assert [url for url in browser.requests() if not url.startswith(("chrome", "data:"))] == [page.resolve().as_uri()]
     assert browser.run("return document.documentElement.scrollWidth <= innerWidth")
 
 

@@ -332,7 +332,7 @@ def test_in_a_notebook_it_is_a_page_that_asks_for_nothing(report, browser, tmp_p
     at = report.slider.thresholds[333]
     truth, called = IS_SPAM, at <= P
     assert moved["f1"] == f"{f1_score(truth, called):.3f}"
-    assert [url for url in browser.requests() if not url.startswith(("chrome:", "data:", "about:"))] == [path.as_uri()]
+    assert [url for url in browser.requests() if not url.startswith(("chrome", "data:", "about:"))] == [path.as_uri()]
     assert [entry["message"] for entry in browser.log("browser")] == []
 
 
