@@ -97,6 +97,7 @@ def write_run(
         **_by_split(encoded),
         "model": model.to_json(),
         "training": trained,
+        **({"search": args.training.search_summary} if args.training.search_summary else {}),
         **found,
         "baselines": {name: {decides: of_one[decides].value} for name, of_one in baseline_scores.items()},
     }
@@ -106,7 +107,7 @@ def write_run(
     terminal = Terminal()
     terminal.training(trained)
     show_scores(terminal, test, scores["test"], baseline_scores)
-    terminal.block("Notes", [*task.notes(test, scores["test"], found), f"the run is in {folder}"])
+    terminal.block("Notes", [*task.notes(test, scores["test"], found), *_searched(args), f"the run is in {folder}"])
     if not args.data.no_examples and (samples := task.samples(test)):
         terminal.block("The first outputs", [f"{part:<11}{text}" for row in samples for part, text in row.items()])
     verdict = diagnose(_context(args, task, splits, encoded, predictions, scores["test"], baselines, trained))
@@ -118,6 +119,10 @@ def write_run(
     if url := push_if_asked(trainer):
         terminal.block(f"Pushed to {url}", [])
     return folder
+
+
+def _searched(args: Arguments) -> list[str]:
+    return [args.training.search_summary] if args.training.search_summary else []
 
 
 def _save_model(trainer: FineTuningTrainer, task: Task, *, keep_base: bool) -> None:

@@ -281,6 +281,7 @@ def _training(report: JudgedTable) -> str:
     given = {**report.arguments("model"), **report.arguments("task"), **report.arguments("training")}
     told = [f"{name} `{given[name]}`" for name in HYPERPARAMETERS if given.get(name) not in (None, False)]
     lines += [f"- {', '.join(told)}; all arguments are in `config.yaml` of the run"] if told else []
+    lines += [f"- {_line(run['search'])}"] if "search" in run else []
     versions = ", ".join(f"{name} {value}" for name, value in run.get("versions", {}).items())
     lines += [f"- {versions}"] if versions else []
     return "\n".join(lines)

@@ -169,6 +169,7 @@ def _facts(report: JudgedTable) -> list[tuple[str, list[tuple[str, str]]]]:
     if "peak_memory_mib" in run:
         measures["peak_memory_mib"] = run["peak_memory_mib"]
     blocks.append(("Training", [(key.replace("_", " "), plain(value)) for key, value in measures.items()]))
+    blocks.append(("Search", [("trials", run["search"])] if "search" in run else []))
     blocks.append(("Hardware", [(key, plain(value)) for key, value in run.get("hardware", {}).items()]))
     blocks.append(("Versions", [(key, plain(value)) for key, value in run.get("versions", {}).items()]))
     return [(title, pairs) for title, pairs in blocks if pairs]
