@@ -146,9 +146,11 @@ def _check_pair(data: DataArguments, model: ModelArguments, training: TrainingAr
         )
     typed = [name for name, value in vars(ModelArguments()).items() if getattr(model, name) != value]
     of_lora = [name for name in typed if name.startswith("lora_") or name in ("use_dora", "use_rslora")]
+    if model.load_in_4bit and model.load_in_8bit:
+        raise InputError("--load_in_4bit and --load_in_8bit are both given; give one of the two")
     if model.freeze_layers is not None:
         _check_freezing(model)
-    if of_lora and not model.use_peft and not model.load_in_4bit:
+    if of_lora and not model.use_peft and not model.bits:
         raise InputError(f"--{of_lora[0]} without --use_peft: every weight would be trained; add --use_peft or drop it")
     if model.load_in_4bit and training.load_best_model_at_end and training.device.type == "cpu":
         # Seen with bitsandbytes 0.50.2: probabilities moved by up to 0.07 against the same adapter loaded afresh.
@@ -163,7 +165,7 @@ def _check_freezing(model: ModelArguments) -> None:
         raise InputError(f"--freeze_layers {model.freeze_layers}: expected 0 or more")
     if model.model_type:
         raise InputError("--freeze_layers keeps a checkpoint's weights, and --model_type begins at random; drop one")
-    if model.use_peft or model.load_in_4bit:
+    if model.use_peft or model.bits:
         raise InputError("--freeze_layers: under LoRA every layer of the checkpoint is frozen; leave it out")
 
 

@@ -14,7 +14,7 @@ from transformers.utils.peft_utils import find_adapter_config_file
 
 from llmtune.errors import InputError
 from llmtune.models.families import family_of
-from llmtune.models.loading import qlora_config, without_loading_report
+from llmtune.models.loading import quantization_config, without_loading_report
 from llmtune.runs.folder import BASE_FOLDER
 
 # Steps of a dtype by which a logit may differ once weights are rounded to it, relative to the largest logit.
@@ -82,7 +82,7 @@ def load_run(
     Args:
         folder: the model.
         auto_model: the transformers Auto class of the task.
-        quantized: load the base of a QLoRA run in 4 bits, as it was trained and scored; False in full, for merging.
+        quantized: load a quantized base in 4 or 8 bits, as it was trained and scored; False in full, for merging.
 
     Raises:
         InputError: no such model, its head was never trained, or its base is 4-bit and bitsandbytes is not installed.
@@ -129,16 +129,20 @@ def _load_adapter(
     kept = Path(name) / BASE_FOLDER
     said = json.loads(adapter.read_text())
     # The config says how the base was held in training; left in it, transformers would take the file for 4-bit weights.
-    was_quantized = config.to_dict().pop("quantization_config", None) is not None
-    if was_quantized:
+    quantization = config.to_dict().pop("quantization_config", None)
+    if quantization:
         del config.quantization_config
+    held = {}
+    if quantization and quantized:
+        bits = 8 if quantization.get("load_in_8bit") else 4
+        held["quantization_config"] = quantization_config(bits, auto_model, config)
     base = auto_model.from_pretrained(
         str(kept) if kept.exists() else said["base_model_name_or_path"],
         revision=None if kept.exists() else said.get("revision"),
         config=config,
         use_safetensors=True,
         ignore_mismatched_sizes=True,
-        **({"quantization_config": qlora_config()} if was_quantized and quantized else {}),
+        **held,
     )
     if len(tokenizer) > base.get_input_embeddings().num_embeddings:
         base.resize_token_embeddings(len(tokenizer))

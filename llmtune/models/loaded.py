@@ -22,7 +22,7 @@ class ModelFacts:
         is_causal: whether a token sees only what stands left of it.
         new_weights: those that begin at random.
         pad_token: of the tokenizer.
-        weights: their dtype, or 4-bit.
+        weights: their dtype, or 4-bit or 8-bit.
         parameters: how many.
         trainable_parameters: how many of them are trained.
         head: what became of the checkpoint's classification head, where it had one; None where the whole head is new.

@@ -102,9 +102,9 @@ def load_model(arguments: ModelArguments, task: TaskHead, *, train_texts: Callab
         new_weights=(*new, *(f"embedding of {token}" for token in tokenizer.convert_ids_to_tokens(added))),
         head=head,
         pad_token=tokenizer.pad_token,
-        weights="4-bit" if arguments.load_in_4bit else str(model.dtype).removeprefix("torch."),
+        weights=f"{arguments.bits}-bit" if arguments.bits else str(model.dtype).removeprefix("torch."),
     )
-    if arguments.use_peft or arguments.load_in_4bit:
+    if arguments.use_peft or arguments.bits:
         model = _with_adapter(arguments, model, family, task, new, tokenizer, added)
         lora = {"r": arguments.lora_r, "alpha": arguments.lora_alpha, "dropout": arguments.lora_dropout}
         facts = replace(facts, lora=lora, adapter_method=_adapter_method(arguments))
@@ -198,7 +198,7 @@ def _from_checkpoint(
                 use_safetensors=True,
                 ignore_mismatched_sizes=True,  # a head trained for other classes is replaced, and said
                 output_loading_info=True,
-                **({"quantization_config": qlora_config()} if arguments.load_in_4bit else {}),
+                **_quantized(arguments.bits, task.auto_model, config),
             )
     except InputError:
         raise
@@ -226,6 +226,10 @@ def _from_checkpoint(
     return tokenizer, model, positions(config, family, tokenizer), new, added, head
 
 
+def _quantized(bits: int | None, auto_model: Any, config: PretrainedConfig) -> dict[str, Any]:
+    return {} if bits is None else {"quantization_config": quantization_config(bits, auto_model, config)}
+
+
 def _is_computed(model: PreTrainedModel, key: str) -> bool:
     """Whether a weight is made of sines, which the checkpoints of Pegasus leave out."""
     return ".embed_positions." in key and "Sinusoidal" in type(model.get_submodule(key.rpartition(".")[0])).__name__
@@ -243,17 +247,25 @@ def _may_be_new(model: PreTrainedModel, key: str, task: TaskHead, config: Pretra
     return ".crossattention." in key or not key.startswith(("encoder.", body))
 
 
-def qlora_config() -> Any:
-    """The settings of QLoRA (Dettmers et al. 2023): 4-bit normal floats, computed in bfloat16.
+def quantization_config(bits: int, auto_model: Any, config: PretrainedConfig) -> Any:
+    """How bitsandbytes holds the base: in 8 bits (LLM.int8, Dettmers et al. 2022), or in 4 as QLoRA (2023) does.
+
+    QLoRA: 4-bit normal floats, computed in bfloat16. In 8 bits the head, which is trained whole, stays as it is.
 
     Raises:
         InputError: bitsandbytes is not installed.
     """
     if importlib.util.find_spec("bitsandbytes") is None:
-        raise InputError("4-bit weights (--load_in_4bit) need bitsandbytes: pip install 'llmtune[quantization]'")
+        raise InputError(
+            f"{bits}-bit weights (--load_in_{bits}bit) need bitsandbytes: pip install 'llmtune[quantization]'"
+        )
     from transformers import BitsAndBytesConfig
 
-    return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.bfloat16)
+    if bits == 4:
+        return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.bfloat16)
+    with torch.device("meta"):
+        head = head_modules(auto_model.from_config(config))
+    return BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=[*head, "pooler"])
 
 
 def _with_adapter(
@@ -271,7 +283,7 @@ def _with_adapter(
     """
     import peft
 
-    if arguments.load_in_4bit:
+    if arguments.bits:
         model = peft.prepare_model_for_kbit_training(model)
     if model.config.model_type not in family.LORA_TARGETS:
         raise InputError(

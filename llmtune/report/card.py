@@ -26,7 +26,8 @@ MOST_CHECKS = 4
 HYPERPARAMETERS = (
     *("learning_rate", "lr_scheduler_type", "warmup_steps", "num_train_epochs", "per_device_train_batch_size"),
     *("gradient_accumulation_steps", "optim", "weight_decay", "label_smoothing_factor", "max_length", "loss"),
-    *("class_weights", "use_peft", "use_dora", "use_rslora", "freeze_layers", "load_in_4bit", "precision", "seed"),
+    *("class_weights", "use_peft", "use_dora", "use_rslora", "freeze_layers", "load_in_4bit", "load_in_8bit"),
+    *("precision", "seed"),
 )
 # Words joined by a space, as the run's tokenizer read them; an I after another type begins an entity.
 ENTITIES = """\
@@ -214,8 +215,11 @@ def _loading(report: JudgedTable, auto: str, *, uses_words: bool, writes: bool =
     elif hub_id(report.arguments("model").get("model_name_or_path")) is None:
         lines.append("# The base lay in a folder of this adapter's maker; llmtune merge makes weights that need none.")
     lines.append("config = AutoConfig.from_pretrained(name)")
-    if report.arguments("model").get("load_in_4bit"):
-        lines.append("del config.quantization_config  # trained on a base in 4 bits; here it is loaded in full")
+    for bits in (4, 8):
+        if report.arguments("model").get(f"load_in_{bits}bit"):
+            lines.append(
+                f"del config.quantization_config  # trained on a base in {bits} bits; here it is loaded in full"
+            )
     lines += [
         f"base = {auto}.from_pretrained({base}, config=config, ignore_mismatched_sizes=True)",
         "if len(tokenizer) > base.get_input_embeddings().num_embeddings:",

@@ -130,8 +130,8 @@ class FineTuningTrainer(transformers.Trainer):
     @property
     def arithmetic(self) -> str:
         """What training and evaluation compute in, in words; the precision that was asked for is half of it."""
-        quantized = getattr(self.model, "is_loaded_in_4bit", False)
-        weights = "4-bit" if quantized else str(next(self.model.parameters()).dtype).removeprefix("torch.")
+        quantized = next((bits for bits in (4, 8) if getattr(self.model, f"is_loaded_in_{bits}bit", False)), None)
+        weights = f"{quantized}-bit" if quantized else str(next(self.model.parameters()).dtype).removeprefix("torch.")
         return str(self.args.describe_precision(weights))
 
     @property
