@@ -24,6 +24,7 @@ from llmtune.data.json_rows import read_json, read_json_lines
 from llmtune.data.rows import RowErrors, Rows, to_arrow
 from llmtune.errors import InputError
 from llmtune.progress import progress
+from llmtune.text.arrow_texts import check_utf8
 from llmtune.text.delimited import swallowed_rows, tsv_records
 
 # What a text file must not begin with, and what such a file is.
@@ -233,7 +234,12 @@ def _read_parquet(source: str, content: bytes) -> Rows:
 
 
 def arrow_rows(source: str, table: pa.Table) -> Rows:
-    """The rows of a table; the features that `datasets` left in its schema tell the names of class ids."""
+    """The rows of a table; the features that `datasets` left in its schema tell the names of class ids.
+
+    Raises:
+        InputError: a text that is not UTF-8.
+    """
+    check_utf8(table, source, first_row=1)
     class_names = {}
     if b"huggingface" in (table.schema.metadata or {}):
         for name, feature in datasets.Features.from_arrow_schema(table.schema).items():
