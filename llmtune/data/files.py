@@ -204,7 +204,8 @@ def _read_csv(source: str, content: bytes) -> Rows:
 def _read_tsv(source: str, content: bytes) -> Rows:
     numbered = enumerate(tsv_records(_text(source, content)))
     records = ((number, line, record) for number, (line, record) in numbered)
-    remedy = "delete tabs and line breaks inside fields, and blank lines: in tsv a quotation mark is a letter"
+    remedy = "delete tabs and line breaks inside fields, and blank lines: in tsv a quotation mark is a letter; a sheet "
+    remedy += "whose cells hold them is saved as CSV UTF-8"
     return _read_delimited(source, records, RowErrors(source), remedy)
 
 

@@ -147,7 +147,7 @@ def _check_record(record: list[str], header: list[str], path: Path, row: int, li
     where = f"{path} row {row} (line {line})"
     if len(record) != len(header):
         remedy = (
-            "delete tabs and line breaks inside cells"
+            "delete tabs and line breaks inside cells; a sheet whose cells hold them is saved as CSV UTF-8"
             if path.suffix == ".tsv"
             else "put a cell that holds a comma or a line break in double quotes"
         )
