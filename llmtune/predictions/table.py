@@ -21,6 +21,7 @@ from llmtune.predictions.files import read_table_file, to_labels
 from llmtune.predictions.kinds import KINDS, Kind, kind_named
 from llmtune.predictions.label_checks import check_entity_types, check_order, check_overlap, check_spelling
 from llmtune.predictions.label_spelling import closest_label, sort_labels
+from llmtune.text.arrow_texts import check_utf8
 
 METADATA_KEY = b"llmtune"
 
@@ -171,6 +172,7 @@ def predictions_from_arrow(
     Raises:
         InputError: as `read_predictions` does.
     """
+    check_utf8(table, where, first_row=0)
     own = json.loads((table.schema.metadata or {}).get(METADATA_KEY, b"{}"))
     if kind is None and "kind" not in own:
         raise InputError(f"{where}: the table does not say its kind; give --kind, one of {', '.join(KINDS)}")
