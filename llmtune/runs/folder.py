@@ -64,6 +64,18 @@ class RunFolder:
         return self._read_json("run.json", f"restore it, or name the tables in {self.path} one by one")
 
     @cached_property
+    def metrics(self) -> dict[str, dict[str, Score]]:
+        """Split → metric → score, as metrics.json has them, without reasons; empty where there is none."""
+        remedy = f"delete it and run llmtune report {self.path}"
+        content = self._read_json("metrics.json", remedy)
+        try:
+            return {
+                split: {name: Score(**score) for name, score in scores.items()} for split, scores in content.items()
+            }
+        except (AttributeError, TypeError) as error:
+            raise InputError(f"{self.path / 'metrics.json'}: no metrics of llmtune ({error}); {remedy}") from error
+
+    @cached_property
     def verdict(self) -> Verdict | None:
         """That of verdict.json; None where there is none."""
         remedy = f"delete it and run llmtune report {self.path}"
