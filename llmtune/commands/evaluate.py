@@ -12,7 +12,7 @@ from llmtune.data import Fingerprint
 from llmtune.errors import InputError
 from llmtune.predictions import write_predictions
 from llmtune.report.judgement import score_table
-from llmtune.runs.folder import describe_run, write_json, write_metrics
+from llmtune.runs.folder import describe_run, make_folder, write_json, write_metrics
 from llmtune.terminal.console import Terminal
 from llmtune.terminal.score_tables import missing_reasons, show_scores
 
@@ -74,7 +74,7 @@ def evaluate(
     if not outputs.main_process:
         return
     table = task.tabulate(outputs.outputs, outputs.encoded)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     # The table before the scores: whatever comes after, no prediction has to be made again.
     write_json(folder / "run.json", run_facts(arguments, outputs, fingerprint))
     write_predictions(table, folder / "predictions" / "test.parquet")

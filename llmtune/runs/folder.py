@@ -115,7 +115,9 @@ class RunFolder:
         return (self.path / RUN_MARKER).exists()
 
     def refuse_results(self, argument: str) -> None:
-        """Raises InputError where the results of another table would replace the run's own."""
+        """Raises InputError where the results of another table would replace the run's own, or can't lie at all."""
+        if self.path.is_file():
+            raise InputError(f"{argument}: is a file; name a folder")
         if self.is_own:
             raise InputError(f"{argument}: is a run with results of its own; name another folder")
 
@@ -172,6 +174,20 @@ class RunFolder:
         if not isinstance(content, dict):
             raise InputError(f"{path}: found a JSON {type(content).__name__}, expected an object; {remedy}")
         return content
+
+
+def make_folder(path: str | os.PathLike[str]) -> Path:
+    """The folder for results, made if it is not there.
+
+    Raises:
+        InputError: a file stands in its place, or it may not be made.
+    """
+    folder = Path(path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder}: can't be made a folder ({error.strerror}); name another folder") from error
+    return folder
 
 
 def write_json(path: Path, content: Any) -> None:
