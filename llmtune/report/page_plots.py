@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 from markupsafe import Markup
 
 from llmtune.predictions import Predictions
-from llmtune.predictions.kinds import REGRESSION
 from llmtune.report.judged_table import JudgedTable
 from llmtune.report.plots import Axes, Series, line_plot
 from llmtune.stats import wilson_interval
@@ -36,7 +35,7 @@ def page_plots(report: JudgedTable) -> list[PagePlot]:
     """Those that the table and its run allow."""
     plots = [_calibration(report.calibration)] if report.calibration else []
     plots += _curves(report.run.get("training", {}))
-    return plots + _numbers(report.test) if report.test.kind == REGRESSION else plots
+    return plots + _numbers(report.test) if "prediction" in report.test.kind.number_columns else plots
 
 
 def _calibration(bins: Sequence[tuple[float, float, int]]) -> PagePlot:
