@@ -7,7 +7,7 @@ from typing import Any, TypeGuard
 import numpy as np
 
 from llmtune.comparison.alignment import same_rows
-from llmtune.comparison.paired import McNemar, Pair, PairedComparison
+from llmtune.comparison.paired import McNemar, PairedComparison, PairedTables
 from llmtune.errors import InputError
 from llmtune.metrics import Metric, available_metrics
 from llmtune.predictions import Predictions
@@ -81,7 +81,7 @@ def compare_predictions(
         InputError: the tables are not about the same rows, or have no such metric.
     """
     b = same_rows(a, b, names)
-    pair = Pair(a, b, seed)
+    pair = PairedTables(a, b, seed)
     notes = []
     asked = (metric, b.settings.get(DECIDING_METRIC))  # that of A is among them by itself
     found = available_metrics(pair.both, metrics=[name for name in asked if name is not None])

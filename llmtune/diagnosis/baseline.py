@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from llmtune.comparison.paired import Judgement, judge_pair
+from llmtune.comparison.paired import PairedVerdict, judge_pair
 from llmtune.diagnosis.check import FAIL, NOT_ENOUGH_DATA, PASS, Check, not_applicable
 from llmtune.diagnosis.proportions import rows_to_narrow
 from llmtune.evidence import FEWEST
@@ -46,7 +46,7 @@ def baseline(predictions: Predictions, baselines: Mapping[str, Predictions], *, 
     )
 
 
-def _more(pair: Judgement, n: int) -> str:
+def _more(pair: PairedVerdict, n: int) -> str:
     """How many rows would tell, if the difference stays."""
     needed = None
     if pair.low is not None and pair.high is not None:
@@ -54,5 +54,5 @@ def _more(pair: Judgement, n: int) -> str:
     return "label more test rows" if needed is None or needed <= n else f"label about {needed - n:,} more test rows"
 
 
-def _beside(name: str, pair: Judgement) -> str:
+def _beside(name: str, pair: PairedVerdict) -> str:
     return f"{pair.metric} {pair.ours:.3f}, {name} {pair.other:.3f}"

@@ -213,7 +213,7 @@ def baseline_splits(split: str, baselines: Mapping[str, Mapping[str, Score]]) ->
     return {f"{split}/{name}": scores for name, scores in baselines.items()}
 
 
-def describe_run(arguments: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, Any]:
+def run_content(arguments: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, Any]:
     """The content of run.json.
 
     Args:
