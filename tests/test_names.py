@@ -78,6 +78,24 @@ def test_no_function_or_class_has_a_namesake():
     assert {name: modules for name, modules in by_role.items() if len(modules) > 1} == {}
 
 
+# Words of which British and American English spell the stem in two ways.
+BRITISH = re.compile(
+    r"\w*(normalis|tokenis|summaris|memoris|optimis(?!t)|maximis|minimis|generalis|recognis|labell(?!edby)|colour|modelling"
+    r"|behaviour|favour|neighbour|analyse|spelt|learnt)\w*",
+    re.IGNORECASE,
+)
+
+
+def test_names_messages_and_comments_are_spelled_as_in_america():
+    pages = [ROOT.parent / "README.md", ROOT.parent / "CONTRIBUTING.md"]
+    sources = [path for folder in (ROOT, ROOT.parent / "recipes") for path in folder.rglob("*") if path.is_file()]
+    read = [*pages, *(path for path in sources if path.suffix in (".py", ".j2", ".yaml"))]
+    british = {match[0] for path in read for match in BRITISH.finditer(path.read_text(encoding="utf-8"))}
+
+    assert BRITISH.search("relabelling of colours")
+    assert british == set()
+
+
 def test_no_module_bears_the_name_of_one_of_the_standard_library():
     modules = {path.stem for path in ROOT.glob("*.py")} | {path.name for path in ROOT.iterdir() if path.is_dir()}
 

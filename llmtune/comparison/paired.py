@@ -268,6 +268,14 @@ class PairedVerdict:
         """For verdict.json."""
         return {name: value for name, value in vars(self).items() if name not in ("better", "worse")}
 
+    def against(self, other: str) -> str:
+        """Both values, and the difference with its interval or the p of its test: the evidence of a finding."""
+        values = f"{self.metric} {self.ours:.3f}, {other} {self.other:.3f}"
+        difference = f"difference {self.difference:+.3f}"
+        if self.low is not None and self.high is not None:
+            return f"{values} ({difference}, {100 * SURE_LEVEL:g} % CI [{self.low:+.3f}, {self.high:+.3f}])"
+        return f"{values} ({difference})" if self.p is None else f"{values} ({difference}, McNemar p = {self.p:.2g})"
+
 
 def judge_pair(
     ours: Predictions, other: Predictions, name: str, *, is_baseline: bool = False, seed: int = 0

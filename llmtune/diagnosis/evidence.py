@@ -27,7 +27,7 @@ def evidence(predictions: Predictions, targets: tuple[Target, ...] = ()) -> Chec
     numbers = {"needed": ENOUGH, "counts": counts}
     if lacking:
         told = join_names([f"{counts[name]} {name}" for name in lacking])
-        finding = f"Too few test rows: {told}; below {ENOUGH} a result is chance"
+        finding = f"Too few test rows: {told}; at least {ENOUGH} are required"
         if predictions.kind.single_label:  # a row more of a class is a row more
             lacking["rows"] = lacking.get("rows", 0) - sum(n for name, n in lacking.items() if name != "rows")
         remedy = "label at least " + join_names([f"{n} more {name}" for name, n in lacking.items() if n > 0])
