@@ -99,7 +99,7 @@ def class_probabilities(
         return [list(row) for row in zip(*(columns[name] for name in names), strict=True)], names
     cells = as_list("probabilities", values)
     single = [cell[0] if isinstance(cell, list) and len(cell) == 1 else cell for cell in cells]
-    if not all(isinstance(cell, int | float) or cell is None for cell in single):
+    if not all(cell is None or (isinstance(cell, int | float) and not isinstance(cell, bool)) for cell in single):
         return cells, labels
     names = [to_label(label) for label in labels] if len(labels) else sorted_seen(seen)
     if len(names) != 2:  # which class they are of is not known

@@ -305,6 +305,10 @@ MESSAGES = [
         "labels a,a: 'a' is empty or named twice; give each label once",
     ),
     (
+        lambda: Report.from_predictions([1, 0], [1, 0], [True, False]),
+        "data row 0: probabilities True is not a list of numbers; give one for each of ['0', '1']",
+    ),
+    (
         lambda: Report.from_predictions([1, 0, 2], [1, 0, 2], [0.8, 0.3, 0.2]),
         "data row 0: probabilities 0.8 is not a list of numbers; give one for each of ['0', '1', '2']",
     ),
