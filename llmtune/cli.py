@@ -106,9 +106,7 @@ def add_check_flags(parser: Parser) -> None:
     )
     for split in SPLITS:
         parser.add_argument(f"--{split}_file", metavar="FILE", help=f"the {split} rows, whatever their file's name")
-    parser.add_argument(
-        "--task", metavar="TASK", help="text-classification, token-classification … (default: by columns)"
-    )
+    parser.add_argument("--task", metavar="TASK", help="classification, token-classification … (default: by columns)")
     for name in ["text", "label", "tokens", "tags", "spans", "source", "target", "question", "context", "answers"]:
         parser.add_argument(f"--{name}_column", default=name, metavar="NAME", help=f"(default: {name})")
     parser.add_argument("--sentence_column", metavar="NAME", help="one word a row: what numbers the sentences")

@@ -12,7 +12,7 @@ from llmtune.data import Fingerprint
 from llmtune.errors import InputError
 from llmtune.predictions import write_predictions
 from llmtune.report.judgement import score_table
-from llmtune.runs.folder import describe_run, write_json, write_metrics
+from llmtune.runs.folder import make_folder, run_content, write_json, write_metrics
 from llmtune.terminal.console import Terminal
 from llmtune.terminal.score_tables import missing_reasons, show_scores
 
@@ -74,9 +74,9 @@ def evaluate(
     if not outputs.main_process:
         return
     table = task.tabulate(outputs.outputs, outputs.encoded)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     # The table before the scores: whatever comes after, no prediction has to be made again.
-    write_json(folder / "run.json", run_facts(arguments, outputs, fingerprint))
+    write_json(folder / "run.json", evaluation_facts(arguments, outputs, fingerprint))
     write_predictions(table, folder / "predictions" / "test.parquet")
     scores = score_table(table, metrics=metrics, seed=seed)
     write_metrics(folder, {"test": scores})
@@ -116,7 +116,7 @@ def _was_left_by_us(run_json: Path) -> bool:
     return isinstance(content, dict) and content.get("command") == COMMAND
 
 
-def run_facts(arguments: dict[str, Any], outputs: InferenceResult, fingerprint: Fingerprint) -> dict[str, Any]:
+def evaluation_facts(arguments: dict[str, Any], outputs: InferenceResult, fingerprint: Fingerprint) -> dict[str, Any]:
     """The content of run.json."""
     facts = {
         "command": COMMAND,
@@ -127,7 +127,7 @@ def run_facts(arguments: dict[str, Any], outputs: InferenceResult, fingerprint: 
         "evaluation_seconds": round(outputs.seconds, 3),
         "processes": outputs.processes,
     }
-    return describe_run({COMMAND: arguments}, facts)
+    return run_content({COMMAND: arguments}, facts)
 
 
 def model_lines(outputs: InferenceResult, fingerprint: Fingerprint) -> list[str]:

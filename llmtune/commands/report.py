@@ -45,7 +45,7 @@ def report(
         report_runs(sources, options, positive_label=positive_label, output_dir=output_dir, no_examples=no_examples)
         return
     tables = [table for source in sources for table in open_source(source, kind, labels, positive_label, options)]
-    check_targets(tables, output_dir)
+    check_outputs(tables, output_dir)
     terminal, reports = Terminal(), defaultdict[str | None, list[JudgedTable]](list)
     for table in tables:
         if len(tables) > 1:
@@ -100,7 +100,7 @@ def show_judgement(terminal: Terminal, table: OpenTable) -> JudgedTable:
     return judged
 
 
-def check_targets(tables: Sequence[OpenTable], output_dir: str | None) -> None:
+def check_outputs(tables: Sequence[OpenTable], output_dir: str | None) -> None:
     """Refuses to lose a report: metrics.json holds each split once.
 
     Raises:

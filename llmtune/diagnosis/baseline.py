@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from llmtune.comparison.paired import Judgement, judge_pair
+from llmtune.comparison.paired import PairedVerdict, judge_pair
 from llmtune.diagnosis.check import FAIL, NOT_ENOUGH_DATA, PASS, Check, not_applicable
 from llmtune.diagnosis.proportions import rows_to_narrow
 from llmtune.evidence import FEWEST
@@ -30,29 +30,25 @@ def baseline(predictions: Predictions, baselines: Mapping[str, Predictions], *, 
     worse = {name: pair for name, pair in found.items() if pair.worse}
     if worse:
         name, pair = max(worse.items(), key=lambda item: -item[1].difference)
-        finding = f"A far simpler model is significantly better: {_beside(name, pair)}"
+        finding = f"A far simpler model is significantly better: {pair.against(name)}"
         remedy = f"use {name}, or train longer, with another --learning_rate, or from a larger checkpoint"
         return Check(NAME, FAIL, finding, numbers, remedy)
     tied = {name: pair for name, pair in found.items() if not pair.better}
     if tied:
         name, pair = min(tied.items(), key=lambda item: item[1].difference)
-        finding = f"Not significantly better than a far simpler model: {_beside(name, pair)}"
+        finding = f"Not significantly better than a far simpler model: {pair.against(name)}"
         return Check(
             NAME, NOT_ENOUGH_DATA, finding, numbers, f"{_more(pair, len(predictions))}, or use {name}, which is cheaper"
         )
     name, pair = min(found.items(), key=lambda item: item[1].difference)
     return Check(
-        NAME, PASS, f"Significantly better than the simpler models, the best of them: {_beside(name, pair)}", numbers
+        NAME, PASS, f"Significantly better than the simpler models, the best of them: {pair.against(name)}", numbers
     )
 
 
-def _more(pair: Judgement, n: int) -> str:
+def _more(pair: PairedVerdict, n: int) -> str:
     """How many rows would tell, if the difference stays."""
     needed = None
     if pair.low is not None and pair.high is not None:
         needed = rows_to_narrow(n, pair.difference, pair.low, pair.high, 0.0)
     return "label more test rows" if needed is None or needed <= n else f"label about {needed - n:,} more test rows"
-
-
-def _beside(name: str, pair: Judgement) -> str:
-    return f"{pair.metric} {pair.ours:.3f}, {name} {pair.other:.3f}"

@@ -18,7 +18,7 @@ from llmtune.models.checkpoints import is_adapter, save_weights
 from llmtune.models.loaded import ModelFacts
 from llmtune.predictions import Predictions, write_predictions
 from llmtune.report.report import Report, write_reports
-from llmtune.runs.folder import baseline_splits, describe_run, write_json, write_metrics, write_verdict
+from llmtune.runs.folder import baseline_splits, run_content, write_json, write_metrics, write_verdict
 from llmtune.tasks.task import Encoded, Task
 from llmtune.terminal.console import Terminal
 from llmtune.terminal.score_tables import show_scores
@@ -103,7 +103,7 @@ def write_run(
     }
     _write_tables(folder, predictions, baselines)
     write_metrics(folder, {**scores, **baseline_splits("test", baseline_scores)})
-    write_json(folder / "run.json", describe_run(describe_arguments(args), facts))
+    write_json(folder / "run.json", run_content(describe_arguments(args), facts))
     terminal = Terminal()
     terminal.training(trained)
     show_scores(terminal, test, scores["test"], baseline_scores)

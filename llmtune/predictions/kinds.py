@@ -65,6 +65,8 @@ class Kind(str):
         number_columns: columns that must be finite numbers.
         input_column: what train and table call the input.
         answer_column: what train calls the answer, where simple models are trained on it.
+        data_columns: what the rows of a data set of such a task hold, by canonical name: one or more ways, the usual
+            one first; empty where `llmtune check` reads none.
         row_columns: columns that tell whether two tables are about the same rows.
         token_metrics: metrics that compare only where both tables cut the texts into the same tokens.
         headlines: metrics that a reader sees first; empty for all, in the order of the report.
@@ -96,6 +98,7 @@ class Kind(str):
     number_columns: tuple[str, ...] = ()
     input_column: str = "text"
     answer_column: str | None = None
+    data_columns: tuple[tuple[str, ...], ...] = ()
     row_columns: tuple[str, ...] = ("reference", "text", "source", "question", "time")
     token_metrics: tuple[str, ...] = ()
     headlines: tuple[str, ...] = ()
@@ -169,6 +172,7 @@ CLASSIFICATION = Kind(
     example_target="'accuracy>=0.85'",
     single_label=True,
     answer_column="label",
+    data_columns=(("text", "label"),),
     headlines=(
         "accuracy", "balanced_accuracy", "f1_macro", "precision", "recall", "f1", "f1@0.5", "mcc", "roc_auc",
         "average_precision", "log_loss", "brier", "ece",
@@ -196,6 +200,7 @@ TOKEN_CLASSIFICATION = Kind(
     csv_lists=("tokens", "reference", "prediction"),
     input_column="tokens",
     answer_column="tags",
+    data_columns=(("tokens", "tags"), ("text", "spans")),
     row_columns=("reference", "text", "source", "question", "time", "tokens"),
     headlines=("entity_f1", "entity_precision", "entity_recall", "entity_f2", "token_accuracy"),
     merged=("entity_f1", "entity_precision", "entity_recall"),
@@ -216,6 +221,7 @@ TEXT_GENERATION = Kind(
     free_text=True,
     csv_lists=("reference",),
     input_column="source",
+    data_columns=(("source", "target"),),
     pipeline_tag="text-generation",
     without_baseline="no baseline to compare with: it requires the table's 'source'",
     without_target="and without a column 'source' no simpler model can be built",
@@ -232,6 +238,7 @@ QUESTION_ANSWERING = Kind(
     unanswerable=True,
     csv_lists=("reference",),
     input_column="question",
+    data_columns=(("question", "context", "answers"),),
     pipeline_tag="question-answering",
     auto_model="AutoModelForQuestionAnswering",
     without_baseline="no baseline to compare with: it requires the table's 'question' and 'context'",
@@ -248,6 +255,7 @@ LANGUAGE_MODELING = Kind(
     csv_texts=(),
     csv_numbers=("nll", "tokens", "bytes", "words"),
     number_columns=("nll", "tokens"),
+    data_columns=(("text",),),
     row_columns=("bytes", "words", "text"),
     token_metrics=("perplexity", "token_accuracy"),
     pipeline_tag="text-generation",

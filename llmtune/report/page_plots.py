@@ -9,7 +9,6 @@ from markupsafe import Markup
 
 from llmtune.diagnosis.headline import metric_in_words
 from llmtune.predictions import Predictions
-from llmtune.predictions.kinds import REGRESSION
 from llmtune.report.judged_table import JudgedTable
 from llmtune.report.plots import Axes, Series, interval_plot, line_plot
 from llmtune.report.probabilities import RankedClass
@@ -43,7 +42,7 @@ def page_plots(report: JudgedTable) -> list[PagePlot]:
     plots += _curves(report.run.get("training", {}))
     if report.sentence_scores is not None:
         plots.append(_histogram(*report.sentence_scores))
-    return plots + _numbers(report.test) if report.test.kind == REGRESSION else plots
+    return plots + _numbers(report.test) if "prediction" in report.test.kind.number_columns else plots
 
 
 def main_plot(report: JudgedTable) -> Markup:

@@ -13,7 +13,7 @@ from llmtune.stats import homogeneity_test
 from llmtune.text.shorten import join_names
 
 MOST_CLASSES = 10  # named in a line
-RARE = 0.02  # of the rows of a class: what is so rare and spelt alike is a slip
+RARE = 0.02  # of the rows of a class: what is so rare and spelled alike is a slip
 UNBALANCED = 0.8  # share of one class from which on accuracy says little
 SHIFT = 0.1  # difference of a class's share between splits that matters
 

@@ -346,7 +346,7 @@ class QuestionAnswering(Answering):
 
 def _writes(args: Arguments) -> bool:
     """Whether the model of a recipe writes its answers."""
-    # An encoder is taken for itself, not for one of a pair that writes: its families come first.
+    # An encoder alone, not one of a pair that generates: its families come first.
     families = (*QuestionAnswering.families, *GenerativeQuestionAnswering.families)
     return is_generative(args.task.method, requested_family(args.model, tuple(dict.fromkeys(families))))
 
