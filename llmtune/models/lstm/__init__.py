@@ -29,7 +29,7 @@ SERVES = ("classification",)
 MODEL_TYPES = ("lstm",)
 
 LORA_TARGETS: dict[str, str] = {}
-NO_LORA = "an LSTM has no pretrained weights that an adapter could keep: it is trained whole; leave the flag out"
+NO_LORA = "an LSTM has no pretrained weights that an adapter could keep: it is trained whole; leave it out"
 SMALL: dict[str, dict[str, Any]] = {"lstm": {}}  # the defaults of `LstmConfig`
 
 
