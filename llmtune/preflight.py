@@ -6,6 +6,7 @@ from typing import Any
 
 import datasets
 import torch
+from transformers import PreTrainedModel
 
 from llmtune.arguments.config_file import config_text
 from llmtune.arguments.parser import Arguments
@@ -67,7 +68,11 @@ def begin_run(args: Arguments, task: Task, splits: Any, encoded: Mapping[str, En
     """Says what was read and loaded, and makes the run's folder: all input is known to be good here.
 
     Call it on every process; the first one prints.
+
+    Raises:
+        InputError: --activation_checkpointing of a model that has none.
     """
+    _refuse_what_the_model_lacks(args, loaded.model)
     terminal = Terminal(args.training.process_index == 0)
     terminal.block("Data", task.summary(splits, encoded))
     arithmetic = args.training.describe_precision(loaded.facts.weights)
@@ -77,3 +82,12 @@ def begin_run(args: Arguments, task: Task, splits: Any, encoded: Mapping[str, En
     if args.training.process_index == 0:
         text = config_text(args, precision=args.training.precision, processes=args.training.world_size)
         write_text(Path(str(args.training.output_dir)) / "config.yaml", text)
+
+
+def _refuse_what_the_model_lacks(args: Arguments, model: Any) -> None:
+    able = not isinstance(model, PreTrainedModel) or model.supports_gradient_checkpointing
+    if args.training.activation_checkpointing and not able:
+        raise InputError(
+            f"--activation_checkpointing: {type(model).__name__} has no blocks to compute again; leave it out, and if "
+            "memory is short lower --per_device_train_batch_size or --max_length"
+        )

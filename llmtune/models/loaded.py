@@ -29,6 +29,7 @@ class ModelFacts:
         lora: rank, alpha and dropout of the adapter; None without one.
         adapter_method: LoRA, DoRA, rsLoRA or rsDoRA; None without one.
         frozen_layers: how many of the first layers keep the checkpoint's weights; None where all are trained.
+        module: to import before transformers knows the model_type; None where it does by itself.
     """
 
     name: str
@@ -45,6 +46,7 @@ class ModelFacts:
     lora: dict[str, float] | None = None
     adapter_method: str | None = None
     frozen_layers: int | None = None
+    module: str | None = None
 
     def counted(self, model: torch.nn.Module) -> "ModelFacts":
         """With the parameters of the model."""
@@ -55,7 +57,7 @@ class ModelFacts:
     def lines(self) -> list[str]:
         """Which model, and how much of it is trained, for a person."""
         family = self.family + (", causal: reads only the left context" if self.is_causal else "")
-        described = f"{self.model_type}, {family}" if self.model_type else family
+        described = family if self.model_type in ("", self.family) else f"{self.model_type}, {family}"
         lines = [
             f"{self.name} ({described})",
             f"{self.parameters:,} parameters, {self.trainable_parameters:,} trained; new: "

@@ -103,6 +103,7 @@ def load_model(arguments: ModelArguments, task: TaskHead, *, train_texts: Callab
         head=head,
         pad_token=tokenizer.pad_token,
         weights=f"{arguments.bits}-bit" if arguments.bits else str(model.dtype).removeprefix("torch."),
+        module=family.__name__ if type(model).__module__.startswith(family.__name__) else None,
     )
     if arguments.use_peft or arguments.bits:
         model = _with_adapter(arguments, model, family, task, new, tokenizer, added)
@@ -283,13 +284,11 @@ def _with_adapter(
     """
     import peft
 
+    if model.config.model_type not in family.LORA_TARGETS:
+        flag = "--use_peft" if arguments.use_peft else f"--load_in_{arguments.bits}bit"
+        raise InputError(f"{flag}: {family.NO_LORA}")
     if arguments.bits:
         model = peft.prepare_model_for_kbit_training(model)
-    if model.config.model_type not in family.LORA_TARGETS:
-        raise InputError(
-            f"--use_peft: of a pair of encoders the attention between them is new and must be trained whole; leave it "
-            f"out, or take a sequence-to-sequence checkpoint ({', '.join(encoder_decoder.MODEL_TYPES)}) or a decoder"
-        )
     heads = head_modules(model) if task.head_config() else []  # what writes is the checkpoint's own
     whole = heads + (["pooler"] if any(".pooler." in key for key in new) else [])
     targets = target_modules(arguments.lora_target_modules, family.LORA_TARGETS[model.config.model_type], whole)
