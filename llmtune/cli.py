@@ -9,7 +9,7 @@ from llmtune import __version__
 from llmtune.arguments.data import SPLITS
 from llmtune.errors import InputError, run_command
 
-DESCRIPTION = """Check data, evaluate and compare models. Recipes train them: accelerate launch recipes/spam.py
+DESCRIPTION = """Check data, train, evaluate and compare models. llmtune train spam is accelerate launch recipes/spam.py
 
 exit codes: 0 done; 1 a gate that was asked for is not met (--fail-if-worse, --strict); 2 the input is wrong"""
 
@@ -34,6 +34,13 @@ def check(options: dict[str, Any]) -> int:
     from llmtune.commands.check import check
 
     return check(**options)
+
+
+def train(options: dict[str, Any]) -> None:
+    """Imports and runs the command."""
+    from llmtune.commands.train import train
+
+    train(**options)
 
 
 def evaluate(options: dict[str, Any]) -> None:
@@ -90,6 +97,7 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
         return made
 
     add_check_flags(command(check, "faults of the data that would make a result wrong, before anything is trained"))
+    add_train_flags(command(train, "run a recipe: read, train, choose on validation, evaluate once on test, report"))
     add_evaluate_flags(command(evaluate, "score a model on labeled rows; leaves metrics.json and predictions"))
     add_predict_flags(command(predict, "apply a model to rows without labels; writes a table"))
     add_merge_flags(command(merge, "turn a LoRA run into plain weights"))
@@ -121,6 +129,13 @@ def add_check_flags(parser: Parser) -> None:
     )
     parser.add_argument("--show", type=int, default=3, metavar="N", help="rows listed of each finding (default: 3)")
     parser.add_argument("--strict", action="store_true", help="exit 1 if an error was found")
+
+
+def add_train_flags(parser: Parser) -> None:
+    """What comes before the flags of `llmtune train`, which are the recipe's own."""
+    parser.add_argument("--print_recipe", action="store_true", help="write the recipe to stdout, to be edited")
+    parser.add_argument("recipe", metavar="RECIPE", help="its name; llmtune train RECIPE --help lists its flags")
+    parser.add_argument("flags", nargs=argparse.REMAINDER, metavar="…", help="flags of the recipe; none: its demo")
 
 
 def add_evaluate_flags(parser: Parser) -> None:

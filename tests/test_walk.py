@@ -13,7 +13,7 @@ ROOT = Path(llmtune.__file__).parent
 ORDER = (
     "errors", "progress", "evidence", "arguments", "text", "predictions", "stats", "baselines", "metrics",
     "comparison", "thresholds", "data", "diagnosis", "runs", "hub", "terminal", "report", "models", "tasks", "training",
-    "inference", "finish", "preflight", "commands", "cli",
+    "inference", "finish", "preflight", "commands", "cli", "__main__",
 )
 # fmt: on
 PLACE = {name: place for place, name in enumerate(ORDER)}
