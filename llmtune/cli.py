@@ -246,6 +246,7 @@ def add_push_flags(parser: Parser) -> None:
     parser.add_argument(
         "--predictions", action="store_true", help="also the predictions tables, with the texts of their rows"
     )
+    parser.add_argument("--examples", action="store_true", help="leave the texts of rows in report.html")
     parser.add_argument("--dry_run", action="store_true", help="list what would be sent, and send nothing")
 
 

@@ -49,7 +49,7 @@ def closable_stdout() -> Iterator[None]:
     stream = sys.stdout
     if isinstance(stream, io.TextIOWrapper):
         stream.reconfigure(line_buffering=True)
-    sys.stdout = ClosablePipe(stream)  # type: ignore[assignment]
+    sys.stdout = ClosablePipe(stream)
     try:
         yield
     finally:

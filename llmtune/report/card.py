@@ -200,13 +200,16 @@ def _loading(report: JudgedTable, auto: str, *, uses_words: bool, writes: bool =
         "from peft import PeftModel",
         f"from transformers import AutoConfig, {auto}, AutoTokenizer{', GenerationConfig' if writes else ''}",
     ]
-    base = repr(public(report.arguments("model").get("model_name_or_path")))
+    name = report.arguments("model").get("model_name_or_path")
+    base = repr(name)
     if report.own_base:
         # Not subfolder=: transformers then looks for the adapter of `name` in that folder too.
         base = 'f"{name}/base_model"'
         named = HERE_WITH_BASE
-    elif hub_id(report.arguments("model").get("model_name_or_path")) is None:
-        lines.append("# The base lay in a folder of this adapter's maker; llmtune merge makes weights that need none.")
+    elif hub_id(name) is None:
+        imports[len(begin)] = "from peft import PeftConfig, PeftModel"
+        base = "PeftConfig.from_pretrained(name).base_model_name_or_path"
+        lines.append("# The base lies in a folder of this adapter's maker; llmtune merge makes weights that need none.")
     lines.append("config = AutoConfig.from_pretrained(name)")
     if report.arguments("model").get("load_in_4bit"):
         lines.append("del config.quantization_config  # trained on a base in 4 bits; here it is loaded in full")

@@ -14,6 +14,7 @@ from markupsafe import Markup
 
 from llmtune.diagnosis.check import FAIL, NOT_APPLICABLE, NOT_ENOUGH_DATA, PASS
 from llmtune.diagnosis.verdict import INFORMING
+from llmtune.hub.page_text import ROWS_BEGIN, ROWS_END
 from llmtune.metrics.core.base import with_interval
 from llmtune.report.judged_table import JudgedTable
 from llmtune.report.page_plots import page_plots
@@ -42,6 +43,7 @@ def write_page(folder: Path, report: JudgedTable, *, no_examples: bool = False) 
 def render_page(report: JudgedTable, *, no_examples: bool = False) -> str:
     """The page as text."""
     slider = _slider(report)
+    examples = [] if no_examples or report.is_private else report.examples
     return render(
         "report.html.j2",
         script="" if slider["slider"] is None else _part("report.js"),
@@ -57,7 +59,9 @@ def render_page(report: JudgedTable, *, no_examples: bool = False) -> str:
         slices=report.slices,
         plots=page_plots(report),
         **slider,
-        examples=[] if no_examples or report.is_private else report.examples,
+        examples=examples,
+        rows_begin=Markup(ROWS_BEGIN.format(sum(len(table.rows) for table in examples))),
+        rows_end=Markup(ROWS_END),
         facts=_facts(report),
         config=_config(report),
         with_interval=with_interval,
