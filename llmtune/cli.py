@@ -168,11 +168,11 @@ def add_predict_flags(parser: Parser) -> None:
     """Flags of `llmtune predict`."""
     add_model_flags(parser)
     parser.add_argument(
-        "--input", dest="input_file", required=True, metavar="FILE", help="any file with texts; no labels needed"
+        "--input", dest="input_file", metavar="FILE", help="any file with texts, no labels needed; - for stdin"
     )
-    parser.add_argument(
-        "--output", dest="output_file", required=True, metavar="FILE", help=".parquet, .csv or .jsonl, by its ending"
-    )
+    parser.add_argument("--text", dest="texts", nargs="+", default=[], metavar="TEXT", help="instead: the texts")
+    told = ".parquet, .csv or .jsonl, by its ending (default: lines of JSON on stdout)"
+    parser.add_argument("--output", dest="output_file", metavar="FILE", help=told)
     parser.add_argument("--overwrite", action="store_true", help="replace --output if it exists")
 
 

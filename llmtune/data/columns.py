@@ -156,11 +156,24 @@ def _shown_names(names: Sequence[str]) -> str:
     return "[" + ", ".join(map(truncated_repr, names)) + "]"
 
 
-def _text_finding(cell: Any) -> str | None:
+def empty_text(cell: Any) -> str | None:
+    """What a cell holds in the place of text; None of one that holds something.
+
+    >>> empty_text("  "), empty_text(None), empty_text("words")
+    ("no text ('  ')", 'no text (null)', None)
+    """
     if isinstance(cell, str):
         return None if cell.strip() and cell.strip().strip(INVISIBLE) else f"no text ({truncated_repr(cell)})"
     if cell is None or cell == []:
         return f"no text ({'null' if cell is None else 'an empty list'})"
+    return None
+
+
+def _text_finding(cell: Any) -> str | None:
+    if empty := empty_text(cell):
+        return empty
+    if isinstance(cell, str):
+        return None
     if isinstance(cell, list) and all(isinstance(item, str) for item in cell):
         return None
     return f"found {truncated_repr(cell)}, expected text,"

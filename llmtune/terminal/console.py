@@ -35,10 +35,14 @@ class Terminal:
     """
 
     def __init__(self, main_process: bool = True, console: Console | None = None) -> None:
-        # Labels and metric names are shown as they are: "[x]" would be a style to rich, ":cat:" a picture.
-        self.console = console or Console(quiet=not main_process, highlight=False, markup=False, emoji=False)
+        self.console = console or plain_console(quiet=not main_process)
         self.width = min(self.console.width, 110)
         hide_progress_bars()
+
+    @classmethod
+    def on_stderr(cls) -> "Terminal":
+        """Where stdout holds a document for another program."""
+        return cls(console=plain_console(stderr=True))
 
     def block(self, title: str, lines: Sequence[str]) -> None:
         """A heading and its lines."""
@@ -83,6 +87,11 @@ class Terminal:
             self.table(_matrix(predictions))
         for note in notes:
             self.console.print(Padding(Text(note), (0, 0, 0, 2), expand=False), width=self.width)
+
+
+def plain_console(**options: bool) -> Console:
+    """A console that shows labels and metric names as they are: "[x]" is a style to rich, ":cat:" a picture."""
+    return Console(highlight=False, markup=False, emoji=False, **options)  # type: ignore[arg-type]
 
 
 def split_lines(splits: Mapping[str, Mapping[str, Any]], truncated: Mapping[str, int], max_length: int) -> list[str]:
