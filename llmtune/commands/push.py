@@ -1,6 +1,7 @@
 """`llmtune push`: publishes a run on the Hub, or lists what would go."""
 
 from pathlib import Path
+from typing import Any
 
 from llmtune.hub.files import contents, rows_note, sizes
 from llmtune.hub.push import check_repo_id, push_run
@@ -23,7 +24,7 @@ def push(
         InputError: no reported run, no such name, no token that may write there, or a Hub that does not answer.
     """
     folder, terminal = Path(run_folder), Terminal()
-    chosen = {"report_only": report_only, "predictions": predictions, "examples": examples}
+    chosen: Any = {"report_only": report_only, "predictions": predictions, "examples": examples}
     if dry_run:
         check_repo_id(repo_id)
         title = f"Would go to {repo_id} ({'public' if public else 'private'})"

@@ -178,11 +178,12 @@ def code_of(report: JudgedTable, settings: dict[str, Any]) -> str:
         answer = f"{names[yes]!r} if row[{yes}] >= {report.test.threshold!r} else {names[1 - yes]!r}"
     else:
         answer = "model.config.id2label[max(range(len(row)), key=row.__getitem__)]"
+    divided = f".div({settings['temperature']!r})" if "temperature" in settings else ""
     return code + (
         'texts = ["Write here a text to classify.", "And a second text."]\n'
         f'inputs = tokenizer(texts, truncation=True, max_length={length}, padding=True, return_tensors="pt", '
         "return_token_type_ids=False, split_special_tokens=True)\n"
-        "with torch.no_grad():\n    probabilities = model(**inputs).logits.softmax(-1).tolist()\n"
+        f"with torch.no_grad():\n    probabilities = model(**inputs).logits{divided}.softmax(-1).tolist()\n"
         f"for text, row in zip(texts, probabilities):\n    print({answer}, max(row), text)\n"
     )
 

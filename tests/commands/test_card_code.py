@@ -72,7 +72,18 @@ def lora_on_a_local_base(lora_run, tmp_path):
     return model
 
 
-@pytest.mark.parametrize("which", ["spam_model", "lora_run", "lora_on_a_local_base"])
+@pytest.fixture
+def model_with_temperature(spam_model, tmp_path):
+    """A model whose logits are divided by 1.7."""
+    folder = tmp_path / "scaled"
+    shutil.copytree(spam_model, folder)
+    config = json.loads((folder / "config.json").read_text())
+    config["llmtune"]["temperature"] = 1.7
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+@pytest.mark.parametrize("which", ["spam_model", "lora_run", "lora_on_a_local_base", "model_with_temperature"])
 def test_the_code_block_answers_as_the_predictions_do(which, request, spam_file, tmp_path, monkeypatch):
     model = request.getfixturevalue(which)
     table = made_by(model, spam_file, tmp_path / "evaluated")

@@ -10,6 +10,7 @@ import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from llmtune import cli
+from llmtune.commands.predict import open_source
 from llmtune.data.files import read_rows
 from llmtune.errors import InputError
 from llmtune.predictions import read_predictions
@@ -98,6 +99,13 @@ def test_texts_of_the_command_line_are_predicted_as_those_of_a_file(spam_model, 
 def test_rows_come_from_one_place(flags, spam_model):
     with pytest.raises(InputError, match="give the rows with --input FILE, --input - for stdin, or --text TEXT"):
         cli.run(["predict", "--model", str(spam_model), *flags])
+
+
+def test_one_text_is_no_question_with_its_context():
+    with pytest.raises(
+        InputError, match="this model reads question and context; give rows that have both with --input"
+    ):
+        open_source(None, ["who?"], {"question": "question", "context": "context"})
 
 
 @pytest.mark.parametrize("ending", [".parquet", ".csv", ".jsonl"])
