@@ -14,6 +14,17 @@ DESCRIPTION = """Check data, train, evaluate and compare models. llmtune train s
 exit codes: 0 done; 1 a gate that was asked for is not met (--fail-if-worse, --strict); 2 the input is wrong"""
 
 
+# The smallest table of each kind, as a csv with `;` in the place of a line break; a list is JSON, quoted as csv has it.
+EXAMPLES = {
+    "classification": 'reference,prediction,"probability[ham]","probability[spam]";spam,ham,0.7,0.3',
+    "token-classification": 'tokens,reference,prediction;"[""Ada""]","[""B-PER""]","[""O""]"',
+    "text-generation": "source,reference,prediction;le chat,the cat,a cat",
+    "question-answering": "question,reference,prediction;Where?,Paris,in Paris",
+    "language-modeling": "nll,tokens;12.3,5",
+    "regression": "reference,prediction;1.5,1.4",
+}
+
+
 class Parser(argparse.ArgumentParser):
     """argparse, whose errors are ours."""
 
@@ -200,6 +211,8 @@ def add_report_flags(parser: Parser) -> None:
         "sources", nargs="+", metavar="PREDICTIONS|RUN", help="tables (.parquet, .csv, .jsonl), or run folders"
     )
     add_table_flags(parser)
+    smallest = "\n".join(f"  {kind:<22}{example.replace(';', '   ')}" for kind, example in EXAMPLES.items())
+    parser.epilog = f"the smallest table of each --kind, header and row of a csv:\n{smallest}"
     parser.add_argument(
         "--output_dir", metavar="FOLDER", help="write the results here; a run's own are renewed without it"
     )
@@ -252,7 +265,7 @@ def add_push_flags(parser: Parser) -> None:
 
 def add_table_flags(parser: Parser) -> None:
     """What a table made elsewhere does not say itself."""
-    parser.add_argument("--kind", metavar="KIND", help="kind of a table made elsewhere: classification, regression …")
+    parser.add_argument("--kind", metavar="KIND", help="of a table made elsewhere: classification, ner, translation …")
     parser.add_argument("--labels", metavar="A,B", help="its label names, in the order of the probabilities")
     parser.add_argument("--positive_label", metavar="LABEL", help="of two labels, the one F1 is about (default: last)")
 
