@@ -18,7 +18,7 @@ from llmtune.metrics.core.scoring import undefined_at_best
 from llmtune.models.loaded import LoadedModel
 from llmtune.runs.folder import write_text
 from llmtune.tasks.task import Encoded, Task
-from llmtune.terminal.console import Terminal
+from llmtune.terminal.console import Terminal, hide_progress_bars
 
 
 def validate_metrics(args: Arguments, task: Task, splits: Any) -> None:
@@ -27,6 +27,7 @@ def validate_metrics(args: Arguments, task: Task, splits: Any) -> None:
     Raises:
         InputError: --metrics, --targets, --metric_for_best_model, an argument of the loss, or --hub_model_id.
     """
+    hide_progress_bars()  # before the model is loaded, under a bar of transformers
     if args.training.push_to_hub and args.training.hub_model_id:
         check_repo_id(args.training.hub_model_id, "--hub_model_id")
     task.loss(args, splits)

@@ -116,6 +116,11 @@ def parse_arguments(
     if unknown:
         parser.stop_at(_key(unknown[0]), "command line", unknown[0])
     if not any(getattr(chosen, flag) for flag in DATA_FLAGS + MODEL_FLAGS):
+        if not demo.exists():
+            raise InputError(
+                f"neither data nor a model was named, and the demo does not lie at {demo}: add --train_file FILE and "
+                "--model_name_or_path ID_OR_FOLDER"
+            )
         # The command line stays above the demo's values, and so does a YAML file.
         beside = {k: str(demo.parent / v) if k in PATH_FLAGS else v for k, v in parser.read_yaml(demo).items()}
         parser.set_defaults(**{**beside, **values})
@@ -209,7 +214,8 @@ class _Parser(HfArgumentParser):
             description=description,
             formatter_class=_Formatter,
             allow_abbrev=False,
-            usage=f"accelerate launch recipes/{recipe}.py [--config FILE.yaml] [--flag value …]",
+            usage=f"accelerate launch recipes/{recipe}.py [--config FILE.yaml] [--flag value …]\n"
+            f"       llmtune train {recipe} [--config FILE.yaml] [--flag value …]",
             epilog="--help_all shows every field of transformers.TrainingArguments too.",
         )
         hints = {name: hint for cls in dataclasses for name, hint in get_type_hints(cls).items()}

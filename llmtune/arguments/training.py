@@ -64,6 +64,9 @@ class TrainingArguments(transformers.TrainingArguments):
     overwrite: bool = field(
         default=False, metadata={"help": "replace the run in --output_dir, once the input is known good"}
     )
+    verbose: bool = field(
+        default=False, metadata={"help": "print every metric, class and check at the end, as the report has them"}
+    )
     precision: str = field(
         default="auto",
         metadata={

@@ -9,6 +9,7 @@ from typing import Any
 from llmtune.commands.report_runs import report_runs
 from llmtune.diagnosis.target_list import read_targets
 from llmtune.errors import InputError
+from llmtune.predictions.table import COLUMN_NOTES
 from llmtune.report.judged_table import JudgedTable
 from llmtune.report.judgement import Judgement, JudgementOptions, table_name
 from llmtune.report.report import save_reports
@@ -93,7 +94,7 @@ def open_source(
 def show_judgement(terminal: Terminal, table: OpenTable) -> JudgedTable:
     """Prints scores and verdict."""
     judged = table.judgement.judged(table_name(table.source))
-    notes = missing_reasons(judged.scores)
+    notes = [*judged.test.settings.get(COLUMN_NOTES, []), *missing_reasons(judged.scores)]
     show_scores(terminal, judged.test, judged.scores, judged.baselines, notes, judged.entities)
     if judged.verdict is not None:
         show_verdict(terminal, judged.verdict)

@@ -66,6 +66,23 @@ def read_rows(path: str | os.PathLike[str]) -> Rows:
     return rows
 
 
+def read_lines(source: str, content: bytes, column: str) -> Rows:
+    """What a pipe gave: JSON objects, one a line, or texts, one a line.
+
+    Args:
+        source: what messages call it.
+        content: all of it.
+        column: that the texts are.
+
+    Raises:
+        InputError: as `read_rows` does.
+    """
+    content = _checked(source, content)
+    if content.lstrip().startswith(b"{"):
+        return _read_jsonl(source, content)
+    return Rows(source, {column: _lines(_text(source, content))}, unit="line")
+
+
 def ending(path: Path) -> str:
     """The ending that tells the format: "train.CSV.gz" has ".csv"."""
     name = path.name.lower().removesuffix(".gz")
@@ -84,8 +101,12 @@ def _content(path: Path) -> bytes:
             raise InputError(
                 f"{path}: ends in .gz but is not whole gzip data ({error}); compress it again, or drop the .gz"
             ) from error
+    return _checked(str(path), content)
+
+
+def _checked(source: str, content: bytes) -> bytes:
     if not content.strip() or content == b"\xef\xbb\xbf":
-        raise InputError(f"{path}: the file is empty, expected at least one row; fill it or name another")
+        raise InputError(f"{source}: the file is empty, expected at least one row; fill it or name another")
     return content
 
 

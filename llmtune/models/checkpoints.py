@@ -37,6 +37,10 @@ def save_weights(trainer: Any, *, keep_base: bool) -> None:
             config.base_model_name_or_path = str(folder / BASE_FOLDER)
         if trainer.is_world_process_zero():
             _save_base(model, folder / BASE_FOLDER)  # before the adapter: peft looks there for the vocabulary's size
+    elif is_adapter(model):
+        for config in model.peft_config.values():
+            if Path(config.base_model_name_or_path or "").is_dir():  # to be found from any folder
+                config.base_model_name_or_path = str(Path(config.base_model_name_or_path).absolute())
     trainer.save_model(str(folder))
     if not trainer.is_world_process_zero():
         return

@@ -282,12 +282,30 @@ KINDS: dict[str, Kind] = {
 }  # fmt: skip
 
 
+# What people call a kind: by the Hub's tasks, the field's words and the recipes.
+SYNONYMS = {
+    CLASSIFICATION: "text-classification sequence-classification sentiment sentiment-analysis spam binary multiclass",
+    TOKEN_CLASSIFICATION: "ner entities named-entity-recognition pii sequence-labeling tagging pos",
+    TEXT_GENERATION: "translation mt machine-translation summarization generation text2text-generation seq2seq",
+    QUESTION_ANSWERING: "qa squad extractive-qa answers",
+    LANGUAGE_MODELING: "lm causal-lm perplexity language-model",
+    REGRESSION: "forecast forecasting time-series numbers",
+}
+
+
 def kind_named(name: str, where: str = "predictions") -> Kind:
-    """The record of a kind.
+    """The record of a kind, also by another word that people have for it (`SYNONYMS`).
 
     Raises:
         InputError: there is none of this name; `where` says which table asks.
+
+    >>> kind_named("translation"), kind_named("NER")
+    ('text-generation', 'token-classification')
     """
-    if name not in KINDS:
+    word = name.strip().lower().replace("_", "-").replace(" ", "-")
+    if word in KINDS:
+        return KINDS[word]
+    kind = next((kind for kind, words in SYNONYMS.items() if word in words.split()), None)
+    if kind is None:
         raise InputError(f"{where}: unknown kind {name!r}; expected one of {', '.join(KINDS)}")
-    return KINDS[name]
+    return kind

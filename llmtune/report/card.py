@@ -186,11 +186,12 @@ def code_of(report: JudgedTable, settings: dict[str, Any]) -> str:
         answer = f"{names[yes]!r} if row[{yes}] >= {report.test.threshold!r} else {names[1 - yes]!r}"
     else:
         answer = "model.config.id2label[max(range(len(row)), key=row.__getitem__)]"
+    divided = f".div({settings['temperature']!r})" if "temperature" in settings else ""
     return code + (
         'texts = ["Write here a text to classify.", "And a second text."]\n'
         f'inputs = tokenizer(texts, truncation=True, max_length={length}, padding=True, return_tensors="pt", '
         "return_token_type_ids=False, split_special_tokens=True)\n"
-        "with torch.no_grad():\n    probabilities = model(**inputs).logits.softmax(-1).tolist()\n"
+        f"with torch.no_grad():\n    probabilities = model(**inputs).logits{divided}.softmax(-1).tolist()\n"
         f"for text, row in zip(texts, probabilities):\n    print({answer}, max(row), text)\n"
     )
 
@@ -210,13 +211,16 @@ def _loading(report: JudgedTable, auto: str, *, uses_words: bool, writes: bool =
         "from peft import PeftModel",
         f"from transformers import AutoConfig, {auto}, AutoTokenizer{', GenerationConfig' if writes else ''}",
     ]
-    base = repr(public(report.arguments("model").get("model_name_or_path")))
+    name = report.arguments("model").get("model_name_or_path")
+    base = repr(name)
     if report.own_base:
         # Not subfolder=: transformers then looks for the adapter of `name` in that folder too.
         base = 'f"{name}/base_model"'
         named = HERE_WITH_BASE
-    elif hub_id(report.arguments("model").get("model_name_or_path")) is None:
-        lines.append("# The base lay in a folder of this adapter's maker; llmtune merge makes weights that need none.")
+    elif hub_id(name) is None:
+        imports[len(begin)] = "from peft import PeftConfig, PeftModel"
+        base = "PeftConfig.from_pretrained(name).base_model_name_or_path"
+        lines.append("# The base lies in a folder of this adapter's maker; llmtune merge makes weights that need none.")
     lines.append("config = AutoConfig.from_pretrained(name)")
     for bits in (4, 8):
         if report.arguments("model").get(f"load_in_{bits}bit"):

@@ -190,13 +190,13 @@ class Report(JudgedTable):
         return save_reports(folder, [self], no_examples=no_examples)
 
     @names_arguments
-    def push(self, repo_id: str, *, public: bool = False, no_examples: bool = False) -> str:
+    def push(self, repo_id: str, *, public: bool = False, examples: bool = False) -> str:
         """Publishes the report on the Hub, without weights or rows, as `llmtune push --report_only`.
 
         Args:
             repo_id: `user/name`; made if it is not there, as private.
             public: make a new repository public.
-            no_examples: keep the texts of the rows out of the page.
+            examples: leave the texts of the rows in the page.
 
         Returns:
             its address.
@@ -207,9 +207,9 @@ class Report(JudgedTable):
         from llmtune.hub.push import push_run  # brings the Hub's client
 
         with TemporaryDirectory() as folder:
-            self.save(folder, no_examples=no_examples)
+            self.save(folder)
             write_card(Path(folder), self)  # what the Hub shows first, with the numbers as model-index
-            url, _ = push_run(Path(folder), repo_id, report_only=True, public=public)
+            url, _ = push_run(Path(folder), repo_id, report_only=True, public=public, examples=examples)
         return url
 
     def __repr__(self) -> str:

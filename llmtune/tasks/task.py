@@ -149,6 +149,10 @@ class Task(ABC):
 
     # Rows → model inputs.
 
+    def input_columns(self, columns: Mapping[str, str]) -> dict[str, str]:
+        """The columns that prediction reads: canonical name → the user's, of `columns` as `read_split` takes them."""
+        return {"text": columns["text"]}
+
     @abstractmethod
     def read_split(
         self, data: DataArguments, columns: Mapping[str, str], *, labeled: bool

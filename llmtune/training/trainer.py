@@ -74,6 +74,8 @@ class FineTuningTrainer(transformers.Trainer):
         if evaluation_lines is None and isinstance(self.compute_metrics, ValidationMetrics):
             evaluation_lines = EvaluationLogger.of_metrics(self.compute_metrics)
         self.evaluation_lines = evaluation_lines or EvaluationLogger()
+        # Of this process, for all: the sampler gives each the same share, and a line of the log waits for none.
+        self.evaluation_lines.tokens_here = lambda: int(self.real_tokens) * self.args.world_size
         self.curves = LearningCurves()
         self._last_output: EvalLoopOutput | None = None
         self.add_callback(self.evaluation_lines)

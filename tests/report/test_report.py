@@ -423,7 +423,7 @@ def test_the_report_alone_goes_to_the_hub(tmp_path):
     script = (
         "from llmtune import Report\n"
         "report = Report.from_predictions(['a', 'b'] * 40, ['a', 'b'] * 40, columns={'text': ['secret'] * 80})\n"
-        "print(report.push('ada/judged', no_examples=True))\n"
+        "print(report.push('ada/judged'))\n"
     )
     with Hub({}) as hub:
         away = {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "0", "HF_TOKEN": "hf_x"}

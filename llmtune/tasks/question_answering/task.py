@@ -166,6 +166,10 @@ class QuestionAnswering(Answering):
         """The task with windows as long as the model reads."""
         return replace(self, max_length=loaded.max_length, is_causal=loaded.facts.is_causal)
 
+    def input_columns(self, columns: Mapping[str, str]) -> dict[str, str]:
+        """The question and the text that holds its answer."""
+        return {name: columns[name] for name in ("question", "context")}
+
     def read_split(
         self, data: DataArguments, columns: Mapping[str, str], *, labeled: bool
     ) -> tuple[datasets.Dataset, Fingerprint]:
