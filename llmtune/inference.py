@@ -8,8 +8,10 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from llmtune.arguments import TrainingArguments
+from llmtune.models.lstm import LstmForSequenceClassification
 from llmtune.predictions import Predictions
 from llmtune.predictions.kinds import DECIDING_METRIC
+from llmtune.report.attention import attention_rows, with_attention
 from llmtune.tasks.task import Encoded, Task
 from llmtune.training.trainer import FineTuningTrainer
 
@@ -63,11 +65,36 @@ def predict_splits(
     task = task.tune(task.tabulate(outputs, encoded["validation"]), seed=trainer.args.seed)
     validation = task.tabulate(outputs, encoded["validation"])
     test = task.tabulate(predict(trainer, task, encoded["test"]), encoded["test"])
+    if (weights := attention_of_examples(trainer, encoded["test"], test)) is not None:
+        test = replace(test, table=with_attention(test, weights))
     picked = str(trainer.args.metric_for_best_model).removeprefix("eval_")
     # What picked the checkpoint travels with the tables: whatever is judged by them later asks it too.
     tables = {"validation": validation, "test": test}
     return task, {
         split: replace(table, settings={**table.settings, DECIDING_METRIC: picked}) for split, table in tables.items()
+    }
+
+
+def attention_of_examples(
+    trainer: FineTuningTrainer, encoded: Encoded, table: Predictions
+) -> dict[int, list[tuple[str, float]]] | None:
+    """The tokens of the rows that a report shows and their weights in the model's pooling, by row number.
+
+    None of models that don't pool by attention.
+    """
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    if not isinstance(model, LstmForSequenceClassification):
+        return None
+    rows = attention_rows(table)
+    inputs = encoded.dataset.select_columns(["input_ids", "attention_mask"]).select(rows)
+    with torch.no_grad():
+        batch = encoded.tokenizer.pad(inputs.to_list(), return_tensors="pt").to(model.device)
+        attentions = model.eval()(**batch, output_attentions=True).attentions.float().cpu().tolist()
+    ids = inputs["input_ids"]
+    tokens = [encoded.tokenizer.convert_ids_to_tokens(row) for row in ids]
+    return {
+        row: list(zip(names, weights, strict=False))  # the weights of padding, 0, are left out
+        for row, names, weights in zip(rows, tokens, attentions, strict=True)
     }
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import datasets
 import torch
+from transformers import PreTrainedModel
 
 from llmtune.arguments.parser import Arguments
 from llmtune.diagnosis.targets import check_targets
@@ -61,10 +62,23 @@ def begin_run(args: Arguments, task: Task, splits: Any, encoded: Mapping[str, En
     """Says what was read and loaded, and makes the run's folder: all input is known to be good here.
 
     Call it on every process; the first one prints.
+
+    Raises:
+        InputError: --activation_checkpointing of a model that has none.
     """
+    _refuse_what_the_model_lacks(args, loaded.model)
     terminal = Terminal(args.training.process_index == 0)
     terminal.block("Data", task.summary(splits, encoded))
     arithmetic = args.training.describe_precision(loaded.facts.weights)
     threads = f"{torch.get_num_threads()} CPU threads"
     terminal.block("Model", [*loaded.facts.lines(), f"{arithmetic}; {threads}"])
     args.training.prepare_output_dir()
+
+
+def _refuse_what_the_model_lacks(args: Arguments, model: Any) -> None:
+    able = not isinstance(model, PreTrainedModel) or model.supports_gradient_checkpointing
+    if args.training.activation_checkpointing and not able:
+        raise InputError(
+            f"--activation_checkpointing: {type(model).__name__} has no blocks to compute again; leave it out, and if "
+            "memory is short lower --per_device_train_batch_size or --max_length"
+        )

@@ -15,7 +15,7 @@ class ModelArguments:
     revision: str | None = field(default=None, metadata={"help": "branch, tag or commit of the checkpoint"})
     model_type: str | None = field(
         default=None,
-        metadata={"help": "a small model from scratch: bert, llama, mistral …; its tokenizer is trained on train"},
+        metadata={"help": "a small model from scratch: bert, llama, lstm …; its tokenizer is trained on train"},
     )
     config_overrides: str | None = field(
         default=None, metadata={"help": "k=v,… set in the model's config, from scratch or of a checkpoint (dropout …)"}

@@ -135,7 +135,7 @@ def _check_pair(data: DataArguments, model: ModelArguments, training: TrainingAr
     if data.given and not model.given:
         raise InputError(
             "data was named but no model: add --model_name_or_path ID_OR_FOLDER, or --model_type bert (or llama, "
-            "mistral) for a small one from scratch"
+            "lstm) for a small one from scratch"
         )
     if model.given and not data.given:
         raise InputError("a model was named but no data: add --train_file FILE or --dataset_name ID_OR_FOLDER")

@@ -11,13 +11,14 @@ from transformers import PreTrainedModel
 
 from llmtune.errors import InputError
 from llmtune.models import bert2bert as bert2bert
-from llmtune.models import decoder, encoder, encoder_decoder
+from llmtune.models import decoder, encoder, encoder_decoder, lstm
 
 FAMILIES = {
     "encoder": encoder,
     "decoder": decoder,
     "encoder_decoder": encoder_decoder,
     "bert2bert": bert2bert,
+    "lstm": lstm,
 }
 
 

@@ -27,6 +27,7 @@ class ModelFacts:
         trainable_parameters: how many of them are trained.
         head: what became of the checkpoint's classification head, where it had one; None where the whole head is new.
         lora: rank, alpha and dropout of the adapter; None without one.
+        module: to import before transformers knows the model_type; None where it does by itself.
     """
 
     name: str
@@ -41,6 +42,7 @@ class ModelFacts:
     trainable_parameters: int = 0
     head: str | None = None
     lora: dict[str, float] | None = None
+    module: str | None = None
 
     def counted(self, model: torch.nn.Module) -> "ModelFacts":
         """With the parameters of the model."""

@@ -102,6 +102,7 @@ def load_model(arguments: ModelArguments, task: TaskHead, *, train_texts: Callab
         head=head,
         pad_token=tokenizer.pad_token,
         weights="4-bit" if arguments.load_in_4bit else str(model.dtype).removeprefix("torch."),
+        module=family.__name__ if type(model).__module__.startswith(family.__name__) else None,
     )
     if arguments.use_peft or arguments.load_in_4bit:
         model = _with_adapter(arguments, model, family, task, new, tokenizer, added)
@@ -257,13 +258,11 @@ def _with_adapter(
     """
     import peft
 
+    if model.config.model_type not in family.LORA_TARGETS:
+        flag = "--use_peft" if arguments.use_peft else "--load_in_4bit"
+        raise InputError(f"{flag}: {family.NO_LORA}")
     if arguments.load_in_4bit:
         model = peft.prepare_model_for_kbit_training(model)
-    if model.config.model_type not in family.LORA_TARGETS:
-        raise InputError(
-            f"--use_peft: of a pair of encoders the attention between them is new and must be trained whole; leave it "
-            f"out, or take a sequence-to-sequence checkpoint ({', '.join(encoder_decoder.MODEL_TYPES)}) or a decoder"
-        )
     heads = head_modules(model) if task.head_config() else []  # what writes is the checkpoint's own
     whole = heads + (["pooler"] if any(".pooler." in key for key in new) else [])
     targets = target_modules(arguments.lora_target_modules, family.LORA_TARGETS[model.config.model_type], whole)

@@ -109,7 +109,8 @@ def front_matter(report: JudgedTable, *, has_weights: bool) -> dict[str, Any]:
     arguments = report.arguments("data")
     dataset = hub_id(arguments.get("dataset_name"))
     base = hub_id(report.arguments("model").get("model_name_or_path"))
-    front: dict[str, Any] = {"library_name": "peft" if report.adapter else "transformers"} if has_weights else {}
+    library = "peft" if report.adapter else "llmtune" if report.run.get("model", {}).get("module") else "transformers"
+    front: dict[str, Any] = {"library_name": library} if has_weights else {}
     if base:
         front["base_model"] = base
     if dataset:
@@ -191,6 +192,8 @@ def _loading(report: JudgedTable, auto: str, *, uses_words: bool, writes: bool =
     """Imports, tokenizer and model; of a LoRA run the adapter on its base."""
     begin = ["import regex", "import torch"] if uses_words else ["import torch"]
     imports = [*begin, f"from transformers import {auto}, AutoTokenizer"]
+    if module := report.run.get("model", {}).get("module"):
+        imports.append(f"\nimport {module}  # makes this model known to transformers")
     named, lines = HERE, ["tokenizer = AutoTokenizer.from_pretrained(name)"]
     if not report.adapter:
         lines.append(f"model = {auto}.from_pretrained(name).eval()")

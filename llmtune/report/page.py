@@ -15,6 +15,7 @@ from markupsafe import Markup
 from llmtune.diagnosis.check import FAIL, NOT_APPLICABLE, NOT_ENOUGH_DATA, PASS
 from llmtune.diagnosis.verdict import INFORMING
 from llmtune.metrics.core.base import with_interval
+from llmtune.report.attention import attended_texts
 from llmtune.report.judged_table import JudgedTable
 from llmtune.report.page_plots import page_plots
 from llmtune.report.plots import Axes, Series, line_plot
@@ -58,6 +59,7 @@ def render_page(report: JudgedTable, *, no_examples: bool = False) -> str:
         plots=page_plots(report),
         **slider,
         examples=[] if no_examples or report.is_private else report.examples,
+        attention=[] if no_examples or report.is_private else attended_texts(report.test),
         facts=_facts(report),
         config=_config(report),
         with_interval=with_interval,
