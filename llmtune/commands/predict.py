@@ -46,7 +46,7 @@ def predict(
     columns |= {"source": source_column} if source_column else {}
     rows, _ = task.read_split(DataArguments(test_file=input_file), columns, labeled=False)
     source = read_rows(input_file)
-    carried = {name: carried_cells(source, name, output.suffix) for name in source.columns}
+    carried = {name: carried_cells(source, name, output.suffix) for name in source.columns} if task.answers_rows else {}
     terminal = Terminal()
     outputs = run_model(model, task, rows, batch_size=per_device_eval_batch_size, cpu_threads=cpu_threads)
     if not outputs.main_process:

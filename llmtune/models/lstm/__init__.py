@@ -25,7 +25,7 @@ from llmtune.models.lstm.text import (
     LstmModel,
 )
 
-SERVES = ("classification",)
+SERVES = ("classification", "forecasting")
 MODEL_TYPES = ("lstm",)
 
 LORA_TARGETS: dict[str, str] = {}
