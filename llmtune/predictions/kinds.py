@@ -258,7 +258,7 @@ REGRESSION = Kind(
     "Regression",
     required=("reference", "prediction"),
     optional=("time", "last_value", "lower", "upper"),
-    metrics=("mse", "rmse", "mae", "smape", "mase", "r2"),
+    metrics=("mse", "rmse", "mae", "smape", "mase", "r2", "directional_accuracy", "prediction_interval"),
     decides=lambda table: "mse",
     example_target="'mae<=1'",
     csv_texts=(),

@@ -307,7 +307,7 @@ class Forecasting(Task):
         steps = Steps.from_dataset(rows)
         own = steps.take(np.flatnonzero(~steps.is_past))
         texts = [f"{key} {time}" for key, time in zip(own.series, own.times, strict=True)]
-        return Examples(texts, times=own.times)
+        return Examples(texts, times=own.times, row_ids=own.ids.tolist())
 
     def summary(self, splits: SeriesSplits, encoded: Mapping[str, Encoded]) -> list[str]:
         """Steps and windows of each split, its times, and what is missing."""
