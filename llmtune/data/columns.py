@@ -138,6 +138,7 @@ def closest(word: str, choices: Sequence[str]) -> str | None:
 
 
 def missing_column(rows: Rows, name: str, flag: str) -> str:
+    """The message on a column that is not there, of the flag that names it."""
     found = list(rows.columns)
     message = f"{rows.source}: no column {name!r} ({flag}); columns found: {_shown_names(found)}"
     separators = {";": "semicolons", "\t": "tabs", "|": "bars", ",": "commas"}

@@ -32,10 +32,12 @@ def baseline(predictions: Predictions, baselines: Mapping[str, Predictions], *, 
     if worse:
         name, pair = max(worse.items(), key=lambda item: -item[1].difference)
         if PERSISTENCE in worse:
-            finding = f"Worse than persistence, which repeats the last value: {_beside(PERSISTENCE, worse[PERSISTENCE])}"
+            finding = (
+                f"Worse than persistence, which repeats the last value: {_beside(PERSISTENCE, worse[PERSISTENCE])}"
+            )
             others = [_value(name, pair) for name, pair in worse.items() if name != PERSISTENCE]
-            finding += f"; significantly better too: {', '.join(others)}" if others else ""
             finding += _tested(worse[PERSISTENCE]) + _scaled(worse[PERSISTENCE], predictions)
+            finding += f"; significantly better too: {', '.join(others)}" if others else ""
             return Check(NAME, FAIL, finding, numbers, OF_SERIES)
         finding = f"A far simpler model is significantly better: {_beside(name, pair)}"
         remedy = f"use {name}, or train longer, with another --learning_rate, or from a larger checkpoint"
@@ -45,7 +47,7 @@ def baseline(predictions: Predictions, baselines: Mapping[str, Predictions], *, 
         pair = tied[PERSISTENCE]
         finding = f"Does not beat persistence, which repeats the last value: {_beside(PERSISTENCE, pair)}"
         finding += _tested(pair) + _scaled(pair, predictions)
-        return Check(NAME, NOT_ENOUGH_DATA, finding, numbers, f"{_more(pair, len(predictions))}, or {OF_SERIES}")
+        return Check(NAME, NOT_ENOUGH_DATA, finding, numbers, OF_SERIES)
     if tied:
         name, pair = min(tied.items(), key=lambda item: item[1].difference)
         finding = f"Not significantly better than a far simpler model: {_beside(name, pair)}"
@@ -67,8 +69,8 @@ def _more(pair: Judgement, n: int) -> str:
 
 
 OF_SERIES = (
-    "use persistence, which is cheaper; or foretell the change (--predict_change), add --input_columns that come before "
-    "it, or train longer"
+    "use persistence, which is cheaper; or foretell the change (--predict_change), add --input_columns that tell it in "
+    "advance, or train longer"
 )
 
 

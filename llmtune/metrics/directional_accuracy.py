@@ -1,6 +1,7 @@
-"""Directional accuracy: the share of steps whose change from the last known value has the sign foretold; chance is 0.5.
+"""Directional accuracy: the share of steps whose change from the last known value has the sign foretold.
 
-A step without a change has no direction and is left out; a forecast of no change, as persistence makes, counts one half.
+Chance is 0.5. A step without a change has no direction and is left out; a forecast of no change, as persistence makes,
+counts one half.
 """
 
 import numpy as np

@@ -77,12 +77,12 @@ def load_config(name: str | os.PathLike[str]) -> PretrainedConfig:
 def load_run(
     folder: str | os.PathLike[str], auto_model: Any, *, quantized: bool = True, reads_text: bool = True
 ) -> tuple[Any, Any]:
-    """Tokenizer (None of a model that reads numbers) and model of a run, a checkpoint folder or a Hub id, ready to predict.
+    """Tokenizer and model of a run, a checkpoint folder or a Hub id, ready to predict.
 
     Args:
         folder: the model.
         auto_model: the transformers Auto class of the task.
-        reads_text: whether it comes with a tokenizer.
+        reads_text: False of a model that reads numbers: its tokenizer is None.
         quantized: load the base of a QLoRA run in 4 bits, as it was trained and scored; False in full, for merging.
 
     Raises:

@@ -77,7 +77,8 @@ class LoadedModel:
     Args:
         tokenizer: with a pad token, padding on the right; None of a model that reads numbers.
         model: the head is sized for the task; with LoRA a PeftModel.
-        max_length: tokens that a text may have: the least of what was asked and what the model reads; steps of a series.
+        max_length: tokens that a text may have (of a series: steps): the least of what was asked and what the model
+            reads.
         facts: said at the terminal and kept in run.json.
     """
 

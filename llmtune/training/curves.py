@@ -32,8 +32,9 @@ def logits_of(output: EvalLoopOutput) -> tuple[np.ndarray, np.ndarray] | None:
 def per_example_loss(output: EvalLoopOutput) -> tuple[np.ndarray, np.ndarray | None] | None:
     """Loss and hit of each row, both (n,); None for outputs that don't tell.
 
-    Of forecasts (n, h) and their labels the mean squared error; there are no hits. Of logits (n, c) and one label a row, the log loss in nats. Of rows that write, (ids, nats (n,)) and their counts of
-    tokens: nats over the mean count, so that the mean over rows is the loss a token; there are no hits.
+    Of logits (n, c) and one label a row, the log loss in nats. Of rows that write, (ids, nats (n,)) and their counts of
+    tokens: nats over the mean count, so that the mean over rows is the loss a token; there are no hits. Of forecasts
+    (n, h) and as many labels the mean squared error; likewise.
     """
     outputs, counts = output.predictions, output.label_ids
     if isinstance(outputs, tuple) and isinstance(counts, np.ndarray) and counts.ndim == 1:

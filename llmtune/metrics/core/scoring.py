@@ -7,7 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from llmtune.metrics.core.base import Columns, Metric, MetricContext, Score, SufficientStatistics, score_metric, time_blocks
+from llmtune.metrics.core.base import (
+    Columns,
+    Metric,
+    MetricContext,
+    Score,
+    SufficientStatistics,
+    score_metric,
+    time_blocks,
+)
 from llmtune.metrics.core.columns import read_columns
 from llmtune.metrics.core.external import (
     FAILURES,

@@ -110,14 +110,15 @@ def joined(parts: Sequence[Steps]) -> Steps:
     first = parts[0]
     series = [key for part in parts for key in part.series]
     times = [time for part in parts for time in part.times]
+    arrays: dict[str, Any] = {
+        name: np.concatenate([getattr(part, name) for part in parts])
+        for name in ("ids", "inputs", "target", "observed", "is_past")
+    }
     whole = replace(
         first,
         times=times,
         series=series,
-        **{
-            name: np.concatenate([getattr(part, name) for part in parts])
-            for name in ("ids", "inputs", "target", "observed", "is_past")
-        },
+        **arrays,
         carried={name: [cell for part in parts for cell in part.carried[name]] for name in first.carried},
     )
     return whole.take(np.array(sorted(range(len(times)), key=lambda i: (series[i], times[i])), dtype=np.int64))

@@ -224,7 +224,7 @@ class Forecasting(Task):
         return self.table(windows, windows.to_unit(outputs), encoded.split)
 
     def table(self, windows: Windows, forecasts: np.ndarray, split: str) -> Predictions:
-        """The predictions table of forecasts (m, h) in the target's unit; intervals but of validation, which made them."""
+        """Of forecasts (m, h) in the target's unit; no intervals on validation, whose errors made them."""
         steps = windows.steps
         columns = {"reference": windows.targets, "prediction": forecasts}
         if self.interval_widths and split != "validation":
@@ -312,8 +312,8 @@ class Forecasting(Task):
     def summary(self, splits: SeriesSplits, encoded: Mapping[str, Encoded]) -> list[str]:
         """Steps and windows of each split, its times, and what is missing."""
         lines = [
-            f"{split:<11}{said['rows']:>8,} steps, {said['first']} to {said['last']}: {'; '.join(encoded[split].notes)}; "
-            f"{said['made']}"
+            f"{split:<11}{said['rows']:>8,} steps, {said['first']} to {said['last']}: "
+            f"{'; '.join(encoded[split].notes)}; {said['made']}"
             for split, said in splits.describe().items()
         ]
         kind = "changes of" if self.predict_change else ""

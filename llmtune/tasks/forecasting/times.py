@@ -56,9 +56,9 @@ def _in_utc(moment: datetime) -> datetime:
 
 def written(moments: Sequence[Moment]) -> list[Any]:
     """As the predictions table has them: whole numbers, numbers, dates, or dates with times; each form sorts."""
-    if all(isinstance(moment, float) for moment in moments):
-        is_whole = all(float(moment).is_integer() for moment in moments)  # type: ignore[arg-type]
-        return [int(moment) for moment in moments] if is_whole else list(moments)  # type: ignore[call-overload]
+    numbers = [moment for moment in moments if isinstance(moment, float)]
+    if numbers:
+        return [int(number) for number in numbers] if all(map(float.is_integer, numbers)) else numbers
     dates = [moment for moment in moments if isinstance(moment, datetime)]
     is_dates = all(moment.time() == time() for moment in dates)
     return [moment.date().isoformat() if is_dates else moment.isoformat() for moment in dates]
