@@ -53,7 +53,7 @@ class ModelFacts:
     def lines(self) -> list[str]:
         """Which model, and how much of it is trained, for a person."""
         family = self.family + (", causal: reads only the left context" if self.is_causal else "")
-        described = f"{self.model_type}, {family}" if self.model_type else family
+        described = family if self.model_type in ("", self.family) else f"{self.model_type}, {family}"
         lines = [
             f"{self.name} ({described})",
             f"{self.parameters:,} parameters, {self.trainable_parameters:,} trained; new: "

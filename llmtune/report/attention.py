@@ -1,6 +1,6 @@
 """What a model that pools by attention read in some rows: the weight of each token, shown word by word."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,7 +59,7 @@ def attention_rows(test: Predictions) -> list[int]:
     return [int(row) for row in wrong] + [int(row) for _, _, row in sorted(turns)][: MOST - len(wrong)]
 
 
-def with_attention(test: Predictions, weights: dict[int, Sequence[tuple[str, float]]]) -> pa.Table:
+def with_attention(test: Predictions, weights: Mapping[int, Sequence[tuple[str, float]]]) -> pa.Table:
     """The table with the column `attention`: of some rows each token and its weight, null in the others."""
     cells = [
         [{"token": token, "weight": weight} for token, weight in weights[row]] if row in weights else None

@@ -25,6 +25,15 @@ from llmtune.models.lstm.text import (
     LstmModel,
 )
 
+__all__ = [
+    "LstmConfig",
+    "LstmForForecasting",
+    "LstmForQuestionAnswering",
+    "LstmForSequenceClassification",
+    "LstmForTokenClassification",
+    "LstmModel",
+]
+
 SERVES = ("classification", "forecasting")
 MODEL_TYPES = ("lstm",)
 
