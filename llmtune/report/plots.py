@@ -36,7 +36,7 @@ class Series:
     Args:
         name: in the legend.
         xs: of its points.
-        ys: likewise.
+        ys: likewise; a band has none.
         shape: line, points, both, or a band between the ends of the bars.
         bars: the low and high end of an upright bar at each point.
     """
@@ -123,7 +123,7 @@ def line_plot(
             f'x2="{x_at(high):.1f}" y2="{y_at(high):.1f}"/>'
         )
     for place, line in enumerate(series):
-        dots = [(x_at(x), y_at(y)) for x, y in zip(line.xs, line.ys, strict=True)]
+        dots = [(x_at(x), y_at(y)) for x, y in zip(line.xs, line.ys, strict=line.shape != "band")]
         if line.shape in ("line", "both"):
             drawn.append(f'<polyline class="s{place}" points="{" ".join(f"{x:.1f},{y:.1f}" for x, y in dots)}"/>')
         if line.shape == "band":

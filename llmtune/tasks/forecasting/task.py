@@ -264,7 +264,7 @@ class Forecasting(Task):
             columns["series"] = [key for key in windows.keys for _ in range(h)]
         columns["after"] = [windows.steps.times[place - 1] for place in windows.first for _ in range(h)]
         columns |= {"step": list(range(1, h + 1)) * len(windows), "prediction": forecasts.ravel().tolist()}
-        lines = [f"forecasts of {h} steps after the last one of {len(windows):,} series"]
+        lines = [f"{h} step{'' if h == 1 else 's'} after the last one of {len(windows):,} series"]
         if self.interval_widths:
             half = self.half_widths(windows)
             columns |= {"lower": (forecasts - half).ravel().tolist(), "upper": (forecasts + half).ravel().tolist()}
