@@ -2,12 +2,18 @@
 
 from dataclasses import dataclass, field
 
+from llmtune.errors import InputError
 from llmtune.tasks.arguments import TaskArguments
+from llmtune.tasks.forecasting.rows import SeriesColumns
 
 
 @dataclass
 class ForecastingArguments(TaskArguments):
-    """What a forecaster reads and how it is judged."""
+    """What a forecaster reads and how it is judged.
+
+    Attributes:
+        columns: of the series; the target alone is the input where none is named.
+    """
 
     time_column: str = field(default="time", metadata={"help": "dates as 2018-02-07 (with a time or not), or numbers"})
     target_column: str = field(default="target", metadata={"help": "the number to foretell"})
@@ -48,3 +54,22 @@ class ForecastingArguments(TaskArguments):
     interval_level: float = field(
         default=0.9, metadata={"help": "coverage that the prediction intervals aim at (split conformal, on validation)"}
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("lookback", "horizon", "season"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise InputError(f"--{name} {value}: expected 1 step or more")
+        if self.season is not None and self.season > self.lookback:
+            raise InputError(
+                f"--season {self.season}: is longer than --lookback {self.lookback}, so no window holds the value of a "
+                "season before; raise --lookback, or leave --season out"
+            )
+        if not 0 < self.interval_level < 1:
+            raise InputError(f"--interval_level {self.interval_level:g}: expected a share between 0 and 1, such as 0.9")
+        inputs = tuple(self.input_columns) or (self.target_column,)
+        repeated = next((name for name in inputs if inputs.count(name) > 1), None)
+        if repeated is not None:
+            raise InputError(f"--input_columns: {repeated!r} is named twice; name each input once")
+        self.columns = SeriesColumns(self.time_column, self.target_column, inputs, self.series_column)

@@ -7,10 +7,10 @@ from typing import Any
 
 import datasets
 import numpy as np
-import pyarrow as pa
 from transformers import AutoModelForTimeSeriesPrediction
 
 from llmtune.arguments import DataArguments
+from llmtune.arguments.data import SPLITS
 from llmtune.arguments.parser import Arguments
 from llmtune.data import Fingerprint
 from llmtune.diagnosis.leakage import Examples
@@ -82,10 +82,9 @@ class Forecasting(Task):
     def read(cls, args: Arguments) -> SeriesSplits:
         """Steps of each split, cut in time."""
         options = args.task
-        check_lengths(options)
         return load_series(
             args.data,
-            columns_of(options),
+            options.columns,
             fill=options.fill,
             lookback=options.lookback,
             past_across_splits=options.past_across_splits,
@@ -93,18 +92,20 @@ class Forecasting(Task):
 
     @classmethod
     def _make(cls, args: Arguments, splits: SeriesSplits) -> "Forecasting":
-        return cls.from_options(args.task, splits.steps["train"])
+        task = cls.from_options(args.task, splits.steps["train"])
+        for split in SPLITS:
+            task.windows(splits[split], split)  # too short a split is told before anything else is made of it
+        return task
 
     @classmethod
     def from_options(cls, options: ForecastingArguments, train: Steps) -> "Forecasting":
         """The task for the series of train.
 
         Raises:
-            InputError: lengths, a scaler or a level that can't be.
+            InputError: a scaler that is none, or a series without numbers.
         """
-        check_lengths(options)
         task = cls(
-            columns=columns_of(options),
+            columns=options.columns,
             lookback=options.lookback,
             horizon=options.horizon,
             scales=fit_scales(train, options.scaler),
@@ -163,10 +164,14 @@ class Forecasting(Task):
         """None: numbers need no tokenizer."""
         return []
 
-    def windows(self, rows: datasets.Dataset) -> Windows:
-        """The windows of a split's steps."""
+    def windows(self, rows: datasets.Dataset, split: str = "test") -> Windows:
+        """The windows of a split's steps.
+
+        Raises:
+            InputError: not one window fits.
+        """
         inputs = self.columns.inputs
-        return make_windows(
+        windows = make_windows(
             Steps.from_dataset(rows),
             lookback=self.lookback,
             horizon=self.horizon,
@@ -174,6 +179,15 @@ class Forecasting(Task):
             target_input=inputs.index(self.columns.target) if self.columns.target in inputs else None,
             predicts_change=self.predict_change,
         )
+        if not len(windows):
+            asked = f"--lookback {self.lookback}"
+            asked += f" and --horizon {self.horizon}" if windows.steps.has_future else ""
+            raise InputError(
+                f"{split}: {asked} fit no window into its {len(rows):,} steps ({windows.left_out:,} windows were left "
+                "out for empty cells); lower them, give more steps (--validation_fraction, --test_fraction), let "
+                "windows read the split before with --past_across_splits, or fill gaps with --fill values"
+            )
+        return windows
 
     def encode(self, rows: datasets.Dataset, tokenizer: Any, split: str = "test") -> Encoded:
         """Windows: `past_values` (m, t, f), and where the steps after them are known `labels` (m, h).
@@ -181,25 +195,13 @@ class Forecasting(Task):
         Raises:
             InputError: not one window fits.
         """
-        windows = self.windows(rows)
-        if not len(windows):
-            asked = f"--lookback {self.lookback}" + (
-                f" and --horizon {self.horizon}" if windows.steps.has_future else ""
-            )
-            raise InputError(
-                f"{split}: {asked} fit no window into its {len(rows):,} steps ({windows.left_out:,} windows were left "
-                "out for empty cells); lower them, give more steps (--validation_fraction, --test_fraction), let "
-                "windows read the split before with --past_across_splits, or fill gaps with --fill values"
-            )
-        columns = {"past_values": _nested(windows.past_values())}
-        if windows.steps.has_future:
-            columns["labels"] = _nested(windows.labels())
+        windows = self.windows(rows, split)
         facts = {"windows": len(windows), "windows_left_out": windows.left_out}
         notes = [
             f"{len(windows):,} windows of {self.lookback} steps"
             + (f", {windows.left_out:,} left out for gaps" if windows.left_out else "")
         ]
-        return Encoded(rows, datasets.Dataset(pa.table(columns)), split, tokenizer, facts, notes, windows)
+        return Encoded(rows, windows.to_dataset(), split, tokenizer, facts, notes, windows)
 
     def data_collator(self, tokenizer: Any, model: Any = None) -> Any:
         """Stacks windows, which are all of one length."""
@@ -277,9 +279,8 @@ class Forecasting(Task):
         keys = validation.column("series") if validation.has("series") else [""] * len(validation)
         errors = np.abs(reference - prediction) / self._sizes(keys)[:, None]
         rank = math.ceil((len(errors) + 1) * self.interval_level)
-        if rank > len(errors) or not np.isfinite(errors).all():
-            return replace(self, interval_widths=())
-        return replace(self, interval_widths=tuple(np.sort(errors, axis=0)[rank - 1].tolist()))
+        is_enough = rank <= len(errors) and np.isfinite(errors).all()
+        return replace(self, interval_widths=tuple(np.sort(errors, axis=0)[rank - 1].tolist()) if is_enough else ())
 
     def example_table(self, rows: datasets.Dataset | None = None) -> Predictions:
         """The windows of a split, or one made up, all foretold right."""
@@ -332,43 +333,18 @@ class Forecasting(Task):
 
     def notes(self, test: Predictions, scores: Mapping[str, Score], facts: Mapping[str, Any]) -> list[str]:
         """What the intervals cover, and how series are compared."""
-        notes = [
-            "intervals and paired tests by a block bootstrap over time: errors of neighboring steps are alike",
-        ]
+        covered = "validation is too short for prediction intervals of this level"
         if "coverage" in scores:
-            notes.append(
-                f"the {self.interval_level:.0%} prediction intervals cover {with_interval(scores['coverage'])} of test"
+            covered = (
+                f"{self.interval_level:.0%} prediction intervals cover {with_interval(scores['coverage'])} of test"
             )
-        else:
-            notes.append("validation is too short for prediction intervals of this level")
-        return notes
+        return [
+            "brackets and paired tests by a block bootstrap over time: errors of neighboring steps are alike",
+            covered,
+        ]
 
 
 KEPT = ("lookback", "horizon", "predict_change", "fill", "season", "naive_mae", "interval_level", "interval_widths")
-
-
-def columns_of(options: ForecastingArguments) -> SeriesColumns:
-    """The columns of the arguments; the target alone is the input where none is named."""
-    inputs = tuple(options.input_columns) or (options.target_column,)
-    repeated = next((name for name in inputs if inputs.count(name) > 1), None)
-    if repeated is not None:
-        raise InputError(f"--input_columns: {repeated!r} is named twice; name each input once")
-    return SeriesColumns(options.time_column, options.target_column, inputs, options.series_column)
-
-
-def check_lengths(options: ForecastingArguments) -> None:
-    """Raises InputError for lengths and levels that can't be."""
-    for name in ("lookback", "horizon", "season"):
-        value = getattr(options, name)
-        if value is not None and value < 1:
-            raise InputError(f"--{name} {value}: expected 1 step or more")
-    if options.season is not None and options.season > options.lookback:
-        raise InputError(
-            f"--season {options.season}: is longer than --lookback {options.lookback}, so no window holds the value of "
-            "a season before; raise --lookback, or leave --season out"
-        )
-    if not 0 < options.interval_level < 1:
-        raise InputError(f"--interval_level {options.interval_level:g}: expected a share between 0 and 1, such as 0.9")
 
 
 def _frozen(value: Any) -> Any:
@@ -382,12 +358,3 @@ def _cells(values: np.ndarray) -> Any:
 
 def _matrix(cells: Sequence[Any]) -> np.ndarray:
     return np.array(cells, dtype=np.float64).reshape(len(cells), -1)
-
-
-def _nested(values: np.ndarray) -> pa.Array:
-    """An array of any number of axes as lists in lists, float32."""
-    nested = pa.array(values.ravel(), pa.float32())
-    for size in values.shape[:0:-1]:
-        offsets = np.arange(0, len(nested) + 1, size, dtype=np.int64)
-        nested = pa.LargeListArray.from_arrays(offsets, nested)
-    return nested

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import datasets
 import numpy as np
+import pyarrow as pa
 
 from llmtune.metrics.core.base import IGNORED
 from llmtune.tasks.forecasting.scaling import Scale, scale_of
@@ -80,6 +82,13 @@ class Windows:
         """What the model said, (m, h), in the target's unit."""
         return outputs.astype(np.float64).reshape(len(self), self.horizon) * self._size + self._origin
 
+    def to_dataset(self) -> datasets.Dataset:
+        """`past_values`, and `labels` where the steps after the windows are known."""
+        columns = {"past_values": _nested(self.past_values())}
+        if self.steps.has_future:
+            columns["labels"] = _nested(self.labels())
+        return datasets.Dataset(pa.table(columns))
+
     @cached_property
     def _origin(self) -> np.ndarray:
         return self.last_values[:, None] if self.predicts_change else self._of_series("target_center")[:, None]
@@ -121,3 +130,11 @@ def make_windows(steps: Steps, *, lookback: int, horizon: int, **options: Any) -
                 first.append(place)
                 keys.append(key)
     return Windows(steps, np.array(first, dtype=np.int64), tuple(keys), left_out, lookback, horizon, **options)
+
+
+def _nested(values: np.ndarray) -> pa.Array:
+    """An array of any number of axes as lists in lists."""
+    nested = pa.array(values.ravel())
+    for size in values.shape[:0:-1]:
+        nested = pa.LargeListArray.from_arrays(np.arange(0, len(nested) + 1, size, dtype=np.int64), nested)
+    return nested

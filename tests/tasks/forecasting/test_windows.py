@@ -122,11 +122,11 @@ def test_a_label_is_never_the_number_that_stands_for_padding():
         (lambda: fit_scales(made([1, 2]), "robust"), "--scaler 'robust' is not one of standard, minmax, none"),
         (
             lambda: fit_scales(made([1, 2], [np.nan, np.nan]), "minmax"),
-            "train: series 'b' has an input or target without one number in its 2 steps; leave the series or the column",
+            "train: series 'b' has an input or target without one number in its 2 steps; leave the series",
         ),
         (
             lambda: scale_of(fit_scales(made([1, 2]), "none"), "z"),
-            "series 'z' was not in train, so its scale is not known; known are 'a'; leave its rows out, or train with it",
+            "series 'z' was not in train, so its scale is not known; known are 'a'; leave its rows out, or",
         ),
     ],
 )
