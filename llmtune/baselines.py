@@ -31,6 +31,7 @@ from llmtune.text.sentences import sentences_of
 from llmtune.text.tag_schemes import entity_spans
 from llmtune.text.words import fold_words, words_and_signs
 
+INTERVAL = ("lower", "upper")  # columns of a prediction interval
 LEAD = 3  # sentences: lead-3 is the yardstick of news summaries
 
 
@@ -163,13 +164,15 @@ def persistence(test: Predictions, before: Sequence[float] | None = None) -> Pre
 
     Args:
         test: one row a step; or windows that each begin one step after the one before.
-        before: the value before each row; default the row before in time tells it, and the first row, which has none,
-            keeps the prediction of `test`, so that it decides nothing between the two.
+        before: the value before each row; default the column `last_value`, else the row before in time tells it, and
+            the first row, which has none, keeps the prediction of `test`, so that it decides nothing between the two.
 
     Raises:
         InputError: `before` is not given and the table has no `time`.
     """
     predictions = test.column("prediction")
+    if before is None and test.has("last_value"):
+        before = test.column("last_value")
     if before is None:
         times = _needed(test, "time", "persistence")
         references = test.column("reference")
@@ -224,7 +227,8 @@ OF_TABLE: dict[Kind, Callable[[Predictions], dict[str, Predictions]]] = {
 
 
 def _answered(test: Predictions, prediction: Sequence[Any]) -> Predictions:
-    """The rows of `test` with other predictions."""
+    """The rows of `test` with other predictions, without the intervals of its own."""
+    test = replace(test, table=test.table.drop_columns([name for name in INTERVAL if test.has(name)]))
     position = test.table.column_names.index("prediction")
     kind = test.table.schema.field("prediction").type if test.kind.number_columns else pa.string()
     kind = pa.float64() if pa.types.is_integer(kind) else kind

@@ -11,9 +11,11 @@ from llmtune.arguments import TrainingArguments
 from llmtune.arguments.search import TrialFinished
 from llmtune.metrics import score_predictions
 from llmtune.models.lstm import LstmForSequenceClassification
+from llmtune.models.lstm.forecasting import LstmForForecasting
 from llmtune.predictions import Predictions
 from llmtune.predictions.kinds import DECIDING_METRIC
 from llmtune.report.attention import attention_rows, with_attention
+from llmtune.report.number_plots import ATTENTION
 from llmtune.tasks.task import Encoded, Task
 from llmtune.training.trainer import FineTuningTrainer
 
@@ -71,6 +73,8 @@ def predict_splits(
     test = task.tabulate(predict(trainer, task, encoded["test"]), encoded["test"])
     if (weights := attention_of_examples(trainer, encoded["test"], test)) is not None:
         test = replace(test, table=with_attention(test, weights))
+    if (by_step := attention_by_step(trainer, encoded["test"])) is not None:
+        test = replace(test, settings={**test.settings, ATTENTION: by_step})
     picked = str(trainer.args.metric_for_best_model).removeprefix("eval_")
     # What picked the checkpoint travels with the tables: whatever is judged by them later asks it too.
     tables = {"validation": validation, "test": test}
@@ -112,6 +116,20 @@ def attention_of_examples(
         row: list(zip(names, weights, strict=False))  # the weights of padding, 0, are left out
         for row, names, weights in zip(rows, tokens, attentions, strict=True)
     }
+
+
+def attention_by_step(trainer: FineTuningTrainer, encoded: Encoded) -> list[float] | None:
+    """The mean weight of each step that a forecaster reads, over all windows; None of other models."""
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    if not isinstance(model, LstmForForecasting):
+        return None
+    size = trainer.args.eval_batch_size
+    total = torch.zeros(model.config.lookback, dtype=torch.float64)
+    with torch.no_grad():
+        for begin in range(0, len(encoded.dataset), size):
+            values = torch.tensor(encoded.dataset[begin : begin + size]["past_values"]).to(model.device)
+            total += model.eval()(values, output_attentions=True).attentions.double().sum(dim=0).cpu()
+    return [float(weight) for weight in total / len(encoded.dataset)]
 
 
 def _no_loss(outputs: Any, labels: torch.Tensor, num_items_in_batch: Any = None) -> torch.Tensor:

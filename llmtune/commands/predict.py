@@ -57,7 +57,7 @@ def predict(
     filled, reasons = fill_empty(source, inputs)
     rows, _ = task.read_split(InMemoryData.of_rows(filled, "test"), columns, labeled=False)
     ending = ".jsonl" if output is None else output.suffix
-    carried = {name: carried_cells(source, name, ending) for name in source.columns}
+    carried = {name: carried_cells(source, name, ending) for name in source.columns} if task.answers_rows else {}
     terminal = Terminal.on_stderr() if output is None else Terminal()
     # Where no row has text, one is read in their place: which columns there are is the model's to say.
     kept = [row for row, reason in enumerate(reasons) if reason is None] or [0]

@@ -11,9 +11,10 @@ import numpy as np
 import pyarrow as pa
 
 from llmtune.comparison.alignment import same_rows
+from llmtune.comparison.diebold_mariano import DieboldMariano, diebold_mariano
 from llmtune.evidence import ENOUGH, SIGNIFICANT, SURE_LEVEL
 from llmtune.metrics import Metric, available_metrics
-from llmtune.metrics.core.base import Columns, Score, SufficientStatistics, score_metric
+from llmtune.metrics.core.base import Columns, Score, SufficientStatistics, score_metric, time_blocks
 from llmtune.metrics.core.columns import read_columns
 from llmtune.metrics.core.confusion import ConfusionCounts
 from llmtune.predictions import Predictions
@@ -103,6 +104,7 @@ class PairedTables:
         halves = [table.table.select(shared) for table in (a, b)]
         self.both = replace(a, table=pa.concat_tables(halves, promote_options="permissive").combine_chunks())
         _, self.columns, self.flaws = read_columns(self.both)
+        self.blocks = time_blocks(self._cut(0, self.n)) if "time" in self.columns else None
         self._statistics: dict[Any, np.ndarray] = {}
 
     def statistics(self, metric: Metric) -> np.ndarray:
@@ -134,7 +136,8 @@ class PairedTables:
             )
         statistics = self.statistics(metric)
         half = len(statistics) // 2
-        samples = [SufficientStatistics(part, self.seed) for part in (statistics[:half], statistics[half:])]
+        halves = (statistics[:half], statistics[half:])
+        samples = [SufficientStatistics(part, self.seed, self.blocks) for part in halves]
         a, b = (score_metric(metric, sample, n=self.n) for sample in samples)
         values = PairedComparison(
             metric.name, metric.higher_is_better, a.value, b.value, reason=a.reason or b.reason, level=level
@@ -166,8 +169,22 @@ class PairedTables:
             return ConfidenceInterval(None, None, a.reason or b.reason)
         return self.interval(metric, level)
 
+    def diebold_mariano(self, metric: Metric) -> DieboldMariano | None:
+        """The test of who errs less on what the metric adds up, of forecasts alone; None of other metrics too."""
+        if self.blocks is None or not metric.additive or any(name in self.flaws for name in metric.needs):
+            return None
+        statistics = self.statistics(metric)
+        if statistics.shape[1:] != (2,):  # of errors: their sum and their count
+            return None
+        of_times = [self.blocks.by_time(half) for half in np.split(statistics, 2)]
+        loss_a, loss_b = (sums[:, 0] / sums[:, 1] for sums in of_times)
+        return diebold_mariano(loss_a, loss_b, self.columns["reference"].shape[1])
+
     def interval(self, metric: Metric, level: float) -> ConfidenceInterval:
-        """Of the difference B - A: of counts by the multinomial of cells, else by rows drawn in pairs."""
+        """Of the difference B - A: of counts by the multinomial of cells, else by rows drawn in pairs.
+
+        Of forecasts whole blocks of time are drawn.
+        """
         if isinstance(metric.statistics, ConfusionCounts):
             return self._interval_of_counts(metric, level)
         statistics = self.statistics(metric)
@@ -180,6 +197,12 @@ class PairedTables:
             return metric.score(sums.reshape(-1, *shape))
 
         flat = statistics.reshape(2, self.n, -1)
+        if self.blocks is not None:
+            width = flat.shape[2]
+            both = np.concatenate([flat[0], flat[1]], axis=1)
+            return self.blocks.interval(
+                both, lambda sums: score(sums[:, width:]) - score(sums[:, :width]), seed=self.seed, level=level
+            )
         return paired_cluster_bootstrap(flat[0], flat[1], score, seed=self.seed, level=level)[1]
 
     def _interval_of_counts(self, metric: Metric, level: float) -> ConfidenceInterval:
@@ -249,7 +272,7 @@ class PairedVerdict:
         difference: ours - other, turned.
         low: lower end of its 99 % interval, None where McNemar's test decides.
         high: upper end.
-        p: of McNemar's exact test, None for other kinds than classes.
+        p: of McNemar's exact test for classes, of Diebold and Mariano's for forecasts; None for other kinds.
         better: ours is significantly better.
         worse: ours is significantly worse, by enough to matter.
     """
@@ -318,7 +341,9 @@ def judge_pair(
     clear = CLEAR if metric.range == (0.0, 1.0) else CLEAR * abs(a)
     better = low is not None and low > 0
     worse = high is not None and high < 0 and difference <= -clear
-    return PairedVerdict(metric.name, b, a, difference, low, high, None if test is None else test.p, better, worse)
+    errors = pair.diebold_mariano(metric)
+    p = test.p if test is not None else errors.p if errors is not None else None
+    return PairedVerdict(metric.name, b, a, difference, low, high, p, better, worse)
 
 
 def _by_mcnemar(pair: PairedTables, test: McNemar) -> PairedVerdict:

@@ -37,7 +37,7 @@ def pick_columns(rows: Rows, *, columns: Mapping[str, str], data: DataArguments)
             wanted.setdefault(name, (name, flag))
     for user_name, flag in wanted.values():
         if not rows.has(user_name):
-            raise InputError(_missing_column(rows, user_name, flag))
+            raise InputError(missing_column(rows, user_name, flag))
     return {name: rows.cells(user_name) for name, (user_name, _) in wanted.items()}
 
 
@@ -139,7 +139,8 @@ def closest(word: str, choices: Sequence[str]) -> str | None:
     return folded[near[0]] if near else None
 
 
-def _missing_column(rows: Rows, name: str, flag: str) -> str:
+def missing_column(rows: Rows, name: str, flag: str) -> str:
+    """The message on a column that is not there, of the flag that names it."""
     found = list(rows.columns)
     message = f"{rows.source}: no column {name!r} ({flag}); columns found: {_shown_names(found)}"
     separators = {";": "semicolons", "\t": "tabs", "|": "bars", ",": "commas"}

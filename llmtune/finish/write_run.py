@@ -13,6 +13,7 @@ from llmtune.arguments import describe_arguments
 from llmtune.arguments.data import SPLITS
 from llmtune.arguments.parser import Arguments
 from llmtune.diagnosis.context import Context, TrainingLog, diagnose
+from llmtune.diagnosis.leakage import Examples
 from llmtune.finish.tracking import log_final, push_if_asked
 from llmtune.metrics import Score, score_predictions
 from llmtune.models.checkpoints import is_adapter, save_weights
@@ -165,6 +166,12 @@ def _write_tables(folder: Path, predictions: Mapping[str, Predictions], baseline
         write_predictions(named, folder / "predictions" / "baselines" / f"{file}.parquet")
 
 
+def _examples(args: Arguments, task: Task, rows: Any) -> Examples:
+    """What the check leakage reads, its rows called by the ids of the source."""
+    examples = task.leakage_examples(rows, args.data)
+    return examples if examples.row_ids is not None else replace(examples, row_ids=rows["id"])
+
+
 def _context(
     args: Arguments,
     task: Task,
@@ -183,10 +190,7 @@ def _context(
         targets=args.task.required,
         baselines=baselines,
         training=TrainingLog.from_run(trained),
-        examples={
-            split: replace(task.leakage_examples(splits[split], args.data), row_ids=splits[split]["id"])
-            for split in SPLITS
-        },
+        examples={split: _examples(args, task, splits[split]) for split in SPLITS},
         truncated=_by_split(encoded).get("truncated", {}),
         group_columns=args.data.group_columns,
         slice_columns=args.data.slice_columns,

@@ -79,13 +79,14 @@ def load_config(name: str | os.PathLike[str]) -> PretrainedConfig:
 
 
 def load_run(
-    folder: str | os.PathLike[str], auto_model: Any, *, quantized: bool = True
-) -> tuple[PreTrainedTokenizerBase, Any]:
+    folder: str | os.PathLike[str], auto_model: Any, *, quantized: bool = True, reads_text: bool = True
+) -> tuple[Any, Any]:
     """Tokenizer and model of a run, a checkpoint folder or a Hub id, ready to predict.
 
     Args:
         folder: the model.
         auto_model: the transformers Auto class of the task.
+        reads_text: False of a model that reads numbers: its tokenizer is None.
         quantized: load a quantized base in 4 or 8 bits, as it was trained and scored; False in full, for merging.
 
     Raises:
@@ -94,9 +95,10 @@ def load_run(
     name = str(folder)
     config = load_config(name)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(name)
-        # A checkpoint made elsewhere may lack a pad token; in a run this changes nothing.
-        family_of(config.model_type, name).prepare(tokenizer, config)
+        tokenizer = AutoTokenizer.from_pretrained(name) if reads_text else None
+        if tokenizer is not None:
+            # A checkpoint made elsewhere may lack a pad token; in a run this changes nothing.
+            family_of(config.model_type, name).prepare(tokenizer, config)
         with without_loading_report():
             adapter = find_adapter_config_file(name)
             if adapter:
@@ -113,7 +115,7 @@ def load_run(
             f"{name}: has no trained weights for {', '.join(sorted(report['missing_keys']))}; give a model that was "
             "fine-tuned for this task"
         )
-    if len(tokenizer) > model.get_input_embeddings().num_embeddings:
+    if tokenizer is not None and len(tokenizer) > model.get_input_embeddings().num_embeddings:
         model.resize_token_embeddings(len(tokenizer))
     return tokenizer, model.eval()
 

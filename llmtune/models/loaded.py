@@ -82,13 +82,14 @@ class LoadedModel:
     """A tokenizer and a model that fit together, and what was done to make them so.
 
     Args:
-        tokenizer: with a pad token, padding on the right.
+        tokenizer: with a pad token, padding on the right; None of a model that reads numbers.
         model: the head is sized for the task; with LoRA a PeftModel.
-        max_length: tokens that a text may have: the least of what was asked and what the model reads.
+        max_length: tokens that a text may have (of a series: steps): the least of what was asked and what the model
+            reads.
         facts: said at the terminal and kept in run.json.
     """
 
-    tokenizer: PreTrainedTokenizerBase
+    tokenizer: Any
     model: Any
     max_length: int
     facts: ModelFacts

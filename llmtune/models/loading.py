@@ -8,7 +8,6 @@ from types import ModuleType
 from typing import Any, Protocol
 
 import torch
-from huggingface_hub.errors import StrictDataclassError
 from transformers import AutoConfig, AutoTokenizer, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as hf_logging
 
@@ -21,12 +20,10 @@ from llmtune.models.families import family_of, head_modules
 from llmtune.models.freezing import freeze_layers
 from llmtune.models.head_labels import align_head
 from llmtune.models.loaded import LoadedModel, ModelFacts
+from llmtune.models.series import UNFIT, load_series_model
 
 FEWEST_TOKENS = 50  # of a vocabulary from scratch
 DTYPES = ("float32", "bfloat16", "float16", "auto")
-
-# What transformers and torch raise for a config whose values don't fit (sizes, names of functions, kernels).
-UNFIT = (ValueError, ImportError, KeyError, ArithmeticError, StrictDataclassError)
 
 
 class TaskHead(Protocol):
@@ -43,6 +40,10 @@ class TaskHead(Protocol):
     @property
     def max_length(self) -> int:
         """Tokens of a text at most."""
+
+    @property
+    def reads_text(self) -> bool:
+        """Whether its models come with a tokenizer."""
 
     def head_config(self) -> dict[str, Any]:
         """Config values of the task, e.g. num_labels, id2label, label2id."""
@@ -87,6 +88,8 @@ def load_model(arguments: ModelArguments, task: TaskHead, *, train_texts: Callab
             f"--tokenizer_vocab_size {arguments.tokenizer_vocab_size}: expected {FEWEST_TOKENS} or more: letters, "
             "special tokens and some words must find room"
         )
+    if not task.reads_text:
+        return load_series_model(arguments, task)
     if arguments.model_type:
         tokenizer, model, limit = _from_scratch(arguments, task, train_texts)
         new, added, head = ["every weight"], list[int](), None

@@ -265,13 +265,14 @@ REGRESSION = Kind(
     "regression",
     "Regression",
     required=("reference", "prediction"),
-    optional=("time",),
-    metrics=("mse", "rmse", "mae", "smape", "mase", "r2"),
+    optional=("time", "last_value", "lower", "upper"),
+    metrics=("mse", "rmse", "mae", "smape", "mase", "r2", "directional_accuracy", "prediction_interval"),
     decides=lambda table: "mse",
     example_target="'mae<=1'",
     csv_texts=(),
-    csv_numbers=("reference", "prediction"),
+    csv_numbers=("reference", "prediction", "last_value", "lower", "upper"),
     number_columns=("reference", "prediction"),
+    row_columns=("reference", "text", "source", "question", "time", "series"),
     slice_metrics=("mae", "rmse"),
 )
 KINDS: dict[str, Kind] = {

@@ -14,6 +14,7 @@ from llmtune.diagnosis.verdict import Verdict
 from llmtune.hub.card_text import BEGIN, END, HERE, HERE_WITH_BASE, MEASURED_HERE, join_card, with_kept
 from llmtune.metrics import Score
 from llmtune.metrics.core.matrix import Matrix
+from llmtune.report.card_code_forecasting import forecasting_code
 from llmtune.report.card_code_generation import auto_of, writing_code
 from llmtune.report.card_code_question_answering import answering_code
 from llmtune.report.judged_table import JudgedTable
@@ -22,6 +23,12 @@ from llmtune.runs.redact import hub_id, public
 from llmtune.text.spans import WORDS
 
 MOST_CHECKS = 4
+# The Hub's name of a task that its kind of table leaves open.
+PIPELINES = {
+    "translation": "translation",
+    "summarization": "summarization",
+    "forecasting": "time-series-forecasting",
+}
 # What a reader asks of a training run first; in the order of the card.
 HYPERPARAMETERS = (
     *("learning_rate", "lr_scheduler_type", "warmup_steps", "num_train_epochs", "per_device_train_batch_size"),
@@ -91,7 +98,10 @@ def render_card(report: JudgedTable, settings: dict[str, Any] | None = None) -> 
             f"A text is classified as `{positive}` from a probability of {test.threshold:g} on"
             + (f": {reason}." if reason else "."),
         ]
-    if report.run and settings is not None and (test.kind.auto_model or "max_source_length" in settings):
+    if report.run and settings is not None and "lookback" in settings:
+        parts += ["## How to use", f"```python\n{code_of(report, settings)}```"]
+        parts += ["`llmtune predict` predicts what comes after the last row of a file, with intervals."]
+    elif report.run and settings is not None and (test.kind.auto_model or "max_source_length" in settings):
         parts += ["## How to use", f"```python\n{code_of(report, settings)}```"]
         limit = f"A text is cut at {settings.get('max_length', settings.get('max_source_length'))} tokens here; "
         parts += [("" if test.kind.unanswerable else limit) + test.kind.long_inputs]
@@ -122,7 +132,7 @@ def front_matter(report: JudgedTable, *, has_weights: bool) -> dict[str, Any]:
         front["base_model"] = base
     if dataset:
         front["datasets"] = [dataset]
-    if report.test.kind.pipeline_tag:
+    if report.test.kind.pipeline_tag or report.test.settings.get("task"):
         front["pipeline_tag"] = pipeline_of(report)
     front["tags"] = ["llmtune"]
     front["model-index"] = [{"name": report.name, "results": results(report, dataset)}]
@@ -131,12 +141,8 @@ def front_matter(report: JudgedTable, *, has_weights: bool) -> dict[str, Any]:
 
 def pipeline_of(report: JudgedTable) -> str:
     """The Hub's name of the task: of texts the one that the run was made for."""
-    task = report.test.settings.get("task")
-    return (
-        str(task)
-        if task in ("translation", "summarization")
-        else report.test.kind.pipeline_tag or report.test.kind.name
-    )
+    task = str(report.test.settings.get("task"))
+    return PIPELINES.get(task, report.test.kind.pipeline_tag or report.test.kind.name)
 
 
 def results(report: JudgedTable, dataset: str | None) -> list[dict[str, Any]]:
@@ -172,6 +178,10 @@ def code_of(report: JudgedTable, settings: dict[str, Any]) -> str:
     """Lines that load the weights beside the card and answer as the report's numbers were made."""
     if "max_source_length" in settings:
         return _loading(report, auto_of(settings), uses_words=False, writes=True) + writing_code(settings)
+    if "lookback" in settings:
+        return _loading(report, "AutoModelForTimeSeriesPrediction", uses_words=False, reads_text=False) + (
+            forecasting_code(settings)
+        )
     auto, length = report.test.kind.auto_model, settings["max_length"]
     code = _loading(report, auto, uses_words=report.test.kind.tagged)
     if report.test.kind.tagged:
@@ -196,13 +206,13 @@ def code_of(report: JudgedTable, settings: dict[str, Any]) -> str:
     )
 
 
-def _loading(report: JudgedTable, auto: str, *, uses_words: bool, writes: bool = False) -> str:
+def _loading(report: JudgedTable, auto: str, *, uses_words: bool, writes: bool = False, reads_text: bool = True) -> str:
     """Imports, tokenizer and model; of a LoRA run the adapter on its base."""
     begin = ["import regex", "import torch"] if uses_words else ["import torch"]
-    imports = [*begin, f"from transformers import {auto}, AutoTokenizer"]
+    imports = [*begin, f"from transformers import {auto}{', AutoTokenizer' if reads_text else ''}"]
     if module := report.run.get("model", {}).get("module"):
         imports.append(f"\nimport {module}  # makes this model known to transformers")
-    named, lines = HERE, ["tokenizer = AutoTokenizer.from_pretrained(name)"]
+    named, lines = HERE, ["tokenizer = AutoTokenizer.from_pretrained(name)"] if reads_text else []
     if not report.adapter:
         lines.append(f"model = {auto}.from_pretrained(name).eval()")
         return "\n".join([*imports, "", named, *lines, ""])

@@ -86,6 +86,12 @@ class Task(ABC):
     reads_labels: ClassVar[bool] = True
     """Whether prediction reads the labels: a decoder's row holds prompt and answer, and they tell where it begins."""
 
+    reads_text: ClassVar[bool] = True
+    """Whether its models come with a tokenizer."""
+
+    answers_rows: ClassVar[bool] = True
+    """Whether `llmtune predict` answers each row; a forecast begins after the last one."""
+
     @property
     @abstractmethod
     def deciding_metric(self) -> str:

@@ -99,7 +99,13 @@ class FineTuningTrainer(transformers.Trainer):
 
     def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
         """The stock step; counts real and padded tokens on the way."""
-        mask, labels = inputs["attention_mask"], inputs["labels"]
+        labels = inputs["labels"]
+        # Every step of a window of a series is real.
+        mask = (
+            inputs["attention_mask"]
+            if "attention_mask" in inputs
+            else torch.ones_like(inputs["past_values"])[..., 0].long()
+        )
         self.has_short_rows = mask.shape[1] <= SHORT_ROW
         is_padding_example = (labels == IGNORED).reshape(len(labels), -1).all(dim=1)
         self.real_tokens += mask[~is_padding_example].sum()
