@@ -250,7 +250,10 @@ LANGUAGE_MODELING = Kind(
     number_columns=("nll", "tokens"),
     row_columns=("bytes", "words", "text"),
     token_metrics=("perplexity", "token_accuracy"),
+    slice_metrics=("perplexity", "bits_per_byte"),
     pipeline_tag="text-generation",
+    auto_model="AutoModelForCausalLM",
+    long_inputs="`llmtune predict` scores a longer one in windows, and a whole file.",
     without_target="and a perplexity alone is neither good nor bad",
 )
 REGRESSION = Kind(

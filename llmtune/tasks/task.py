@@ -265,11 +265,13 @@ class ValidationMetrics:
 
     Attributes:
         table: of the last evaluation; None before the first.
+        written: what the model wrote after the prompts that it is watched by, at the last evaluation.
     """
 
     def __init__(self, task: Task, encoded: Encoded, *, samples: bool = True) -> None:
         self.task, self.encoded, self.keeps_samples = task, encoded, samples
         self.table: Predictions | None = None
+        self.written: list[dict[str, str]] = []
 
     def __call__(self, outputs: EvalPrediction) -> dict[str, float]:
         """The metrics that have a value for these rows, and the counts that the task tells."""
@@ -288,7 +290,9 @@ class ValidationMetrics:
 
     def samples(self) -> list[dict[str, str]]:
         """The first answers of the last evaluation, so that one sees the model learn to write."""
-        return self.task.samples(self.table) if self.table is not None and self.keeps_samples else []
+        if self.table is None or not self.keeps_samples:
+            return []
+        return self.written or self.task.samples(self.table)
 
 
 def count_splits(counts: Mapping[str, int]) -> str:

@@ -18,6 +18,7 @@ from transformers.trainer_utils import EvalLoopOutput, PredictionOutput, get_las
 
 from llmtune.data.lengths import input_lengths
 from llmtune.metrics.core.base import IGNORED
+from llmtune.tasks.causal_lm.collator import without_mask
 from llmtune.tasks.task import ValidationMetrics
 from llmtune.tasks.text_generation.generation import Generation
 from llmtune.training.batching import EffectiveBatchSampler, LongestFirstSampler, with_padding_example
@@ -104,6 +105,8 @@ class FineTuningTrainer(transformers.Trainer):
         if "decoder_input_ids" in inputs:  # what a decoder side reads is counted too
             self.real_tokens += (labels != IGNORED).sum()
             self.padded_tokens += labels.numel()
+        if "position_ids" in inputs:  # packed rows
+            inputs = without_mask(inputs)
         # Around the whole step: what --activation_checkpointing computes again in the backward pass must take the same
         # kernels as the forward pass did. (Autocast is carried over by torch itself.)
         with self._attention_kernels():
@@ -227,6 +230,8 @@ class FineTuningTrainer(transformers.Trainer):
             self.compute_metrics = self._in_row_order(metrics, dataloader.dataset)
         output = super().evaluation_loop(dataloader, *args, metric_key_prefix=metric_key_prefix, **kwargs)
         self.compute_metrics = metrics
+        if self.writes and self.is_in_train and isinstance(metrics, ValidationMetrics):
+            metrics.written = self.generation.samples(self.accelerator.unwrap_model(self.model))
         self.evaluation_seconds += time.perf_counter() - start
         self._last_output = output if self.is_in_train else None
         return output
@@ -248,7 +253,7 @@ class FineTuningTrainer(transformers.Trainer):
     def prediction_step(
         self, model: Any, inputs: dict[str, Any], prediction_loss_only: bool, ignore_keys: list[str] | None = None
     ) -> tuple[Any, Any, Any]:
-        """The stock step; of a model that writes (None, (ids, ended, nats), counts) of a batch.
+        """The stock step; of a model with a `generation` (None, what it keeps with the nats last, counts) of a batch.
 
         Nothing of the size of the vocabulary is kept.
         """
@@ -256,14 +261,11 @@ class FineTuningTrainer(transformers.Trainer):
             step: tuple[Any, Any, Any] = super().prediction_step(model, inputs, prediction_loss_only, ignore_keys)
             return step
         inputs = self._prepare_inputs(inputs)
-        labels, ids = inputs.pop("labels", None), inputs["input_ids"]
+        labels = inputs.pop("labels", None)
+        unwrapped = self.accelerator.unwrap_model(self.model)
         with torch.no_grad(), self.compute_loss_context_manager():
-            nats, counts = self.generation.likelihoods(model, inputs, labels)
-            if self.writes:
-                answers, ended = self.generation.write(self.accelerator.unwrap_model(self.model), inputs, labels)
-            else:
-                answers, ended = ids.new_full((len(ids), 1), IGNORED), ids.new_zeros(len(ids))
-        return None, (answers, ended, nats), counts
+            kept, counts = self.generation.outputs(model, unwrapped, inputs, labels, writes=self.writes)
+        return None, kept, counts
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         """The stock evaluation; in training the sample of train is scored after it, and the history keeps both."""
