@@ -35,8 +35,8 @@ class CausalLMArguments(TaskArguments):
     stride: int = field(
         default=1,
         metadata={
-            "help": "tokens, as context, that a window of validation and test shares with the one before; 1 is lm-eval's "
-            "way, more costs time and gives a lower perplexity"
+            "help": "tokens, as context, that a window of validation and test shares with the one before; 1 is "
+            "lm-eval's way, more costs time and gives a lower perplexity"
         },
     )
     packing: bool = field(

@@ -15,7 +15,7 @@ from llmtune.data import Fingerprint, Splits, load_split, load_splits
 from llmtune.data.files import ending
 from llmtune.data.rows import RowErrors, Rows
 from llmtune.errors import InputError, truncated_repr
-from llmtune.tasks.causal_lm.sequences import FORMATS, MESSAGES, PROMPT_COMPLETION, TEXT
+from llmtune.tasks.causal_lm.sequences import FORMATS, PROMPT_COMPLETION, TEXT
 
 ROLES = ("system", "user", "assistant", "tool")
 TRANSCRIPT = "transcript"  # a chat as one text, by which equal chats are found

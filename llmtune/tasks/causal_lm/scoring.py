@@ -60,7 +60,7 @@ class LikelihoodScoring(Generation):
     def outputs(
         self, model: Any, unwrapped: Any, inputs: dict[str, Any], labels: torch.Tensor | None, *, writes: bool
     ) -> tuple[tuple[torch.Tensor, ...], torch.Tensor]:
-        """(tokens ranked first, tokens, nats) of what is scored and the tokens again, (m,) each; of rows without labels what is written."""
+        """(tokens ranked first, tokens, nats) of what is scored, (m,) each, and the tokens; without labels answers."""
         if labels is None:
             return super().outputs(model, unwrapped, inputs, labels, writes=writes)
         unscored = torch.tensor(self.unscored, device=labels.device)

@@ -1,10 +1,10 @@
 """Causal language modeling: a decoder learns to write texts, completions or the assistant's turns of chats.
 
-It is judged by the perplexity of what it learns to write: of each row the nats, tokens, bytes and words, from the model's
-own log-probabilities. Training rows may be packed; validation and test are scored in rolling windows.
+It is judged by the perplexity of what it learns to write: of each row the nats, tokens, bytes and words, from its own
+log-probabilities. Training rows may be packed; validation and test are scored in rolling windows.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -19,9 +19,9 @@ from llmtune.data import Fingerprint, Splits
 from llmtune.diagnosis.leakage import Examples
 from llmtune.errors import InputError
 from llmtune.metrics import Score
-from llmtune.models.families import families_serving
 from llmtune.models.loaded import LoadedModel
 from llmtune.predictions import Predictions, make_predictions
+from llmtune.tasks.causal_lm import chats
 from llmtune.tasks.causal_lm.arguments import CausalLMArguments
 from llmtune.tasks.causal_lm.collator import CausalLMCollator, check_packing
 from llmtune.tasks.causal_lm.rows import RowReader
@@ -32,6 +32,7 @@ from llmtune.tasks.causal_lm.sequences import (
     TEXT,
     completion_sequences,
     first_ids,
+    last_ids,
     text_sequences,
 )
 from llmtune.tasks.causal_lm.windows import TokenSequence, make_windows
@@ -145,14 +146,29 @@ class CausalLM(Task):
         """Each row as tokens, and which of them are learned."""
         if self.input_format == TEXT:
             return text_sequences(list(rows["text"]), tokenizer)
+        if self.input_format == MESSAGES:
+            return chats.chat_sequences(list(rows["messages"]), tokenizer)
         return completion_sequences(list(rows["prompt"]), list(rows["completion"]), tokenizer)
 
     def scored_texts(self, rows: datasets.Dataset) -> list[str]:
-        """What the model learns to write of each row."""
+        """What the model learns to write of each row; of a chat all turns of the assistant, one a line."""
+        if self.input_format == MESSAGES:
+            return ["\n".join(_answers(chat)) for chat in rows["messages"]]
         return list(rows["text"] if self.input_format == TEXT else rows["completion"])
 
+    def is_answered(self, rows: datasets.Dataset) -> bool:
+        """Whether the rows hold what the model shall write."""
+        if self.input_format == MESSAGES:
+            return all(chat[-1]["role"] == "assistant" for chat in rows["messages"])
+        return self.input_format == TEXT or "completion" in rows.column_names
+
     def encode(self, rows: datasets.Dataset, tokenizer: PreTrainedTokenizerBase, split: str = "test") -> Encoded:
-        """Rows as windows with labels; rows of train are packed where that was asked for."""
+        """Rows as windows with labels; rows of train are packed where that was asked for.
+
+        Prompts without answers become what the model reads to answer them, without labels.
+        """
+        if split == "test" and not self.is_answered(rows):
+            return self._encode_prompts(rows, tokenizer)
         sequences = self.sequences(rows, tokenizer)
         train = split == "train"
         windows = make_windows(
@@ -175,6 +191,18 @@ class CausalLM(Task):
         notes = [f"rows split into windows of {self.max_length} tokens: {windows.split_rows or 'none'}"]
         return Encoded(rows, windows.inputs, split, tokenizer, facts, notes, windows)
 
+    def _encode_prompts(self, rows: datasets.Dataset, tokenizer: PreTrainedTokenizerBase) -> Encoded:
+        ids = [self.prompt_ids(prompt, tokenizer) for prompt in rows[self._prompt_column]]
+        mask = [[1] * len(row) for row in ids]
+        inputs = datasets.Dataset.from_dict({"input_ids": ids, "attention_mask": mask})
+        room = self.max_length - self.max_new_tokens
+        cut = sum(len(row) == room for row in ids)
+        return Encoded(rows, inputs, "test", tokenizer, {}, [f"prompts of {room} tokens or more: {cut or 'none'}"])
+
+    @property
+    def _prompt_column(self) -> str:
+        return {TEXT: "text", PROMPT_COMPLETION: "prompt", MESSAGES: "messages"}[self.input_format]
+
     def data_collator(self, tokenizer: PreTrainedTokenizerBase, model: Any = None) -> CausalLMCollator:
         """Pads each micro-batch to its longest row."""
         return CausalLMCollator(tokenizer)
@@ -189,12 +217,15 @@ class CausalLM(Task):
         draws = self.input_format == TEXT
         return LikelihoodScoring(tokenizer, self.max_new_tokens, draws=draws, prompts=self.prompts, prompt_ids=ids)
 
-    def prompt_ids(self, prompt: str, tokenizer: PreTrainedTokenizerBase) -> list[int]:
-        """What the model reads to go on with a prompt."""
-        (sequence,) = text_sequences([prompt], tokenizer)
-        room = self.max_length - self.max_new_tokens
-        ends = len(sequence.ids) - (tokenizer.eos_token_id is not None)
-        return list(sequence.ids[max(0, ends - max(1, room)) : ends])
+    def prompt_ids(self, prompt: Any, tokenizer: PreTrainedTokenizerBase) -> list[int]:
+        """What the model reads to go on with a prompt, or with a chat; of a long one the last tokens."""
+        if self.input_format == MESSAGES:
+            chat = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
+            ids = chats.prompt_ids(chat, tokenizer)
+        else:
+            ids = text_sequences([prompt], tokenizer)[0].ids
+            ids = ids[: len(ids) - len(last_ids(tokenizer))]
+        return list(ids[-max(1, self.max_length - self.max_new_tokens) :])
 
     def columns(self, outputs: Any, encoded: Encoded) -> dict[str, list[Any]]:
         """`nll`, `tokens`, `bytes`, `words` and `correct` of each row, from what the scoring kept of its windows."""
@@ -225,9 +256,16 @@ class CausalLM(Task):
         return make_predictions(self.kind, columns, carried=carried, split=encoded.split, settings=settings)
 
     def predicted_columns(self, outputs: Any, encoded: Encoded) -> tuple[dict[str, list[Any]], list[str]]:
-        """How well each row is predicted."""
-        columns = self.columns(outputs, encoded)
-        return columns, [f"scored tokens: {sum(columns['tokens']):,}"]
+        """How well each text is predicted; of prompts and chats what the model answers."""
+        if encoded.index is not None:
+            columns = self.columns(outputs, encoded)
+            return columns, [f"scored tokens: {sum(columns['tokens']):,}"]
+        ids, ended, *_ = outputs
+        rows = [[token for token in row if token >= 0] for row in ids.tolist()]
+        answers = encoded.tokenizer.batch_decode(rows, skip_special_tokens=True)
+        unfinished = int((np.asarray(ended) == 0).sum())
+        columns = {"prediction": answers, "ended": np.asarray(ended, dtype=bool).tolist()}
+        return columns, [f"answers that did not end within {self.max_new_tokens} tokens: {unfinished or 'none'}"]
 
     def example_table(self, rows: datasets.Dataset | None = None) -> Predictions:
         """Rows of which every token is certain."""
@@ -251,16 +289,16 @@ class CausalLM(Task):
             texts, windows = self.scored_texts(splits[split]), encoded[split].facts["windows"]
             size = sum(len(text.encode()) for text in texts)
             lines.append(
-                f"{split:<11}{facts['rows']:>8,} rows, {size:,} bytes and {windows['learned_tokens']:,} tokens to learn; "
-                f"{facts['made']}"
+                f"{split:<11}{facts['rows']:>8,} rows, {size:,} bytes and {windows['learned_tokens']:,} tokens to learn"
+                f"; {facts['made']}"
             )
         split_rows = count_splits({split: part.facts["windows"]["split_rows"] for split, part in encoded.items()})
         lines.append(f"rows split into windows of {self.max_length} tokens: {split_rows}")
         train = encoded["train"].facts["windows"]
         if train["fill"] is not None:
             lines.append(
-                f"{train['windows']:,} training windows packed into {train['rows']:,} rows of {self.max_length} tokens, "
-                f"{train['fill']:.1%} full; none sees another"
+                f"{train['windows']:,} training windows packed into {train['rows']:,} rows of {self.max_length} tokens"
+                f", {train['fill']:.1%} full; none sees another"
             )
         return lines
 
@@ -269,13 +307,23 @@ class CausalLM(Task):
         unscored = test.settings["unscored_tokens"]
         return [
             f"perplexity: {scores['perplexity'].signature}",
-            f"tokens learned but not scored (ends, other control tokens, a first token with nothing before): {unscored:,}",
+            "tokens learned but not scored (ends, other control tokens, a first token with nothing before): "
+            f"{unscored:,}",
         ]
 
 
+def _answers(chat: Any) -> list[str]:
+    """What the assistant says in a chat."""
+    return [turn["content"] for turn in chat if turn["role"] == "assistant"]
+
+
 def _beginnings(rows: datasets.Dataset) -> tuple[str, ...]:
-    """Prompts to watch: of texts the first words of the first rows, else their prompts."""
+    """Prompts to watch: of texts the first words of the first rows, else their prompts, or a chat's first question."""
     rows = rows.select(range(min(SAMPLES, len(rows))))
+    if "messages" in rows.column_names:
+        return tuple(
+            next((turn["content"] for turn in chat if turn["role"] == "user"), "") for chat in rows["messages"]
+        )
     if "prompt" in rows.column_names:
         return tuple(rows["prompt"])
     return tuple(" ".join(text.split()[:SAMPLE_WORDS]) for text in rows["text"])

@@ -1,8 +1,8 @@
 """Sequences of tokens → rows of model inputs: windows of what is too long, and several windows in a packed row.
 
-A window holds context and the tokens that count in it; each token of a sequence counts in one window. Windows that share
-a row are told apart by their positions, which start again from 0: attention stays inside a window. Letters: n sequences,
-t tokens of a sequence, m windows or rows.
+A window holds context and the tokens that count in it; each token of a sequence counts in one window. Windows that
+share a row are told apart by their positions, which start again from 0: attention stays inside a window. Letters: n
+sequences, t tokens of a sequence, m windows or rows.
 """
 
 import bisect
