@@ -83,7 +83,7 @@ def test_a_packed_window_has_the_logits_that_it_has_alone(model_type, attention)
     sliding = {"sliding_window": 5} if model_type == "mistral" else {}
     model = model_of(model_type, tokenizer, **sliding)
     model.set_attn_implementation(attention)
-    dataset = encoded(tokenizer, packing=True).dataset
+    dataset = encoded(tokenizer, packing=True, length=48).dataset
     batch = CausalLMCollator(tokenizer)(list(dataset))
     with torch.no_grad():
         logits = model(**without_mask({k: v for k, v in batch.items() if k != "labels"}), use_cache=False).logits
