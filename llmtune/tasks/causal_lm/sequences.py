@@ -1,7 +1,8 @@
 """Rows → tokens, which of them the model learns to write, and the texts whose bytes and words count.
 
 A sequence begins with the token that the model was trained to begin with (<s>, else its end token, as lm-eval does), so
-that the first token of a text is predicted too, and ends with the end token. Control tokens are learned, not scored.
+that the first token of a text is predicted too. In training it ends with the end token. Control tokens are learned, and
+not scored: they are no bytes of a text.
 """
 
 from collections.abc import Sequence
@@ -21,26 +22,22 @@ def first_ids(tokenizer: PreTrainedTokenizerBase) -> list[int]:
     return [token for token in own if token is not None][:1]
 
 
-def last_ids(tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    """What ends a text; nothing where the tokenizer has no end token."""
-    return [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
-
-
 def unscored_ids(tokenizer: PreTrainedTokenizerBase) -> list[int]:
     """Tokens that are no text. The unknown token is text: a word that costs nothing would flatter the model."""
     return sorted(set(control_tokens(tokenizer).values()) - {tokenizer.unk_token_id})
 
 
-def text_sequences(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> list[TokenSequence]:
-    """Documents: every token is learned, and the end."""
-    return completion_sequences([""] * len(texts), texts, tokenizer)
+def text_sequences(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase, *, ends: bool) -> list[TokenSequence]:
+    """Documents: every token is learned, and the end where there are `ends`."""
+    return completion_sequences([""] * len(texts), texts, tokenizer, ends=ends)
 
 
 def completion_sequences(
-    prompts: Sequence[str], completions: Sequence[str], tokenizer: PreTrainedTokenizerBase
+    prompts: Sequence[str], completions: Sequence[str], tokenizer: PreTrainedTokenizerBase, *, ends: bool
 ) -> list[TokenSequence]:
-    """Prompts with their completions: completion and end are learned."""
-    first, last = first_ids(tokenizer), last_ids(tokenizer)
+    """Prompts with their completions: the completion is learned, and the end where there are `ends`."""
+    first = first_ids(tokenizer)
+    last = [tokenizer.eos_token_id] if ends and tokenizer.eos_token_id is not None else []
     sequences = []
     for prompt, completion in zip(_ids(prompts, tokenizer), _ids(completions, tokenizer), strict=True):
         ids = [*first, *prompt, *completion, *last]

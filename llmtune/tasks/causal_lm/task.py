@@ -32,7 +32,6 @@ from llmtune.tasks.causal_lm.sequences import (
     TEXT,
     completion_sequences,
     first_ids,
-    last_ids,
     text_sequences,
 )
 from llmtune.tasks.causal_lm.windows import TokenSequence, make_windows
@@ -142,13 +141,15 @@ class CausalLM(Task):
         names = ("text",) if self.input_format == TEXT else ("prompt", "completion")
         return list(splits.texts("train", *names))
 
-    def sequences(self, rows: datasets.Dataset, tokenizer: PreTrainedTokenizerBase) -> list[TokenSequence]:
-        """Each row as tokens, and which of them are learned."""
+    def sequences(
+        self, rows: datasets.Dataset, tokenizer: PreTrainedTokenizerBase, *, ends: bool
+    ) -> list[TokenSequence]:
+        """Each row as tokens, and which of them are learned; texts and completions with their `ends` or without."""
         if self.input_format == TEXT:
-            return text_sequences(list(rows["text"]), tokenizer)
+            return text_sequences(list(rows["text"]), tokenizer, ends=ends)
         if self.input_format == MESSAGES:
             return chats.chat_sequences(list(rows["messages"]), tokenizer)
-        return completion_sequences(list(rows["prompt"]), list(rows["completion"]), tokenizer)
+        return completion_sequences(list(rows["prompt"]), list(rows["completion"]), tokenizer, ends=ends)
 
     def scored_texts(self, rows: datasets.Dataset) -> list[str]:
         """What the model learns to write of each row; of a chat all turns of the assistant, one a line."""
@@ -169,8 +170,8 @@ class CausalLM(Task):
         """
         if split == "test" and not self.is_answered(rows):
             return self._encode_prompts(rows, tokenizer)
-        sequences = self.sequences(rows, tokenizer)
         train = split == "train"
+        sequences = self.sequences(rows, tokenizer, ends=train)
         windows = make_windows(
             sequences,
             length=self.max_length,
@@ -178,7 +179,7 @@ class CausalLM(Task):
             full_context=not train,
             packed=train and self.packing,
         )
-        learned = sum(sum(row.learned[1:]) for row in sequences)
+        learned = sum(sum(row.learned) for row in sequences)
         facts = {
             "windows": {
                 "windows": len(windows.sequence),
@@ -223,8 +224,7 @@ class CausalLM(Task):
             chat = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
             ids = chats.prompt_ids(chat, tokenizer)
         else:
-            ids = text_sequences([prompt], tokenizer)[0].ids
-            ids = ids[: len(ids) - len(last_ids(tokenizer))]
+            ids = list(text_sequences([prompt], tokenizer, ends=False)[0].ids)
         return list(ids[-max(1, self.max_length - self.max_new_tokens) :])
 
     def columns(self, outputs: Any, encoded: Encoded) -> dict[str, list[Any]]:
@@ -307,8 +307,7 @@ class CausalLM(Task):
         unscored = test.settings["unscored_tokens"]
         return [
             f"perplexity: {scores['perplexity'].signature}",
-            "tokens learned but not scored (ends, other control tokens, a first token with nothing before): "
-            f"{unscored:,}",
+            f"tokens not scored (control tokens of chats, a first token with nothing before it): {unscored or 'none'}",
         ]
 
 
