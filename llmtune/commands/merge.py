@@ -1,11 +1,19 @@
 """`llmtune merge RUN --output_dir D`: the adapter of a LoRA run added to its base, as plain weights."""
 
+import shutil
 from pathlib import Path
 
-from llmtune.commands.models import load_task
+import numpy as np
+import torch
+
+from llmtune.commands.models import load_task, run_model
 from llmtune.errors import InputError
-from llmtune.models.checkpoints import merge_run
+from llmtune.models.checkpoints import FLOAT32_TOLERANCE, load_config, merge_run
+from llmtune.runs.folder import RunFolder
+from llmtune.tasks.task import Task
 from llmtune.terminal.console import Terminal
+
+BATCH = 8  # rows scored at once
 
 
 def merge(*, run_folder: str, output_dir: str) -> None:
@@ -22,5 +30,35 @@ def merge(*, run_folder: str, output_dir: str) -> None:
         [
             f"{run_folder} → {output_dir}: plain weights, for from_pretrained without peft",
             f"read back, the logits of random tokens differ by at most {drift:.2g}",
+            *check_scores(RunFolder(run_folder), output_dir, task),
         ],
     )
+
+
+def check_scores(run: RunFolder, merged: str, task: Task) -> list[str]:
+    """Scores rows of a language model's test table again; a line on it, none of other tasks.
+
+    Raises:
+        InputError: the merged weights predict them otherwise; they are deleted.
+    """
+    if not (run.path / "predictions" / "test.parquet").exists():
+        return []
+    table = run.table("test")
+    rows = task.rescored(table)
+    if rows is None:
+        return []
+    again = run_model(merged, task, rows, batch_size=BATCH, cpu_threads=None)
+    before = float(np.sum(table.column("nll")[: len(rows)]))
+    after = float(np.sum(task.tabulate(again.outputs, again.encoded).column("nll")))
+    apart = abs(after - before) / max(before, 1e-9)
+    stored = load_config(merged).dtype or torch.float32
+    bound = max(FLOAT32_TOLERANCE, 2 * torch.finfo(stored).eps)
+    if run.arguments("model").get("load_in_4bit"):
+        return [f"{len(rows)} test rows: {before:.1f} nats on 4-bit weights, {after:.1f} merged into full ones"]
+    if not apart <= bound:
+        shutil.rmtree(merged)
+        raise InputError(
+            f"{run.path}: the merged weights take {after:.1f} nats for {len(rows)} test rows, the run took "
+            f"{before:.1f}, expected no more than {bound:.2g} of that apart; nothing was written. Use the run as it is"
+        )
+    return [f"{len(rows)} test rows scored again: {after:.1f} nats, {before:.1f} in the run"]

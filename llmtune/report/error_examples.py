@@ -1,6 +1,6 @@
 """The rows to look at: confident errors, uncertain rows, and samples beside their references."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,6 +51,21 @@ def error_examples(test: Predictions, comparison: EntityComparison | None = None
     if comparison is not None:
         return _of_entities(comparison)
     return EXAMPLES[test.kind](test) if test.kind in EXAMPLES else []
+
+
+def written_samples(training: Mapping[str, Any]) -> list[ExampleTable]:
+    """What a language model wrote after the same prompts at evaluations in training, spread over its steps."""
+    evaluations = [one for one in training.get("evaluations", []) if "prompt" in next(iter(one.get("samples", [])), {})]
+    if not evaluations:
+        return []
+    most = max(1, MOST // len(evaluations[0]["samples"]))
+    places = np.unique(np.linspace(0, len(evaluations) - 1, most).round().astype(int))
+    rows: list[tuple[str, ...]] = [
+        (f"{evaluations[place]['step']:,}", shortened(sample["prompt"]), shortened(sample["answer"]) or "(empty)")
+        for place in places
+        for sample in evaluations[place]["samples"]
+    ]
+    return [ExampleTable("Written in training, after the same prompts", ("step", "prompt", "written"), rows)]
 
 
 def shortened(value: Any) -> str:

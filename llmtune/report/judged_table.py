@@ -15,7 +15,7 @@ from llmtune.metrics.core.headlines import headline_names
 from llmtune.metrics.core.matrix import Matrix, build_matrix
 from llmtune.metrics.core.parts import Parts, score_cell, score_parts
 from llmtune.predictions import Predictions
-from llmtune.report.error_examples import ExampleTable, error_examples
+from llmtune.report.error_examples import ExampleTable, error_examples, written_samples
 from llmtune.report.probabilities import Slider, build_slider, calibration_bins
 from llmtune.report.slices import Slices, score_slices
 
@@ -94,7 +94,7 @@ class JudgedTable:
     @cached_property
     def examples(self) -> list[ExampleTable]:
         """The rows to look at."""
-        return error_examples(self.test, self.entities)
+        return [*error_examples(self.test, self.entities), *written_samples(self.run.get("training", {}))]
 
     @property
     def is_private(self) -> bool:

@@ -245,6 +245,20 @@ class Task(ABC):
         """What a person must know of the numbers; `facts` are those of `run_facts`."""
         return []
 
+    def rescored(self, table: Predictions) -> datasets.Dataset | None:
+        """Rows of a table of this task that it can score again, so that a merged model is seen to be the same.
+
+        None of tasks that a merge does not score again.
+        """
+        return None
+
+    def continuations(self, model: Any, encoded: Encoded) -> Predictions | None:
+        """What a language model writes after the beginnings of rows, as a text-generation table; None of other tasks.
+
+        Call it on every process.
+        """
+        return None
+
     def confusion(self, table: Predictions) -> tuple[np.ndarray, tuple[str, ...]] | None:
         """Counts (c, c), rows the reference, and the names of rows and columns; None where there are no classes."""
         return None

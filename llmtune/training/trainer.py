@@ -25,7 +25,7 @@ from llmtune.training.batching import EffectiveBatchSampler, LongestFirstSampler
 from llmtune.training.callbacks import EvaluationLogger
 from llmtune.training.curves import LearningCurves, train_subset
 from llmtune.training.resume import RECORD, check_same_run, describe_run
-from llmtune.training.tensorboard import show_evaluation
+from llmtune.training.tensorboard import show_evaluation, show_samples
 
 SO_FAR = "llmtune"  # where a checkpoint's trainer_state.json keeps what the run took
 
@@ -230,7 +230,7 @@ class FineTuningTrainer(transformers.Trainer):
             self.compute_metrics = self._in_row_order(metrics, dataloader.dataset)
         output = super().evaluation_loop(dataloader, *args, metric_key_prefix=metric_key_prefix, **kwargs)
         self.compute_metrics = metrics
-        if self.writes and self.is_in_train and isinstance(metrics, ValidationMetrics):
+        if self.generation is not None and self.writes and self.is_in_train and isinstance(metrics, ValidationMetrics):
             metrics.written = self.generation.samples(self.accelerator.unwrap_model(self.model))
         self.evaluation_seconds += time.perf_counter() - start
         self._last_output = output if self.is_in_train else None
@@ -294,6 +294,8 @@ class FineTuningTrainer(transformers.Trainer):
             show_evaluation(
                 self.callback_handler.callbacks, matrix, validation, names, self.state.global_step, positive_id=positive
             )
+            samples = self.evaluation_lines.history[-1].get("samples", [])
+            show_samples(self.callback_handler.callbacks, samples, self.state.global_step)
             step = {"step": self.state.global_step, "epoch": self.state.epoch}
             self.evaluation_lines.history[-1]["curves"] = {**step, **entry}
         return metrics

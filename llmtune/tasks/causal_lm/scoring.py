@@ -16,6 +16,7 @@ from llmtune.tasks.causal_lm.sequences import unscored_ids
 from llmtune.tasks.text_generation.generation import Generation
 
 WRITTEN_AT_ONCE = 16  # prompts
+FEWEST = 8  # tokens of a continuation
 SEED = 42  # of the draws
 TOP_P = 0.9  # nucleus sampling (Holtzman et al. 2020): greedy continuations of a text repeat themselves
 
@@ -54,7 +55,8 @@ class LikelihoodScoring(Generation):
             pad_token_id=tokenizer.pad_token_id,
             max_new_tokens=self.max_new_tokens,
             do_sample=self.draws,
-            **({"top_p": TOP_P, "top_k": 0} if self.draws else {}),
+            # That a text ends right after its beginning is no fault of a model, and shows nothing.
+            **({"top_p": TOP_P, "top_k": 0, "min_new_tokens": min(FEWEST, self.max_new_tokens)} if self.draws else {}),
         )
 
     def outputs(

@@ -40,6 +40,8 @@ from llmtune.tasks.task import Encoded, Task, count_splits
 from llmtune.text.byte_ngrams import ORDER
 from llmtune.text.words import split_at_spaces
 
+RESCORED = 32  # test rows that a merged model must score as the run did
+CONTINUED = 100  # test rows that are continued, for the check of degenerate outputs
 SAMPLES, SAMPLE_WORDS = 3, 8  # validation rows whose beginnings are continued, and the words of a beginning
 
 UNCARRIED = ("completion", "messages", "transcript")  # columns of rows that the table's `text` holds
@@ -55,6 +57,7 @@ class CausalLM(Task):
         stride: tokens that a window of validation and test shares with the one before.
         packing: whether training windows share rows.
         max_new_tokens: of an answer.
+        document_start: of txt files, what begins a document.
         prompts: that are answered at each evaluation in training.
     """
 
@@ -63,6 +66,7 @@ class CausalLM(Task):
     stride: int = 1
     packing: bool = True
     max_new_tokens: int = 64
+    document_start: str | None = None
     prompts: tuple[str, ...] = ()
 
     name = "causal-lm"
@@ -97,6 +101,7 @@ class CausalLM(Task):
             task.stride,
             task.packing,
             task.max_new_tokens,
+            task.document_start,
             tuple(task.sample_prompts) or _beginnings(splits["validation"]),
         )
 
@@ -108,7 +113,7 @@ class CausalLM(Task):
 
     def to_config(self) -> dict[str, Any]:
         """What the model's config keeps, so that prediction scores as evaluation did."""
-        names = ("input_format", "max_length", "stride", "max_new_tokens")
+        names = ("input_format", "max_length", "stride", "max_new_tokens", "document_start")
         return {"task": self.name, **{name: getattr(self, name) for name in names}}
 
     def fitted(self, config: Any) -> Self:
@@ -132,7 +137,7 @@ class CausalLM(Task):
         """The test split in the format that the model was trained on."""
         usual = CausalLMArguments()
         named = {name: getattr(usual, f"{name}_column") for name in ("text", "prompt", "completion", "messages")}
-        return RowReader(self.input_format, {**named, **columns}).split(data, labeled=labeled)
+        return RowReader(self.input_format, {**named, **columns}, self.document_start).split(data, labeled=labeled)
 
     def train_texts(self, splits: Splits) -> list[str]:
         """All texts of train, prompts and completions alike."""
@@ -254,6 +259,38 @@ class CausalLM(Task):
         how = f"window:{self.max_length}|stride:{self.stride}|first:{first[0]}"
         settings = self.settings(task=self.name, scoring=how, unscored_tokens=unscored)
         return make_predictions(self.kind, columns, carried=carried, split=encoded.split, settings=settings)
+
+    def rescored(self, table: Predictions) -> datasets.Dataset | None:
+        """The first rows of texts, and of prompts with completions; a chat is not in the table as it was."""
+        if self.input_format == MESSAGES:
+            return None
+        names = {"text": "text"} if self.input_format == TEXT else {"prompt": "prompt", "text": "completion"}
+        columns = {ours: table.column(name)[:RESCORED] for name, ours in names.items()}
+        return datasets.Dataset.from_dict(columns)
+
+    def continuations(self, model: Any, encoded: Encoded) -> Predictions | None:
+        """What the model writes after the beginnings of the first rows, beside what stands there.
+
+        Of a text it reads the first half, of a prompt or a chat all before the (last) answer.
+        """
+        rows = encoded.rows.select(range(min(CONTINUED, len(encoded.rows))))
+        tokenizer = encoded.tokenizer
+        if self.input_format == TEXT:
+            halves = [(text[: len(text) // 2], text[len(text) // 2 :]) for text in rows["text"]]
+            sources, references = [list(part) for part in zip(*halves, strict=True)]
+        elif self.input_format == PROMPT_COMPLETION:
+            sources, references = list(rows["prompt"]), list(rows["completion"])
+        else:
+            asked = [chat for chat in rows["messages"] if chat[-1]["role"] == "assistant"]
+            sources, references = [list(chat[:-1]) for chat in asked], [chat[-1]["content"] for chat in asked]
+        if not sources:
+            return None
+        ids = [self.prompt_ids(source, tokenizer) for source in sources]
+        written = self.generation(tokenizer).answers(model, ids)
+        columns = {"reference": references, "prediction": [text.strip() for text in written]}
+        if self.input_format != MESSAGES:
+            columns |= {"source": sources}
+        return make_predictions("text-generation", columns, split=encoded.split, settings={"task": self.name})
 
     def predicted_columns(self, outputs: Any, encoded: Encoded) -> tuple[dict[str, list[Any]], list[str]]:
         """How well each text is predicted; of prompts and chats what the model answers."""

@@ -102,11 +102,11 @@ def make_windows(
         return Windows(datasets.Dataset.from_dict(columns), np.array(source, dtype=np.int64), split_rows)
     bins = best_fit([len(row) for row in ids], length)
     columns = {
+        "attention_mask": [[1] * sum(len(ids[place]) for place in places) for places in bins],
         "input_ids": [[token for place in places for token in ids[place]] for places in bins],
         "labels": [[label for place in places for label in labels[place]] for places in bins],
         "position_ids": [[position for place in places for position in range(len(ids[place]))] for places in bins],
     }
-    columns["attention_mask"] = [[1] * len(row) for row in columns["input_ids"]]
     fill = sum(map(len, ids)) / max(1, len(bins) * length)
     return Windows(datasets.Dataset.from_dict(columns), np.array(source, dtype=np.int64), split_rows, fill)
 
