@@ -24,7 +24,7 @@ from llmtune.predictions import Predictions, make_predictions
 from llmtune.tasks.causal_lm import chats
 from llmtune.tasks.causal_lm.arguments import CausalLMArguments
 from llmtune.tasks.causal_lm.collator import CausalLMCollator, check_packing
-from llmtune.tasks.causal_lm.rows import RowReader
+from llmtune.tasks.causal_lm.rows import TRANSCRIPT, RowReader
 from llmtune.tasks.causal_lm.scoring import LikelihoodScoring
 from llmtune.tasks.causal_lm.sequences import (
     MESSAGES,
@@ -44,7 +44,7 @@ RESCORED = 32  # test rows that a merged model must score as the run did
 CONTINUED = 100  # test rows that are continued, for the check of degenerate outputs
 SAMPLES, SAMPLE_WORDS = 3, 8  # validation rows whose beginnings are continued, and the words of a beginning
 
-UNCARRIED = ("completion", "messages", "transcript")  # columns of rows that the table's `text` holds
+UNCARRIED = ("completion", "messages", TRANSCRIPT)  # columns of rows that the table's `text` holds
 
 
 @dataclass(frozen=True)
@@ -316,8 +316,9 @@ class CausalLM(Task):
         return {f"{ORDER}-gram of bytes": byte_ngram(test, self.scored_texts(splits["train"]))}
 
     def leakage_examples(self, rows: datasets.Dataset, data: DataArguments) -> Examples:
-        """The texts."""
-        return Examples(self.scored_texts(rows))
+        """The texts, the prompts, or whole chats: an answer alone may be right twice."""
+        name = {TEXT: "text", PROMPT_COMPLETION: "prompt", MESSAGES: TRANSCRIPT}[self.input_format]
+        return Examples(list(rows[name]))
 
     def summary(self, splits: Splits, encoded: Mapping[str, Encoded]) -> list[str]:
         """Rows, bytes, windows, how full the packed rows are."""
