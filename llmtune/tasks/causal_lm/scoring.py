@@ -16,7 +16,7 @@ from llmtune.tasks.causal_lm.sequences import unscored_ids
 from llmtune.tasks.text_generation.generation import Generation
 
 WRITTEN_AT_ONCE = 16  # prompts
-FEWEST = 8  # tokens of a continuation
+FEWEST_NEW_TOKENS = 8  # tokens of a continuation
 SEED = 42  # of the draws
 TOP_P = 0.9  # nucleus sampling (Holtzman et al. 2020): greedy continuations of a text repeat themselves
 
@@ -48,6 +48,7 @@ class LikelihoodScoring(Generation):
 
     def _search(self, model: Any, tokenizer: PreTrainedTokenizerBase) -> GenerationConfig:
         own = model.generation_config.eos_token_id
+        fewest = min(FEWEST_NEW_TOKENS, self.max_new_tokens)
         ends = {*(own if isinstance(own, list) else [own]), tokenizer.eos_token_id} - {None}
         return GenerationConfig(
             bos_token_id=tokenizer.bos_token_id,
@@ -56,7 +57,7 @@ class LikelihoodScoring(Generation):
             max_new_tokens=self.max_new_tokens,
             do_sample=self.draws,
             # That a text ends right after its beginning is no fault of a model, and shows nothing.
-            **({"top_p": TOP_P, "top_k": 0, "min_new_tokens": min(FEWEST, self.max_new_tokens)} if self.draws else {}),
+            **({"top_p": TOP_P, "top_k": 0, "min_new_tokens": fewest} if self.draws else {}),
         )
 
     def outputs(

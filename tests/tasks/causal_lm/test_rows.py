@@ -70,8 +70,9 @@ def test_prompts_are_read_without_completions_where_nothing_is_scored(tmp_path):
 def test_a_prompt_or_completion_that_is_no_text_is_named(tmp_path, row, finding):
     path = jsonl(tmp_path, {"prompt": "Who?", "completion": "You."}, row)
 
-    with pytest.raises(InputError, match=finding):
+    with pytest.raises(InputError, match=finding) as error:
         read(path, "prompt_completion")
+    assert "write it, or delete the row; chats are read with --input_format messages" in str(error.value)
 
 
 USER, ANSWER = {"role": "user", "content": "Who?"}, {"role": "assistant", "content": "You."}
@@ -95,8 +96,9 @@ def test_equal_chats_are_told_by_all_they_say(tmp_path):
     ],
 )
 def test_a_chat_that_is_none_is_named(tmp_path, chat, finding):
-    with pytest.raises(InputError, match=finding):
+    with pytest.raises(InputError, match=finding) as error:
         read(jsonl(tmp_path, {"messages": chat}), "messages")
+    assert 'write a list of {"role": …, "content": …}, or delete the row' in str(error.value)
 
 
 def test_a_chat_to_answer_does_not_end_with_an_answer(tmp_path):
