@@ -164,6 +164,8 @@ def add_evaluate_flags(parser: Parser) -> None:
     )
     told = "texts to write: the target (default: target, of summaries summary)"
     parser.add_argument("--target_column", metavar="NAME", help=told)
+    told = "prompts with completions: the completion (default: completion)"
+    parser.add_argument("--completion_column", metavar="NAME", help=told)
     parser.add_argument("--group_columns", nargs="+", default=[], metavar="NAME", help="carried into the predictions")
     parser.add_argument("--slice_columns", nargs="+", default=[], metavar="NAME", help="likewise")
     parser.add_argument("--max_eval_samples", type=int, metavar="N", help="use only the first n rows")
@@ -193,6 +195,8 @@ def add_model_flags(parser: Parser) -> None:
         parser.add_argument(f"--{column}_column", default=column, metavar="NAME", help=f"answers: the {column}")
     told = "texts to write: the source (default: source, of summaries document)"
     parser.add_argument("--source_column", metavar="NAME", help=told)
+    for column, what in (("prompt", "prompts with completions: the prompt"), ("messages", "chats: the messages")):
+        parser.add_argument(f"--{column}_column", metavar="NAME", help=f"{what} (default: {column})")
     parser.add_argument("--per_device_eval_batch_size", type=int, default=32, metavar="N", help="(default: 32)")
     parser.add_argument("--cpu_threads", type=int, metavar="N", help="default: allowed cores / local processes")
 

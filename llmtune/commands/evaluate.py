@@ -38,7 +38,10 @@ def evaluate(
     context_column: str = "context",
     answers_column: str = "answers",
     source_column: str | None = None,
+    prompt_column: str | None = None,
+    messages_column: str | None = None,
     target_column: str | None = None,
+    completion_column: str | None = None,
     group_columns: Sequence[str] = (),
     slice_columns: Sequence[str] = (),
     max_eval_samples: int | None = None,
@@ -67,7 +70,9 @@ def evaluate(
     columns |= {"tokens": tokens_column, "tags": tags_column, "spans": spans_column}
     columns |= {"sentence": sentence_column} if sentence_column else {}
     columns |= {"question": question_column, "context": context_column, "answers": answers_column}
-    columns |= {name: given for name, given in (("source", source_column), ("target", target_column)) if given}
+    named = {"source": source_column, "target": target_column, "prompt": prompt_column}
+    named |= {"completion": completion_column, "messages": messages_column}
+    columns |= {name: given for name, given in named.items() if given}
     rows, fingerprint = task.read_split(data, columns, labeled=True)
     terminal = Terminal()
     outputs = run_model(model, task, rows, batch_size=per_device_eval_batch_size, cpu_threads=cpu_threads)

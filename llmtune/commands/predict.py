@@ -35,6 +35,8 @@ def predict(
     question_column: str = "question",
     context_column: str = "context",
     source_column: str | None = None,
+    prompt_column: str | None = None,
+    messages_column: str | None = None,
     per_device_eval_batch_size: int = 32,
     cpu_threads: int | None = None,
     overwrite: bool = False,
@@ -51,7 +53,8 @@ def predict(
         check_output(output, Path(input_file or ""), overwrite=overwrite)
     task = load_task(model)
     columns = {"text": text_column, "question": question_column, "context": context_column, "answers": "answers"}
-    columns |= {"source": source_column} if source_column else {}
+    named = {"source": source_column, "prompt": prompt_column, "messages": messages_column}
+    columns |= {name: given for name, given in named.items() if given}
     inputs = task.input_columns(columns)
     source = open_source(input_file, texts, inputs)
     filled, reasons = fill_empty(source, inputs)

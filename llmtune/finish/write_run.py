@@ -20,7 +20,7 @@ from llmtune.models.checkpoints import is_adapter, save_weights
 from llmtune.models.loaded import ModelFacts
 from llmtune.predictions import Predictions, write_predictions
 from llmtune.report.report import Report, write_reports
-from llmtune.runs.folder import baseline_splits, run_content, write_json, write_metrics, write_verdict
+from llmtune.runs.folder import CONTINUATIONS, baseline_splits, run_content, write_json, write_metrics, write_verdict
 from llmtune.tasks.task import Encoded, Task
 from llmtune.terminal.console import Terminal
 from llmtune.terminal.run_end import show_run_end
@@ -89,6 +89,7 @@ def write_run(
     folder = Path(str(args.training.output_dir))
     _save_model(trainer, task, keep_base=model.from_scratch)
     trained = training_facts(trainer)
+    continuations = task.continuations(trainer.accelerator.unwrap_model(trainer.model), encoded["test"])
     if not trainer.is_world_process_zero():
         return folder
     seed, test = args.training.seed, predictions["test"]
@@ -108,9 +109,12 @@ def write_run(
         "baselines": {name: {decides: of_one[decides].value} for name, of_one in baseline_scores.items()},
     }
     _write_tables(folder, predictions, baselines)
+    if continuations is not None:
+        write_predictions(continuations, folder / CONTINUATIONS)
     write_metrics(folder, {**scores, **baseline_splits("test", baseline_scores)})
     write_json(folder / "run.json", run_content(describe_arguments(args), facts))
-    verdict = diagnose(_context(args, task, splits, encoded, predictions, scores["test"], baselines, trained))
+    case = _context(args, task, splits, encoded, predictions, scores["test"], baselines, trained)
+    verdict = diagnose(replace(case, continuations=continuations))
     write_verdict(folder, verdict)
     report = Report.of_run(folder, test, scores["test"], baselines=baseline_scores, verdict=verdict)
     write_reports(folder, report, no_examples=args.data.no_examples)

@@ -76,6 +76,7 @@ class Kind(str):
         part_heading: of the table of metrics by class or type.
         pipeline_tag: of the Hub; empty where it has none.
         auto_model: the transformers class that loads such a model; empty where a run's settings name it.
+        truncates: whether an input that is too long for the model is truncated, so that a card must say it.
         long_inputs: what `llmtune predict` does beyond the lines of a card.
         without_baseline: why there is no baseline to compare with.
         without_target: the same in the check that needs a target.
@@ -108,6 +109,7 @@ class Kind(str):
     part_heading: str = "By class"
     pipeline_tag: str = ""
     auto_model: str = ""
+    truncates: bool = True
     long_inputs: str = "`llmtune predict` answers a whole file."
     without_baseline: str = "no baseline to compare with"
     without_target: str = "and there is no simpler model to compare with"
@@ -239,6 +241,7 @@ QUESTION_ANSWERING = Kind(
     csv_lists=("reference",),
     input_column="question",
     data_columns=(("question", "context", "answers"),),
+    truncates=False,
     pipeline_tag="question-answering",
     auto_model="AutoModelForQuestionAnswering",
     without_baseline="no baseline to compare with: it requires the table's 'question' and 'context'",
@@ -258,7 +261,11 @@ LANGUAGE_MODELING = Kind(
     data_columns=(("text",),),
     row_columns=("bytes", "words", "text"),
     token_metrics=("perplexity", "token_accuracy"),
+    slice_metrics=("perplexity", "bits_per_byte"),
     pipeline_tag="text-generation",
+    auto_model="AutoModelForCausalLM",
+    truncates=False,
+    long_inputs="`llmtune predict` scores a longer one in windows, and a whole file.",
     without_target="and a perplexity alone is neither good nor bad",
 )
 REGRESSION = Kind(

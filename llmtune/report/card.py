@@ -16,6 +16,7 @@ from llmtune.metrics import Score
 from llmtune.metrics.core.matrix import Matrix
 from llmtune.report.card_code_forecasting import forecasting_code
 from llmtune.report.card_code_generation import auto_of, writing_code
+from llmtune.report.card_code_language_modeling import likelihood_code
 from llmtune.report.card_code_question_answering import answering_code
 from llmtune.report.judged_table import JudgedTable
 from llmtune.runs.folder import write_text
@@ -104,7 +105,7 @@ def render_card(report: JudgedTable, settings: dict[str, Any] | None = None) -> 
     elif report.run and settings is not None and (test.kind.auto_model or "max_source_length" in settings):
         parts += ["## How to use", f"```python\n{code_of(report, settings)}```"]
         limit = f"A text is cut at {settings.get('max_length', settings.get('max_source_length'))} tokens here; "
-        parts += [("" if test.kind.unanswerable else limit) + test.kind.long_inputs]
+        parts += [(limit if test.kind.truncates else "") + test.kind.long_inputs]
     if training := _training(report):
         parts += ["## Training", training]
     body = "\n\n".join(part for part in [*parts, END] if part)
@@ -183,6 +184,8 @@ def code_of(report: JudgedTable, settings: dict[str, Any]) -> str:
             forecasting_code(settings)
         )
     auto, length = report.test.kind.auto_model, settings["max_length"]
+    if report.test.kind.token_metrics:
+        return _loading(report, auto, uses_words=False, writes=True) + likelihood_code(settings)
     code = _loading(report, auto, uses_words=report.test.kind.tagged)
     if report.test.kind.tagged:
         return code + ENTITIES.format(

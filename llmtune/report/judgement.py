@@ -141,6 +141,7 @@ class Judgement:
             base=self._base(),
             training=TrainingLog() if self.run is None else self.run.training,
             examples=self.training_rows.examples,
+            continuations=None if self.run is None or self.table.split != "test" else self.run.continuations,
             earlier_leakage=None if self.run is None else self.run.leakage,
             truncated={split: n for split, n in truncated.items() if isinstance(n, int)},
             group_columns=self.options.group_columns,

@@ -23,6 +23,7 @@ from llmtune.runs.tables import open_table, with_positive_label
 
 # A LoRA run whose base was built from scratch keeps the base here: it lies nowhere else.
 BASE_FOLDER = "base_model"
+CONTINUATIONS = Path("predictions", "continuations", "test.parquet")  # what a language model writes, beside its scores
 
 # The packages whose version can change a number.
 VERSIONED = (
@@ -114,6 +115,12 @@ class RunFolder:
     def training(self) -> TrainingLog:
         """What training left."""
         return TrainingLog.from_run(self.settings.get("training", {}))
+
+    @cached_property
+    def continuations(self) -> Predictions | None:
+        """What a language model wrote after the beginnings of test rows; None where there is no such table."""
+        path = self.path / CONTINUATIONS
+        return open_table(path) if path.exists() else None
 
     @property
     def fold(self) -> str | None:
