@@ -33,7 +33,7 @@ SAMPLING_STRATEGIES = ("batch_rebalance", "random", "sequential", "group_by_leng
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 ACCELERATE_PRECISION = "ACCELERATE_MIXED_PRECISION"  # how `accelerate launch` tells its processes
 # What weights of a dtype are computed in where nothing autocasts.
-COMPUTED_IN = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16", "4-bit": "bf16"}
+COMPUTED_IN = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16", "4-bit": "bf16", "8-bit": "fp16"}
 # What --optim needs beside torch: (names that match, module, what pip calls it); transformers says it after the data.
 OPTIMIZER_PACKAGES = (
     (r"adamw_torch_[48]bit", "torchao", "torchao"),
@@ -63,6 +63,9 @@ class TrainingArguments(transformers.TrainingArguments):
     output_dir: str | None = field(default=None, metadata={"help": "default runs/<recipe>-<next free number>"})
     overwrite: bool = field(
         default=False, metadata={"help": "replace the run in --output_dir, once the input is known good"}
+    )
+    verbose: bool = field(
+        default=False, metadata={"help": "print every metric, class and check at the end, as the report has them"}
     )
     precision: str = field(
         default="auto",

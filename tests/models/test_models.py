@@ -36,9 +36,11 @@ OVERRIDES = {
     **dict.fromkeys(encoder.MODEL_TYPES, COMMON),
     "distilbert": DISTILBERT,
     **dict.fromkeys(decoder.MODEL_TYPES, f"{COMMON},num_key_value_heads=1"),
+    "lstm": "hidden_size=24,embedding_size=16,attention_size=8",
 }
 SIDE = {"layers": 1, "attention_heads": 2, "ffn_dim": 16}
-MODEL_TYPES = [*encoder.MODEL_TYPES, *decoder.MODEL_TYPES]
+ADAPTED_TYPES = [*encoder.MODEL_TYPES, *decoder.MODEL_TYPES]
+MODEL_TYPES = [*ADAPTED_TYPES, "lstm"]
 
 
 def load(task: Any = TASK, **arguments: Any) -> Any:
@@ -90,8 +92,9 @@ def saved_checkpoint(folder: Path, model_type: str, head: Any = None, **config: 
     return folder
 
 
-@pytest.mark.parametrize("lora", [False, True], ids=["full", "lora"])
-@pytest.mark.parametrize("model_type", MODEL_TYPES)
+@pytest.mark.parametrize(
+    ("model_type", "lora"), [*((name, False) for name in MODEL_TYPES), *((name, True) for name in ADAPTED_TYPES)]
+)
 def test_every_family_trains_from_scratch_and_loads_again(model_type, lora, tmp_path):
     loaded = load(model_type=model_type, use_peft=lora, lora_r=2)
     before = {name: parameter.detach().clone() for name, parameter in loaded.model.named_parameters()}
