@@ -3,7 +3,7 @@
 Read before anything is held out, so that a message names the row of the file and a scheme is judged on all of it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -17,6 +17,7 @@ from llmtune.data.rows import RowErrors, Rows
 from llmtune.data.tagged_rows import detect_tag_scheme
 from llmtune.data.word_rows import group_words
 from llmtune.errors import InputError, truncated_repr
+from llmtune.predictions.label_spelling import other_spelling
 from llmtune.tasks.token_classification.arguments import TokenClassificationArguments
 from llmtune.text.spans import span_findings, split_words, tags_of_spans, word_format
 from llmtune.text.tag_schemes import count_types, parse_tag, to_iob2
@@ -121,6 +122,25 @@ def load_tagged_split(
         convert=reader.convert,
         regroup=reader.regroup,
     )
+
+
+def check_types(source: str, types: Collection[str], known: Sequence[str]) -> None:
+    """Raises `InputError` for entity types that are scored 0 whatever a model finds.
+
+    Args:
+        source: where they stand.
+        types: that it has. Some that the model does not know are missed, and that is its fault; not so all of them,
+            or one that the model spells otherwise ("per" for "PER").
+        known: the model's.
+    """
+    unknown = [kind for kind in types if kind not in known]
+    meant = {kind: name for kind in unknown if (name := other_spelling(kind, known))}
+    if meant or (unknown and len(unknown) == len(types)):
+        pairs = "".join(f"; {kind!r}: did you mean {name!r}?" for kind, name in meant.items())
+        raise InputError(
+            f"{source}: found the entity types {', '.join(unknown)}, the model knows {', '.join(known)}{pairs}; write "
+            "the model's types in the file, or evaluate a model of these types"
+        )
 
 
 class TagReader:

@@ -28,11 +28,11 @@ from llmtune.predictions import Predictions, make_predictions
 from llmtune.tasks.losses import ClassificationLoss, classification_loss
 from llmtune.tasks.task import Encoded, Task, count_splits
 from llmtune.tasks.token_classification.arguments import TokenClassificationArguments
-from llmtune.tasks.token_classification.rows import TaggedSplits, load_tagged_split, load_tagged_splits
+from llmtune.tasks.token_classification.rows import TaggedSplits, check_types, load_tagged_split, load_tagged_splits
 from llmtune.tasks.token_classification.windows import Windows, make_windows
 from llmtune.terminal.console import label_typo_lines
 from llmtune.text.spans import Bounds, spans_of_tags, split_words, unsegmented
-from llmtune.text.tag_schemes import check_tag_names, iob2_tag_names, repair_iob2
+from llmtune.text.tag_schemes import check_tag_names, count_types, iob2_tag_names, repair_iob2
 
 
 @dataclass(frozen=True)
@@ -167,7 +167,9 @@ class TokenClassification(Task):
             spans_column=columns["spans"],
             sentence_column=columns.get("sentence"),
         )
-        return load_tagged_split(data, "test", options)
+        rows, fingerprint = load_tagged_split(data, "test", options)
+        check_types(fingerprint.source, count_types(rows["tags"]), self.types)
+        return rows, fingerprint
 
     def train_texts(self, splits: TaggedSplits) -> list[str]:
         """The rows of train as texts."""
@@ -190,6 +192,9 @@ class TokenClassification(Task):
         notes = [f"rows cut into windows of {self.max_length} tokens: {windows.cut_rows or 'none'}"]
         if windows.empty_words:
             notes.append(f"words that the tokenizer turns into nothing, tagged O: {windows.empty_words}")
+        counts = count_types(rows["tags"]) if "tags" in rows.column_names else {}
+        if unknown := [f"{kind} {n:,}" for kind, n in counts.items() if kind not in self.types]:
+            notes.append(f"types that the model does not know, so all missed: {', '.join(unknown)}")
         whole = sum(map(unsegmented, rows["text"])) if "text" in rows.column_names else 0
         if whole and self.word_format == "tokens":
             notes.append(

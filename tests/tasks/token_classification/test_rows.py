@@ -1,4 +1,5 @@
 import json
+import re
 
 import datasets
 import pytest
@@ -6,7 +7,7 @@ import pytest
 from llmtune.arguments import DataArguments
 from llmtune.errors import InputError
 from llmtune.tasks.token_classification.arguments import TokenClassificationArguments
-from llmtune.tasks.token_classification.rows import load_tagged_split, load_tagged_splits
+from llmtune.tasks.token_classification.rows import check_types, load_tagged_split, load_tagged_splits
 
 
 def write(path, rows):
@@ -119,3 +120,20 @@ def test_a_row_whose_spans_can_not_be_read_is_named(tmp_path, spans, message):
 def test_an_unknown_input_format_is_refused():
     with pytest.raises(InputError, match="--input_format 'words' is not one of tokens, spans"):
         load_tagged_splits(DataArguments(), TokenClassificationArguments(input_format="words"), seed=0)
+
+
+@pytest.mark.parametrize(
+    ("types", "message"),
+    [
+        (["loc", "PER"], "found the entity types loc, the model knows PER, LOC; 'loc': did you mean 'LOC'?; write the"),
+        (["CITY", "NAME"], "found the entity types CITY, NAME, the model knows PER, LOC; write the model's types in"),
+    ],
+)
+def test_types_that_a_model_can_never_find_are_refused_before_they_are_scored_0(types, message):
+    with pytest.raises(InputError, match=re.escape(f"test.jsonl: {message}")):
+        check_types("test.jsonl", types, ("PER", "LOC"))
+
+
+def test_a_type_more_than_the_model_knows_is_scored():
+    check_types("test.jsonl", ["LOC", "MISC", "PER"], ("PER", "LOC"))
+    check_types("test.jsonl", [], ("PER", "LOC"))
