@@ -56,6 +56,15 @@ def test_logits_become_the_best_tag_of_each_word_its_probability_and_valid_iob2(
     np.testing.assert_allclose(tagged.probabilities[0], [expected, np.nan, expected, expected], rtol=1e-6)
 
 
+def test_types_that_the_model_does_not_know_are_named_where_tags_are_scored():
+    task = make_task()
+    tokenizer = load("bert", task).tokenizer
+    rows = rows_of("Peter lives", "Rome").add_column("tags", [["B-PER", "O"], ["B-CITY"]])
+
+    assert task.encode(rows, tokenizer).notes[-1] == "types that the model does not know, so all missed: CITY 1"
+    assert "know" not in " ".join(task.encode(rows.select([0]), tokenizer).notes)
+
+
 def test_a_document_of_2000_words_keeps_all_its_entities_and_gets_one_tag_a_word_back():
     task = make_task(max_length=128, stride=32)
     words = [f"Peter{i}" if i % 7 == 0 else f"w{i}" for i in range(2000)]
