@@ -27,6 +27,8 @@ BINARY = (
     *("accuracy", "recall", "precision", "f1", "f1_macro", "f1_weighted", "mcc", "cohen_kappa"),
     *("precision_macro", "recall_macro", "balanced_accuracy"),
 )
+NEVER_FOUND = ((400, 0.1, 0.03), (400, 0.1, 0.1), (1000, 0.1, 0.01))  # n, balance, recall of a class hardly ever found
+OF_ALL_CLASSES = ("f1_macro", "recall_macro", "balanced_accuracy", "mcc", "cohen_kappa")
 Cell = tuple[str, str, float, Callable[[np.random.Generator], ConfidenceInterval]]
 
 
@@ -34,13 +36,14 @@ def binary_cells() -> Iterator[Cell]:
     """Two classes: what the confusion matrix tells."""
     setting = MetricContext("classification", ("ham", "spam"), 1)
     metrics = [metric for name in BINARY for metric in named_metrics(name, setting) if metric.name == name]
-    for n, balance, recall, alarms in itertools.product(SIZES, BALANCES, RECALLS, FALSE_ALARMS):
-        if n * balance * recall < 10:
-            continue
+    usual = (cell for cell in itertools.product(SIZES, BALANCES, RECALLS, FALSE_ALARMS) if np.prod(cell[:3]) >= 10)
+    for n, balance, recall, alarms in (*usual, *((*cell, 0.014) for cell in NEVER_FOUND)):
         shares = np.array(
             [(1 - balance) * (1 - alarms), (1 - balance) * alarms, balance * (1 - recall), balance * recall]
         )
         for metric in metrics:
+            if (n, balance, recall) in NEVER_FOUND and metric.name not in OF_ALL_CLASSES:
+                continue
             truth = float(metric.score(shares.reshape(1, 2, 2) * 1e9)[0])
             where = f"n={n} positives={balance:.0%} recall={recall} false alarms={alarms}"
             yield metric.name, where, truth, partial(of_matrix, metric=metric, n=n, shares=shares)

@@ -17,17 +17,11 @@ from llmtune.data.rows import Rows
 from llmtune.data.word_rows import group_words
 from llmtune.diagnosis.data_checks import duplicates as copies
 from llmtune.diagnosis.data_checks import groups, labels, tags, texts
-from llmtune.diagnosis.data_checks.finding import ERROR, OK, WARNING, Finding, Split
+from llmtune.diagnosis.data_checks.finding import ERROR, OK, WARNING, Finding, Split, of_rows
 from llmtune.errors import InputError
+from llmtune.predictions.kinds import KINDS
 from llmtune.terminal.console import Terminal, plain_table
 
-# Which columns a task reads; the first task whose columns a file has is taken, unless --task names one.
-TASKS: dict[str, tuple[tuple[str, ...], ...]] = {
-    "token-classification": (("tokens", "tags"), ("text", "spans")),
-    "text-classification": (("text", "label"),),
-    "text-generation": (("source", "target"),),
-    "language-modeling": (("text",),),
-}
 STYLES = {ERROR: "bold red", WARNING: "yellow", OK: "green"}
 
 
@@ -46,6 +40,9 @@ def check(
     sentence_column: str | None = None,
     source_column: str = "source",
     target_column: str = "target",
+    question_column: str = "question",
+    context_column: str = "context",
+    answers_column: str = "answers",
     group_columns: Sequence[str] = (),
     split_group_column: str | None = None,
     time_column: str | None = None,
@@ -63,6 +60,9 @@ def check(
         "spans": spans_column,
         "source": source_column,
         "target": target_column,
+        "question": question_column,
+        "context": context_column,
+        "answers": answers_column,
     }
     given = {"train": train_file, "validation": validation_file, "test": test_file}
     count: Callable[[Sequence[str | list[str]]], np.ndarray] = texts.count_words
@@ -79,6 +79,8 @@ def check(
         findings += groups.group_balance(splits, column)
     if split_group_column:
         findings += groups.ids_on_both_sides(splits, split_group_column)
+    if "context" in wanted:
+        findings += groups.ids_on_both_sides(splits, "context")
     if time_column:
         findings += groups.times_before(splits, time_column)
     findings += [*about_rows(splits), *copies.find_duplicates(splits)]
@@ -98,7 +100,28 @@ def about_rows(splits: Sequence[Split]) -> list[Finding]:
     for split in splits:
         findings += [*tags.broken_rows(split), *tags.scheme(split)]
     findings += tags.types(splits)
+    findings += [finding for split in splits if "answers" in split.columns for finding in about_answers(split)]
     return findings + texts.odd_characters(splits)
+
+
+def about_answers(split: Split) -> list[Finding]:
+    """Answers that do not stand in the context where their row says, and how many questions have none."""
+    from llmtune.tasks.question_answering.rows import find_answer_faults  # brings datasets, which takes seconds
+
+    cells = split.columns["answers"]
+    answers, faults = find_answer_faults(
+        split.rows, split.columns.get("context", [None] * len(cells)), cells, "answers"
+    )
+    unanswered = sum(not answer["text"] for row, answer in enumerate(answers) if row not in faults)
+    sentence = f"{of_rows(unanswered, split)} have no answer"
+    findings = [Finding("answers", OK, sentence)]
+    if faults:
+        places = [f"{split.place(row)}: {finding}" for row, (finding, _) in faults.items()]
+        remedies = "; ".join(dict.fromkeys(remedy for _, remedy in faults.values()))
+        findings.append(
+            Finding("answers", ERROR, f"invalid answers in {of_rows(len(faults), split)}", places, remedies)
+        )
+    return findings
 
 
 def name_splits(files: Sequence[str], given: Mapping[str, str | None]) -> dict[str, str]:
@@ -132,12 +155,20 @@ def name_splits(files: Sequence[str], given: Mapping[str, str | None]) -> dict[s
 def columns_of(task: str | None, rows: Mapping[str, Rows], names: Mapping[str, str]) -> tuple[str, ...]:
     """The canonical columns that the task reads; where no file has all of them, the task's most usual ones.
 
+    A task is named as its kind of predictions is, or as the Hub names it.
+
     Raises:
         InputError: no such task.
     """
-    if task is not None and task not in TASKS:
-        raise InputError(f"--task {task!r} is not one of {', '.join(TASKS)}; leave it out to let the columns tell")
-    choices = [columns for name, of in TASKS.items() if task in (None, name) for columns in of]
+    # Tags first: rows with tags or spans may have a label column as well.
+    kinds = sorted((kind for kind in KINDS.values() if kind.data_columns), key=lambda kind: not kind.tagged)
+    named = [kind for kind in kinds if kind.name == task] or [kind for kind in kinds if kind.pipeline_tag == task][:1]
+    if task is not None and not named:
+        raise InputError(
+            f"--task {task!r} is not one of {', '.join(kind.name for kind in kinds)}; leave it out to let the columns "
+            "tell"
+        )
+    choices = [columns for kind in named or kinds for columns in kind.data_columns]
     for columns in choices:
         if any(all(of.has(names[name]) for name in columns) for of in rows.values()):
             return columns

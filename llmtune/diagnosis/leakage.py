@@ -5,7 +5,7 @@ them, with the interval of the drop over rows drawn again.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from llmtune.comparison.score_drop import Drop, score_drop
@@ -34,12 +34,18 @@ class Examples:
         labels: where rows have one.
         ids: column → what must not stand on two sides of a split: author, thread, patient.
         times: of a series, comparable values.
+        row_ids: what verdict.json calls each row; default their number from 0.
     """
 
     texts: Sequence[Any]
     labels: Sequence[str] | None = None
     ids: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     times: Sequence[Any] | None = None
+    row_ids: Sequence[Any] | None = None
+
+    def row_id(self, row: int) -> Any:
+        """Of the row at this position."""
+        return row if self.row_ids is None else self.row_ids[row]
 
 
 @dataclass(frozen=True)
@@ -86,10 +92,13 @@ class Duplicates:
         """Whether equal and edited copies together are more than carefully split data have."""
         return len(self.leaked) >= FEW and len(self.leaked) > COPIED * self.rows
 
-    def to_json(self) -> dict[str, Any]:
-        """For verdict.json; rows are counted from 0, as `id` is."""
-        equal = [{"row": row, "original": original} for row, original in self.equal.items()]
-        near = [{"row": one.row, "original": one.original, "changed": one.changed} for one in self.near]
+    def to_json(self, split: Examples, first: Examples) -> dict[str, Any]:
+        """For verdict.json; each row of the split, and its original in the first, is called by its id."""
+        equal = [{"row": split.row_id(row), "original": first.row_id(at)} for row, at in self.equal.items()]
+        near = [
+            {"row": split.row_id(one.row), "original": first.row_id(one.original), "changed": one.changed}
+            for one in self.near
+        ]
         return {
             "rows": self.rows,
             "equal": len(equal),
@@ -127,7 +136,9 @@ def leakage(
     drop = None
     if predictions is not None and ("test", "train") in copies:
         drop = score_drop(predictions, copies["test", "train"].leaked, seed=seed)
-    return _judged(copies, shared, early, drop)
+    listed = {f"{late}/{first}": found.to_json(splits[late], splits[first]) for (late, first), found in copies.items()}
+    judged = _judged(copies, shared, early, drop)
+    return replace(judged, numbers={"copies": listed, **judged.numbers})
 
 
 def find_copies(
@@ -177,16 +188,15 @@ def _judged(
     early: Mapping[Pair, list[int]],
     drop: Drop | None,
 ) -> Check:
-    numbers: dict[str, Any] = {
-        "copies": {f"{late}/{first}": found.to_json() for (late, first), found in copies.items()}
+    numbers = {
+        "shared_ids": {
+            f"{late}/{first}": {column: len(rows) for column, rows in found.items()}
+            for (late, first), found in shared.items()
+            if found
+        },
+        "not_after_train": {late: len(rows) for (late, _), rows in early.items()},
+        "drop": None if drop is None else drop.to_json(),
     }
-    numbers["shared_ids"] = {
-        f"{late}/{first}": {column: len(rows) for column, rows in found.items()}
-        for (late, first), found in shared.items()
-        if found
-    }
-    numbers["not_after_train"] = {late: len(rows) for (late, _), rows in early.items()}
-    numbers["drop"] = None if drop is None else drop.to_json()
     faults = [
         *_copy_faults(copies, drop),
         *_id_faults(copies, shared),

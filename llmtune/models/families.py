@@ -1,7 +1,7 @@
 """Which family file serves a `model_type`, and which families serve a task.
 
 A family's `SERVES` says for which tasks: "classification" puts a head on what the model reads (of a text, of its words,
-of spans in it), "generation" lets it write.
+of spans in it), "generation" lets it write, "forecasting" reads numbers and predicts numbers.
 """
 
 from collections.abc import Sequence

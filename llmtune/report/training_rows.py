@@ -60,7 +60,7 @@ def read_training_rows(
     examples = {"train": Examples(texts, labels)}
     if carried is not None:
         reference = table.column("reference") if table.kind.single_label else None
-        examples["test"] = Examples(table.column(carried), reference)
+        examples["test"] = Examples(table.column(carried), reference, row_ids=table.column("id"))
     if answers and table.kind.tagged and table.has("tokens"):
         known = gazetteer(texts, _iob2(rows, answers, str(answer), where), table)
         return TrainingRows(examples, {"names known from train": known})

@@ -48,8 +48,8 @@ def show_entities(terminal: Terminal, comparison: EntityComparison) -> None:
     terminal.table(_matrix_table(comparison) if width <= terminal.width else _largest_cells(comparison))
     lines = _boundary_lines(comparison)
     for error in comparison.errors[:SHOWN_ERRORS]:
-        row, sentence = error.sentences[0]
-        lines.append(f"{error.count:>4} x {_in_words(error)}; row {row}: {sentence}")
+        row_id, sentence = error.sentences[0]
+        lines.append(f"{error.count:>4} x {_in_words(error)}; id {row_id}: {sentence}")
     terminal.block("Errors", [*lines, SENTENCE_MARKS] if lines else ["none"])
 
 

@@ -54,6 +54,7 @@ def describe_run(trainer: Any) -> dict[str, Any]:
     if is_adapter(model):
         config = next(iter(model.peft_config.values()))
         described["LoRA"] = f"r {config.r}, alpha {config.lora_alpha}, dropout {config.lora_dropout}"
+        described["DoRA, rsLoRA"] = f"{config.use_dora}, {config.use_rslora}"
     described["trained parameters"] = sum(p.numel() for p in model.parameters() if p.requires_grad)
     return described
 

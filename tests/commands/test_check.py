@@ -285,6 +285,31 @@ def test_pairs_inside_a_column_are_found_without_naming_the_task(write, check):
     assert "train line 4 = line 3" in out
 
 
+def asked(text, answer=None, start=None):
+    answers = {"text": [], "answer_start": []}
+    if answer:
+        answers = {"text": [answer], "answer_start": [text.index(answer) if start is None else start]}
+    return {"question": f"What is said {len(text)} letters long?", "context": text, "answers": answers}
+
+
+def test_answers_must_stand_in_their_context(write, check):
+    texts = make_texts(50)
+    rows = [asked(text, text.split()[4]) for text in texts[:40]]
+    clean, out = check(*write(train=rows, test=[asked(text) for text in texts[40:]]), "--strict")
+    assert (clean, "ok answers: 10 of 10 test rows have no answer" in out) == (0, True)
+
+    rows[2] = asked(texts[2], texts[2].split()[4], start=0)
+    rows[5]["answers"] = "forty two"
+    code, out = check(*write(train=rows, test=[rows[7]]), "--strict")
+
+    assert code == 1
+    assert "error answers: invalid answers in 2 of 40 train rows train line 3: the answer" in out
+    assert "does not stand at answer_start 0" in out
+    assert "train line 6: found 'forty two', expected answers in column 'answers'" in out
+    assert "error ids: 1 of 1 test rows with a value of 'context' that train has too" in out
+    assert "test line 1 = train line 8" in out
+
+
 def test_a_column_that_one_file_lacks_spoils_and_the_rest_goes_on(write, check):
     test = [{"text": row["text"], "lable": row["label"]} for row in make_rows(40, 1)]
 
@@ -303,7 +328,7 @@ def test_a_column_that_one_file_lacks_spoils_and_the_rest_goes_on(write, check):
     [
         (["a", "b"], [], "its name does not tell whether it is train, validation or test; say so with --train_file"),
         (["train", "train-2"], [], "is train already; say what each is with --train_file"),
-        (["train"], ["--task", "spam"], "--task 'spam' is not one of token-classification, text-classification, "),
+        (["train"], ["--task", "spam"], "--task 'spam' is not one of token-classification, classification, text-"),
         (["train"], ["--task", "spam"], "; leave it out to let the columns tell"),
         (["train"], ["--text_column", "txet"], "no column 'txet' (--text_column); columns found: ['text', 'label']"),
         (["train"], ["--group_columns", "sex"], "no column 'sex' (--group_columns); columns found"),

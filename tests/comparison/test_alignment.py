@@ -1,6 +1,7 @@
 """Which rows are the same: `llmtune report --base`, `llmtune compare` and the Python API give one answer."""
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -85,3 +86,20 @@ def test_what_one_way_refuses_all_ways_refuse(what, b, message, tmp_path):
     found = answers(table(), b, tmp_path)
 
     assert all(isinstance(answer, str) and message in answer for answer in found.values()), found
+
+
+def test_a_foreign_table_without_ids_is_compared_with_rows_held_out_of_a_source(tmp_path):
+    ours = table()
+    held_out = replace(ours, table=ours.table.set_column(0, "id", [list(range(3, 3 + 2 * N, 2))]))
+
+    assert isinstance(answers(held_out, table(shift=0.1), tmp_path)["by_compare"], float)
+
+
+def test_other_rows_of_a_source_are_refused_by_their_ids(tmp_path):
+    ours = table()
+    first, second = (
+        replace(ours, table=ours.table.set_column(0, "id", [list(range(start, start + N))])) for start in (7, 9)
+    )
+
+    for message in answers(first, second, tmp_path).values():
+        assert re.fullmatch(r"row 0: id is 7 in .* but 9 in .*; give predictions of the same rows, .*", message)

@@ -44,7 +44,7 @@ def test_a_saved_dataset_dict_gives_its_splits_with_class_names(tmp_path):
 
     assert (len(splits.train), len(splits.validation), len(splits.test)) == (40, 6, 8)
     assert splits.label_names == tuple(NAMES)
-    assert splits.validation[1] == {"text": "text 101", "label": "positive"}
+    assert splits.validation[1] == {"id": 1, "text": "text 101", "label": "positive"}
     assert splits.fingerprints["validation"].source == f"{folder}[dev]"
 
 
@@ -87,7 +87,7 @@ def test_a_folder_of_files_named_for_their_splits_is_read_as_files(tmp_path):
     splits = load(tmp_path)
 
     assert splits.train["text"][0].startswith("00")
-    assert splits.validation.to_list() == [{"text": "NA", "label": "1"}]
+    assert splits.validation.to_list() == [{"id": 0, "text": "NA", "label": "1"}]
 
 
 def test_a_folder_of_shards_is_read_by_datasets(tmp_path):

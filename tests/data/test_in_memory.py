@@ -80,7 +80,7 @@ def test_options_beside_the_rows_are_those_of_files():
 
     splits = load(data)
 
-    assert splits.test.column_names == ["text", "label", "author"]
+    assert splits.test.column_names == ["id", "text", "label", "author"]
     assert len(splits.test) == 2
     assert splits.fingerprints["train"].source == "messages[train]"
     assert data.given

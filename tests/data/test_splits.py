@@ -29,6 +29,10 @@ def some_rows(n=60, start=0, labels=("ham", "spam"), **more):
     return [{"text": f"text {start + i}", "label": labels[i % len(labels)], **more} for i in range(n)]
 
 
+def numbered(rows):
+    return [{"id": number, **row} for number, row in enumerate(rows)]
+
+
 def load(seed=1, text_column="text", label_column="label", labeled=True, **data):
     columns = {"text": text_column, "label": label_column} if labeled else {"text": text_column}
     return load_splits(
@@ -55,9 +59,9 @@ def test_given_files_of_different_formats_are_taken_as_they_are(tmp_path):
         test_file=write(tmp_path, "c.csv", test),
     )
 
-    assert splits.train.to_list() == train
-    assert splits.validation.to_list() == splits["validation"].to_list() == validation
-    assert splits.test.to_list() == test
+    assert splits.train.to_list() == numbered(train)
+    assert splits.validation.to_list() == splits["validation"].to_list() == numbered(validation)
+    assert splits.test.to_list() == numbered(test)
     assert splits.label_names == ("ham", "spam")
 
 
@@ -72,7 +76,7 @@ def test_columns_come_out_under_their_canonical_names_beside_the_carried_ones(tm
         slice_columns=["words", "sex"],
     )
 
-    assert splits.train.column_names == ["text", "label", "sex", "words"]
+    assert splits.train.column_names == ["id", "text", "label", "sex", "words"]
 
 
 def test_only_train_given_is_split_in_three_and_said(tmp_path):
@@ -93,6 +97,20 @@ def test_only_train_given_is_split_in_three_and_said(tmp_path):
     assert json.loads(json.dumps(described)) == described
 
 
+@pytest.mark.parametrize("fold", [None, "2/3"])
+def test_the_id_of_a_row_is_its_number_in_the_source_after_any_hold_out(tmp_path, fold):
+    rows = some_rows(90)
+    splits = load(train_file=write(tmp_path, "a.csv", rows), fold=fold, max_train_samples=20, max_eval_samples=7)
+
+    for split in ("train", "validation", "test"):
+        ids = splits[split]["id"]
+        assert [rows[number]["text"] for number in ids] == list(splits[split]["text"])
+        assert list(ids) == sorted(ids)
+    split_ids = [set(splits[split]["id"]) for split in ("train", "validation", "test")]
+    assert len(set.union(*split_ids)) == sum(map(len, split_ids))
+    assert max(split_ids[2]) > 7
+
+
 @pytest.mark.parametrize(("given", "missing"), [("validation", "test"), ("test", "validation")])
 def test_a_missing_split_comes_out_of_train_never_out_of_the_other(tmp_path, given, missing):
     train = some_rows(100)
@@ -100,7 +118,7 @@ def test_a_missing_split_comes_out_of_train_never_out_of_the_other(tmp_path, giv
 
     splits = load(train_file=write(tmp_path, "a.csv", train), **{f"{given}_file": write(tmp_path, "b.csv", other)})
 
-    assert splits[given].to_list() == other
+    assert splits[given].to_list() == numbered(other)
     assert len(splits[missing]) == 10
     assert sorted([*splits.train["text"], *splits[missing]["text"]]) == sorted(row["text"] for row in train)
 
@@ -249,7 +267,7 @@ def test_one_split_is_read_against_the_classes_of_a_model(tmp_path):
 
     test, fingerprint = load_split(data, "test", label_names=["spam", "ham"], **how)
 
-    assert test.to_list() == rows[:3]
+    assert test.to_list() == numbered(rows[:3])
     assert fingerprint.rows == 3
     with pytest.raises(InputError, match=r"label 'ham' in column 'label' is not one of the model's \['eggs', 'spam'\]"):
         load_split(data, "test", label_names=["eggs", "spam"], **how)

@@ -1,6 +1,7 @@
 """Leaked rows are found, counted, and their effect on the score told; what is no leak passes."""
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,16 @@ def test_copies_fail_with_their_rows_and_the_score_without_them(k, how):
     assert drop["with"] - drop["without"] == pytest.approx(drop["drop"])
     assert 0 < drop["low"] < drop["drop"] < drop["high"]
     assert "delete the copies from test" in check.remedy
+
+
+def test_copies_are_listed_by_the_ids_of_their_rows():
+    train = make_examples(300, 0)
+    test = with_copies(train, make_examples(100, 1), range(100, 110))
+
+    check = leakage(replace(train, row_ids=range(1000, 1300)), {"test": replace(test, row_ids=range(7, 207, 2))})
+
+    found = check.numbers["copies"]["test/train"]["equal_rows"]
+    assert [(one["row"], one["original"]) for one in found] == [(7 + 2 * at, 1100 + at) for at in range(10)]
 
 
 def test_two_copies_are_no_matter_but_told():

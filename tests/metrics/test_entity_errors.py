@@ -109,7 +109,7 @@ def test_the_terminal_shows_a_matrix_or_where_it_is_too_wide_its_largest_cells(w
 
     assert expected in out.getvalue()
     assert "boundaries: " in out.getvalue()
-    assert " missed; row " in " ".join(out.getvalue().split())
+    assert " missed; id " in " ".join(out.getvalue().split())
 
 
 def test_the_baseline_knows_the_phrases_of_one_type_in_train_the_longest_first():

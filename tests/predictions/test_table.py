@@ -47,10 +47,11 @@ def test_a_table_is_read_back_as_it_was_written(tmp_path):
     assert len(read) == 3
 
 
-def test_ids_count_rows_and_carried_columns_do_not_replace_those_of_the_kind():
+def test_ids_are_those_carried_and_carried_columns_do_not_replace_those_of_the_kind():
     made = table()
 
-    assert made.column("id") == [0, 1, 2]
+    assert made.column("id") == [7, 8, 9]
+    assert make_predictions("regression", {"reference": [1.0, 2.0], "prediction": [1.0, 2.0]}).column("id") == [0, 1]
     assert made.column("prediction") == ["ham", "spam", "ham"]
     assert made.column("place") == ["x", None, "y"]
     assert made.has("text")

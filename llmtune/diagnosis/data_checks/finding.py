@@ -37,7 +37,7 @@ class Split:
     Args:
         name: train, validation or test.
         rows: as read.
-        columns: canonical name (text, label, tokens, tags, spans …) → cells; a column that the file lacks is absent.
+        columns: canonical name (text, label, tokens, question …) → cells; a column that the file lacks is absent.
     """
 
     name: str
@@ -49,7 +49,10 @@ class Split:
 
     @cached_property
     def texts(self) -> list[Any]:
-        """What duplicates and lengths are judged by: text, words or source; an empty text where there is none."""
+        """What duplicates and lengths are judged by: text, words, source, or question and context; "" where none is."""
+        if {"question", "context"} <= self.columns.keys():
+            pairs = zip(self.columns["question"], self.columns["context"], strict=True)
+            return [" ".join(cell for cell in pair if isinstance(cell, str)) for pair in pairs]
         cells = next((self.columns[name] for name in ("text", "tokens", "source") if name in self.columns), [])
         return [cell if is_text(cell) else "" for cell in cells]
 

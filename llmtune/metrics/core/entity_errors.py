@@ -23,7 +23,7 @@ CONTEXT = 8  # words shown on each side of an error
 ErrorKey = tuple[str, str, str, str, str]  # the first five fields of `EntityError`
 
 
-class Pair(NamedTuple):
+class EntityPair(NamedTuple):
     """An entity of the reference and the predicted one it was paired with; None on the side that has none."""
 
     reference: Entity | None
@@ -32,7 +32,7 @@ class Pair(NamedTuple):
 
 @dataclass(frozen=True)
 class EntityError:
-    """One sort of error: what was predicted as what, how often, and in which sentences (row, words around it)."""
+    """One sort of error: what was predicted as what, how often, and in which sentences (id, words around it)."""
 
     kind: str
     reference: str
@@ -40,7 +40,7 @@ class EntityError:
     words: str
     predicted_words: str
     count: int
-    sentences: list[tuple[int, str]]
+    sentences: list[tuple[Any, str]]
 
 
 @dataclass(frozen=True)
@@ -84,10 +84,10 @@ class EntityComparison:
         }
 
 
-def pair_entities(reference: Sequence[Entity], predicted: Sequence[Entity]) -> list[Pair]:
+def pair_entities(reference: Sequence[Entity], predicted: Sequence[Entity]) -> list[EntityPair]:
     """Every entity once: by the same words, then by most words in common (the same type first, then the leftmost)."""
     of_words = {(entity.first, entity.end): entity for entity in predicted}
-    pairs = [Pair(entity, of_words[entity[1:]]) for entity in reference if entity[1:] in of_words]
+    pairs = [EntityPair(entity, of_words[entity[1:]]) for entity in reference if entity[1:] in of_words]
     paired = {entity[1:] for entity, _ in pairs if entity}
     left = [entity for entity in reference if entity[1:] not in paired]
     right = [entity for entity in predicted if entity[1:] not in paired]
@@ -101,11 +101,11 @@ def pair_entities(reference: Sequence[Entity], predicted: Sequence[Entity]) -> l
     used_right: set[int] = set()
     for _, _, i, j in overlaps:
         if i not in used_left and j not in used_right:
-            pairs.append(Pair(left[i], right[j]))
+            pairs.append(EntityPair(left[i], right[j]))
             used_left.add(i)
             used_right.add(j)
-    pairs += [Pair(entity, None) for i, entity in enumerate(left) if i not in used_left]
-    pairs += [Pair(None, entity) for j, entity in enumerate(right) if j not in used_right]
+    pairs += [EntityPair(entity, None) for i, entity in enumerate(left) if i not in used_left]
+    pairs += [EntityPair(None, entity) for j, entity in enumerate(right) if j not in used_right]
     return pairs
 
 
@@ -122,7 +122,8 @@ def compare_entities(predictions: Predictions) -> EntityComparison:
     exact, shifted = np.zeros((c + 1, c + 1), dtype=np.int64), np.zeros((c, c), dtype=np.int64)
     boundaries = {kind: dict.fromkeys(BOUNDARY_ERRORS, 0) for kind in types}
     counts: Counter[ErrorKey] = Counter()
-    sentences: dict[ErrorKey, list[tuple[int, str]]] = {}
+    sentences: dict[ErrorKey, list[tuple[Any, str]]] = {}
+    ids = predictions.column("id")
     for row, words in enumerate(predictions.column("tokens")):
         for pair in pair_entities(references[row], predicted[row]):
             a, b = pair
@@ -136,7 +137,7 @@ def compare_entities(predictions: Predictions) -> EntityComparison:
                 counts[key] += 1
                 found = sentences.setdefault(key, [])
                 if len(found) < KEPT_SENTENCES:
-                    found.append((row, _in_sentence(pair, words)))
+                    found.append((ids[row], _in_sentence(pair, words)))
     # The most frequent sort of error first, among equals the order of the rows.
     errors = [EntityError(*key, n, sentences[key]) for key, n in counts.most_common()]
     return EntityComparison(types, exact, shifted, boundaries, errors)
@@ -160,7 +161,7 @@ def _boundary_error(reference: Entity, predicted: Entity) -> str:
     return "shifted"
 
 
-def _error_key(pair: Pair, words: Sequence[str]) -> ErrorKey:
+def _error_key(pair: EntityPair, words: Sequence[str]) -> ErrorKey:
     a, b = pair
     if a and b:
         kind = "type" if a[1:] == b[1:] else "boundary" if a.type == b.type else "type and boundary"
@@ -173,7 +174,7 @@ def _error_key(pair: Pair, words: Sequence[str]) -> ErrorKey:
 SENTENCE_MARKS = "In a sentence [ ] holds an entity of the reference, { } one of the prediction."
 
 
-def _in_sentence(pair: Pair, words: Sequence[str]) -> str:
+def _in_sentence(pair: EntityPair, words: Sequence[str]) -> str:
     """The words around an error: [the reference's entity], {the predicted one}."""
     marked = list(words)
     for entity, opening, closing in zip(pair, "[{", "]}", strict=True):

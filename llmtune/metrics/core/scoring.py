@@ -7,7 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from llmtune.metrics.core.base import Columns, Metric, MetricContext, Score, SufficientStatistics, score_metric
+from llmtune.metrics.core.base import (
+    Columns,
+    Metric,
+    MetricContext,
+    Score,
+    SufficientStatistics,
+    score_metric,
+    time_blocks,
+)
 from llmtune.metrics.core.columns import read_columns
 from llmtune.metrics.core.external import (
     FAILURES,
@@ -20,7 +28,7 @@ from llmtune.metrics.core.external import (
     score_foreign,
     unique_name,
 )
-from llmtune.metrics.core.registry import named_metrics, reported_metrics, with_named
+from llmtune.metrics.core.registry import explain_metric, named_metrics, reported_metrics, with_named
 from llmtune.predictions import Predictions
 
 
@@ -32,6 +40,13 @@ def available_metrics(predictions: Predictions, *, metrics: Sequence[str | Forei
         if isinstance(name, str):
             found = with_named(found, named_metrics(name, setting))
     return {metric.name: metric for metric in found if set(metric.needs) <= set(columns)}
+
+
+def explain_metrics(predictions: Predictions, names: Sequence[str]) -> dict[str, str]:
+    """By name what each metric is, its scale and its good direction; those that are not ours are absent."""
+    setting, _, _ = read_columns(predictions)
+    explained = {name: explain_metric(name, setting) for name in names}
+    return {name: text for name, text in explained.items() if text}
 
 
 def score_predictions(
@@ -137,7 +152,8 @@ def _scores(found: Sequence[Metric], columns: Columns, flaws: dict[str, str], se
             scores[metric.name] = Score(None, None, None, n, f"{metric.signature}|ci:95|seed:{seed}", reasons[0])
             continue
         if metric.statistics not in shared:
-            shared[metric.statistics] = SufficientStatistics(metric.statistics(columns), seed)
+            statistics = metric.statistics(columns)
+            shared[metric.statistics] = SufficientStatistics(statistics, seed, time_blocks(columns))
         scores[metric.name] = score_metric(metric, shared[metric.statistics], n=n)
     return scores
 

@@ -34,7 +34,7 @@ __all__ = [
     "LstmModel",
 ]
 
-SERVES = ("classification",)
+SERVES = ("classification", "forecasting")
 MODEL_TYPES = ("lstm",)
 
 LORA_TARGETS: dict[str, str] = {}

@@ -3,7 +3,6 @@
 Read before anything is held out, so that a message names the row of the file. Questions on one context stay together.
 """
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from llmtune.data import Fingerprint, Splits, load_split, load_splits
 from llmtune.data.rows import RowErrors, Rows
 from llmtune.errors import InputError, truncated_repr
 from llmtune.tasks.question_answering.arguments import QuestionAnsweringArguments
+from llmtune.text.json_objects import RepeatedKeyError, parse_json
 from llmtune.text.offsets import find_offset
 
 TEXTS = ("question", "context")
@@ -154,24 +154,43 @@ class AnswerReader:
         problems.stop()
 
     def _answers(self, rows: Rows, cells: Mapping[str, list[Any]]) -> list[dict[str, list[Any]]]:
-        problems, column = RowErrors(rows.source), self.columns["answers"]
-        given = rows.cells(IMPOSSIBLE) if IMPOSSIBLE in rows.columns else [None] * len(cells["answers"])
-        impossible = [{"true": True, "false": False}.get(str(cell).lower()) for cell in given]  # a text in csv
-        found = []
-        for row, (context, cell) in enumerate(zip(cells["context"], cells["answers"], strict=True)):
-            answers, finding = read_answers(cell)
-            if not finding and self.located:
-                finding = answer_offset_error(context, answers)
-            if finding:
-                problems.add(row, rows.place(row), f"{finding} in column {column!r}", remedy=LAYOUT)
-            elif impossible[row] is not None and impossible[row] == bool(answers["text"]):
-                count = len(answers["text"])
-                finding = f"{IMPOSSIBLE} is {str(impossible[row]).lower()}, but column {column!r} has {count or 'no'} "
-                finding += "answer" if count == 1 else "answers"
-                problems.add(row, rows.place(row), finding, remedy=f"correct the answers or {IMPOSSIBLE}")
-            found.append(answers)
+        problems = RowErrors(rows.source)
+        column = self.columns["answers"]
+        found, faults = find_answer_faults(rows, cells["context"], cells["answers"], column, located=self.located)
+        for row, (finding, remedy) in faults.items():
+            problems.add(row, rows.place(row), finding, remedy=remedy)
         problems.stop()
         return found
+
+
+def find_answer_faults(
+    rows: Rows, contexts: Sequence[Any], cells: Sequence[Any], column: str, *, located: bool = True
+) -> tuple[list[dict[str, list[Any]]], dict[int, tuple[str, str]]]:
+    """The answers as {text, answer_start}, and by row what is wrong with them and what to do about it.
+
+    Args:
+        rows: of the source, for its `is_impossible`.
+        contexts: a text a row; where it is none the answers' places are not looked at.
+        cells: the answers as they are.
+        column: the user's name of theirs.
+        located: whether answers must stand at their answer_start.
+    """
+    given = rows.cells(IMPOSSIBLE) if IMPOSSIBLE in rows.columns else [None] * len(cells)
+    impossible = [{"true": True, "false": False}.get(str(cell).lower()) for cell in given]  # a text in csv
+    found, faults = [], {}
+    for row, (context, cell) in enumerate(zip(contexts, cells, strict=True)):
+        answers, finding = read_answers(cell)
+        if not finding and located and isinstance(context, str):
+            finding = answer_offset_error(context, answers)
+        if finding:
+            faults[row] = f"{finding} in column {column!r}", LAYOUT
+        elif impossible[row] is not None and impossible[row] == bool(answers["text"]):
+            count = len(answers["text"])
+            finding = f"{IMPOSSIBLE} is {str(impossible[row]).lower()}, but column {column!r} has {count or 'no'} "
+            finding += "answer" if count == 1 else "answers"
+            faults[row] = finding, f"correct the answers or {IMPOSSIBLE}"
+        found.append(answers)
+    return found, faults
 
 
 def read_answers(cell: Any) -> tuple[dict[str, list[Any]], str]:
@@ -184,7 +203,9 @@ def read_answers(cell: Any) -> tuple[dict[str, list[Any]], str]:
     given = cell
     if isinstance(cell, str):
         try:
-            given = json.loads(cell) if cell.strip() else None
+            given = parse_json(cell) if cell.strip() else None
+        except RepeatedKeyError as error:
+            return none, f"found {truncated_repr(cell)}, where {error},"
         except ValueError:
             return none, f"found {truncated_repr(cell)}, expected answers"
     if given is None:
