@@ -22,6 +22,7 @@ from llmtune.predictions.kinds import KINDS, Kind, kind_named
 from llmtune.predictions.label_checks import check_entity_types, check_order, check_overlap, check_spelling
 from llmtune.predictions.label_spelling import closest_label, sort_labels
 from llmtune.predictions.probability_columns import find_probabilities, labels_in_columns
+from llmtune.predictions.tag_checks import check_tag_scheme
 from llmtune.text.arrow_texts import check_utf8
 
 METADATA_KEY = b"llmtune"
@@ -256,6 +257,8 @@ def _check_foreign(predictions: Predictions, where: str, *, named: Sequence[str]
     if predictions.kind.tagged:
         if not named:
             check_entity_types(_tags_in(reference), _tags_in(prediction), where)
+            if all(isinstance(tag, str) for rows in (reference, prediction) for row in rows for tag in row or [None]):
+                check_tag_scheme(reference, prediction, where)
         return
     if not named:
         check_overlap(reference, prediction, where)
