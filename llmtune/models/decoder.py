@@ -1,4 +1,4 @@
-"""Decoders (Llama, Mistral, Qwen, Gemma, Phi …): see only the left context; their checkpoints often have no pad token."""
+"""Decoders (Llama, Mistral, Qwen, Gemma, Phi …): see the left context alone; checkpoints often have no pad token."""
 
 from typing import Any
 

@@ -40,6 +40,7 @@ OVERRIDES = {
     "rembert": f"{COMMON},input_embedding_size=16",
     "eurobert": f"{COMMON},num_key_value_heads=1",
     **dict.fromkeys(decoder.MODEL_TYPES, f"{COMMON},num_key_value_heads=1"),
+    **dict.fromkeys(("gemma2", "gemma3_text"), f"{COMMON},num_key_value_heads=1,sliding_window=4"),
     "gpt2": "n_embd=32,n_layer=1,n_head=2,n_inner=48",
     "gpt_neox": COMMON,
 }
