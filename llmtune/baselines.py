@@ -2,7 +2,7 @@
 
 Classes: the majority, TF-IDF with logistic regression. Entities: known names. Texts: the source copied, its first
 sentences. Answers: the sentence of the context that the question shares most words with. Numbers: the mean, and for
-series the last value.
+series the last value. Language models: an n-gram model of bytes.
 """
 
 import math
@@ -27,10 +27,12 @@ from llmtune.predictions.kinds import (
     shortens,
 )
 from llmtune.progress import waiting
+from llmtune.text.byte_ngrams import ByteNgrams
 from llmtune.text.sentences import sentences_of
 from llmtune.text.tag_schemes import entity_spans
 from llmtune.text.words import fold_words, words_and_signs
 
+INTERVAL = ("lower", "upper")  # columns of a prediction interval
 LEAD = 3  # sentences: lead-3 is the yardstick of news summaries
 
 
@@ -163,13 +165,15 @@ def persistence(test: Predictions, before: Sequence[float] | None = None) -> Pre
 
     Args:
         test: one row a step; or windows that each begin one step after the one before.
-        before: the value before each row; default the row before in time tells it, and the first row, which has none,
-            keeps the prediction of `test`, so that it decides nothing between the two.
+        before: the value before each row; default the column `last_value`, else the row before in time tells it, and
+            the first row, which has none, keeps the prediction of `test`, so that it decides nothing between the two.
 
     Raises:
         InputError: `before` is not given and the table has no `time`.
     """
     predictions = test.column("prediction")
+    if before is None and test.has("last_value"):
+        before = test.column("last_value")
     if before is None:
         times = _needed(test, "time", "persistence")
         references = test.column("reference")
@@ -185,6 +189,21 @@ def mean_value(test: Predictions, train_values: Sequence[float] | None = None) -
     values = test.column("reference") if train_values is None else train_values
     mean = float(np.mean([number for value in values for number in (value if isinstance(value, list) else [value])]))
     return _answered(test, [_filled(row, mean) for row in test.column("prediction")])
+
+
+def byte_ngram(test: Predictions, train_texts: Sequence[str]) -> Predictions:
+    """An n-gram model of the bytes of train on the column `text` of a language-modeling table.
+
+    `tokens` stay those of `test`, so that the nats of a token compare, as the bits of a byte do.
+
+    Raises:
+        InputError: the table has no `text`.
+    """
+    texts = _needed(test, "text", "byte n-gram")
+    model = ByteNgrams(train_texts)
+    nll = pa.array([math.log(2) * model.bits(text) for text in texts], pa.float64())
+    table = test.table.set_column(test.table.column_names.index("nll"), "nll", nll)
+    return replace(test, table=table.drop_columns([name for name in ("correct",) if test.has(name)]))
 
 
 def table_baselines(test: Predictions) -> dict[str, Predictions]:
@@ -224,7 +243,8 @@ OF_TABLE: dict[Kind, Callable[[Predictions], dict[str, Predictions]]] = {
 
 
 def _answered(test: Predictions, prediction: Sequence[Any]) -> Predictions:
-    """The rows of `test` with other predictions."""
+    """The rows of `test` with other predictions, without the intervals of its own."""
+    test = replace(test, table=test.table.drop_columns([name for name in INTERVAL if test.has(name)]))
     position = test.table.column_names.index("prediction")
     kind = test.table.schema.field("prediction").type if test.kind.number_columns else pa.string()
     kind = pa.float64() if pa.types.is_integer(kind) else kind

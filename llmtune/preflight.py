@@ -6,6 +6,7 @@ from typing import Any
 
 import datasets
 import torch
+from transformers import PreTrainedModel
 
 from llmtune.arguments.config_file import config_text
 from llmtune.arguments.parser import Arguments
@@ -17,7 +18,7 @@ from llmtune.metrics.core.scoring import undefined_at_best
 from llmtune.models.loaded import LoadedModel
 from llmtune.runs.folder import write_text
 from llmtune.tasks.task import Encoded, Task
-from llmtune.terminal.console import Terminal
+from llmtune.terminal.console import Terminal, hide_progress_bars
 
 
 def validate_metrics(args: Arguments, task: Task, splits: Any) -> None:
@@ -26,6 +27,7 @@ def validate_metrics(args: Arguments, task: Task, splits: Any) -> None:
     Raises:
         InputError: --metrics, --targets, --metric_for_best_model, an argument of the loss, or --hub_model_id.
     """
+    hide_progress_bars()  # before the model is loaded, under a bar of transformers
     if args.training.push_to_hub and args.training.hub_model_id:
         check_repo_id(args.training.hub_model_id, "--hub_model_id")
     task.loss(args, splits)
@@ -67,7 +69,11 @@ def begin_run(args: Arguments, task: Task, splits: Any, encoded: Mapping[str, En
     """Says what was read and loaded, and makes the run's folder: all input is known to be good here.
 
     Call it on every process; the first one prints.
+
+    Raises:
+        InputError: --activation_checkpointing of a model that has none.
     """
+    _refuse_what_the_model_lacks(args, loaded.model)
     terminal = Terminal(args.training.process_index == 0)
     terminal.block("Data", task.summary(splits, encoded))
     arithmetic = args.training.describe_precision(loaded.facts.weights)
@@ -77,3 +83,12 @@ def begin_run(args: Arguments, task: Task, splits: Any, encoded: Mapping[str, En
     if args.training.process_index == 0:
         text = config_text(args, precision=args.training.precision, processes=args.training.world_size)
         write_text(Path(str(args.training.output_dir)) / "config.yaml", text)
+
+
+def _refuse_what_the_model_lacks(args: Arguments, model: Any) -> None:
+    able = not isinstance(model, PreTrainedModel) or model.supports_gradient_checkpointing
+    if args.training.activation_checkpointing and not able:
+        raise InputError(
+            f"--activation_checkpointing: {type(model).__name__} has no blocks to compute again; leave it out, and if "
+            "memory is short lower --per_device_train_batch_size or --max_length"
+        )

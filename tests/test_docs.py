@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from llmtune.models.families import FAMILIES
 from tests.hub_stand_in import Hub
 
 ROOT = Path(__file__).parents[1]
@@ -37,7 +38,7 @@ def run(script, folder, **environment):
 
 @pytest.fixture(scope="module")
 def block():
-    section = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Any model's predictions, in Python")[2]
+    section = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Any model's predictions, in Python\n")[2]
     return re.search(r"```python\n(.*?)```", section, re.DOTALL)[1]
 
 
@@ -91,3 +92,13 @@ def test_a_recipe_runs_on_a_table_in_memory(tmp_path, monkeypatch, capsys):
     assert "680 rows of the split" in page
     assert "How to reproduce" not in page  # a config can't hold rows
     assert "Report 'notebook': text classification, 680 rows of test" in capsys.readouterr().out
+
+
+def test_the_table_of_families_lists_every_model_type():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    table = readme.partition("| family | `model_type` | trained for |")[2].partition("\n\n")[0]
+    rows = dict(re.findall(r"^\| (\w+) \| ([\w, -]+?)(?: \(from scratch\))? \|", table, re.MULTILINE))
+
+    assert {name: tuple(types.split(", ")) for name, types in rows.items()} == {
+        name: family.MODEL_TYPES for name, family in FAMILIES.items()
+    }

@@ -15,7 +15,7 @@ class ModelArguments:
     revision: str | None = field(default=None, metadata={"help": "branch, tag or commit of the checkpoint"})
     model_type: str | None = field(
         default=None,
-        metadata={"help": "a small model from scratch: bert, llama, mistral …; its tokenizer is trained on train"},
+        metadata={"help": "a small model from scratch: bert, llama, lstm …; its tokenizer is trained on train"},
     )
     config_overrides: str | None = field(
         default=None, metadata={"help": "k=v,… set in the model's config, from scratch or of a checkpoint (dropout …)"}
@@ -46,7 +46,15 @@ class ModelArguments:
         default=None,
         metadata={"help": "the embeddings and the first n layers keep the checkpoint's weights (0: the embeddings)"},
     )
+    load_in_8bit: bool = field(
+        default=False, metadata={"help": "8-bit base weights (Dettmers et al. 2022) under LoRA, through bitsandbytes"}
+    )
     load_in_4bit: bool = field(default=False, metadata={"help": "QLoRA: 4-bit base weights through bitsandbytes"})
+
+    @property
+    def bits(self) -> int | None:
+        """Of quantized base weights, 4 or 8; None where they are whole."""
+        return 4 if self.load_in_4bit else 8 if self.load_in_8bit else None
 
     @property
     def given(self) -> bool:

@@ -116,6 +116,11 @@ def parse_arguments(
     if unknown:
         parser.stop_at(_key(unknown[0]), "command line", unknown[0])
     if not any(getattr(chosen, flag) for flag in DATA_FLAGS + MODEL_FLAGS):
+        if not demo.exists():
+            raise InputError(
+                f"neither data nor a model was named, and the demo does not lie at {demo}: add --train_file FILE and "
+                "--model_name_or_path ID_OR_FOLDER"
+            )
         # The command line stays above the demo's values, and so does a YAML file.
         beside = {k: str(demo.parent / v) if k in PATH_FLAGS else v for k, v in parser.read_yaml(demo).items()}
         parser.set_defaults(**{**beside, **values})
@@ -135,7 +140,7 @@ def _check_pair(data: DataArguments, model: ModelArguments, training: TrainingAr
     if data.given and not model.given:
         raise InputError(
             "data was named but no model: add --model_name_or_path ID_OR_FOLDER, or --model_type bert (or llama, "
-            "mistral) for a small one from scratch"
+            "lstm) for a small one from scratch"
         )
     if model.given and not data.given:
         raise InputError("a model was named but no data: add --train_file FILE or --dataset_name ID_OR_FOLDER")
@@ -146,9 +151,11 @@ def _check_pair(data: DataArguments, model: ModelArguments, training: TrainingAr
         )
     typed = [name for name, value in vars(ModelArguments()).items() if getattr(model, name) != value]
     of_lora = [name for name in typed if name.startswith("lora_") or name in ("use_dora", "use_rslora")]
+    if model.load_in_4bit and model.load_in_8bit:
+        raise InputError("--load_in_4bit and --load_in_8bit are both given; give one of the two")
     if model.freeze_layers is not None:
         _check_freezing(model)
-    if of_lora and not model.use_peft and not model.load_in_4bit:
+    if of_lora and not model.use_peft and not model.bits:
         raise InputError(f"--{of_lora[0]} without --use_peft: every weight would be trained; add --use_peft or drop it")
     if model.load_in_4bit and training.load_best_model_at_end and training.device.type == "cpu":
         # Seen with bitsandbytes 0.50.2: probabilities moved by up to 0.07 against the same adapter loaded afresh.
@@ -163,7 +170,7 @@ def _check_freezing(model: ModelArguments) -> None:
         raise InputError(f"--freeze_layers {model.freeze_layers}: expected 0 or more")
     if model.model_type:
         raise InputError("--freeze_layers keeps a checkpoint's weights, and --model_type begins at random; drop one")
-    if model.use_peft or model.load_in_4bit:
+    if model.use_peft or model.bits:
         raise InputError("--freeze_layers: under LoRA every layer of the checkpoint is frozen; leave it out")
 
 
@@ -207,7 +214,8 @@ class _Parser(HfArgumentParser):
             description=description,
             formatter_class=_Formatter,
             allow_abbrev=False,
-            usage=f"accelerate launch recipes/{recipe}.py [--config FILE.yaml] [--flag value …]",
+            usage=f"accelerate launch recipes/{recipe}.py [--config FILE.yaml] [--flag value …]\n"
+            f"       llmtune train {recipe} [--config FILE.yaml] [--flag value …]",
             epilog="--help_all shows every field of transformers.TrainingArguments too.",
         )
         hints = {name: hint for cls in dataclasses for name, hint in get_type_hints(cls).items()}

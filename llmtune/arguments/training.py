@@ -1,5 +1,6 @@
 """Arguments of training: HF's TrainingArguments with other defaults, what it lacks, and the folder of the run."""
 
+import argparse
 import math
 import os
 import re
@@ -32,7 +33,7 @@ SAMPLING_STRATEGIES = ("batch_rebalance", "random", "sequential", "group_by_leng
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 ACCELERATE_PRECISION = "ACCELERATE_MIXED_PRECISION"  # how `accelerate launch` tells its processes
 # What weights of a dtype are computed in where nothing autocasts.
-COMPUTED_IN = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16", "4-bit": "bf16"}
+COMPUTED_IN = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16", "4-bit": "bf16", "8-bit": "fp16"}
 # What --optim needs beside torch: (names that match, module, what pip calls it); transformers says it after the data.
 OPTIMIZER_PACKAGES = (
     (r"adamw_torch_[48]bit", "torchao", "torchao"),
@@ -63,6 +64,9 @@ class TrainingArguments(transformers.TrainingArguments):
     overwrite: bool = field(
         default=False, metadata={"help": "replace the run in --output_dir, once the input is known good"}
     )
+    verbose: bool = field(
+        default=False, metadata={"help": "print every metric, class and check at the end, as the report has them"}
+    )
     precision: str = field(
         default="auto",
         metadata={
@@ -86,6 +90,14 @@ class TrainingArguments(transformers.TrainingArguments):
     early_stopping_threshold: float = field(
         default=0.0, metadata={"help": "an evaluation counts as better by more than this on that metric"}
     )
+    search: str | None = field(
+        default=None,
+        metadata={"help": "settings to try on validation before the run: learning_rate=1e-5..1e-4,lora_r=8|16"},
+    )
+    search_trials: int = field(default=20, metadata={"help": "how many settings --search tries"})
+    # Set by --search: whether the run ends after validation, and what it says to the report.
+    search_trial: bool = field(default=False, metadata={"help": argparse.SUPPRESS})
+    search_summary: str | None = field(default=None, metadata={"help": argparse.SUPPRESS})
     eval_strategy: str = field(default="epoch", metadata={"help": "when validation is scored: no, steps, epoch"})
     save_strategy: str = field(default="epoch", metadata={"help": "when a checkpoint is kept: no, steps, epoch, best"})
     save_total_limit: int | None = field(default=1, metadata={"help": "checkpoints kept in addition to the best"})
@@ -197,6 +209,8 @@ class TrainingArguments(transformers.TrainingArguments):
                 "--early_stopping_threshold says when an evaluation is no better; add --early_stopping_patience N, "
                 "after how many of them training stops"
             )
+        if self.search:
+            raise InputError(f"search {self.search!r}: found in a file; give --search on the command line")
         self._refuse_flags_that_break_evaluation()
         self._refuse_what_is_not_there()
         if not 0 <= self.seed < 2**32:

@@ -71,7 +71,7 @@ def run_model(
     if cpu_threads is not None and cpu_threads < 1:
         raise InputError(f"--cpu_threads {cpu_threads}: expected 1 or more")
     configure_cpu(cpu_threads)
-    tokenizer, loaded = load_run(model, task.auto_model)
+    tokenizer, loaded = load_run(model, task.auto_model, reads_text=task.reads_text)
     facts = {
         "name": model,
         "model_type": loaded.config.model_type,

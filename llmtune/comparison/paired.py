@@ -11,9 +11,10 @@ import numpy as np
 import pyarrow as pa
 
 from llmtune.comparison.alignment import same_rows
+from llmtune.comparison.diebold_mariano import DieboldMariano, diebold_mariano
 from llmtune.evidence import ENOUGH, SIGNIFICANT, SURE_LEVEL
 from llmtune.metrics import Metric, available_metrics
-from llmtune.metrics.core.base import Columns, Score, SufficientStatistics, score_metric
+from llmtune.metrics.core.base import Columns, Score, SufficientStatistics, score_metric, time_blocks
 from llmtune.metrics.core.columns import read_columns
 from llmtune.metrics.core.confusion import ConfusionCounts
 from llmtune.predictions import Predictions
@@ -94,7 +95,7 @@ class McNemar:
     p: float
 
 
-class Pair:
+class PairedTables:
     """Both tables as one of 2n rows, A's before B's; the statistics of each metric are computed once."""
 
     def __init__(self, a: Predictions, b: Predictions, seed: int) -> None:
@@ -103,6 +104,7 @@ class Pair:
         halves = [table.table.select(shared) for table in (a, b)]
         self.both = replace(a, table=pa.concat_tables(halves, promote_options="permissive").combine_chunks())
         _, self.columns, self.flaws = read_columns(self.both)
+        self.blocks = time_blocks(self._cut(0, self.n)) if "time" in self.columns else None
         self._statistics: dict[Any, np.ndarray] = {}
 
     def statistics(self, metric: Metric) -> np.ndarray:
@@ -134,7 +136,8 @@ class Pair:
             )
         statistics = self.statistics(metric)
         half = len(statistics) // 2
-        samples = [SufficientStatistics(part, self.seed) for part in (statistics[:half], statistics[half:])]
+        halves = (statistics[:half], statistics[half:])
+        samples = [SufficientStatistics(part, self.seed, self.blocks) for part in halves]
         a, b = (score_metric(metric, sample, n=self.n) for sample in samples)
         values = PairedComparison(
             metric.name, metric.higher_is_better, a.value, b.value, reason=a.reason or b.reason, level=level
@@ -166,8 +169,22 @@ class Pair:
             return ConfidenceInterval(None, None, a.reason or b.reason)
         return self.interval(metric, level)
 
+    def diebold_mariano(self, metric: Metric) -> DieboldMariano | None:
+        """The test of who errs less on what the metric adds up, of forecasts alone; None of other metrics too."""
+        if self.blocks is None or not metric.additive or any(name in self.flaws for name in metric.needs):
+            return None
+        statistics = self.statistics(metric)
+        if statistics.shape[1:] != (2,):  # of errors: their sum and their count
+            return None
+        of_times = [self.blocks.by_time(half) for half in np.split(statistics, 2)]
+        loss_a, loss_b = (sums[:, 0] / sums[:, 1] for sums in of_times)
+        return diebold_mariano(loss_a, loss_b, self.columns["reference"].shape[1])
+
     def interval(self, metric: Metric, level: float) -> ConfidenceInterval:
-        """Of the difference B - A: of counts by the multinomial of cells, else by rows drawn in pairs."""
+        """Of the difference B - A: of counts by the multinomial of cells, else by rows drawn in pairs.
+
+        Of forecasts whole blocks of time are drawn.
+        """
         if isinstance(metric.statistics, ConfusionCounts):
             return self._interval_of_counts(metric, level)
         statistics = self.statistics(metric)
@@ -180,6 +197,12 @@ class Pair:
             return metric.score(sums.reshape(-1, *shape))
 
         flat = statistics.reshape(2, self.n, -1)
+        if self.blocks is not None:
+            width = flat.shape[2]
+            both = np.concatenate([flat[0], flat[1]], axis=1)
+            return self.blocks.interval(
+                both, lambda sums: score(sums[:, width:]) - score(sums[:, :width]), seed=self.seed, level=level
+            )
         return paired_cluster_bootstrap(flat[0], flat[1], score, seed=self.seed, level=level)[1]
 
     def _interval_of_counts(self, metric: Metric, level: float) -> ConfidenceInterval:
@@ -239,7 +262,7 @@ def _bootstrap_of_rows(
 
 
 @dataclass(frozen=True)
-class Judgement:
+class PairedVerdict:
     """Ours against another model, as the verdict reads it: turned so that above 0 is better for ours.
 
     Args:
@@ -249,7 +272,7 @@ class Judgement:
         difference: ours - other, turned.
         low: lower end of its 99 % interval, None where McNemar's test decides.
         high: upper end.
-        p: of McNemar's exact test, None for other kinds than classes.
+        p: of McNemar's exact test for classes, of Diebold and Mariano's for forecasts; None for other kinds.
         better: ours is significantly better.
         worse: ours is significantly worse, by enough to matter.
     """
@@ -268,10 +291,18 @@ class Judgement:
         """For verdict.json."""
         return {name: value for name, value in vars(self).items() if name not in ("better", "worse")}
 
+    def against(self, other: str) -> str:
+        """Both values, and the difference with its interval or the p of its test: the evidence of a finding."""
+        values = f"{self.metric} {self.ours:.3f}, {other} {self.other:.3f}"
+        difference = f"difference {self.difference:+.3f}"
+        if self.low is not None and self.high is not None:
+            return f"{values} ({difference}, {100 * SURE_LEVEL:g} % CI [{self.low:+.3f}, {self.high:+.3f}])"
+        return f"{values} ({difference})" if self.p is None else f"{values} ({difference}, McNemar p = {self.p:.2g})"
+
 
 def judge_pair(
     ours: Predictions, other: Predictions, name: str, *, is_baseline: bool = False, seed: int = 0
-) -> Judgement | None:
+) -> PairedVerdict | None:
     """Compares ours with the other at 99 %; None where the table allows no metric, or a value is not finite.
 
     Args:
@@ -285,7 +316,7 @@ def judge_pair(
         InputError: they are not about the same rows.
     """
     other = same_rows(ours, other, ("this table", name))
-    pair = Pair(other, ours, seed)
+    pair = PairedTables(other, ours, seed)
     available = available_metrics(pair.both)
     metric = available.get(deciding_metric(ours, available, beside_baseline=is_baseline) or "")
     if metric is None or set(pair.flaws) & set(metric.needs):
@@ -310,15 +341,17 @@ def judge_pair(
     clear = CLEAR if metric.range == (0.0, 1.0) else CLEAR * abs(a)
     better = low is not None and low > 0
     worse = high is not None and high < 0 and difference <= -clear
-    return Judgement(metric.name, b, a, difference, low, high, None if test is None else test.p, better, worse)
+    errors = pair.diebold_mariano(metric)
+    p = test.p if test is not None else errors.p if errors is not None else None
+    return PairedVerdict(metric.name, b, a, difference, low, high, p, better, worse)
 
 
-def _by_mcnemar(pair: Pair, test: McNemar) -> Judgement:
+def _by_mcnemar(pair: PairedTables, test: McNemar) -> PairedVerdict:
     """By accuracy: McNemar's test is exact however few rows a class has."""
     right = pair.columns["prediction"] == pair.columns["reference"]
     a, b = (float(half.mean()) for half in np.split(right, 2))
     sure = test.p < SIGNIFICANT
-    return Judgement("accuracy", b, a, b - a, None, None, test.p, sure and b > a, sure and b <= a - CLEAR)
+    return PairedVerdict("accuracy", b, a, b - a, None, None, test.p, sure and b > a, sure and b <= a - CLEAR)
 
 
 def _has_few(table: Predictions) -> bool:

@@ -125,7 +125,7 @@ class _Reader:
     regroup: Regroup | None = None
 
     def open(self, only: str | None = None) -> dict[str, Rows]:
-        sources = _open(self.data, only)
+        sources = open_sources(self.data, only)
         return {split: self.regroup(rows) for split, rows in sources.items()} if self.regroup else sources
 
     def read(self, rows: Rows) -> _Part:
@@ -155,15 +155,20 @@ class _Reader:
         return ["\n".join(texts) for texts in zip(*folded, strict=True)]
 
     def fingerprint(self, part: _Part) -> Fingerprint:
-        names = sorted(self.columns)
-        digest = hashlib.sha256(json.dumps(names).encode())
-        for values in zip(*(part.cells[name] for name in names), strict=True):
-            digest.update(json.dumps(values, ensure_ascii=False, default=str).encode() + b"\n")
-        return Fingerprint(len(part), digest.hexdigest(), part.rows.source)
+        return fingerprint_cells({name: part.cells[name] for name in self.columns}, part.rows.source)
 
     def dataset(self, part: _Part) -> datasets.Dataset:
         table = {name: to_arrow(part.rows, name, cells, part.numbers) for name, cells in part.cells.items()}
         return datasets.Dataset(pa.table({"id": pa.array(part.numbers, pa.int64()), **table}))
+
+
+def fingerprint_cells(cells: Mapping[str, Sequence[Any]], source: str) -> Fingerprint:
+    """Of the canonical columns of a split, which came from `source`."""
+    names = sorted(cells)
+    digest = hashlib.sha256(json.dumps(names).encode())
+    for values in zip(*(cells[name] for name in names), strict=True):
+        digest.update(json.dumps(values, ensure_ascii=False, default=str).encode() + b"\n")
+    return Fingerprint(len(cells[names[0]]), digest.hexdigest(), source)
 
 
 def load_splits(
@@ -265,7 +270,12 @@ def load_split(
     return reader.dataset(part), reader.fingerprint(part)
 
 
-def _open(data: DataArguments, only: str | None = None) -> dict[str, Rows]:
+def open_sources(data: DataArguments, only: str | None = None) -> dict[str, Rows]:
+    """The rows of each split that `data` names, or of one, as they are.
+
+    Raises:
+        InputError: files beside a data set, or a source that can't be read.
+    """
     if isinstance(data, InMemoryData):
         return {split: rows for split, rows in data.splits.items() if only in (None, split)}
     files = {TRAIN: data.train_file, "validation": data.validation_file, "test": data.test_file}

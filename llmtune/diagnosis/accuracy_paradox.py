@@ -62,8 +62,8 @@ def accuracy_paradox(predictions: Predictions) -> Check:
         rarest = seen.rarest
         n = seen.support(rarest)
         finding = (
-            f"An accuracy of {percent(seen.accuracy.value)} says little: only {n} rows of {rarest!r} to estimate "
-            "its recall from"
+            f"Too few rows of {rarest!r} ({n}) to estimate its recall, without which an accuracy of "
+            f"{percent(seen.accuracy.value)} does not tell a model from a constant answer"
         )
         return Check(NAME, NOT_ENOUGH_DATA, finding, numbers, f"label at least {ENOUGH - n} more rows of {rarest!r}")
     if chance:
@@ -87,8 +87,8 @@ def accuracy_paradox(predictions: Predictions) -> Check:
             NAME, NOT_ENOUGH_DATA, finding, numbers, f"{remedy} of {least!r}; or {_remedy(predictions, least)}"
         )
     finding = (
-        f"Accuracy {percent(seen.accuracy.value)} hides no class: the lowest recall is that of {least!r}, "
-        f"{percent(seen.recall[least].rate.value)}"
+        f"Recall of {least!r}, the lowest, is {percent(rate.value)} ({rate.hits} of {rate.n}); accuracy is "
+        f"{percent(seen.accuracy.value)}"
     )
     return Check(NAME, PASS, finding, numbers)
 

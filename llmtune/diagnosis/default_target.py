@@ -46,7 +46,7 @@ def default_target(
     if simple is not None and simple.status == FAIL:
         return not_applicable(name, "no target was set (--targets), and a simpler model is better: see baseline")
     if simple is not None and simple.status == NOT_ENOUGH_DATA:
-        finding = "Not significantly better than a far simpler model; no target was set (--targets)"
+        finding = f"{simple.finding.partition(': ')[0]}; no target was set (--targets)"
         return Check(name, NOT_ENOUGH_DATA, finding, numbers, f"{simple.remedy}; or {say}")
     if simple is not None and simple.status == PASS:
         return Check(
@@ -56,7 +56,7 @@ def default_target(
         return Check(
             name, PASS, "Significantly better than the base model; no target was set (--targets)", numbers, say
         )
-    finding = f"Nothing says what is good enough: no target was set (--targets), {predictions.kind.without_target}"
+    finding = f"No target was set (--targets), {predictions.kind.without_target}"
     return Check(name, NOT_APPLICABLE, finding, numbers, f"{say}, or compare with what was there before: --base")
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
-from llmtune.models import encoder
+from llmtune.models import encoder, encoder_decoder
 from llmtune.models.auto_generation import PAIRED_TYPES
 
 SERVES = ("generation",)
@@ -12,6 +12,10 @@ MODEL_TYPES = (*PAIRED_TYPES, "encoder-decoder")
 
 # None: the attention from decoder to encoder is new in a pair, and an adapter would leave it at random.
 LORA_TARGETS: dict[str, str] = {}
+NO_LORA = (
+    "of a pair of encoders the attention between them is new and must be trained whole; leave it out, or take a "
+    f"sequence-to-sequence checkpoint ({', '.join(encoder_decoder.MODEL_TYPES)}) or a decoder"
+)
 SMALL: dict[str, dict[str, Any]] = {name: encoder.SMALL[name] for name in PAIRED_TYPES}
 
 

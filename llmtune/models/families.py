@@ -1,7 +1,7 @@
 """Which family file serves a `model_type`, and which families serve a task.
 
 A family's `SERVES` says for which tasks: "classification" puts a head on what the model reads (of a text, of its words,
-of spans in it), "generation" lets it write.
+of spans in it), "generation" lets it write, "forecasting" reads numbers and predicts numbers.
 """
 
 from collections.abc import Sequence
@@ -23,13 +23,14 @@ from transformers import __version__ as transformers_version
 
 from llmtune.errors import InputError
 from llmtune.models import bert2bert as bert2bert
-from llmtune.models import decoder, encoder, encoder_decoder
+from llmtune.models import decoder, encoder, encoder_decoder, lstm
 
 FAMILIES = {
     "encoder": encoder,
     "decoder": decoder,
     "encoder_decoder": encoder_decoder,
     "bert2bert": bert2bert,
+    "lstm": lstm,
 }
 
 # Config class → model class, by the Auto class of a task. What writes needs no line: every decoder does.

@@ -9,12 +9,9 @@ from tokenizers.trainers import BpeTrainer, WordPieceTrainer
 from transformers import PreTrainedTokenizerFast
 from transformers.models.qwen2.tokenization_qwen2 import PRETOKENIZE_REGEX
 
-WORDPIECE_TYPES = (
-    "bert",
-    "distilbert",
-    "electra",
-    "ernie",
-)  # the others read byte-level BPE, as their checkpoints do or nearly do
+# The others read byte-level BPE, as their checkpoints do or nearly do.
+WORDPIECE_TYPES = ("bert", "distilbert", "electra", "ernie", "lstm")
+CASED_TYPES = ("lstm",)  # of these; as no checkpoint settles it, names keep their capitals
 # AutoTokenizer gives a folder of model_type qwen2 this split into words, whatever its tokenizer.json says.
 END_ONLY_TYPES = ("t5", "marian")  # a text ends with </s>, and nothing stands before it
 QWEN_TYPES = ("qwen2", "qwen3")
@@ -28,7 +25,7 @@ def tokenizer_type(model_type: str, *, writes: bool) -> str:
 
 
 def train_tokenizer(model_type: str, texts: Iterable[str], vocab_size: int, max_length: int) -> PreTrainedTokenizerFast:
-    """A tokenizer of the family's sort: lower-cased WordPiece for BERT, byte-level BPE for the others.
+    """A tokenizer of the family's sort: WordPiece for BERT (lower-cased) and LSTM, byte-level BPE for the others.
 
     Args:
         model_type: decides the sort and the special tokens ([CLS] … [SEP] around encoder texts, <s> before decoder
@@ -39,7 +36,8 @@ def train_tokenizer(model_type: str, texts: Iterable[str], vocab_size: int, max_
     """
     if model_type in WORDPIECE_TYPES:
         named = {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]"}
-        tokenizer = _train_wordpiece(list(texts), vocab_size, list(named.values()))
+        lowercase = model_type not in CASED_TYPES
+        tokenizer = _train_wordpiece(list(texts), vocab_size, list(named.values()), lowercase=lowercase)
     else:
         tokenizer = Tokenizer(BPE())
         if model_type in QWEN_TYPES:
@@ -86,8 +84,8 @@ def train_tokenizer(model_type: str, texts: Iterable[str], vocab_size: int, max_
     )
 
 
-def _train_wordpiece(texts: Sequence[str], vocab_size: int, special_tokens: list[str]) -> Tokenizer:
-    """Lower-cased WordPiece, the same on every run and on every process.
+def _train_wordpiece(texts: Sequence[str], vocab_size: int, special_tokens: list[str], *, lowercase: bool) -> Tokenizer:
+    """WordPiece, the same on every run and on every process.
 
     The trainer numbers inner letters ("##a") in the order of a hash map, which differs between runs: two processes
     would train one model on two vocabularies. Given as special tokens they have an order; a second tokenizer of the
@@ -96,7 +94,7 @@ def _train_wordpiece(texts: Sequence[str], vocab_size: int, special_tokens: list
 
     def untrained(vocabulary: dict[str, int] | None = None) -> Tokenizer:
         tokenizer = Tokenizer(WordPiece(vocabulary, unk_token="[UNK]"))
-        tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+        tokenizer.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
         tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
         tokenizer.decoder = decoders.WordPiece()
         return tokenizer

@@ -22,13 +22,14 @@ class ModelFacts:
         is_causal: whether a token sees only what stands left of it.
         new_weights: those that begin at random.
         pad_token: of the tokenizer.
-        weights: their dtype, or 4-bit.
+        weights: their dtype, or 4-bit or 8-bit.
         parameters: how many.
         trainable_parameters: how many of them are trained.
         head: what became of the checkpoint's classification head, where it had one; None where the whole head is new.
         lora: rank, alpha and dropout of the adapter; None without one.
         adapter_method: LoRA, DoRA, rsLoRA or rsDoRA; None without one.
         frozen_layers: how many of the first layers keep the checkpoint's weights; None where all are trained.
+        module: to import before transformers knows the model_type; None where it does by itself.
     """
 
     name: str
@@ -45,6 +46,7 @@ class ModelFacts:
     lora: dict[str, float] | None = None
     adapter_method: str | None = None
     frozen_layers: int | None = None
+    module: str | None = None
 
     def counted(self, model: torch.nn.Module) -> "ModelFacts":
         """With the parameters of the model."""
@@ -55,7 +57,7 @@ class ModelFacts:
     def lines(self) -> list[str]:
         """Which model, and how much of it is trained, for a person."""
         family = self.family + (", causal: reads only the left context" if self.is_causal else "")
-        described = f"{self.model_type}, {family}" if self.model_type else family
+        described = family if self.model_type in ("", self.family) else f"{self.model_type}, {family}"
         lines = [
             f"{self.name} ({described})",
             f"{self.parameters:,} parameters, {self.trainable_parameters:,} trained; new: "
@@ -80,13 +82,14 @@ class LoadedModel:
     """A tokenizer and a model that fit together, and what was done to make them so.
 
     Args:
-        tokenizer: with a pad token, padding on the right.
+        tokenizer: with a pad token, padding on the right; None of a model that reads numbers.
         model: the head is sized for the task; with LoRA a PeftModel.
-        max_length: tokens that a text may have: the least of what was asked and what the model reads.
+        max_length: tokens that a text may have (of a series: steps): the least of what was asked and what the model
+            reads.
         facts: said at the terminal and kept in run.json.
     """
 
-    tokenizer: PreTrainedTokenizerBase
+    tokenizer: Any
     model: Any
     max_length: int
     facts: ModelFacts

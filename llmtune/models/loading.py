@@ -8,7 +8,6 @@ from types import ModuleType
 from typing import Any, Protocol
 
 import torch
-from huggingface_hub.errors import StrictDataclassError
 from transformers import AutoConfig, AutoTokenizer, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.pytorch_utils import Conv1D
 from transformers.utils import logging as hf_logging
@@ -22,12 +21,10 @@ from llmtune.models.families import check_head, family_of, head_modules
 from llmtune.models.freezing import freeze_layers
 from llmtune.models.head_labels import align_head
 from llmtune.models.loaded import LoadedModel, ModelFacts
+from llmtune.models.series import UNFIT, load_series_model
 
 FEWEST_TOKENS = 50  # of a vocabulary from scratch
 DTYPES = ("float32", "bfloat16", "float16", "auto")
-
-# What transformers and torch raise for a config whose values don't fit (sizes, names of functions, kernels).
-UNFIT = (ValueError, ImportError, KeyError, ArithmeticError, StrictDataclassError)
 
 
 class TaskHead(Protocol):
@@ -44,6 +41,10 @@ class TaskHead(Protocol):
     @property
     def max_length(self) -> int:
         """Tokens of a text at most."""
+
+    @property
+    def reads_text(self) -> bool:
+        """Whether its models come with a tokenizer."""
 
     def head_config(self) -> dict[str, Any]:
         """Config values of the task, e.g. num_labels, id2label, label2id."""
@@ -88,6 +89,8 @@ def load_model(arguments: ModelArguments, task: TaskHead, *, train_texts: Callab
             f"--tokenizer_vocab_size {arguments.tokenizer_vocab_size}: expected {FEWEST_TOKENS} or more: letters, "
             "special tokens and some words must find room"
         )
+    if not task.reads_text:
+        return load_series_model(arguments, task)
     if arguments.model_type:
         tokenizer, model, limit = _from_scratch(arguments, task, train_texts)
         new, added, head = ["every weight"], list[int](), None
@@ -103,9 +106,10 @@ def load_model(arguments: ModelArguments, task: TaskHead, *, train_texts: Callab
         new_weights=(*new, *(f"embedding of {token}" for token in tokenizer.convert_ids_to_tokens(added))),
         head=head,
         pad_token=tokenizer.pad_token,
-        weights="4-bit" if arguments.load_in_4bit else str(model.dtype).removeprefix("torch."),
+        weights=f"{arguments.bits}-bit" if arguments.bits else str(model.dtype).removeprefix("torch."),
+        module=family.__name__ if type(model).__module__.startswith(family.__name__) else None,
     )
-    if arguments.use_peft or arguments.load_in_4bit:
+    if arguments.use_peft or arguments.bits:
         model = _with_adapter(arguments, model, family, task, new, tokenizer, added)
         lora = {"r": arguments.lora_r, "alpha": arguments.lora_alpha, "dropout": arguments.lora_dropout}
         facts = replace(facts, lora=lora, adapter_method=_adapter_method(arguments))
@@ -202,7 +206,7 @@ def _from_checkpoint(
                 use_safetensors=True,
                 ignore_mismatched_sizes=True,  # a head trained for other classes is replaced, and said
                 output_loading_info=True,
-                **({"quantization_config": qlora_config()} if arguments.load_in_4bit else {}),
+                **_quantized(arguments.bits, task.auto_model, config),
             )
     except InputError:
         raise
@@ -230,6 +234,10 @@ def _from_checkpoint(
     return tokenizer, model, positions(config, family, tokenizer), new, added, head
 
 
+def _quantized(bits: int | None, auto_model: Any, config: PretrainedConfig) -> dict[str, Any]:
+    return {} if bits is None else {"quantization_config": quantization_config(bits, auto_model, config)}
+
+
 def _is_computed(model: PreTrainedModel, key: str) -> bool:
     """Whether a weight is made of sines, which the checkpoints of Pegasus leave out."""
     return ".embed_positions." in key and "Sinusoidal" in type(model.get_submodule(key.rpartition(".")[0])).__name__
@@ -247,17 +255,25 @@ def _may_be_new(model: PreTrainedModel, key: str, task: TaskHead, config: Pretra
     return ".crossattention." in key or not key.startswith(("encoder.", body))
 
 
-def qlora_config() -> Any:
-    """The settings of QLoRA (Dettmers et al. 2023): 4-bit normal floats, computed in bfloat16.
+def quantization_config(bits: int, auto_model: Any, config: PretrainedConfig) -> Any:
+    """How bitsandbytes holds the base: in 8 bits (LLM.int8, Dettmers et al. 2022), or in 4 as QLoRA (2023) does.
+
+    QLoRA: 4-bit normal floats, computed in bfloat16. In 8 bits the head, which is trained whole, stays as it is.
 
     Raises:
         InputError: bitsandbytes is not installed.
     """
     if importlib.util.find_spec("bitsandbytes") is None:
-        raise InputError("4-bit weights (--load_in_4bit) need bitsandbytes: pip install 'llmtune[quantization]'")
+        raise InputError(
+            f"{bits}-bit weights (--load_in_{bits}bit) need bitsandbytes: pip install 'llmtune[quantization]'"
+        )
     from transformers import BitsAndBytesConfig
 
-    return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.bfloat16)
+    if bits == 4:
+        return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.bfloat16)
+    with torch.device("meta"):
+        head = head_modules(auto_model.from_config(config))
+    return BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=[*head, "pooler"])
 
 
 def _with_adapter(
@@ -275,13 +291,11 @@ def _with_adapter(
     """
     import peft
 
-    if arguments.load_in_4bit:
-        model = peft.prepare_model_for_kbit_training(model)
     if model.config.model_type not in family.LORA_TARGETS:
-        raise InputError(
-            f"--use_peft: of a pair of encoders the attention between them is new and must be trained whole; leave it "
-            f"out, or take a sequence-to-sequence checkpoint ({', '.join(encoder_decoder.MODEL_TYPES)}) or a decoder"
-        )
+        flag = "--use_peft" if arguments.use_peft else f"--load_in_{arguments.bits}bit"
+        raise InputError(f"{flag}: {family.NO_LORA}")
+    if arguments.bits:
+        model = peft.prepare_model_for_kbit_training(model)
     heads = head_modules(model) if task.head_config() else []  # what writes is the checkpoint's own
     whole = heads + (["pooler"] if any(".pooler." in key for key in new) else [])
     targets = target_modules(arguments.lora_target_modules, family.LORA_TARGETS[model.config.model_type], whole)

@@ -20,6 +20,7 @@ import pyarrow.parquet
 from llmtune.errors import InputError, truncated_repr
 from llmtune.predictions.kinds import Kind, kind_named
 from llmtune.text.delimited import swallowed_rows, tsv_records
+from llmtune.text.json_objects import REMEDY, RepeatedKeyError, parse_json
 
 FORMATS = (".parquet", ".csv", ".tsv", ".jsonl")
 # csv has no lists: in these columns a cell may be a JSON list (or a Python list, as pandas writes it).
@@ -90,8 +91,10 @@ def _read_jsonl(path: Path) -> dict[str, list[Any]]:
         if not line.strip():
             continue
         try:
-            record = json.loads(line)
-        except ValueError as error:
+            record = parse_json(line)
+        except RepeatedKeyError as error:
+            raise InputError(f"{path} line {number}: {error}; {REMEDY}") from error
+        except (ValueError, RecursionError) as error:
             raise InputError(
                 f"{path} line {number}: not readable as jsonl: {error}; write one object a line"
             ) from error
@@ -144,7 +147,7 @@ def _check_record(record: list[str], header: list[str], path: Path, row: int, li
     where = f"{path} row {row} (line {line})"
     if len(record) != len(header):
         remedy = (
-            "delete tabs and line breaks inside cells"
+            "delete tabs and line breaks inside cells; a sheet whose cells hold them is saved as CSV UTF-8"
             if path.suffix == ".tsv"
             else "put a cell that holds a comma or a line break in double quotes"
         )
@@ -226,7 +229,10 @@ def _references(cell: str, where: str) -> str | list[str]:
 
 def _answers(cell: str, where: str) -> list[str]:
     """The answers that count as right; none for an empty cell, as in SQuAD 2.0. SQuAD's own layout is read too."""
-    parsed = _parsed(cell)
+    try:
+        parsed = _parsed(cell, parse_json)
+    except RepeatedKeyError as error:
+        raise InputError(f"{where}: {error}; {REMEDY}") from error
     if isinstance(parsed, dict) and isinstance(parsed.get("text"), list):
         parsed = parsed["text"]
     if isinstance(parsed, list) and all(isinstance(text, str) for text in parsed):
@@ -234,13 +240,15 @@ def _answers(cell: str, where: str) -> list[str]:
     return [cell] if cell.strip() else []
 
 
-def _parsed(cell: str) -> Any:
+def _parsed(cell: str, parse: Callable[[str], Any] = json.loads) -> Any:
     """What the cell spells as JSON, or as a list or dict that Python printed (as pandas writes it); else None."""
     text = cell.strip()
     if not text.startswith(("[", "{")):
         return None
     try:
-        return json.loads(text)
+        return parse(text)
+    except RepeatedKeyError:
+        raise
     except (ValueError, RecursionError):
         pass
     try:

@@ -21,8 +21,11 @@ from llmtune.predictions.files import read_table_file, to_labels
 from llmtune.predictions.kinds import KINDS, Kind, kind_named
 from llmtune.predictions.label_checks import check_entity_types, check_order, check_overlap, check_spelling
 from llmtune.predictions.label_spelling import closest_label, sort_labels
+from llmtune.predictions.probability_columns import find_probabilities, labels_in_columns
+from llmtune.text.arrow_texts import check_utf8
 
 METADATA_KEY = b"llmtune"
+COLUMN_NOTES = "column_notes"  # of the settings of a table made elsewhere: what was read as probabilities, and what not
 
 
 @dataclass(frozen=True)
@@ -171,7 +174,9 @@ def predictions_from_arrow(
     Raises:
         InputError: as `read_predictions` does.
     """
+    check_utf8(table, where, first_row=0)
     own = json.loads((table.schema.metadata or {}).get(METADATA_KEY, b"{}"))
+    kind = kind and kind_named(kind, where)
     if kind is None and "kind" not in own:
         raise InputError(f"{where}: the table does not say its kind; give --kind, one of {', '.join(KINDS)}")
     if kind is not None and own.get("kind", kind) != kind:
@@ -188,12 +193,15 @@ def predictions_from_arrow(
     if "id" not in table.column_names:
         table = table.add_column(0, "id", pa.array(np.arange(table.num_rows)))
     names: tuple[str, ...] = ()
+    notes: list[str] = []
     if facts.single_label:
         table = _labels_as_text(table, where)
         if not own and not label_names:
             reference, prediction = (table.column(name).unique().to_pylist() for name in ("reference", "prediction"))
             check_spelling(reference, prediction, where)
         names = tuple(label_names) or tuple(own.get("label_names", ())) or _seen_labels(table)
+        if not own:
+            table, notes = find_probabilities(table, names, positive_label)
     predictions = _checked(
         Predictions(
             facts,
@@ -202,7 +210,7 @@ def predictions_from_arrow(
             names,
             positive_label or own.get("positive_label"),
             own.get("threshold", 0.5),
-            own.get("settings", {}),
+            {**own.get("settings", {}), **({COLUMN_NOTES: notes} if notes else {})},
         ),
         where,
     )
@@ -236,9 +244,8 @@ def _labels_as_text(table: pa.Table, where: str) -> pa.Table:
 
 
 def _seen_labels(table: pa.Table) -> tuple[str, ...]:
-    return sort_labels(
-        label for name in ("reference", "prediction") for label in table.column(name).unique().to_pylist()
-    )
+    seen = {label for name in ("reference", "prediction") for label in table.column(name).unique().to_pylist()}
+    return sort_labels(seen.union(labels_in_columns(table.column_names)))
 
 
 def _check_foreign(predictions: Predictions, where: str, *, named: Sequence[str]) -> None:

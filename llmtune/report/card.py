@@ -14,7 +14,9 @@ from llmtune.diagnosis.verdict import Verdict
 from llmtune.hub.card_text import BEGIN, END, HERE, HERE_WITH_BASE, MEASURED_HERE, join_card, with_kept
 from llmtune.metrics import Score
 from llmtune.metrics.core.matrix import Matrix
+from llmtune.report.card_code_forecasting import forecasting_code
 from llmtune.report.card_code_generation import auto_of, writing_code
+from llmtune.report.card_code_language_modeling import likelihood_code
 from llmtune.report.card_code_question_answering import answering_code
 from llmtune.report.judged_table import JudgedTable
 from llmtune.runs.folder import write_text
@@ -22,11 +24,18 @@ from llmtune.runs.redact import hub_id, public
 from llmtune.text.spans import WORDS
 
 MOST_CHECKS = 4
+# The Hub's name of a task that its kind of table leaves open.
+PIPELINES = {
+    "translation": "translation",
+    "summarization": "summarization",
+    "forecasting": "time-series-forecasting",
+}
 # What a reader asks of a training run first; in the order of the card.
 HYPERPARAMETERS = (
     *("learning_rate", "lr_scheduler_type", "warmup_steps", "num_train_epochs", "per_device_train_batch_size"),
     *("gradient_accumulation_steps", "optim", "weight_decay", "label_smoothing_factor", "max_length", "loss"),
-    *("class_weights", "use_peft", "use_dora", "use_rslora", "freeze_layers", "load_in_4bit", "precision", "seed"),
+    *("class_weights", "use_peft", "use_dora", "use_rslora", "freeze_layers", "load_in_4bit", "load_in_8bit"),
+    *("precision", "seed"),
 )
 # Words joined by a space, as the run's tokenizer read them; an I after another type begins an entity.
 ENTITIES = """\
@@ -90,10 +99,13 @@ def render_card(report: JudgedTable, settings: dict[str, Any] | None = None) -> 
             f"A text is classified as `{positive}` from a probability of {test.threshold:g} on"
             + (f": {reason}." if reason else "."),
         ]
-    if report.run and settings is not None and (test.kind.auto_model or "max_source_length" in settings):
+    if report.run and settings is not None and "lookback" in settings:
+        parts += ["## How to use", f"```python\n{code_of(report, settings)}```"]
+        parts += ["`llmtune predict` predicts what comes after the last row of a file, with intervals."]
+    elif report.run and settings is not None and (test.kind.auto_model or "max_source_length" in settings):
         parts += ["## How to use", f"```python\n{code_of(report, settings)}```"]
         limit = f"A text is cut at {settings.get('max_length', settings.get('max_source_length'))} tokens here; "
-        parts += [("" if test.kind.unanswerable else limit) + test.kind.long_inputs]
+        parts += [(limit if test.kind.truncates else "") + test.kind.long_inputs]
     if training := _training(report):
         parts += ["## Training", training]
     body = "\n\n".join(part for part in [*parts, END] if part)
@@ -115,12 +127,13 @@ def front_matter(report: JudgedTable, *, has_weights: bool) -> dict[str, Any]:
     arguments = report.arguments("data")
     dataset = hub_id(arguments.get("dataset_name"))
     base = hub_id(report.arguments("model").get("model_name_or_path"))
-    front: dict[str, Any] = {"library_name": "peft" if report.adapter else "transformers"} if has_weights else {}
+    library = "peft" if report.adapter else "llmtune" if report.run.get("model", {}).get("module") else "transformers"
+    front: dict[str, Any] = {"library_name": library} if has_weights else {}
     if base:
         front["base_model"] = base
     if dataset:
         front["datasets"] = [dataset]
-    if report.test.kind.pipeline_tag:
+    if report.test.kind.pipeline_tag or report.test.settings.get("task"):
         front["pipeline_tag"] = pipeline_of(report)
     front["tags"] = ["llmtune"]
     front["model-index"] = [{"name": report.name, "results": results(report, dataset)}]
@@ -129,12 +142,8 @@ def front_matter(report: JudgedTable, *, has_weights: bool) -> dict[str, Any]:
 
 def pipeline_of(report: JudgedTable) -> str:
     """The Hub's name of the task: of texts the one that the run was made for."""
-    task = report.test.settings.get("task")
-    return (
-        str(task)
-        if task in ("translation", "summarization")
-        else report.test.kind.pipeline_tag or report.test.kind.name
-    )
+    task = str(report.test.settings.get("task"))
+    return PIPELINES.get(task, report.test.kind.pipeline_tag or report.test.kind.name)
 
 
 def results(report: JudgedTable, dataset: str | None) -> list[dict[str, Any]]:
@@ -170,7 +179,13 @@ def code_of(report: JudgedTable, settings: dict[str, Any]) -> str:
     """Lines that load the weights beside the card and answer as the report's numbers were made."""
     if "max_source_length" in settings:
         return _loading(report, auto_of(settings), uses_words=False, writes=True) + writing_code(settings)
+    if "lookback" in settings:
+        return _loading(report, "AutoModelForTimeSeriesPrediction", uses_words=False, reads_text=False) + (
+            forecasting_code(settings)
+        )
     auto, length = report.test.kind.auto_model, settings["max_length"]
+    if report.test.kind.token_metrics:
+        return _loading(report, auto, uses_words=False, writes=True) + likelihood_code(settings)
     code = _loading(report, auto, uses_words=report.test.kind.tagged)
     if report.test.kind.tagged:
         return code + ENTITIES.format(
@@ -184,20 +199,23 @@ def code_of(report: JudgedTable, settings: dict[str, Any]) -> str:
         answer = f"{names[yes]!r} if row[{yes}] >= {report.test.threshold!r} else {names[1 - yes]!r}"
     else:
         answer = "model.config.id2label[max(range(len(row)), key=row.__getitem__)]"
+    divided = f".div({settings['temperature']!r})" if "temperature" in settings else ""
     return code + (
         'texts = ["Write here a text to classify.", "And a second text."]\n'
         f'inputs = tokenizer(texts, truncation=True, max_length={length}, padding=True, return_tensors="pt", '
         "return_token_type_ids=False, split_special_tokens=True)\n"
-        "with torch.no_grad():\n    probabilities = model(**inputs).logits.softmax(-1).tolist()\n"
+        f"with torch.no_grad():\n    probabilities = model(**inputs).logits{divided}.softmax(-1).tolist()\n"
         f"for text, row in zip(texts, probabilities):\n    print({answer}, max(row), text)\n"
     )
 
 
-def _loading(report: JudgedTable, auto: str, *, uses_words: bool, writes: bool = False) -> str:
+def _loading(report: JudgedTable, auto: str, *, uses_words: bool, writes: bool = False, reads_text: bool = True) -> str:
     """Imports, tokenizer and model; of a LoRA run the adapter on its base."""
     begin = ["import regex", "import torch"] if uses_words else ["import torch"]
-    imports = [*begin, f"from transformers import {auto}, AutoTokenizer"]
-    named, lines = HERE, ["tokenizer = AutoTokenizer.from_pretrained(name)"]
+    imports = [*begin, f"from transformers import {auto}{', AutoTokenizer' if reads_text else ''}"]
+    if module := report.run.get("model", {}).get("module"):
+        imports.append(f"\nimport {module}  # makes this model known to transformers")
+    named, lines = HERE, ["tokenizer = AutoTokenizer.from_pretrained(name)"] if reads_text else []
     if not report.adapter:
         lines.append(f"model = {auto}.from_pretrained(name).eval()")
         return "\n".join([*imports, "", named, *lines, ""])
@@ -206,16 +224,22 @@ def _loading(report: JudgedTable, auto: str, *, uses_words: bool, writes: bool =
         "from peft import PeftModel",
         f"from transformers import AutoConfig, {auto}, AutoTokenizer{', GenerationConfig' if writes else ''}",
     ]
-    base = repr(public(report.arguments("model").get("model_name_or_path")))
+    name = report.arguments("model").get("model_name_or_path")
+    base = repr(name)
     if report.own_base:
         # Not subfolder=: transformers then looks for the adapter of `name` in that folder too.
         base = 'f"{name}/base_model"'
         named = HERE_WITH_BASE
-    elif hub_id(report.arguments("model").get("model_name_or_path")) is None:
-        lines.append("# The base lay in a folder of this adapter's maker; llmtune merge makes weights that need none.")
+    elif hub_id(name) is None:
+        imports[len(begin)] = "from peft import PeftConfig, PeftModel"
+        base = "PeftConfig.from_pretrained(name).base_model_name_or_path"
+        lines.append("# The base lies in a folder of this adapter's maker; llmtune merge makes weights that need none.")
     lines.append("config = AutoConfig.from_pretrained(name)")
-    if report.arguments("model").get("load_in_4bit"):
-        lines.append("del config.quantization_config  # trained on a base in 4 bits; here it is loaded in full")
+    for bits in (4, 8):
+        if report.arguments("model").get(f"load_in_{bits}bit"):
+            lines.append(
+                f"del config.quantization_config  # trained on a base in {bits} bits; here it is loaded in full"
+            )
     lines += [
         f"base = {auto}.from_pretrained({base}, config=config, ignore_mismatched_sizes=True)",
         "if len(tokenizer) > base.get_input_embeddings().num_embeddings:",
@@ -281,6 +305,7 @@ def _training(report: JudgedTable) -> str:
     given = {**report.arguments("model"), **report.arguments("task"), **report.arguments("training")}
     told = [f"{name} `{given[name]}`" for name in HYPERPARAMETERS if given.get(name) not in (None, False)]
     lines += [f"- {', '.join(told)}; all arguments are in `config.yaml` of the run"] if told else []
+    lines += [f"- {_line(run['search'])}"] if "search" in run else []
     versions = ", ".join(f"{name} {value}" for name, value in run.get("versions", {}).items())
     lines += [f"- {versions}"] if versions else []
     return "\n".join(lines)

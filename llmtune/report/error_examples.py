@@ -1,6 +1,6 @@
 """The rows to look at: confident errors, uncertain rows, and samples beside their references."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +9,14 @@ import numpy as np
 from llmtune.metrics.core.entity_errors import SENTENCE_MARKS, EntityComparison
 from llmtune.metrics.token_f1 import overlap_f1
 from llmtune.predictions import Predictions
-from llmtune.predictions.kinds import CLASSIFICATION, QUESTION_ANSWERING, REGRESSION, TEXT_GENERATION, Kind
+from llmtune.predictions.kinds import (
+    CLASSIFICATION,
+    LANGUAGE_MODELING,
+    QUESTION_ANSWERING,
+    REGRESSION,
+    TEXT_GENERATION,
+    Kind,
+)
 from llmtune.text.shorten import truncated
 
 MOST, LONGEST = 15, 500  # rows of a table, characters of a cell
@@ -60,6 +67,21 @@ def sentence_scores(test: Predictions) -> tuple[str, np.ndarray] | None:
     references = [cell if isinstance(cell, list) else [cell] for cell in test.column("reference")]
     pairs = zip(test.column("prediction"), references, strict=True)
     return name, np.array([score(prediction, own) for prediction, own in pairs])
+
+
+def written_samples(training: Mapping[str, Any]) -> list[ExampleTable]:
+    """What a language model wrote after the same prompts at evaluations in training, spread over its steps."""
+    evaluations = [one for one in training.get("evaluations", []) if "prompt" in next(iter(one.get("samples", [])), {})]
+    if not evaluations:
+        return []
+    most = max(1, MOST // len(evaluations[0]["samples"]))
+    places = np.unique(np.linspace(0, len(evaluations) - 1, most).round().astype(int))
+    rows: list[tuple[str, ...]] = [
+        (f"{evaluations[place]['step']:,}", shortened(sample["prompt"]), shortened(sample["answer"]) or "(empty)")
+        for place in places
+        for sample in evaluations[place]["samples"]
+    ]
+    return [ExampleTable("Written in training, after the same prompts", ("step", "prompt", "written"), rows)]
 
 
 def shortened(value: Any) -> str:
@@ -143,9 +165,33 @@ def _of_numbers(test: Predictions) -> list[ExampleTable]:
     return [_table(test, "Largest errors", np.argsort(-errors, kind="stable")[:MOST], [("|error|", errors)])]
 
 
+def _of_likelihoods(test: Predictions) -> list[ExampleTable]:
+    """Documents by the bits of a byte, or where no bytes are known by the nats of a token."""
+    if not test.has("text"):
+        return []
+    unit = "bytes" if test.has("bytes") else "tokens"
+    counts = np.array(test.column(unit), dtype=np.float64)
+    each = np.array(test.column("nll"), dtype=np.float64) / np.where(counts > 0, counts, np.nan)
+    each, name = (each / np.log(2), "bits per byte") if unit == "bytes" else (each, "nats per token")
+    scored = np.flatnonzero(np.isfinite(each))
+    order = scored[np.argsort(-each[scored], kind="stable")]
+    extra = [(name, each)]
+    return _with_rows(
+        [
+            _table(test, "Predicted worst", order[:MOST], extra),
+            _table(test, "Predicted best", order[::-1][:MOST], extra),
+        ]
+    )
+
+
 def _table(test: Predictions, title: str, rows: np.ndarray, extra: Sequence[tuple[str, np.ndarray]]) -> ExampleTable:
     inputs = [name for name in INPUTS if test.has(name)]
-    names = ["id", *(["time"] if test.has("time") else []), *inputs, "reference", "prediction"]
+    names = [
+        "id",
+        *(["time"] if test.has("time") else []),
+        *inputs,
+        *(name for name in ("reference", "prediction") if test.has(name)),
+    ]
     columns = [test.table.column(name).take(rows).to_pylist() for name in names]
     columns += [[f"{value:.3f}" for value in values[rows]] for _, values in extra]
     cells = [tuple(shortened(value) or "(empty)" for value in row) for row in zip(*columns, strict=True)]
@@ -159,4 +205,5 @@ def _with_rows(tables: list[ExampleTable]) -> list[ExampleTable]:
 EXAMPLES: dict[Kind, Callable[[Predictions], list[ExampleTable]]] = {
     CLASSIFICATION: _of_classes,
     REGRESSION: _of_numbers,
+    LANGUAGE_MODELING: _of_likelihoods,
 }

@@ -19,7 +19,7 @@ from llmtune.metrics.core.parts import Parts, score_cell, score_parts
 from llmtune.metrics.core.scoring import explain_metrics
 from llmtune.predictions import Predictions
 from llmtune.predictions.kinds import deciding_metric
-from llmtune.report.error_examples import ExampleTable, error_examples, sentence_scores
+from llmtune.report.error_examples import ExampleTable, error_examples, sentence_scores, written_samples
 from llmtune.report.probabilities import RankedClass, Slider, build_slider, calibration_bins, ranked_classes
 from llmtune.report.slices import Slices, score_slices
 
@@ -123,7 +123,8 @@ class JudgedTable:
     @cached_property
     def examples(self) -> list[ExampleTable]:
         """The rows to look at."""
-        return error_examples(self.test, self.entities, self.sentence_scores)
+        tables = error_examples(self.test, self.entities, self.sentence_scores)
+        return [*tables, *written_samples(self.run.get("training", {}))]
 
     @property
     def is_private(self) -> bool:

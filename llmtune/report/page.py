@@ -15,7 +15,9 @@ from markupsafe import Markup
 from llmtune.diagnosis.check import FAIL, NOT_APPLICABLE, NOT_ENOUGH_DATA, PASS
 from llmtune.diagnosis.headline import metric_in_words
 from llmtune.diagnosis.verdict import INFORMING
+from llmtune.hub.page_text import ROWS_BEGIN, ROWS_END
 from llmtune.metrics.core.base import with_interval
+from llmtune.report.attention import attended_texts
 from llmtune.report.judged_table import JudgedTable
 from llmtune.report.page_plots import main_plot, page_plots
 from llmtune.report.plots import Axes, Series, line_plot
@@ -44,6 +46,8 @@ def write_page(folder: Path, report: JudgedTable, *, no_examples: bool = False) 
 def render_page(report: JudgedTable, *, no_examples: bool = False) -> str:
     """The page as text."""
     slider = _slider(report)
+    examples = [] if no_examples or report.is_private else report.examples
+    attention = [] if no_examples or report.is_private else attended_texts(report.test)
     return render(
         "report.html.j2",
         script="" if slider["slider"] is None else _part("report.js"),
@@ -63,7 +67,10 @@ def render_page(report: JudgedTable, *, no_examples: bool = False) -> str:
         slices=report.slices,
         plots=page_plots(report),
         **slider,
-        examples=[] if no_examples or report.is_private else report.examples,
+        examples=examples,
+        attention=attention,
+        rows_begin=Markup(ROWS_BEGIN.format(sum(len(table.rows) for table in examples) + len(attention))),
+        rows_end=Markup(ROWS_END),
         facts=_facts(report),
         config=_config(report),
         with_interval=with_interval,
@@ -169,6 +176,7 @@ def _facts(report: JudgedTable) -> list[tuple[str, list[tuple[str, str]]]]:
     if "peak_memory_mib" in run:
         measures["peak_memory_mib"] = run["peak_memory_mib"]
     blocks.append(("Training", [(key.replace("_", " "), plain(value)) for key, value in measures.items()]))
+    blocks.append(("Search", [("trials", run["search"])] if "search" in run else []))
     blocks.append(("Hardware", [(key, plain(value)) for key, value in run.get("hardware", {}).items()]))
     blocks.append(("Versions", [(key, plain(value)) for key, value in run.get("versions", {}).items()]))
     return [(title, pairs) for title, pairs in blocks if pairs]

@@ -2,48 +2,30 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from markupsafe import Markup
 
 from llmtune.diagnosis.headline import metric_in_words
-from llmtune.predictions import Predictions
-from llmtune.predictions.kinds import REGRESSION
 from llmtune.report.judged_table import JudgedTable
-from llmtune.report.plots import Axes, Series, interval_plot, line_plot
+from llmtune.report.number_plots import number_plots
+from llmtune.report.plots import Axes, PagePlot, Series, interval_plot, line_plot
 from llmtune.report.probabilities import RankedClass
 from llmtune.stats import wilson_interval
 
-MOST_STEPS = 400  # of a line over time: the last ones
-MOST_DOTS = 2_000  # of a scatter plot: more are a blot
 SHARE = (0.0, 1.0)
-
-
-class PagePlot(NamedTuple):
-    """A drawing with what stands around it.
-
-    Args:
-        heading: above it.
-        caption: below it.
-        drawing: SVG.
-        lines: names of its lines, where it has several.
-    """
-
-    heading: str
-    caption: str
-    drawing: Markup
-    lines: Sequence[str] = ()
 
 
 def page_plots(report: JudgedTable) -> list[PagePlot]:
     """Those that the table and its run allow."""
     plots = [_calibration(report.calibration)] if report.calibration else []
     plots += _ranking(report.ranked_classes)
-    plots += _curves(report.run.get("training", {}))
+    is_of_numbers = "prediction" in report.test.kind.number_columns
+    plots += _curves(report.run.get("training", {}), "scaled, squared" if is_of_numbers else "nats")
     if report.sentence_scores is not None:
         plots.append(_histogram(*report.sentence_scores))
-    return plots + _numbers(report.test) if report.test.kind == REGRESSION else plots
+    return plots + number_plots(report.test) if is_of_numbers else plots
 
 
 def main_plot(report: JudgedTable) -> Markup:
@@ -107,8 +89,8 @@ def _calibration(bins: Sequence[tuple[float, float, int]]) -> PagePlot:
     return PagePlot("Calibration", caption, Markup(line_plot(axes, [points], diagonal=True)))
 
 
-def _curves(training: Mapping[str, Any]) -> list[PagePlot]:
-    """Losses of train and validation, and the metric that chose the checkpoint; none of fewer than two evaluations."""
+def _curves(training: Mapping[str, Any], unit: str) -> list[PagePlot]:
+    """Losses of train and validation, in a unit, and the metric that chose the checkpoint; none of one evaluation."""
     evaluations = training.get("evaluations", [])
     if len(evaluations) < 2:
         return []
@@ -119,11 +101,13 @@ def _curves(training: Mapping[str, Any]) -> list[PagePlot]:
         caption = f"The last weights, of step {step}, were kept."
     chosen: Mapping[str, Any] = next((evaluation for evaluation in evaluations if evaluation["step"] == step), {})
     metric = (training.get("best_checkpoint") or {}).get("metric", "")
-    plots = [_loss_plot(evaluations, chosen, caption), _metric_plot(metric, evaluations, chosen, caption)]
+    plots = [_loss_plot(evaluations, chosen, caption, unit), _metric_plot(metric, evaluations, chosen, caption)]
     return [plot for plot in plots if plot is not None]
 
 
-def _loss_plot(evaluations: Sequence[Mapping[str, Any]], chosen: Mapping[str, Any], caption: str) -> PagePlot | None:
+def _loss_plot(
+    evaluations: Sequence[Mapping[str, Any]], chosen: Mapping[str, Any], caption: str, unit: str
+) -> PagePlot | None:
     lines = []
     for side in ("train", "validation"):
         losses = {one["step"]: one["curves"][side]["loss"] for one in evaluations if "curves" in one}
@@ -132,7 +116,7 @@ def _loss_plot(evaluations: Sequence[Mapping[str, Any]], chosen: Mapping[str, An
             lines.append(Series(side, list(points), list(points.values()), "both"))
     if not lines:
         return None
-    axes = Axes("Loss of train and validation over the optimizer steps", "optimizer step", "loss (nats)")
+    axes = Axes("Loss of train and validation over the optimizer steps", "optimizer step", f"loss ({unit})")
     loss = chosen["curves"]["validation"]["loss"] if "curves" in chosen else None
     drawing = line_plot(axes, lines, marked=None if loss is None else (chosen["step"], loss))
     caption = f"{caption} Both curves in evaluation mode."
@@ -150,34 +134,3 @@ def _metric_plot(
     line = Series(metric, list(points), list(points.values()), "both")
     drawing = line_plot(axes, [line], marked=(chosen["step"], chosen[key]) if key in chosen else None)
     return PagePlot(f"{metric} on validation", caption, Markup(drawing))
-
-
-def _numbers(test: Predictions) -> list[PagePlot]:
-    """Predicted over actual values, and both over time where the table has it."""
-    rows = list(zip(test.column("reference"), test.column("prediction"), strict=True))
-    has_horizon = isinstance(rows[0][0], list)
-    # Of a horizon every step is a dot.
-    pairs = [pair for row in rows for pair in zip(*row, strict=True)] if has_horizon else rows
-    pairs = pairs[:: max(1, -(-len(pairs) // MOST_DOTS))]
-    ends = (min(map(min, pairs)), max(map(max, pairs)))
-    ends = ends if ends[0] < ends[1] else (ends[0] - 1, ends[1] + 1)
-    axes = Axes("Predicted over actual values", "actual", "predicted", ends, ends)
-    dots = Series("rows", [actual for actual, _ in pairs], [predicted for _, predicted in pairs], "points")
-    drawing = Markup(line_plot(axes, [dots], diagonal=True))
-    plots = [PagePlot("Actual and predicted", "On the diagonal the prediction is exact.", drawing)]
-    if test.has("time") and len(rows) > 1:
-        first_steps = [(actual[0], predicted[0]) for actual, predicted in rows] if has_horizon else rows
-        plots.append(_over_time(test.column("time"), first_steps, has_horizon=has_horizon))
-    return plots
-
-
-def _over_time(times: Sequence[Any], values: Sequence[tuple[float, float]], *, has_horizon: bool) -> PagePlot:
-    order = sorted(range(len(times)), key=times.__getitem__)[-MOST_STEPS:]
-    places = [float(place) for place in range(len(order))]
-    lines = [
-        Series(name, places, [values[row][side] for row in order]) for side, name in enumerate(("actual", "predicted"))
-    ]
-    caption = f"The {len(order):,} rows from {times[order[0]]} to {times[order[-1]]}"
-    caption += "; of each the first step of its horizon." if has_horizon else "."
-    axes = Axes("Actual and predicted values over time", "row, by time", "value")
-    return PagePlot("Over time", caption, Markup(line_plot(axes, lines)), [line.name for line in lines])

@@ -4,10 +4,29 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from typing import NamedTuple
+
+from markupsafe import Markup
 
 WIDTH, HEIGHT = 460, 300
 RIGHT, TOP, BOTTOM = 12, 12, 44
 NAME, DIGIT = 30, 7.3  # left of the data: room for the axis' name, and for each character of its numbers
+
+
+class PagePlot(NamedTuple):
+    """A drawing with what stands around it.
+
+    Args:
+        heading: above it.
+        caption: below it.
+        drawing: SVG.
+        lines: names of its lines, where it has several.
+    """
+
+    heading: str
+    caption: str
+    drawing: Markup
+    lines: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -17,8 +36,8 @@ class Series:
     Args:
         name: in the legend.
         xs: of its points.
-        ys: likewise.
-        shape: line, points or both.
+        ys: likewise; a band has none.
+        shape: line, points, both, or a band between the ends of the bars.
         bars: the low and high end of an upright bar at each point.
     """
 
@@ -73,7 +92,7 @@ def line_plot(
         marked: a point to stand out, which a script may move.
     """
     x_low, x_high = axes.x_range or _ends([x for line in series for x in line.xs])
-    y_low, y_high = axes.y_range or _ends([y for line in series for y in line.ys])
+    y_low, y_high = axes.y_range or _ends([y for line in series for y in (*line.ys, *sum(line.bars, ()))])
     left = round(NAME + DIGIT * max(len(f"{tick:g}") for tick in ticks(y_low, y_high)))
 
     def x_at(x: float) -> float:
@@ -104,9 +123,13 @@ def line_plot(
             f'x2="{x_at(high):.1f}" y2="{y_at(high):.1f}"/>'
         )
     for place, line in enumerate(series):
-        dots = [(x_at(x), y_at(y)) for x, y in zip(line.xs, line.ys, strict=True)]
+        dots = [(x_at(x), y_at(y)) for x, y in zip(line.xs, line.ys, strict=line.shape != "band")]
         if line.shape in ("line", "both"):
             drawn.append(f'<polyline class="s{place}" points="{" ".join(f"{x:.1f},{y:.1f}" for x, y in dots)}"/>')
+        if line.shape == "band":
+            ends = [(x_at(x), y_at(low), y_at(high)) for x, (low, high) in zip(line.xs, line.bars, strict=True)]
+            around = [(x, high) for x, _, high in ends] + [(x, low) for x, low, _ in reversed(ends)]
+            drawn.append(f'<polygon class="band" points="{" ".join(f"{x:.1f},{y:.1f}" for x, y in around)}"/>')
         if line.shape in ("points", "both"):
             ends = [(x_at(x), y_at(low), y_at(high)) for x, (low, high) in zip(line.xs, line.bars, strict=False)]
             drawn += [f'<line class="bar" x1="{x:.1f}" x2="{x:.1f}" y1="{a:.1f}" y2="{b:.1f}"/>' for x, a, b in ends]

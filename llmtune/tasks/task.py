@@ -86,6 +86,12 @@ class Task(ABC):
     reads_labels: ClassVar[bool] = True
     """Whether prediction reads the labels: a decoder's row holds prompt and answer, and they tell where it begins."""
 
+    reads_text: ClassVar[bool] = True
+    """Whether its models come with a tokenizer."""
+
+    answers_rows: ClassVar[bool] = True
+    """Whether `llmtune predict` answers each row; a forecast begins after the last one."""
+
     @property
     @abstractmethod
     def deciding_metric(self) -> str:
@@ -148,6 +154,10 @@ class Task(ABC):
         """The task for a loaded model: lengths that it can read, and what else follows from its family."""
 
     # Rows → model inputs.
+
+    def input_columns(self, columns: Mapping[str, str]) -> dict[str, str]:
+        """The columns that prediction reads: canonical name → the user's, of `columns` as `read_split` takes them."""
+        return {"text": columns["text"]}
 
     @abstractmethod
     def read_split(
@@ -245,6 +255,20 @@ class Task(ABC):
         """What a person must know of the numbers; `facts` are those of `run_facts`."""
         return []
 
+    def rescored(self, table: Predictions) -> datasets.Dataset | None:
+        """Rows of a table of this task that it can score again, so that a merged model is seen to be the same.
+
+        None of tasks that a merge does not score again.
+        """
+        return None
+
+    def continuations(self, model: Any, encoded: Encoded) -> Predictions | None:
+        """What a language model writes after the beginnings of rows, as a text-generation table; None of other tasks.
+
+        Call it on every process.
+        """
+        return None
+
     def confusion(self, table: Predictions) -> tuple[np.ndarray, tuple[str, ...]] | None:
         """Counts (c, c), rows the reference, and the names of rows and columns; None where there are no classes."""
         return None
@@ -265,11 +289,13 @@ class ValidationMetrics:
 
     Attributes:
         table: of the last evaluation; None before the first.
+        written: what the model wrote after the prompts that it is watched by, at the last evaluation.
     """
 
     def __init__(self, task: Task, encoded: Encoded, *, samples: bool = True) -> None:
         self.task, self.encoded, self.keeps_samples = task, encoded, samples
         self.table: Predictions | None = None
+        self.written: list[dict[str, str]] = []
 
     def __call__(self, outputs: EvalPrediction) -> dict[str, float]:
         """The metrics that have a value for these rows, and the counts that the task tells."""
@@ -288,7 +314,9 @@ class ValidationMetrics:
 
     def samples(self) -> list[dict[str, str]]:
         """The first answers of the last evaluation, so that one sees the model learn to write."""
-        return self.task.samples(self.table) if self.table is not None and self.keeps_samples else []
+        if self.table is None or not self.keeps_samples:
+            return []
+        return self.written or self.task.samples(self.table)
 
 
 def count_splits(counts: Mapping[str, int]) -> str:

@@ -25,7 +25,7 @@ def finding(comparison: Comparison, *, a: str = "A", b: str = "B") -> str:
     effect = f"{main.metric}: {main.difference:+.3f}, {100 * main.level:g} % CI [{main.low:+.3f}, {main.high:+.3f}]"
     if word:
         return f"{b} is significantly {word} than {a} on {effect}"
-    return f"No significant difference on {effect}; these rows would show one of {number(main.min_detectable)}"
+    return f"No significant difference on {effect}; minimum detectable difference {number(main.min_detectable)}"
 
 
 def detail_lines(comparison: Comparison, *, a: str = "A", b: str = "B") -> list[str]:
@@ -62,7 +62,7 @@ def _reasons(differences: Sequence[PairedComparison]) -> list[tuple[str, str]]:
 
 def _legend(comparison: Comparison) -> str:
     lower = "" if all(pair.higher_is_better for pair in comparison.differences) else "; ↓ lower is better"
-    return f"detectable: the smallest difference that these rows show with 80 % power{lower}"
+    return f"detectable: the minimum difference that these rows show with 80 % power{lower}"
 
 
 def metric_label(pair: PairedComparison) -> str:

@@ -33,13 +33,16 @@ def per_example_loss(output: EvalLoopOutput) -> tuple[np.ndarray, np.ndarray | N
     """Loss and hit of each row, both (n,); None for outputs that don't tell.
 
     Of logits (n, c) and one label a row, the log loss in nats. Of rows that write, (ids, nats (n,)) and their counts of
-    tokens: nats over the mean count, so that the mean over rows is the loss a token; there are no hits.
+    tokens: nats over the mean count, so that the mean over rows is the loss a token; there are no hits. Of forecasts
+    (n, h) and as many labels the mean squared error; likewise.
     """
     outputs, counts = output.predictions, output.label_ids
     if isinstance(outputs, tuple) and isinstance(counts, np.ndarray) and counts.ndim == 1:
         if outputs[-1].shape == counts.shape:
             return outputs[-1].astype(np.float64) / max(counts.mean(), 1e-9), None
         return None
+    if isinstance(outputs, np.ndarray) and isinstance(counts, np.ndarray) and counts.dtype.kind == "f":
+        return ((outputs.astype(np.float64) - counts) ** 2).reshape(len(counts), -1).mean(axis=1), None
     found = logits_of(output)
     if found is None:
         return None

@@ -14,7 +14,7 @@ from llmtune.errors import InputError
 from llmtune.metrics import score_predictions
 from llmtune.metrics.entity_f1 import EntityCounts, entity_f_beta, precision, recall
 from llmtune.predictions import make_predictions
-from llmtune.text.tag_arrays import detect_scheme, tags_of_lists, types_of
+from llmtune.text.tag_arrays import corpus_scheme, tags_of_lists, types_of
 
 CONLL = Path(__file__).resolve().parents[3] / "shared" / "data" / "conll2000_sample" / "ground_truth.txt"
 SCHEMES = {"lenient": None, "IOB2": IOB2, "IOB1": IOB1, "BIOES": IOBES, "IOE2": IOE2, "BILOU": BILOU}
@@ -128,14 +128,14 @@ def test_conlleval_on_the_conll_2000_sample():
 
 
 def test_the_scheme_is_read_off_the_reference():
-    assert detect_scheme(tags_of_lists([["B-A", "I-A", "O"], ["B-B"]])) == "IOB2"
-    assert detect_scheme(tags_of_lists([["I-A", "I-A", "B-A", "O", "I-B"]])) == "IOB1"
-    assert detect_scheme(tags_of_lists([["B-A", "E-A", "S-B"]])) == "BIOES"
-    assert detect_scheme(tags_of_lists([["B-A", "L-A", "U-B"]])) == "BILOU"
-    assert detect_scheme(tags_of_lists([["I-A", "E-A", "E-B"]])) == "IOE2"
-    assert detect_scheme(tags_of_lists([["I-A", "E-A", "I-A", "I-B"]])) == "IOE1"
-    assert detect_scheme(tags_of_lists([["B-A", "M-A", "E-A", "S-B"]])) == "BMES"
-    assert detect_scheme(tags_of_lists([["O", "O"]])) == "IOB2"
+    assert corpus_scheme(tags_of_lists([["B-A", "I-A", "O"], ["B-B"]])) == "IOB2"
+    assert corpus_scheme(tags_of_lists([["I-A", "I-A", "B-A", "O", "I-B"]])) == "IOB1"
+    assert corpus_scheme(tags_of_lists([["B-A", "E-A", "S-B"]])) == "BIOES"
+    assert corpus_scheme(tags_of_lists([["B-A", "L-A", "U-B"]])) == "BILOU"
+    assert corpus_scheme(tags_of_lists([["I-A", "E-A", "E-B"]])) == "IOE2"
+    assert corpus_scheme(tags_of_lists([["I-A", "E-A", "I-A", "I-B"]])) == "IOE1"
+    assert corpus_scheme(tags_of_lists([["B-A", "M-A", "E-A", "S-B"]])) == "BMES"
+    assert corpus_scheme(tags_of_lists([["O", "O"]])) == "IOB2"
 
 
 def test_a_corpus_without_entities_is_undefined_not_perfect():

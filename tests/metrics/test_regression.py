@@ -125,3 +125,31 @@ def test_unequal_horizons_are_refused():
         scored([[1.0], [1.0, 2.0]], [[1.0], [1.0]])
     with pytest.raises(ValueError, match=r"references of shape \(1, 2\) but predictions of shape \(1, 1\)"):
         scored([[1.0, 2.0]], [[1.0]])
+
+
+def forecasts(**columns):
+    rows = {"reference": [[1.0, 2.0], [3.0, 3.0], [0.0, 5.0]], "prediction": [[2.0, 0.5], [4.0, 3.0], [4.0, 6.0]]}
+    return score_predictions(make_predictions("regression", rows | columns, settings={"interval_level": 0.9}))
+
+
+def test_directions_are_counted_where_there_is_one_and_no_change_is_a_coin():
+    # from 1: none, up foretold down; from 3: none, none; from 4: down foretold none, up foretold up
+    score = forecasts(last_value=[1.0, 3.0, 4.0])["directional_accuracy"]
+
+    assert score.value == pytest.approx((0 + 0.5 + 1) / 3)
+    assert "directional_accuracy" not in forecasts()
+
+
+def test_a_series_that_never_changes_has_no_direction():
+    rows = {"reference": [2.0, 2.0], "prediction": [1.0, 3.0], "last_value": [2.0, 2.0]}
+    score = score_predictions(make_predictions("regression", rows))["directional_accuracy"]
+
+    assert (score.value, score.reason) == (0.0, "no step differs from the last known value: there is no direction")
+
+
+def test_intervals_are_judged_by_what_they_cover_and_by_their_width():
+    scores = forecasts(lower=[[0.0, 0], [2, 3], [1, 4]], upper=[[1.0, 1], [4, 5], [7, 8]])
+
+    assert scores["coverage"].value == pytest.approx(4 / 6)  # 2 is above 1, 0 is below 1
+    assert scores["interval_width"].value == pytest.approx((1 + 1 + 2 + 2 + 6 + 4) / 6)
+    assert scores["coverage"].signature.startswith("level:0.9|")

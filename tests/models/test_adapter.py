@@ -150,3 +150,17 @@ def test_variants_of_lora_are_trained_saved_and_merged(arguments, method, tmp_pa
     assert any("magnitude" in name for name, _ in loaded.model.named_parameters()) == ("use_dora" in arguments)
     run = saved_run(loaded, tmp_path / "run")
     assert merge_run(run, tmp_path / "plain", AutoModelForSequenceClassification) < 1e-4
+
+
+def test_an_adapter_on_eight_bits_is_saved_and_read_as_it_was(tmp_path):
+    pytest.importorskip("bitsandbytes", reason="the extra quantization is not installed")
+    loaded = adapted(CLASSES, saved_checkpoint(tmp_path / "base", "bert"), load_in_8bit=True)
+    batch = loaded.tokenizer(TEXTS[:2], padding=True, return_tensors="pt")
+
+    run = saved_run(loaded, tmp_path / "run")
+    _, again = load_run(run, AutoModelForSequenceClassification)
+
+    assert loaded.facts.weights == "8-bit"
+    assert again.base_model.model.is_loaded_in_8bit
+    with torch.no_grad():
+        torch.testing.assert_close(again(**batch).logits, loaded.model.eval()(**batch).logits)

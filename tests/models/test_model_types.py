@@ -1,4 +1,4 @@
-"""Every model type: the loss, the answers and the positions are exact, and its checkpoints keep their own tokenizer."""
+"""Every model type: loss, answers and positions are exact, and a checkpoint keeps its own tokenizer."""
 
 import copy
 import inspect
@@ -16,8 +16,9 @@ from llmtune.errors import InputError
 from llmtune.inference import inference_trainer, predict
 from llmtune.models import decoder, encoder
 from llmtune.models.checkpoints import load_run, merge_run, save_weights
-from llmtune.models.families import HEADS
+from llmtune.models.families import FAMILIES, HEADS
 from llmtune.report.card_code_question_answering import WITH_TOKEN_TYPES
+from llmtune.tasks.causal_lm.collator import check_packing
 from llmtune.tasks.question_answering.task import QuestionAnswering
 from llmtune.tasks.question_answering.windows import PairLayout
 from llmtune.tasks.task import Task
@@ -228,11 +229,30 @@ def test_the_code_of_a_card_gives_token_types_to_the_models_that_take_them():
     assert set(WITH_TOKEN_TYPES) == taking
 
 
+def test_the_readme_names_every_model_type_and_the_heads_that_are_missing():
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    table = readme.partition("| family | `model_type` |")[2].partition("\n\n")[0].splitlines()[2:]
+    shown = [[cell.strip() for cell in row.split("|")[1:3]] for row in table]
+    tags, answers = (
+        ", ".join(name for name in MODEL_TYPES if model_class(name, task) is None) for task in (TAGS, ANSWERS)
+    )
+
+    rows = [[name, ", ".join(family.MODEL_TYPES)] for name, family in FAMILIES.items()]
+    assert [[name, types.removesuffix(" (from scratch)")] for name, types in shown] == rows
+    missing = f"no head for tags of {tags}, and none for marked answers of {answers}: these decoders"
+    assert missing in " ".join(readme.split())
+
+
+@pytest.mark.parametrize("model_type", decoder.MODEL_TYPES)
+def test_documents_that_share_a_row_do_not_see_each_other(model_type):
+    check_packing(load(WRITING, model_type=model_type).model)  # raises where they do
+
+
 @pytest.mark.parametrize(
     ("task", "model_type", "message"),
     [
         (ANSWERS, "gemma", r"--model_type gemma: transformers \S+ has no AutoModelForQuestionAnswering of model_type"),
-        (ANSWERS, "phi3", "'phi3'; take one of bert, .*gpt_neox, or leave out --method extractive: it writes"),
+        (ANSWERS, "phi3", "'phi3'; take one of bert, .*gpt_neox, .*, or leave out --method extractive: it writes"),
         (TAGS, "gemma3_text", "AutoModelForTokenClassification of model_type 'gemma3_text'; take one of bert, .*, phi"),
     ],
 )

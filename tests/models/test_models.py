@@ -43,9 +43,11 @@ OVERRIDES = {
     **dict.fromkeys(("gemma2", "gemma3_text"), f"{COMMON},num_key_value_heads=1,sliding_window=4"),
     "gpt2": "n_embd=32,n_layer=1,n_head=2,n_inner=48",
     "gpt_neox": COMMON,
+    "lstm": "hidden_size=24,embedding_size=16,attention_size=8",
 }
 SIDE = {"layers": 1, "attention_heads": 2, "ffn_dim": 16}
-MODEL_TYPES = [*encoder.MODEL_TYPES, *decoder.MODEL_TYPES]
+ADAPTED_TYPES = [*encoder.MODEL_TYPES, *decoder.MODEL_TYPES]
+MODEL_TYPES = [*ADAPTED_TYPES, "lstm"]
 
 
 def load(task: Any = TASK, **arguments: Any) -> Any:
@@ -97,8 +99,9 @@ def saved_checkpoint(folder: Path, model_type: str, head: Any = None, **config: 
     return folder
 
 
-@pytest.mark.parametrize("lora", [False, True], ids=["full", "lora"])
-@pytest.mark.parametrize("model_type", MODEL_TYPES)
+@pytest.mark.parametrize(
+    ("model_type", "lora"), [*((name, False) for name in MODEL_TYPES), *((name, True) for name in ADAPTED_TYPES)]
+)
 def test_every_family_trains_from_scratch_and_loads_again(model_type, lora, tmp_path):
     loaded = load(model_type=model_type, use_peft=lora, lora_r=2)
     before = {name: parameter.detach().clone() for name, parameter in loaded.model.named_parameters()}

@@ -20,13 +20,19 @@ import transformers
 from transformers import DataCollatorWithPadding, PreTrainedTokenizerFast, set_seed
 
 from llmtune.arguments import TrainingArguments
+from llmtune.models.lstm import LstmConfig
 from llmtune.tasks.losses import ClassificationLoss
 from llmtune.tasks.question_answering.loss import SpanLoss
 from llmtune.training.trainer import FineTuningTrainer
 
 EFFECTIVE_BATCH = 8
 SPLITS = {1: ((8, 1), (4, 2), (2, 4)), 2: ((4, 1), (2, 2), (1, 4))}  # processes → (micro-batch, accumulation)
-NO_DROPOUT = {"bert": {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}, "llama": {}}
+NO_DROPOUT = {
+    "bert": {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0},
+    "llama": {},
+    "lstm": {"dropout": 0.0},
+}
+INFLATED = ("bert", "llama")  # by the stock Trainer
 LOSSES = {
     "plain": ClassificationLoss(),
     "weights": ClassificationLoss(class_weights=(0.5, 4.0)),
@@ -35,11 +41,13 @@ LOSSES = {
 }
 # model_type, LoRA, loss, rows. 21 rows end in 8 + 8 + 5; 17 in 8 + 8 + 1, where the second process has no row.
 COMBINATIONS = [
-    *((kind, lora, loss, 21) for kind in NO_DROPOUT for lora in (False, True) for loss in ("plain", "weights")),
+    *((kind, lora, loss, 21) for kind in INFLATED for lora in (False, True) for loss in ("plain", "weights")),
     ("bert", False, "weights", 17),
     ("llama", True, "plain", 17),
     ("bert", False, "focal, weights", 21),
     ("bert", False, "smoothing", 21),
+    ("lstm", False, "weights", 21),
+    ("lstm", False, "plain", 17),
 ]
 
 
@@ -158,7 +166,7 @@ def spans(processes: int, folder: Path) -> Iterator[dict[str, Any]]:
 
 def stock(processes: int, folder: Path) -> Iterator[dict[str, Any]]:
     """What the stock Trainer logs with the model's own loss, on one update in file order."""
-    for model_type in NO_DROPOUT:
+    for model_type in INFLATED:
         for micro, accumulation in SPLITS[processes]:
             trainer = transformers.Trainer(
                 model=tiny_model(model_type, lora=False),
@@ -207,32 +215,30 @@ def resumed(processes: int, folder: Path) -> Iterator[dict[str, Any]]:
         "optim": "adamw_torch",
         "learning_rate": 0.01,
     }
-    for checkpoint in (None, "checkpoint-4"):
-        set_seed(0)
-        config = transformers.BertConfig(
-            vocab_size=60,
-            hidden_size=32,
-            num_hidden_layers=2,
-            num_attention_heads=2,
-            intermediate_size=48,
-            num_labels=2,
-            pad_token_id=0,
-        )
-        trainer = FineTuningTrainer(
-            model=transformers.AutoModelForSequenceClassification.from_config(config),
-            args=arguments(folder / "resumed", **options),
-            train_dataset=rows(21),
-            data_collator=DataCollatorWithPadding(tiny_tokenizer()),
-            compute_loss_func=LOSSES["plain"],
-        )
-        trainer.train(resume_from_checkpoint=checkpoint and str(folder / "resumed" / checkpoint))
-        weights = torch.cat([parameter.detach().flatten() for parameter in trainer.model.parameters()])
-        yield {
-            "from": checkpoint,
-            "steps": trainer.state.global_step,
-            "tokens": trainer.tokens_trained(),
-            "weights": weights.tolist(),
-        }
+    sizes = {"vocab_size": 60, "hidden_size": 32, "num_hidden_layers": 2, "num_labels": 2, "pad_token_id": 0}
+    configs = {
+        "bert": transformers.BertConfig(**sizes, num_attention_heads=2, intermediate_size=48),
+        "lstm": LstmConfig(**sizes, embedding_size=16),
+    }
+    for model_type, config in configs.items():
+        for checkpoint in (None, "checkpoint-4"):
+            set_seed(0)
+            trainer = FineTuningTrainer(
+                model=transformers.AutoModelForSequenceClassification.from_config(config),
+                args=arguments(folder / f"resumed-{model_type}", **options),
+                train_dataset=rows(21),
+                data_collator=DataCollatorWithPadding(tiny_tokenizer()),
+                compute_loss_func=LOSSES["plain"],
+            )
+            trainer.train(resume_from_checkpoint=checkpoint and str(folder / f"resumed-{model_type}" / checkpoint))
+            weights = torch.cat([parameter.detach().flatten() for parameter in trainer.model.parameters()])
+            yield {
+                "model_type": model_type,
+                "from": checkpoint,
+                "steps": trainer.state.global_step,
+                "tokens": trainer.tokens_trained(),
+                "weights": weights.tolist(),
+            }
 
 
 def main(out: Path, folder: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from llmtune.evidence import ENOUGH
+from llmtune.metrics.core.blocks import TimeBlocks
 from llmtune.stats import ConfidenceInterval, Statistic, interval_of_sums, resampled_sums
 
 Columns = Mapping[str, Any]
@@ -65,11 +66,15 @@ class MetricContext:
 
 
 class SufficientStatistics:
-    """The statistics (u, …) of all rows, resampled at most once for all metrics that share them."""
+    """The statistics (u, …) of all rows, resampled at most once for all metrics that share them.
 
-    def __init__(self, statistics: np.ndarray, seed: int) -> None:
+    Of rows that stand in time, `blocks` says where, and stretches of time are drawn.
+    """
+
+    def __init__(self, statistics: np.ndarray, seed: int, blocks: TimeBlocks | None = None) -> None:
         self.statistics = statistics
         self.seed = seed
+        self.blocks = blocks if blocks is not None and len(blocks.rank) == len(statistics) else None
 
     @cached_property
     def total(self) -> np.ndarray:
@@ -84,18 +89,27 @@ class SufficientStatistics:
         return sums.reshape(-1, *self.statistics.shape[1:])
 
     def bootstrap(self, score: Statistic) -> ConfidenceInterval:
-        """BCa over units, of a score that reads sums (B, …)."""
+        """BCa over units, or over blocks of time, of a score that reads sums (B, …)."""
         shape = self.statistics.shape[1:]
 
         def of_flat(sums: np.ndarray) -> np.ndarray:
             return score(sums.reshape(-1, *shape))
 
         units = len(self.statistics)
+        if self.blocks is not None:
+            return self.blocks.interval(self.statistics.reshape(units, -1), of_flat, seed=self.seed)
         return interval_of_sums(
             self.statistics.reshape(units, -1),
             self.confusion_bootstrap_interval.reshape(-1, int(np.prod(shape))),
             of_flat,
         )
+
+
+def time_blocks(columns: Columns) -> TimeBlocks | None:
+    """Of rows whose time is known; None of others."""
+    if "time" not in columns:
+        return None
+    return TimeBlocks.of(columns["time"], columns["reference"].shape[1])
 
 
 def always_defined(sums: np.ndarray) -> str | None:
@@ -145,7 +159,8 @@ class Metric:
 
 def score_metric(metric: Metric, sample: SufficientStatistics, *, n: int) -> Score:
     """Value and interval from the statistics of all rows; an undefined metric gets the reason instead."""
-    signature = f"{metric.signature}|ci:95|seed:{sample.seed}"
+    drawn = "" if sample.blocks is None else f"|block:{sample.blocks.length}"
+    signature = f"{metric.signature}|ci:95{drawn}|seed:{sample.seed}"
     gathered = metric.aggregate(sample.statistics)
     value = metric.value(gathered)
     reason = metric.undefined(gathered)

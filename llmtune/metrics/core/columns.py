@@ -20,9 +20,10 @@ from llmtune.predictions.kinds import (
 )
 from llmtune.predictions.table import is_list
 from llmtune.text.languages import is_latin, language_of_script
-from llmtune.text.tag_arrays import Tags, detect_scheme, types_of
+from llmtune.text.tag_arrays import Tags, corpus_scheme, types_of
 from llmtune.text.words import split_at_spaces
 
+OF_FORECASTS = ("last_value", "lower", "upper")
 LONG_TEXT = 100  # words; beyond, a report leaves out metrics whose time grows with the square of the length
 
 
@@ -75,7 +76,7 @@ def tag_rows(
 ) -> tuple[MetricContext, Columns]:
     """Setting and columns from tags; types and scheme follow from `names`, where these are all tags that can occur."""
     types = types_of([*names, *reference.names, *prediction.names])
-    scheme = options.get("scheme") or detect_scheme(reference)
+    scheme = options.get("scheme") or corpus_scheme(reference)
     setting = MetricContext(kind, types, options=options | {"scheme": scheme})
     return setting, {"reference": reference, "prediction": prediction}
 
@@ -152,7 +153,8 @@ def _floats(predictions: Predictions, name: str) -> np.ndarray:
 
 def _numbers(predictions: Predictions) -> ColumnsOfKind:
     columns: dict[str, np.ndarray] = {}
-    for name in ("reference", "prediction"):
+    names = [name for name in ("reference", "prediction", *OF_FORECASTS) if predictions.has(name)]
+    for name in names:
         rows = predictions.column(name)
         for row, cell in enumerate(rows):
             if any(isinstance(number, str) for number in (cell if isinstance(cell, list) else [cell])):
@@ -171,8 +173,11 @@ def _numbers(predictions: Predictions) -> ColumnsOfKind:
             f"predictions: references of shape {columns['reference'].shape} but predictions of shape "
             f"{columns['prediction'].shape}; give both over the same horizon"
         )
+    flaws = broken(columns, tuple(names))
+    if predictions.has("time") and not predictions.table.column("time").null_count:
+        columns["time"] = np.unique(np.array(predictions.column("time")), return_inverse=True)[1]
     setting = number_setting(predictions.kind, columns["reference"], dict(predictions.settings))
-    return setting, columns, broken(columns, ("reference", "prediction"))
+    return setting, columns, flaws
 
 
 def number_setting(kind: str, reference: np.ndarray, options: dict[str, Any]) -> MetricContext:

@@ -26,6 +26,7 @@ Foreign = Any  # an evaluate.EvaluationModule, or a function of (predictions, re
 
 RESAMPLES = 200  # percentiles of so few are good to about a tenth of the width; each costs a call
 SLOWEST = 0.25  # seconds of one call above which its resamples would take a minute
+OF_FUNCTION = "function:"  # begins the signature of a function's score
 SHOWN_IDS = 10  # classes whose ids a signature tells
 # What foreign code raises where it refuses rows; an interrupt or an exit is not among them.
 FAILURES = (ArithmeticError, AssertionError, AttributeError, ImportError, LookupError, OSError, RuntimeError)
@@ -309,12 +310,12 @@ def _bootstrap(
 
 
 def _signature(foreign: Foreign, name: str, setting: MetricContext, seed: int) -> str:
-    source = "evaluate" if callable(getattr(foreign, "compute", None)) else "function"
+    source = "evaluate:" if callable(getattr(foreign, "compute", None)) else OF_FUNCTION
     ids = ""
     if kind_named(setting.kind).single_label and len(setting.label_names) <= SHOWN_IDS:
         # Such a module takes 1 for the positive class, whatever --positive_label says.
         ids = "|ids:" + ",".join(f"{label}={place}" for place, label in enumerate(setting.label_names))
-    return f"{source}:{name}{ids}|ci:95|bootstrap:{RESAMPLES}|seed:{seed}"
+    return f"{source}{name}{ids}|ci:95|bootstrap:{RESAMPLES}|seed:{seed}"
 
 
 def _first_line(error: BaseException) -> str:

@@ -7,7 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from llmtune.metrics.core.base import Columns, Metric, MetricContext, Score, SufficientStatistics, score_metric
+from llmtune.metrics.core.base import (
+    Columns,
+    Metric,
+    MetricContext,
+    Score,
+    SufficientStatistics,
+    score_metric,
+    time_blocks,
+)
 from llmtune.metrics.core.columns import read_columns
 from llmtune.metrics.core.external import (
     FAILURES,
@@ -144,7 +152,8 @@ def _scores(found: Sequence[Metric], columns: Columns, flaws: dict[str, str], se
             scores[metric.name] = Score(None, None, None, n, f"{metric.signature}|ci:95|seed:{seed}", reasons[0])
             continue
         if metric.statistics not in shared:
-            shared[metric.statistics] = SufficientStatistics(metric.statistics(columns), seed)
+            statistics = metric.statistics(columns)
+            shared[metric.statistics] = SufficientStatistics(statistics, seed, time_blocks(columns))
         scores[metric.name] = score_metric(metric, shared[metric.statistics], n=n)
     return scores
 

@@ -27,7 +27,7 @@ METHODS = ("extractive", "generative")
 
 
 def is_generative(method: str | None, family: str) -> bool:
-    """Whether a model of this family writes its answers: as --method says, else unless it is an encoder.
+    """Whether a model of this family writes its answers: as --method says, else where the family can.
 
     Raises:
         InputError: no such method, or a family that can't mark answers.
@@ -36,7 +36,7 @@ def is_generative(method: str | None, family: str) -> bool:
         raise InputError(f"--method {method!r} is not one of {', '.join(METHODS)}")
     if method == "extractive" and family == "encoder_decoder":
         raise InputError("--method extractive: sequence-to-sequence models write; leave it out, or take an encoder")
-    return family != "encoder" if method is None else method == "generative"
+    return family in TextGeneration.families if method is None else method == "generative"
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,10 @@ class GenerativeQuestionAnswering(Answering, TextGeneration):
                 use_chat_template=options.use_chat_template,
             )
         )
+
+    def input_columns(self, columns: Mapping[str, str]) -> dict[str, str]:
+        """The question and the text that holds its answer."""
+        return {name: columns[name] for name in ("question", "context")}
 
     def read_split(
         self, data: DataArguments, columns: Mapping[str, str], *, labeled: bool

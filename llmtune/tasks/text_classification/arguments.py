@@ -30,3 +30,10 @@ class TextClassificationArguments(TaskArguments):
             "precision>=0.9; 0.5 stays unless the gain is real; none keeps 0.5"
         },
     )
+    temperature: str = field(
+        default="none",
+        metadata={
+            "help": "auto: divide the logits by a number fitted on validation, where log loss falls beyond chance; "
+            "kept with the model, so that the probabilities of llmtune predict hold"
+        },
+    )

@@ -86,6 +86,7 @@ def test_a_tokenizer_of_many_languages_is_refused(monkeypatch):
     ("method", "family", "writes"),
     [
         (None, "encoder", False),
+        (None, "lstm", False),
         (None, "decoder", True),
         (None, "encoder_decoder", True),
         ("generative", "encoder", True),  # a pair of encoders

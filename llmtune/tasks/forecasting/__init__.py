@@ -1,0 +1,1 @@
+"""Forecasting: the last steps of a series, with its inputs → its next steps."""
