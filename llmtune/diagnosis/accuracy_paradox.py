@@ -18,6 +18,7 @@ NAME = "accuracy_paradox"
 HALF = 0.5  # a class of which less than half is found is missed
 HIDDEN = 0.2  # accuracy less recall, from which on the one number hides the other
 GUESSING = 0.1  # a Matthews correlation below is hardly better than guessing
+OPPOSITE = -0.4  # one that guessing doesn't reach; with c classes the least possible is about −1 / (c − 1)
 
 
 def accuracy_paradox(predictions: Predictions) -> Check:
@@ -51,6 +52,12 @@ def accuracy_paradox(predictions: Predictions) -> Check:
             f"Every row is of class {only[0]!r}: these rows cannot show whether the model recognizes another class"
         )
         return Check(NAME, NOT_ENOUGH_DATA, finding, numbers, f"add at least {ENOUGH} test rows of another class")
+    if guessing and correlation is not None and correlation < OPPOSITE:
+        finding = (
+            "Predictions say mostly another class than the labels: their Matthews correlation is "
+            f"{correlation:.2f} (0 is guessing, −1 the opposite)"
+        )
+        return Check(NAME, FAIL, finding, numbers, "compare the order of the model's classes with that of the labels")
     if guessing:
         finding = (
             "Predictions hardly depend on the input: their Matthews correlation with the labels is "

@@ -31,6 +31,9 @@ NO_NUMBER = ("", "na", "n/a", "nan", "null", "none")
 # "007" and "1_000" are texts; int() and float() would take both.
 INTEGER = re.compile(r"0|-?[1-9]\d{0,17}")
 DECIMAL = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?")
+# ['a' 'b']: two texts or more, with spaces or line breaks between them.
+_QUOTED = r"""(?:'[^'\n]*'|"[^"\n]*")"""
+PRINTED_ARRAY = re.compile(rf"\[{_QUOTED}(?:\s+(?:{_QUOTED}|\.\.\.))+\]")
 
 Cell = Callable[[str, str], Any]  # (cell, where) → value
 
@@ -204,7 +207,8 @@ def _number_or_numbers(cell: str, where: str) -> float | list[float] | None:
     if cell.strip().lower() in NO_NUMBER:
         return None
     try:
-        return float(cell)
+        if "_" not in cell:  # Python takes 1_000 for a number, no program writes it
+            return float(cell)
     except ValueError:
         pass
     if not cell.lstrip().startswith("["):
@@ -224,7 +228,10 @@ def _list_of_words(cell: str, where: str) -> list[str]:
 def _references(cell: str, where: str) -> str | list[str]:
     """A list of references, or one text. "[applause]" is a text: it spells no list."""
     parsed = _parsed(cell)
-    return parsed if isinstance(parsed, list) and all(isinstance(text, str) for text in parsed) else cell
+    if isinstance(parsed, list) and all(isinstance(text, str) for text in parsed):
+        return parsed
+    _refuse_printed_array(cell, where)
+    return cell
 
 
 def _answers(cell: str, where: str) -> list[str]:
@@ -237,7 +244,17 @@ def _answers(cell: str, where: str) -> list[str]:
         parsed = parsed["text"]
     if isinstance(parsed, list) and all(isinstance(text, str) for text in parsed):
         return parsed
+    _refuse_printed_array(cell, where)
     return [cell] if cell.strip() else []
+
+
+def _refuse_printed_array(cell: str, where: str) -> None:
+    """A list as numpy prints it is no list and no answer either: each of its texts would be compared with all."""
+    if PRINTED_ARRAY.fullmatch(cell.strip()):
+        raise InputError(
+            f"{where} {truncated_repr(cell)} is a list as numpy prints it, which can't be read back; write a JSON "
+            'list, such as ["Paris", "in Paris"] (json.dumps of array.tolist())'
+        )
 
 
 def _parsed(cell: str, parse: Callable[[str], Any] = json.loads) -> Any:

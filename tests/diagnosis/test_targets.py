@@ -210,3 +210,11 @@ def test_evidence_counts_what_the_targets_name():
     assert evidence(binary(20, 6, 0, 0), read_targets("recall[spam]>=0.8")).remedy == "label at least 4 more of 'spam'"
     assert evidence(table, read_targets("recall[ham]>=0.8")).status == PASS
     assert evidence(table, read_targets("accuracy>=0.8")).status == PASS
+
+
+def test_two_classes_that_are_swapped_are_the_opposite_and_not_guesses():
+    check = accuracy_paradox(binary(2, 98, 97, 3))
+
+    assert check.finding.startswith("Predictions say mostly another class than the labels: their Matthews correlation")
+    assert check.remedy == "compare the order of the model's classes with that of the labels"
+    assert accuracy_paradox(binary(50, 50, 50, 50)).finding.startswith("Predictions hardly depend on the input")

@@ -221,6 +221,16 @@ def test_texts_stand_beside_their_references_and_numbers_in_a_plot():
     assert "Largest errors" in plotted
 
 
+@pytest.mark.parametrize(("wrong", "dots"), [([np.inf, 2.0, np.nan], 1), ([np.inf, np.nan, -np.inf], 0)])
+def test_rows_without_a_finite_number_are_in_no_plot(wrong, dots):
+    rows = {"reference": wrong, "prediction": [1.5, 2.0, 2.0], "time": ["2026-01", "2026-02", "2026-03"]}
+    table = make_predictions("regression", rows)
+
+    plotted = render_page(Report("r", table, score_predictions(table)))
+
+    assert plotted.count('<circle class="s0"') == dots
+
+
 def test_answers_have_squads_f1_and_an_empty_one_is_said():
     rows = {"question": ["who?", "when?"], "reference": [["Ada Lovelace"], ["1843"]], "prediction": ["Ada", ""]}
     table = make_predictions("question-answering", rows)

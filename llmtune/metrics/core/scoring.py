@@ -98,6 +98,7 @@ def metric_values(
         value = metric.value(metric.aggregate(statistics[metric.statistics]))
         if value is not None or metric.name in names:
             values[metric.name] = 0.0 if value is None else value
+    ours = {metric.name for metric in found}  # also those that are not asked for: a report has them
     for name, module in foreign.items():
         try:
             returned = foreign_values(module, name, *foreign_rows(module, setting.kind, columns, setting.label_names))
@@ -105,7 +106,7 @@ def metric_values(
             warnings.warn(f"metric {name} failed and is left out: {type(error).__name__}: {error}", stacklevel=2)
             continue
         for key, value in returned.values.items():
-            values[as_key(name, key, values)] = value
+            values[as_key(name, key, {*ours, *values})] = value
     return values
 
 
