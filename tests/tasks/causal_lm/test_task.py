@@ -246,6 +246,8 @@ def test_the_continuations_of_prompts_are_drawn_and_the_same_each_time(model, to
 def test_a_stride_that_leaves_no_room_is_refused():
     with pytest.raises(InputError, match="--stride 12: windows of 12 tokens share fewer than that"):
         CausalLM(stride=12).for_model(type("Loaded", (), {"max_length": 12}))
+    with pytest.raises(InputError, match="--max_new_tokens 0: expected 1 or more"):
+        CausalLM().read_as(max_length=4, stride=None).read_as(max_new_tokens=0)
 
 
 def test_the_ngram_model_gives_each_context_a_distribution_and_what_it_saw_little():
