@@ -40,6 +40,10 @@ def evaluate(
     source_column: str | None = None,
     prompt_column: str | None = None,
     messages_column: str | None = None,
+    input_format: str | None = None,
+    document_start: str | None = None,
+    max_length: int | None = None,
+    stride: int | None = None,
     target_column: str | None = None,
     completion_column: str | None = None,
     group_columns: Sequence[str] = (),
@@ -55,7 +59,8 @@ def evaluate(
     arguments = dict(locals())
     folder = Path(output_dir)
     check_output_dir(folder, overwrite=overwrite)
-    task = load_task(model)
+    reading = {"input_format": input_format, "document_start": document_start}
+    task = load_task(model).read_as(**reading, max_length=max_length, stride=stride)
     data = DataArguments(
         test_file=test_file,
         dataset_name=dataset_name,

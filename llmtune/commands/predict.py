@@ -37,6 +37,10 @@ def predict(
     source_column: str | None = None,
     prompt_column: str | None = None,
     messages_column: str | None = None,
+    input_format: str | None = None,
+    document_start: str | None = None,
+    max_length: int | None = None,
+    stride: int | None = None,
     per_device_eval_batch_size: int = 32,
     cpu_threads: int | None = None,
     overwrite: bool = False,
@@ -51,7 +55,8 @@ def predict(
         raise InputError("llmtune predict: give the rows with --input FILE, --input - for stdin, or --text TEXT …")
     if output is not None:
         check_output(output, Path(input_file or ""), overwrite=overwrite)
-    task = load_task(model)
+    reading = {"input_format": input_format, "document_start": document_start}
+    task = load_task(model).read_as(**reading, max_length=max_length, stride=stride)
     columns = {"text": text_column, "question": question_column, "context": context_column, "answers": "answers"}
     named = {"source": source_column, "prompt": prompt_column, "messages": messages_column}
     columns |= {name: given for name, given in named.items() if given}

@@ -198,7 +198,7 @@ def predictions_from_arrow(
     if facts.single_label:
         table = _labels_as_text(table, where)
         if not own and not label_names:
-            check_names(*(table.column(name).to_pylist() for name in ("reference", "prediction")), where)
+            check_names(table.column("reference").to_pylist(), table.column("prediction").to_pylist(), where)
         names = tuple(label_names) or tuple(own.get("label_names", ())) or _seen_labels(table)
         if not own:
             table, notes = find_probabilities(table, names, positive_label)
