@@ -34,6 +34,7 @@ def evaluate(
     tags_column: str = "tags",
     spans_column: str = "spans",
     sentence_column: str | None = None,
+    label_names: str | None = None,
     question_column: str = "question",
     context_column: str = "context",
     answers_column: str = "answers",
@@ -66,6 +67,7 @@ def evaluate(
     columns = {"text": text_column, "label": label_column}
     columns |= {"tokens": tokens_column, "tags": tags_column, "spans": spans_column}
     columns |= {"sentence": sentence_column} if sentence_column else {}
+    columns |= {"label_names": label_names} if label_names else {}
     columns |= {"question": question_column, "context": context_column, "answers": answers_column}
     columns |= {name: given for name, given in (("source", source_column), ("target", target_column)) if given}
     rows, fingerprint = task.read_split(data, columns, labeled=True)

@@ -21,6 +21,7 @@ import datasets
 import pyarrow as pa
 import pyarrow.parquet
 
+from llmtune.data.annotation_exports import pair_as_row, read_export
 from llmtune.data.conll import read_sentences
 from llmtune.data.rows import RowErrors, Rows, to_arrow
 from llmtune.data.squad import flatten_articles, is_nested
@@ -66,7 +67,7 @@ def read_rows(path: str | os.PathLike[str]) -> Rows:
     rows = reader(str(path), _content(path))
     if not len(rows):
         raise InputError(f"{path}: no rows (columns {list(rows.columns)}), expected at least one; fill the file")
-    return rows
+    return read_export(rows)
 
 
 def read_lines(source: str, content: bytes, column: str) -> Rows:
@@ -247,7 +248,7 @@ def _read_jsonl(source: str, content: bytes) -> Rows:
     lines = _lines(_text(source, content).rstrip())
     for row, line in enumerate(progress(lines, f"reading {source}", unit="rows")):
         try:
-            record = json.loads(line)
+            record = pair_as_row(json.loads(line))
         except json.JSONDecodeError as error:
             finding = f"not JSON: {error.msg} at column {error.colno}" if line.strip() else "a blank line"
             problems.add(row, f"line {row + 1}", finding, remedy=remedy)
@@ -296,6 +297,7 @@ def _read_json(source: str, content: bytes) -> Rows:
             f"{source}: found {truncated_repr(found)}, expected a list of objects or {{'data': [objects]}}; "
             f"write one object a row, as {{'text': '…'}}"
         )
+    records = [pair_as_row(record) for record in records]
     problems, may_hold_halves = RowErrors(source), ESCAPED_HALF.search(text) is not None
     for row, record in enumerate(records):
         if not isinstance(record, dict):

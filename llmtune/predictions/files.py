@@ -210,7 +210,7 @@ def _number_or_numbers(cell: str, where: str) -> float | list[float] | None:
 
 
 def _list_of_words(cell: str, where: str) -> list[str]:
-    words = _parsed(cell)
+    words = spelled_value(cell)
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
         raise InputError(
             f'{where} {truncated_repr(cell)} is no list of texts; write a JSON list, such as ["B-PER", "O"]'
@@ -220,13 +220,13 @@ def _list_of_words(cell: str, where: str) -> list[str]:
 
 def _references(cell: str, where: str) -> str | list[str]:
     """A list of references, or one text. "[applause]" is a text: it spells no list."""
-    parsed = _parsed(cell)
+    parsed = spelled_value(cell)
     return parsed if isinstance(parsed, list) and all(isinstance(text, str) for text in parsed) else cell
 
 
 def _answers(cell: str, where: str) -> list[str]:
     """The answers that count as right; none for an empty cell, as in SQuAD 2.0. SQuAD's own layout is read too."""
-    parsed = _parsed(cell)
+    parsed = spelled_value(cell)
     if isinstance(parsed, dict) and isinstance(parsed.get("text"), list):
         parsed = parsed["text"]
     if isinstance(parsed, list) and all(isinstance(text, str) for text in parsed):
@@ -234,7 +234,7 @@ def _answers(cell: str, where: str) -> list[str]:
     return [cell] if cell.strip() else []
 
 
-def _parsed(cell: str) -> Any:
+def spelled_value(cell: str) -> Any:
     """What the cell spells as JSON, or as a list or dict that Python printed (as pandas writes it); else None."""
     text = cell.strip()
     if not text.startswith(("[", "{")):
