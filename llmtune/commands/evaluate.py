@@ -34,6 +34,7 @@ def evaluate(
     tags_column: str = "tags",
     spans_column: str = "spans",
     sentence_column: str | None = None,
+    label_names: str | None = None,
     question_column: str = "question",
     context_column: str = "context",
     answers_column: str = "answers",
@@ -74,6 +75,7 @@ def evaluate(
     columns = {"text": text_column, "label": label_column}
     columns |= {"tokens": tokens_column, "tags": tags_column, "spans": spans_column}
     columns |= {"sentence": sentence_column} if sentence_column else {}
+    columns |= {"label_names": label_names} if label_names else {}
     columns |= {"question": question_column, "context": context_column, "answers": answers_column}
     named = {"source": source_column, "target": target_column, "prompt": prompt_column}
     named |= {"completion": completion_column, "messages": messages_column}

@@ -1,8 +1,9 @@
 """Text classification (sentiment, spam): one text → one of c classes."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any
 
 import datasets
@@ -14,6 +15,8 @@ from llmtune.arguments.parser import Arguments
 from llmtune.baselines import majority, tfidf_logistic_regression
 from llmtune.data import Fingerprint, Splits, load_split, load_splits
 from llmtune.data.lengths import input_lengths
+from llmtune.data.named_ids import name_labels, read_label_names
+from llmtune.data.rows import Rows
 from llmtune.diagnosis.leakage import Examples
 from llmtune.errors import InputError
 from llmtune.metrics import Score, confusion_matrix
@@ -86,8 +89,14 @@ class TextClassification(Task):
     def read(cls, args: Arguments) -> Splits:
         """Texts and labels; the classes are those of train."""
         columns = {"text": args.task.text_column, "label": args.task.label_column}
-        seed = args.training.seed
-        return load_splits(args.data, columns=columns, label_column="label", text_columns=["text"], seed=seed)
+        return load_splits(
+            args.data,
+            columns=columns,
+            label_column="label",
+            text_columns=["text"],
+            seed=args.training.seed,
+            regroup=_naming(args.task.label_names, args.task.label_column),
+        )
 
     @classmethod
     def _make(cls, args: Arguments, splits: Splits) -> "TextClassification":
@@ -162,6 +171,7 @@ class TextClassification(Task):
             label_column="label" if labeled else None,
             text_columns=["text"],
             label_names=self.label_names if labeled else (),
+            regroup=_naming(columns.get("label_names"), columns["label"]) if labeled else None,
         )
 
     def train_texts(self, splits: Splits) -> list[str]:
@@ -323,6 +333,11 @@ class TextClassification(Task):
         """The confusion matrix."""
         reference, prediction = (table.label_ids(name) for name in ("reference", "prediction"))
         return confusion_matrix(reference, prediction, len(self.label_names)), self.label_names
+
+
+def _naming(label_names: str | None, column: str) -> Callable[[Rows], Rows] | None:
+    """What names the labels of a source, where --label_names does."""
+    return partial(name_labels, column=column, names=read_label_names(label_names)) if label_names else None
 
 
 def _as_json(choice: ThresholdChoice | TemperatureChoice | None) -> dict[str, Any] | None:
