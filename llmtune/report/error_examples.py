@@ -69,7 +69,7 @@ def sentence_scores(test: Predictions) -> tuple[str, np.ndarray] | None:
 
 def written_samples(training: Mapping[str, Any]) -> list[ExampleTable]:
     """What a language model wrote after the same prompts at evaluations in training, spread over its steps."""
-    evaluations = [one for one in training.get("evaluations", []) if "prompt" in next(iter(one.get("samples", [])), {})]
+    evaluations = [entry for entry in training.get("evaluations", []) if "prompt" in (entry.get("samples") or [{}])[0]]
     if not evaluations:
         return []
     most = max(1, MOST // len(evaluations[0]["samples"]))

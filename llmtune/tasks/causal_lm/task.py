@@ -59,6 +59,7 @@ class CausalLM(Task):
         max_new_tokens: of an answer.
         document_start: of txt files, what begins a document.
         prompts: that are answered at each evaluation in training.
+        positions: tokens that a trained model reads at most; None before one is loaded.
     """
 
     input_format: str = TEXT
@@ -68,6 +69,7 @@ class CausalLM(Task):
     max_new_tokens: int = 64
     document_start: str | None = None
     prompts: tuple[str, ...] = ()
+    positions: int | None = None
 
     name = "causal-lm"
     kind = "language-modeling"
@@ -106,9 +108,10 @@ class CausalLM(Task):
     @classmethod
     def from_config(cls, config: Any, name: str) -> Self:
         """The task that a trained model's config describes; of a checkpoint made elsewhere texts in our windows."""
-        kept = dict(config.to_dict().get("llmtune", {}))
-        task = cls(**{key: value for key, value in kept.items() if key != "task"})
-        return replace(task, max_length=min(task.max_length, int(config.max_position_embeddings)))
+        settings = dict(config.to_dict().get("llmtune", {}))
+        task = cls(**{key: value for key, value in settings.items() if key != "task"})
+        positions = int(config.max_position_embeddings)
+        return replace(task, max_length=min(task.max_length, positions), positions=positions)
 
     def read_as(self, **options: Any) -> Self:
         """With other windows or another format of the rows, so that a model can be scored as another one was.
@@ -125,6 +128,10 @@ class CausalLM(Task):
         for flag, least in (("max_length", 2), ("stride", 1), ("max_new_tokens", 1)):
             if getattr(self, flag) < least:
                 raise InputError(f"--{flag} {getattr(self, flag)}: expected {least} or more")
+        if self.positions is not None and self.max_length > self.positions:
+            raise InputError(
+                f"--max_length {self.max_length}: expected at most the {self.positions} that the model reads"
+            )
         if self.stride >= self.max_length:
             raise InputError(
                 f"--stride {self.stride}: windows of {self.max_length} tokens share fewer than that; half the length "
@@ -257,7 +264,7 @@ class CausalLM(Task):
 
     def columns(self, outputs: Any, encoded: Encoded) -> dict[str, list[Any]]:
         """`nll`, `tokens`, `bytes`, `words` and `correct` of each row, from what the scoring kept of its windows."""
-        correct, tokens, nats = (np.asarray(kept, dtype=np.float64) for kept in outputs)
+        correct, tokens, nats = (np.asarray(sums, dtype=np.float64) for sums in outputs)
         n, windows = len(encoded.rows), encoded.index
         texts = self.scored_texts(encoded.rows)
         return {

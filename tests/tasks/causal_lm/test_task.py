@@ -246,3 +246,11 @@ def test_a_stride_that_leaves_no_room_is_refused():
         CausalLM(stride=12).for_model(type("Loaded", (), {"max_length": 12}))
     with pytest.raises(InputError, match="--max_new_tokens 0: expected 1 or more"):
         CausalLM().read_as(max_length=4, stride=None).read_as(max_new_tokens=0)
+
+
+def test_windows_are_not_longer_than_a_trained_model_reads(model):
+    task = CausalLM.from_config(model.config, "model")
+
+    assert task.max_length == 64
+    with pytest.raises(InputError, match="--max_length 65: expected at most the 64 that the model reads"):
+        task.read_as(max_length=65)
