@@ -2,7 +2,7 @@
 
 Classes: the majority, TF-IDF with logistic regression. Entities: known names. Texts: the source copied, its first
 sentences. Answers: the sentence of the context that the question shares most words with. Numbers: the mean, and for
-series the last value.
+series the last value. Language models: an n-gram model of bytes.
 """
 
 import math
@@ -27,6 +27,7 @@ from llmtune.predictions.kinds import (
     shortens,
 )
 from llmtune.progress import waiting
+from llmtune.text.byte_ngrams import ByteNgrams
 from llmtune.text.sentences import sentences_of
 from llmtune.text.tag_schemes import entity_spans
 from llmtune.text.words import fold_words, words_and_signs
@@ -188,6 +189,21 @@ def mean_value(test: Predictions, train_values: Sequence[float] | None = None) -
     values = test.column("reference") if train_values is None else train_values
     mean = float(np.mean([number for value in values for number in (value if isinstance(value, list) else [value])]))
     return _answered(test, [_filled(row, mean) for row in test.column("prediction")])
+
+
+def byte_ngram(test: Predictions, train_texts: Sequence[str]) -> Predictions:
+    """An n-gram model of the bytes of train on the column `text` of a language-modeling table.
+
+    `tokens` stay those of `test`, so that the nats of a token compare, as the bits of a byte do.
+
+    Raises:
+        InputError: the table has no `text`.
+    """
+    texts = _needed(test, "text", "byte n-gram")
+    model = ByteNgrams(train_texts)
+    nll = pa.array([math.log(2) * model.bits(text) for text in texts], pa.float64())
+    table = test.table.set_column(test.table.column_names.index("nll"), "nll", nll)
+    return replace(test, table=table.drop_columns([name for name in ("correct",) if test.has(name)]))
 
 
 def table_baselines(test: Predictions) -> dict[str, Predictions]:

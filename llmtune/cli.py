@@ -9,9 +9,20 @@ from llmtune import __version__
 from llmtune.arguments.data import SPLITS
 from llmtune.errors import InputError, run_command
 
-DESCRIPTION = """Check data, evaluate and compare models. Recipes train them: accelerate launch recipes/spam.py
+DESCRIPTION = """Check data, train, evaluate and compare models. llmtune train spam is accelerate launch recipes/spam.py
 
 exit codes: 0 done; 1 a gate that was asked for is not met (--fail-if-worse, --strict); 2 the input is wrong"""
+
+
+# The smallest table of each kind, as a csv with `;` in the place of a line break; a list is JSON, quoted as csv has it.
+EXAMPLES = {
+    "classification": 'reference,prediction,"probability[ham]","probability[spam]";spam,ham,0.7,0.3',
+    "token-classification": 'tokens,reference,prediction;"[""Ada""]","[""B-PER""]","[""O""]"',
+    "text-generation": "source,reference,prediction;le chat,the cat,a cat",
+    "question-answering": "question,reference,prediction;Where?,Paris,in Paris",
+    "language-modeling": "nll,tokens;12.3,5",
+    "regression": "reference,prediction;1.5,1.4",
+}
 
 
 class Parser(argparse.ArgumentParser):
@@ -34,6 +45,13 @@ def check(options: dict[str, Any]) -> int:
     from llmtune.commands.check import check
 
     return check(**options)
+
+
+def train(options: dict[str, Any]) -> None:
+    """Imports and runs the command."""
+    from llmtune.commands.train import train
+
+    train(**options)
 
 
 def evaluate(options: dict[str, Any]) -> None:
@@ -90,6 +108,7 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
         return made
 
     add_check_flags(command(check, "faults of the data that would make a result wrong, before anything is trained"))
+    add_train_flags(command(train, "run a recipe: read, train, choose on validation, evaluate once on test, report"))
     add_evaluate_flags(command(evaluate, "score a model on labeled rows; leaves metrics.json and predictions"))
     add_predict_flags(command(predict, "apply a model to rows without labels; writes a table"))
     add_merge_flags(command(merge, "turn a LoRA run into plain weights"))
@@ -106,9 +125,7 @@ def add_check_flags(parser: Parser) -> None:
     )
     for split in SPLITS:
         parser.add_argument(f"--{split}_file", metavar="FILE", help=f"the {split} rows, whatever their file's name")
-    parser.add_argument(
-        "--task", metavar="TASK", help="text-classification, token-classification … (default: by columns)"
-    )
+    parser.add_argument("--task", metavar="TASK", help="classification, token-classification … (default: by columns)")
     for name in ["text", "label", "tokens", "tags", "spans", "source", "target", "question", "context", "answers"]:
         parser.add_argument(f"--{name}_column", default=name, metavar="NAME", help=f"(default: {name})")
     parser.add_argument("--sentence_column", metavar="NAME", help="one word a row: what numbers the sentences")
@@ -123,6 +140,13 @@ def add_check_flags(parser: Parser) -> None:
     parser.add_argument("--strict", action="store_true", help="exit 1 if an error was found")
 
 
+def add_train_flags(parser: Parser) -> None:
+    """What comes before the flags of `llmtune train`, which are the recipe's own."""
+    parser.add_argument("--print_recipe", action="store_true", help="write the recipe to stdout, to be edited")
+    parser.add_argument("recipe", metavar="RECIPE", help="its name; llmtune train RECIPE --help lists its flags")
+    parser.add_argument("flags", nargs=argparse.REMAINDER, metavar="…", help="flags of the recipe; none: its demo")
+
+
 def add_evaluate_flags(parser: Parser) -> None:
     """Flags of `llmtune evaluate`."""
     add_model_flags(parser)
@@ -131,6 +155,8 @@ def add_evaluate_flags(parser: Parser) -> None:
     parser.add_argument("--dataset_config_name", metavar="NAME", help="configuration of the Hub data set")
     parser.add_argument("--dataset_revision", metavar="REVISION", help="branch, tag or commit of the Hub data set")
     parser.add_argument("--label_column", default="label", metavar="NAME", help="the class (default: label)")
+    told = "names of labels that are ids: 0=ham,1=spam, or ham,spam for 0 and 1"
+    parser.add_argument("--label_names", metavar="NAMES", help=told)
     for column, what in (("tokens", "the words"), ("tags", "their tags"), ("spans", "character spans of the text")):
         told = f"entities: {what} (default: {column})"
         parser.add_argument(f"--{column}_column", default=column, metavar="NAME", help=told)
@@ -140,6 +166,8 @@ def add_evaluate_flags(parser: Parser) -> None:
     )
     told = "texts to write: the target (default: target, of summaries summary)"
     parser.add_argument("--target_column", metavar="NAME", help=told)
+    told = "prompts with completions: the completion (default: completion)"
+    parser.add_argument("--completion_column", metavar="NAME", help=told)
     parser.add_argument("--group_columns", nargs="+", default=[], metavar="NAME", help="carried into the predictions")
     parser.add_argument("--slice_columns", nargs="+", default=[], metavar="NAME", help="likewise")
     parser.add_argument("--max_eval_samples", type=int, metavar="N", help="use only the first n rows")
@@ -153,11 +181,11 @@ def add_predict_flags(parser: Parser) -> None:
     """Flags of `llmtune predict`."""
     add_model_flags(parser)
     parser.add_argument(
-        "--input", dest="input_file", required=True, metavar="FILE", help="any file with texts; no labels needed"
+        "--input", dest="input_file", metavar="FILE", help="any file with texts, no labels needed; - for stdin"
     )
-    parser.add_argument(
-        "--output", dest="output_file", required=True, metavar="FILE", help=".parquet, .csv or .jsonl, by its ending"
-    )
+    parser.add_argument("--text", dest="texts", nargs="+", default=[], metavar="TEXT", help="instead: the texts")
+    told = ".parquet, .csv or .jsonl, by its ending (default: lines of JSON on stdout)"
+    parser.add_argument("--output", dest="output_file", metavar="FILE", help=told)
     parser.add_argument("--overwrite", action="store_true", help="replace --output if it exists")
 
 
@@ -169,6 +197,13 @@ def add_model_flags(parser: Parser) -> None:
         parser.add_argument(f"--{column}_column", default=column, metavar="NAME", help=f"answers: the {column}")
     told = "texts to write: the source (default: source, of summaries document)"
     parser.add_argument("--source_column", metavar="NAME", help=told)
+    for column, what in (("prompt", "prompts with completions: the prompt"), ("messages", "chats: the messages")):
+        parser.add_argument(f"--{column}_column", metavar="NAME", help=f"{what} (default: {column})")
+    told = "of a language model made elsewhere: text, prompt_completion or messages (default: text)"
+    parser.add_argument("--input_format", metavar="FORMAT", help=told)
+    parser.add_argument("--document_start", metavar="REGEX", help="likewise, of txt files: what begins a document")
+    parser.add_argument("--max_length", type=int, metavar="N", help="likewise: tokens of a window (default: 1024)")
+    parser.add_argument("--stride", type=int, metavar="N", help="likewise: tokens that windows share (default: 1)")
     parser.add_argument("--per_device_eval_batch_size", type=int, default=32, metavar="N", help="(default: 32)")
     parser.add_argument("--cpu_threads", type=int, metavar="N", help="default: allowed cores / local processes")
 
@@ -185,6 +220,8 @@ def add_report_flags(parser: Parser) -> None:
         "sources", nargs="+", metavar="PREDICTIONS|RUN", help="tables (.parquet, .csv, .jsonl), or run folders"
     )
     add_table_flags(parser)
+    smallest = "\n".join(f"  {kind:<22}{example.replace(';', '   ')}" for kind, example in EXAMPLES.items())
+    parser.epilog = f"the smallest table of each --kind, header and row of a csv:\n{smallest}"
     parser.add_argument(
         "--output_dir", metavar="FOLDER", help="write the results here; a run's own are renewed without it"
     )
@@ -231,12 +268,13 @@ def add_push_flags(parser: Parser) -> None:
     parser.add_argument(
         "--predictions", action="store_true", help="also the predictions tables, with the texts of their rows"
     )
+    parser.add_argument("--examples", action="store_true", help="leave the texts of rows in report.html")
     parser.add_argument("--dry_run", action="store_true", help="list what would be sent, and send nothing")
 
 
 def add_table_flags(parser: Parser) -> None:
     """What a table made elsewhere does not say itself."""
-    parser.add_argument("--kind", metavar="KIND", help="kind of a table made elsewhere: classification, regression …")
+    parser.add_argument("--kind", metavar="KIND", help="of a table made elsewhere: classification, ner, translation …")
     parser.add_argument("--labels", metavar="A,B", help="its label names, in the order of the probabilities")
     parser.add_argument("--positive_label", metavar="LABEL", help="of two labels, the one F1 is about (default: last)")
 

@@ -5,6 +5,8 @@ import sys
 import time
 from collections.abc import Callable
 
+from llmtune.closed_pipe import closable_stdout
+
 
 class InputError(ValueError):
     """The user's input is wrong. The message says where, what was found, what was expected, and what to do."""
@@ -17,7 +19,8 @@ def run_command(main: Callable[[], object]) -> None:
     and exit code 2; Ctrl-C one line and 130.
     """
     try:
-        returned = main()
+        with closable_stdout():
+            returned = main()
         code = returned if isinstance(returned, int) else 0
     except InputError as error:
         if os.environ.get("LOCAL_RANK", "0") == "0":

@@ -8,6 +8,8 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from llmtune.arguments import TrainingArguments
+from llmtune.arguments.search import TrialFinished
+from llmtune.metrics import score_predictions
 from llmtune.models.lstm import LstmForSequenceClassification
 from llmtune.models.lstm.forecasting import LstmForForecasting
 from llmtune.predictions import Predictions
@@ -66,6 +68,8 @@ def predict_splits(
     outputs = predict(trainer, task, encoded["validation"])
     task = task.tune(task.tabulate(outputs, encoded["validation"]), seed=trainer.args.seed)
     validation = task.tabulate(outputs, encoded["validation"])
+    if trainer.args.search_trial:
+        raise _finished(trainer, task, validation)
     test = task.tabulate(predict(trainer, task, encoded["test"]), encoded["test"])
     if (weights := attention_of_examples(trainer, encoded["test"], test)) is not None:
         test = replace(test, table=with_attention(test, weights))
@@ -77,6 +81,18 @@ def predict_splits(
     return task, {
         split: replace(table, settings={**table.settings, DECIDING_METRIC: picked}) for split, table in tables.items()
     }
+
+
+def _finished(trainer: FineTuningTrainer, task: Task, validation: Predictions) -> TrialFinished:
+    """What a trial of --search is judged by: the metric that picks the checkpoint, of the tuned validation table."""
+    name = str(trainer.args.metric_for_best_model).removeprefix("eval_")
+    score = score_predictions(validation, metrics=task.metrics, seed=trainer.args.seed).get(name)
+    better = bool(trainer.args.greater_is_better)
+    if score is None or score.value is None:  # the loss, or a number of its own
+        best = trainer.state.best_metric
+        return TrialFinished(name, -float("inf") * (1 if better else -1) if best is None else best, None, better)
+    error = None if score.low is None or score.high is None else (score.high - score.low) / (2 * 1.96)
+    return TrialFinished(name, score.value, error, better)
 
 
 def attention_of_examples(

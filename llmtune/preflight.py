@@ -1,28 +1,35 @@
 """The beginning of every recipe: what is used only after hours of training is refused before it."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import datasets
 import torch
 from transformers import PreTrainedModel
 
+from llmtune.arguments.config_file import config_text
 from llmtune.arguments.parser import Arguments
 from llmtune.diagnosis.targets import check_targets
 from llmtune.errors import InputError
+from llmtune.hub.push import check_repo_id
 from llmtune.metrics import available_metrics, score_predictions
 from llmtune.metrics.core.scoring import undefined_at_best
 from llmtune.models.loaded import LoadedModel
+from llmtune.runs.folder import write_text
 from llmtune.tasks.task import Encoded, Task
-from llmtune.terminal.console import Terminal
+from llmtune.terminal.console import Terminal, hide_progress_bars
 
 
 def validate_metrics(args: Arguments, task: Task, splits: Any) -> None:
     """Settles the metric that picks the checkpoint, and refuses metrics, targets and losses that the task can't have.
 
     Raises:
-        InputError: --metrics, --targets, --metric_for_best_model, or an argument of the loss.
+        InputError: --metrics, --targets, --metric_for_best_model, an argument of the loss, or --hub_model_id.
     """
+    hide_progress_bars()  # before the model is loaded, under a bar of transformers
+    if args.training.push_to_hub and args.training.hub_model_id:
+        check_repo_id(args.training.hub_model_id, "--hub_model_id")
     task.loss(args, splits)
     table = task.example_table()
     try:
@@ -73,6 +80,9 @@ def begin_run(args: Arguments, task: Task, splits: Any, encoded: Mapping[str, En
     threads = f"{torch.get_num_threads()} CPU threads"
     terminal.block("Model", [*loaded.facts.lines(), f"{arithmetic}; {threads}"])
     args.training.prepare_output_dir()
+    if args.training.process_index == 0:
+        text = config_text(args, precision=args.training.precision, processes=args.training.world_size)
+        write_text(Path(str(args.training.output_dir)) / "config.yaml", text)
 
 
 def _refuse_what_the_model_lacks(args: Arguments, model: Any) -> None:

@@ -1,4 +1,4 @@
-"""Forecasting: train an LSTM to foretell the next steps of series, and say whether it beats doing nothing.
+"""Forecasting: train an LSTM to predict the next steps of series, and say whether it beats doing nothing.
 
     accelerate launch recipes/forecasting.py
     accelerate launch recipes/forecasting.py --model_type lstm --train_file sales.csv --time_column day --horizon 7
@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> Path:
         ForecastingArguments,
         demo=DEMO,
         description=__doc__,
-        recipe_defaults={"precision": "fp32"},  # numbers to foretell need their digits
+        recipe_defaults={"precision": "fp32"},  # numbers to predict need their digits
         argv=argv,
     )
     configure_cpu(args.training.cpu_threads)

@@ -1,4 +1,4 @@
-"""Writes the embedded demo data of the recipes that write: translation and summarization.
+"""Writes the embedded demo data of the recipes that write: translation, summarization, language modeling.
 
     python scripts/make_text_demo_data.py [--output_dir recipes/demo]
 
@@ -6,19 +6,21 @@ Made by rules, so that a small model from scratch learns it in a minute on two c
 runs and judges, not that a model of this size translates. Translation: English sentences of a small grammar in French,
 with what makes it more than a word list: gender and number agree, adjectives change sides, the negation stands on both
 sides of the verb. Summarization: reports of a day's deliveries, of which the summary says who brought how much of what
-from where, and not the weather. No source stands in two splits, equal or with a word
+from where, and not the weather. Language modeling: such reports that end in their summary, so that a model which looks
+back beats one that counts neighbors. No source stands in two splits, equal or with a word
 or two changed.
 """
 
 import argparse
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from demo_copies import replace_copies
 
 SIZES = {"train": 3000, "validation": 200, "test": 300}
+FEWER = {"train": 2000, "validation": 100, "test": 200}
 SEED = 20261121
 
 # English, French, gender.
@@ -77,15 +79,16 @@ ASIDES = [
 
 
 def main() -> None:
-    """Writes both demos."""
+    """Writes all demos."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output_dir", type=Path, default=Path("recipes/demo"))
     folder = parser.parse_args().output_dir
     write(folder / "translation", translation)
     write(folder / "summarization", delivery)
+    write(folder / "causal_lm", report, FEWER)
 
 
-def write(folder: Path, make: Callable[[random.Random], dict[str, str]]) -> None:
+def write(folder: Path, make: Callable[[random.Random], dict[str, str]], sizes: Mapping[str, int] = SIZES) -> None:
     """Three splits of rows with different sources."""
     draw = random.Random(SEED)
     folder.mkdir(parents=True, exist_ok=True)
@@ -97,7 +100,7 @@ def write(folder: Path, make: Callable[[random.Random], dict[str, str]]) -> None
         seen.add(source)
         return row
 
-    splits = {split: [new_row() for _ in range(size)] for split, size in SIZES.items()}
+    splits = {split: [new_row() for _ in range(size)] for split, size in sizes.items()}
     replace_copies(splits, lambda row: next(iter(row.values())), draw=lambda *_: new_row())
     for split, rows in splits.items():
         lines = [json.dumps(row, ensure_ascii=False) for row in rows]
@@ -154,6 +157,12 @@ def delivery(draw: random.Random) -> dict[str, str]:
     sentences = [*facts, *asides]
     draw.shuffle(sentences)
     return {"document": " ".join(sentences), "summary": f"{person} brought {amount} boxes of {good} from {town}."}
+
+
+def report(draw: random.Random) -> dict[str, str]:
+    """A report with its summary at the end."""
+    row = delivery(draw)
+    return {"text": f"{row['document']} In short: {row['summary']}"}
 
 
 if __name__ == "__main__":

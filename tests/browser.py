@@ -82,10 +82,10 @@ class Browser:
         """A command of the DevTools protocol."""
         return self._command("goog/cdp/execute", {"cmd": command, "params": parameters})
 
-    def open(self, path: Path, *, width: int = 1280, dark: bool = False) -> None:
-        """Loads a file at a width, in light or dark."""
+    def open(self, path: Path, *, width: int = 1280, height: int = 900, dark: bool = False) -> None:
+        """Loads a file in a window of this size, in light or dark."""
         self.developer(
-            "Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=width < 600
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600
         )
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.developer("Emulation.setEmulatedMedia", features=[scheme])

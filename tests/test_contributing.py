@@ -98,7 +98,7 @@ def test_the_examples_are_a_metric_and_a_check_in_as_many_files_as_the_page_says
     assert score["low"] < 0.4 < score["high"]
     checks = {check["check"]: check for check in json.loads((tmp_path / "out" / "verdict.json").read_text())["checks"]}
     assert checks["never_predicted"]["status"] == "fail"
-    assert checks["never_predicted"]["finding"] == "The model never predicts spam"
+    assert checks["never_predicted"]["finding"] == "The model never predicts spam: 0 of 100 rows"
 
 
 def test_a_family_defines_what_the_page_names():

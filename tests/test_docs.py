@@ -38,7 +38,7 @@ def run(script, folder, **environment):
 
 @pytest.fixture(scope="module")
 def block():
-    section = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Any model's predictions, in Python")[2]
+    section = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Any model's predictions, in Python\n")[2]
     return re.search(r"```python\n(.*?)```", section, re.DOTALL)[1]
 
 

@@ -146,7 +146,7 @@ def test_two_processes_give_the_same_tags_in_the_same_order(ner_run, tagged, tmp
 def test_a_llama_under_lora_is_trained_by_arguments_alone_and_the_report_says_left_context(
     tagged, tmp_path, capsys, monkeypatch
 ):
-    train(tagged, tmp_path / "run", "llama", "--use_peft", "--lora_r", "8")
+    train(tagged, tmp_path / "run", "llama", "--use_peft", "--lora_r", "8", "--verbose")
 
     printed = capsys.readouterr().out
     assert "the model sees only the words to the left" in " ".join(printed.split())
@@ -163,7 +163,7 @@ def test_a_llama_under_lora_is_trained_by_arguments_alone_and_the_report_says_le
     assert entities_by_card(tmp_path / "run", rows) == told
 
 
-def test_personal_data_is_learnt_from_spans_and_f2_picks_the_checkpoint(tmp_path, capsys):
+def test_personal_data_is_learned_from_spans_and_f2_picks_the_checkpoint(tmp_path, capsys):
     draw = random.Random(0)
     for split, n in (("train", 160), ("validation", 40), ("test", 60)):
         rows = []

@@ -92,7 +92,7 @@ def test_intervals_are_the_errors_on_validation_and_their_coverage_is_measured(r
     assert json.loads((run / "metrics.json").read_text())["test"]["coverage"]["value"] == pytest.approx(np.mean(inside))
 
 
-def test_the_saved_model_foretells_in_another_process_what_the_run_did(run, demo_rows, tmp_path):
+def test_the_saved_model_predicts_in_another_process_what_the_run_did(run, demo_rows, tmp_path):
     table = read_predictions(run / "predictions" / "test.parquet")
     first = min(table.column("time"))
     days = sorted({row["day"] for row in demo_rows})
@@ -107,7 +107,7 @@ def test_the_saved_model_foretells_in_another_process_what_the_run_did(run, demo
     assert json.loads((tmp_path / "e" / "metrics.json").read_text())["test"]["mase"]["value"] > 0
 
 
-def test_predict_foretells_what_comes_after_the_last_row_of_each_series(run, demo_rows, tmp_path):
+def test_predict_predicts_what_comes_after_the_last_row_of_each_series(run, demo_rows, tmp_path):
     table = read_predictions(run / "predictions" / "test.parquet")
     last = max(table.column("time"))
     source = write_rows(tmp_path / "so_far.csv", [row for row in demo_rows if row["day"] < last])
@@ -130,7 +130,7 @@ def test_predict_foretells_what_comes_after_the_last_row_of_each_series(run, dem
         np.testing.assert_allclose(told, expected[row["series"]], rtol=1e-5)
 
 
-def test_the_code_of_the_card_foretells_as_it_stands(run, monkeypatch):
+def test_the_code_of_the_card_predicts_as_it_stands(run, monkeypatch):
     card = (run / "README.md").read_text(encoding="utf-8")
     code = re.search(r"```python\n(.*?)```", card, re.DOTALL)[1]
     monkeypatch.chdir(run)

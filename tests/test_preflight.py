@@ -113,6 +113,7 @@ def test_a_function_may_have_a_target():
         ("spam", {"loss": "hinge"}, "--loss 'hinge' is not one of cross_entropy, focal"),
         ("spam", {"training": {"metric_for_best_model": "f7"}}, "--metric_for_best_model f7 is not one of accuracy, "),
         ("translation", {"training": {"metric_for_best_model": "ter"}}, "--metric_for_best_model ter is not one of "),
+        ("spam", {"training": {"push_to_hub": True, "hub_model_id": "a//b"}}, "--hub_model_id a//b: Repo id must "),
         ("translation", {"targets": "blue>=25"}, "--targets blue>=25: there is no 'blue' here; there are bleu, "),
         ("qa", {"training": {"label_smoothing_factor": 0.1}}, "--label_smoothing_factor: the loss of extractive "),
         ("ner", {"targets": "entity_recall[ORG]>=0.8"}, "there is no 'entity_recall[ORG]' here"),

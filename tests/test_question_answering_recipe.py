@@ -238,7 +238,7 @@ def test_a_llama_that_marks_its_answers_reads_the_question_first(asked, tmp_path
         kept = [row for place, row in enumerate(rows) if row["answers"]["text"] and (split, place) != ("test", 8)]
         (answerable / f"{split}.jsonl").write_text("\n".join(map(json.dumps, kept)), encoding="utf-8")
 
-    train(answerable, tmp_path / "run", "llama", "--method", "extractive", "--use_peft", "--lora_r", "8")
+    train(answerable, tmp_path / "run", "llama", "--method", "extractive", "--use_peft", "--lora_r", "8", "--verbose")
 
     assert "the model reads the question before the context" in " ".join(capsys.readouterr().out.split())
     table = read_predictions(tmp_path / "run" / "predictions" / "test.parquet")
@@ -254,7 +254,7 @@ def test_a_llama_that_marks_its_answers_reads_the_question_first(asked, tmp_path
 def test_a_decoder_and_a_sequence_to_sequence_model_write_their_answers(
     asked, tmp_path, capsys, monkeypatch, model_type
 ):
-    train(asked, tmp_path / "run", model_type, "--max_length", "112", "--max_answer_length", "8")
+    train(asked, tmp_path / "run", model_type, "--max_length", "112", "--max_answer_length", "8", "--verbose")
 
     printed = " ".join(capsys.readouterr().out.split())
     assert "and writes at most 8 tokens" in printed

@@ -15,6 +15,7 @@ import pytest
 import torch
 import transformers
 
+from llmtune import cli
 from llmtune.predictions import read_predictions
 
 RECIPES = Path(__file__).parent.parent / "recipes"
@@ -64,6 +65,7 @@ def bert_run(messages, tmp_path_factory) -> tuple[Path, str]:
     """A BERT from scratch, trained by plain python; its folder, and what it printed."""
     folder = tmp_path_factory.mktemp("work")
     flags = [*data_flags(messages), "--model_type", "bert", *QUICK, "--report_to", "tensorboard", "--output_dir", "run"]
+    flags += ["--logging_steps", "4"]
     done = in_subprocess([sys.executable], *flags, cwd=folder)
     assert done.returncode == 0, done.stderr[-3000:]
     assert "Traceback" not in done.stderr
@@ -73,10 +75,66 @@ def bert_run(messages, tmp_path_factory) -> tuple[Path, str]:
 def test_a_run_tells_each_stage_once(bert_run):
     _, printed = bert_run
 
-    for title in ("\nData\n", "\nModel\n", "\nTraining\n", "\nTest: 18 rows\n", "reference ↓  predicted →"):
+    for title in ("\nData\n", "\nModel\n", "\nTraining\n", "\nTest: 18 rows\n", "\nReport: run/report.html"):
         assert printed.count(title) == 1, title
     assert "epoch 1.00" in printed
     assert "majority" in printed
+
+
+def test_without_a_terminal_no_two_lines_are_more_than_logging_steps_apart(bert_run):
+    _, printed = bert_run
+
+    lines = re.findall(
+        r"^step (\d+) of 18  loss [\d.]+  learning rate [\d.e-]+  [\d,]+ tokens/s  \d\d:\d\d left$",
+        printed,
+        re.MULTILINE,
+    )
+    steps = [0, *map(int, lines), 18]
+    assert steps == [0, 4, 8, 12, 16, 18]
+    assert printed.startswith("\nData\n"), "no other library speaks first"
+
+
+def test_a_run_ends_in_under_25_lines_with_number_verdict_page_and_next_command(bert_run):
+    _, printed = bert_run
+
+    end = printed[printed.index("\nTraining\n") :]
+    assert len(end.splitlines()) < 25
+    assert re.search(r"^f1 +0\.\d", end, re.MULTILINE)
+    assert re.search(r"^F1 of spam .* on 18 rows\. ", end, re.MULTILINE)
+    assert "Report: run/report.html" in end
+    command = "llmtune predict --model run --input FILE --text_column message --output predicted.csv"
+    assert end.splitlines()[-1].strip() == command
+
+
+def test_the_reader_of_a_pipe_may_leave_and_nothing_is_lost(bert_run, messages):
+    folder = bert_run[0].parent
+    recipe = " ".join([sys.executable, str(RECIPES / "spam.py"), *data_flags(messages), "--model_type bert", *QUICK])
+
+    done = subprocess.run(
+        ["bash", "-c", f"{recipe} --output_dir piped --logging_steps 1 | head -1; exit ${{PIPESTATUS[0]}}"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+    assert done.returncode == 0, done.stderr
+    written = {path.name for path in (folder / "piped").iterdir()}
+    assert {"metrics.json", "verdict.json", "report.html", "README.md", "model.safetensors"} <= written
+    assert done.stderr == ""
+
+
+def test_a_checkpoint_is_loaded_without_a_word_of_other_libraries(bert_run, messages, monkeypatch, capfd):
+    flags = [*data_flags(messages), "--model_name_or_path", str(bert_run[0]), "--max_steps", "1", "--verbose"]
+
+    code = in_process(monkeypatch, *flags, "--output_dir", str(bert_run[0].parent / "again"))
+
+    printed = capfd.readouterr()
+    assert code == 0
+    assert printed.err == ""
+    assert printed.out.startswith("\nData\n")
+    for title in ("reference ↓  predicted →", "\nNotes\n", "brier"):
+        assert title in printed.out, "what --verbose adds"
 
 
 def test_the_weights_load_with_plain_transformers_and_know_labels_and_settings(bert_run):
@@ -140,6 +198,21 @@ def test_a_run_ends_with_a_page_and_a_card_of_the_same_numbers(bert_run):
     assert str(folder.parent) not in page + card
 
 
+def test_the_config_of_a_run_trains_the_same_again_and_auto_goes_on_where_it_was(
+    bert_run, tmp_path, monkeypatch, capsys
+):
+    folder, again = bert_run[0], tmp_path / "again"
+    assert in_process(monkeypatch, "--config", str(folder / "config.yaml"), "--output_dir", str(again)) == 0
+    first, second = (json.loads((run / "metrics.json").read_text()) for run in (folder, again))
+    assert second == first
+    assert "learning_rate `0.005`" in (again / "README.md").read_text()
+
+    flags = ["--config", str(again / "config.yaml"), "--output_dir", str(again), "--resume_from_checkpoint", "auto"]
+    assert in_process(monkeypatch, *flags) == 0
+    assert "--resume_from_checkpoint auto: going on from " in capsys.readouterr().err
+    assert json.loads((again / "metrics.json").read_text()) == first
+
+
 def test_two_processes_print_one_report_and_train_and_predict_alike(bert_run, messages):
     one, _ = bert_run
     # SGD: Adam turns the last digit of a gradient near 0 into a whole step.
@@ -175,7 +248,7 @@ def test_arguments_alone_train_a_llama_with_lora(messages, tmp_path, monkeypatch
     assert read_predictions(tmp_path / "run" / "predictions" / "test.parquet").label_names == ("ham", "spam")
 
 
-def test_training_stops_early_when_validation_no_longer_improves(messages, tmp_path, monkeypatch):
+def test_training_stops_early_when_validation_no_longer_improves_and_says_so(messages, tmp_path, monkeypatch, capsys):
     flags = ["--model_type", "bert", *QUICK, "--learning_rate", "0", "--num_train_epochs", "9"]
     flags += ["--early_stopping_patience", "2", "--max_train_samples", "40", "--output_dir", str(tmp_path / "run")]
 
@@ -185,6 +258,24 @@ def test_training_stops_early_when_validation_no_longer_improves(messages, tmp_p
     assert code == 0
     assert training["epochs"] == 3  # the first counts as the best; two more are no better
     assert training["steps"] == 15
+    assert training["stopped_early"]
+    assert "stopped early at step 15 of 45: f1 on validation was no better than " in capsys.readouterr().out
+
+
+def test_ids_are_reported_by_the_names_that_the_flag_gives(tmp_path, monkeypatch):
+    rows = ["text,label", *(f"{'free cash' if i % 3 else 'see you'} {i},{int(i % 3 > 0)}" for i in range(90))]
+    (tmp_path / "rows.csv").write_text("\n".join(rows))
+    names = ["--label_names", "0=ham,1=spam"]
+    flags = ["--train_file", str(tmp_path / "rows.csv"), "--model_type", "bert", *QUICK, *names]
+
+    code = in_process(monkeypatch, *flags, "--output_dir", str(tmp_path / "run"))
+    evaluate = ["evaluate", "--model", str(tmp_path / "run"), "--test_file", str(tmp_path / "rows.csv")]
+    cli.run([*evaluate, *names, "--output_dir", str(tmp_path / "again")])
+
+    assert code == 0
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config["id2label"] == {"0": "ham", "1": "spam"}
+    assert "f1[spam]" in json.loads((tmp_path / "again" / "metrics.json").read_text())["test"]
 
 
 def test_three_classes_are_judged_by_macro_f1_without_a_threshold(tmp_path, monkeypatch, capsys):

@@ -141,8 +141,11 @@ def unknown_names(texts: list[Text]) -> list[str]:
             if not exists(flag, flags | foreign):
                 wrong.append(f"{where}: no flag: {flag}")
         for name, typed in OF_COMMAND.findall(text):
+            trained = f"{typed.split()[0]}.py" if name == "train" and typed.split() else ""
+            of_any = flags | foreign if name == "train" else set()
+            of_recipe = recipe_flags(trained) if (ROOT / "recipes" / trained).is_file() else of_any
             for flag in FLAG.findall(typed):
-                if name in commands and not exists(flag, commands[name]):
+                if name in commands and not exists(flag, commands[name] | of_recipe):
                     wrong.append(f"{where}: llmtune {name} has no flag {flag}")
         for name, typed in OF_RECIPE.findall(text):
             for flag in FLAG.findall(typed):
@@ -180,6 +183,7 @@ def test_the_commands_name_flags_of_commands():
         ("--{}_fiel {}: expected a file", ["no flag: --{}_fiel"]),
         ("run llmtune merge RUN --train_file F", ["llmtune merge has no flag --train_file"]),
         ("accelerate launch recipes/spam.py --source_column en", ["recipes/spam.py has no flag --source_column"]),
+        ("llmtune train spam --train_file F --source_column en", ["llmtune train has no flag --source_column"]),
         ("torchrun --num_processes 2", ["no flag: --num_processes"]),
         ("accelerate launch --num_processes 2 recipes/ner.py --tokens_column words", []),
         ("--{}_file {}: give it, as for llmtune report RUN --train_file data.csv; --max_length is of recipes", []),

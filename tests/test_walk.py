@@ -11,9 +11,9 @@ import llmtune
 ROOT = Path(llmtune.__file__).parent
 # fmt: off
 ORDER = (
-    "errors", "progress", "evidence", "arguments", "text", "predictions", "stats", "baselines", "metrics",
-    "comparison", "thresholds", "data", "diagnosis", "runs", "hub", "terminal", "report", "models", "tasks", "training",
-    "inference", "finish", "preflight", "commands", "cli",
+    "closed_pipe", "errors", "progress", "evidence", "arguments", "text", "predictions", "stats", "baselines",
+    "metrics", "comparison", "thresholds", "data", "diagnosis", "runs", "hub", "terminal", "report", "models", "tasks",
+    "training", "inference", "finish", "preflight", "search", "commands", "cli", "__main__",
 )
 # fmt: on
 PLACE = {name: place for place, name in enumerate(ORDER)}

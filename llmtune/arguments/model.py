@@ -36,7 +36,25 @@ class ModelArguments:
     lora_target_modules: list[str] = field(
         default_factory=list, metadata={"help": "default: the attention and feed-forward projections of the family"}
     )
+    use_dora: bool = field(
+        default=False, metadata={"help": "DoRA (Liu et al. 2024): an adapter that learns the weights' magnitude apart"}
+    )
+    use_rslora: bool = field(
+        default=False, metadata={"help": "rank-stabilized LoRA (Kalajdzievski 2023): scale alpha / sqrt(r)"}
+    )
+    freeze_layers: int | None = field(
+        default=None,
+        metadata={"help": "the embeddings and the first n layers keep the checkpoint's weights (0: the embeddings)"},
+    )
+    load_in_8bit: bool = field(
+        default=False, metadata={"help": "8-bit base weights (Dettmers et al. 2022) under LoRA, through bitsandbytes"}
+    )
     load_in_4bit: bool = field(default=False, metadata={"help": "QLoRA: 4-bit base weights through bitsandbytes"})
+
+    @property
+    def bits(self) -> int | None:
+        """Of quantized base weights, 4 or 8; None where they are whole."""
+        return 4 if self.load_in_4bit else 8 if self.load_in_8bit else None
 
     @property
     def given(self) -> bool:

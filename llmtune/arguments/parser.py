@@ -116,6 +116,11 @@ def parse_arguments(
     if unknown:
         parser.stop_at(_key(unknown[0]), "command line", unknown[0])
     if not any(getattr(chosen, flag) for flag in DATA_FLAGS + MODEL_FLAGS):
+        if not demo.exists():
+            raise InputError(
+                f"neither data nor a model was named, and the demo does not lie at {demo}: add --train_file FILE and "
+                "--model_name_or_path ID_OR_FOLDER"
+            )
         # The command line stays above the demo's values, and so does a YAML file.
         beside = {k: str(demo.parent / v) if k in PATH_FLAGS else v for k, v in parser.read_yaml(demo).items()}
         parser.set_defaults(**{**beside, **values})
@@ -145,8 +150,12 @@ def _check_pair(data: DataArguments, model: ModelArguments, training: TrainingAr
             "the first loads a checkpoint (its own model_type picks the family), the second starts from scratch"
         )
     typed = [name for name, value in vars(ModelArguments()).items() if getattr(model, name) != value]
-    of_lora = [name for name in typed if name.startswith("lora_")]
-    if of_lora and not model.use_peft and not model.load_in_4bit:
+    of_lora = [name for name in typed if name.startswith("lora_") or name in ("use_dora", "use_rslora")]
+    if model.load_in_4bit and model.load_in_8bit:
+        raise InputError("--load_in_4bit and --load_in_8bit are both given; give one of the two")
+    if model.freeze_layers is not None:
+        _check_freezing(model)
+    if of_lora and not model.use_peft and not model.bits:
         raise InputError(f"--{of_lora[0]} without --use_peft: every weight would be trained; add --use_peft or drop it")
     if model.load_in_4bit and training.load_best_model_at_end and training.device.type == "cpu":
         # Seen with bitsandbytes 0.50.2: probabilities moved by up to 0.07 against the same adapter loaded afresh.
@@ -154,6 +163,15 @@ def _check_pair(data: DataArguments, model: ModelArguments, training: TrainingAr
             "--load_in_4bit on a CPU: 4-bit weights change when the best checkpoint is loaded over them there; add "
             "--eval_strategy no, or train on a GPU"
         )
+
+
+def _check_freezing(model: ModelArguments) -> None:
+    if model.freeze_layers is not None and model.freeze_layers < 0:
+        raise InputError(f"--freeze_layers {model.freeze_layers}: expected 0 or more")
+    if model.model_type:
+        raise InputError("--freeze_layers keeps a checkpoint's weights, and --model_type begins at random; drop one")
+    if model.use_peft or model.bits:
+        raise InputError("--freeze_layers: under LoRA every layer of the checkpoint is frozen; leave it out")
 
 
 def _check_inputs_stay(data: DataArguments, model: ModelArguments, training: TrainingArguments) -> None:
@@ -196,7 +214,8 @@ class _Parser(HfArgumentParser):
             description=description,
             formatter_class=_Formatter,
             allow_abbrev=False,
-            usage=f"accelerate launch recipes/{recipe}.py [--config FILE.yaml] [--flag value …]",
+            usage=f"accelerate launch recipes/{recipe}.py [--config FILE.yaml] [--flag value …]\n"
+            f"       llmtune train {recipe} [--config FILE.yaml] [--flag value …]",
             epilog="--help_all shows every field of transformers.TrainingArguments too.",
         )
         hints = {name: hint for cls in dataclasses for name, hint in get_type_hints(cls).items()}

@@ -1,11 +1,13 @@
 """Arguments of training: HF's TrainingArguments with other defaults, what it lacks, and the folder of the run."""
 
+import argparse
 import math
 import os
 import re
 import shutil
+import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from accelerate.utils import broadcast_object_list, patch_environment, wait_for_
 from transformers.integrations import get_available_reporting_integrations
 from transformers.training_args import OptimizerNames
 
+from llmtune.arguments.last_checkpoint import last_whole_checkpoint
 from llmtune.arguments.run_marker import RUN_MARKER
 from llmtune.errors import InputError
 
@@ -30,7 +33,7 @@ SAMPLING_STRATEGIES = ("batch_rebalance", "random", "sequential", "group_by_leng
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 ACCELERATE_PRECISION = "ACCELERATE_MIXED_PRECISION"  # how `accelerate launch` tells its processes
 # What weights of a dtype are computed in where nothing autocasts.
-COMPUTED_IN = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16", "4-bit": "bf16"}
+COMPUTED_IN = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16", "4-bit": "bf16", "8-bit": "fp16"}
 # What --optim needs beside torch: (names that match, module, what pip calls it); transformers says it after the data.
 OPTIMIZER_PACKAGES = (
     (r"adamw_torch_[48]bit", "torchao", "torchao"),
@@ -61,6 +64,9 @@ class TrainingArguments(transformers.TrainingArguments):
     overwrite: bool = field(
         default=False, metadata={"help": "replace the run in --output_dir, once the input is known good"}
     )
+    verbose: bool = field(
+        default=False, metadata={"help": "print every metric, class and check at the end, as the report has them"}
+    )
     precision: str = field(
         default="auto",
         metadata={
@@ -68,6 +74,8 @@ class TrainingArguments(transformers.TrainingArguments):
             "where the hardware does it well; --bf16 and --fp16 win"
         },
     )
+    # transformers' own names the inputs that are labels, which the Trainer here knows; as a flag it names classes.
+    label_names: list[str] | None = field(default=None, init=False)
     # None: not given. transformers' own default is False, which could not be told from `bf16: false`.
     bf16: bool | None = field(
         default=None,
@@ -81,9 +89,24 @@ class TrainingArguments(transformers.TrainingArguments):
     early_stopping_patience: int | None = field(
         default=None, metadata={"help": "stop after this many evaluations without a better --metric_for_best_model"}
     )
+    early_stopping_threshold: float = field(
+        default=0.0, metadata={"help": "an evaluation counts as better by more than this on that metric"}
+    )
+    search: str | None = field(
+        default=None,
+        metadata={"help": "settings to try on validation before the run: learning_rate=1e-5..1e-4,lora_r=8|16"},
+    )
+    search_trials: int = field(default=20, metadata={"help": "how many settings --search tries"})
+    # Set by --search: whether the run ends after validation, and what it says to the report.
+    search_trial: bool = field(default=False, metadata={"help": argparse.SUPPRESS})
+    search_summary: str | None = field(default=None, metadata={"help": argparse.SUPPRESS})
     eval_strategy: str = field(default="epoch", metadata={"help": "when validation is scored: no, steps, epoch"})
     save_strategy: str = field(default="epoch", metadata={"help": "when a checkpoint is kept: no, steps, epoch, best"})
     save_total_limit: int | None = field(default=1, metadata={"help": "checkpoints kept in addition to the best"})
+    resume_from_checkpoint: str | None = field(
+        default=None,
+        metadata={"help": "a checkpoint to go on from, or auto: the last whole one of --output_dir, if there is one"},
+    )
     load_best_model_at_end: bool = field(default=True, metadata={"help": "end with the checkpoint best on validation"})
     metric_for_best_model: str | None = field(
         default=None, metadata={"help": "the metric on validation that picks the checkpoint; default the task's own"}
@@ -106,6 +129,7 @@ class TrainingArguments(transformers.TrainingArguments):
         if self.precision not in PRECISIONS:
             raise InputError(f"--precision {self.precision!r} is not one of {', '.join(PRECISIONS)}")
         given: Any = self  # transformers' own fields have no types here
+        self.given_values = {one.name: getattr(self, one.name) for one in fields(self)}
         # Said to accelerate too: without a GPU, and without this, each process that torchrun starts would take itself
         # for the only one, and all would write the same run.
         self.use_cpu = on_cpu = given.use_cpu or not torch.accelerator.is_available()
@@ -180,6 +204,15 @@ class TrainingArguments(transformers.TrainingArguments):
                 "--early_stopping_patience needs evaluations and checkpoints to compare: leave out --eval_strategy no, "
                 "--save_strategy no and --load_best_model_at_end False"
             )
+        if not 0 <= self.early_stopping_threshold < math.inf:
+            raise InputError(f"--early_stopping_threshold {self.early_stopping_threshold}: expected 0 or more")
+        if self.early_stopping_threshold and not self.early_stopping_patience:
+            raise InputError(
+                "--early_stopping_threshold says when an evaluation is no better; add --early_stopping_patience N, "
+                "after how many of them training stops"
+            )
+        if self.search:
+            raise InputError(f"search {self.search!r}: found in a file; give --search on the command line")
         self._refuse_flags_that_break_evaluation()
         self._refuse_what_is_not_there()
         if not 0 <= self.seed < 2**32:
@@ -216,7 +249,6 @@ class TrainingArguments(transformers.TrainingArguments):
                 not given.eval_do_concat_batches,
                 "predictions could not be put in order",
             ),
-            ("--label_names", given.label_names, "evaluation would miss the labels, which the recipe names itself"),
             ("--bf16_full_eval", given.bf16_full_eval, "the weights would be rounded, and left so"),
             ("--fp16_full_eval", given.fp16_full_eval, "the weights would be rounded, and left so"),
         ):
@@ -243,6 +275,8 @@ class TrainingArguments(transformers.TrainingArguments):
             InputError: it holds a run and neither --overwrite nor --resume_from_checkpoint was given, or with one of
                 them it is not a run; or there is no such checkpoint.
         """
+        if self.resume_from_checkpoint == "auto":
+            self._find_last_checkpoint()
         if self.resume_from_checkpoint and not (Path(self.resume_from_checkpoint) / "trainer_state.json").exists():
             found = "has no trainer_state.json" if Path(self.resume_from_checkpoint).is_dir() else "no such folder"
             raise InputError(
@@ -270,6 +304,22 @@ class TrainingArguments(transformers.TrainingArguments):
             raise InputError(
                 f"--output_dir {folder}: {act} only a run, and this folder has no {RUN_MARKER}; name another"
             )
+
+    def _find_last_checkpoint(self) -> None:
+        """Settles `--resume_from_checkpoint auto`, the same on every process: a checkpoint, or a fresh start."""
+        if not self._output_dir_given:
+            raise InputError("--resume_from_checkpoint auto: name the run to go on with by --output_dir")
+        folder = Path(str(self.output_dir))
+        found, passed = last_whole_checkpoint(folder)
+        self.resume_from_checkpoint = broadcast_object_list([None if found is None else str(found)])[0]
+        # A run that was killed before its first checkpoint has nothing to lose.
+        begun = (folder / RUN_MARKER).exists() and not (folder / "run.json").exists()
+        self.overwrite = self.overwrite or (found is None and begun)
+        if self.process_index == 0:
+            for reason in passed:
+                print(f"--resume_from_checkpoint auto: passed over {reason}", file=sys.stderr)
+            where = f"going on from {found}" if found else f"no checkpoint in {folder}: training begins anew"
+            print(f"--resume_from_checkpoint auto: {where}", file=sys.stderr)
 
     def choose_best_metric(self, preferred: str, directions: Mapping[str, bool]) -> None:
         """Settles the metric that picks the checkpoint, and its direction.

@@ -19,16 +19,9 @@ from llmtune.diagnosis.data_checks import duplicates as copies
 from llmtune.diagnosis.data_checks import groups, labels, tags, texts
 from llmtune.diagnosis.data_checks.finding import ERROR, OK, WARNING, Finding, Split, of_rows
 from llmtune.errors import InputError
+from llmtune.predictions.kinds import KINDS
 from llmtune.terminal.console import Terminal, plain_table
 
-# Which columns a task reads; the first task whose columns a file has is taken, unless --task names one.
-TASKS: dict[str, tuple[tuple[str, ...], ...]] = {
-    "token-classification": (("tokens", "tags"), ("text", "spans")),
-    "text-classification": (("text", "label"),),
-    "text-generation": (("source", "target"),),
-    "question-answering": (("question", "context", "answers"),),
-    "language-modeling": (("text",),),
-}
 STYLES = {ERROR: "bold red", WARNING: "yellow", OK: "green"}
 
 
@@ -162,12 +155,20 @@ def name_splits(files: Sequence[str], given: Mapping[str, str | None]) -> dict[s
 def columns_of(task: str | None, rows: Mapping[str, Rows], names: Mapping[str, str]) -> tuple[str, ...]:
     """The canonical columns that the task reads; where no file has all of them, the task's most usual ones.
 
+    A task is named as its kind of predictions is, or as the Hub names it.
+
     Raises:
         InputError: no such task.
     """
-    if task is not None and task not in TASKS:
-        raise InputError(f"--task {task!r} is not one of {', '.join(TASKS)}; leave it out to let the columns tell")
-    choices = [columns for name, of in TASKS.items() if task in (None, name) for columns in of]
+    # Tags first: rows with tags or spans may have a label column as well.
+    kinds = sorted((kind for kind in KINDS.values() if kind.data_columns), key=lambda kind: not kind.tagged)
+    named = [kind for kind in kinds if kind.name == task] or [kind for kind in kinds if kind.pipeline_tag == task][:1]
+    if task is not None and not named:
+        raise InputError(
+            f"--task {task!r} is not one of {', '.join(kind.name for kind in kinds)}; leave it out to let the columns "
+            "tell"
+        )
+    choices = [columns for kind in named or kinds for columns in kind.data_columns]
     for columns in choices:
         if any(all(of.has(names[name]) for name in columns) for of in rows.values()):
             return columns

@@ -1,7 +1,6 @@
 """`llmtune compare A B`: the same rows, two models; whether B is significantly better or worse, and on which rows."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from rich.table import Table
 
@@ -9,7 +8,7 @@ from llmtune.comparison.differences import Comparison, compare_predictions
 from llmtune.comparison.paired import PairedComparison
 from llmtune.errors import InputError
 from llmtune.predictions import Predictions
-from llmtune.runs.folder import write_json
+from llmtune.runs.folder import make_folder, write_json
 from llmtune.runs.tables import find_tables, open_table, split_labels
 from llmtune.terminal.comparison_lines import cut, detail_lines, difference_cell, finding, metric_label, number
 from llmtune.terminal.console import Terminal, plain_table
@@ -41,8 +40,7 @@ def compare(
         raise InputError(str(error)) from error
     show_comparison(Terminal(), comparison, tables, (a, b), show)
     if output_dir is not None:
-        Path(output_dir).mkdir(parents=True, exist_ok=True)
-        write_json(Path(output_dir) / "comparison.json", {"a": a, "b": b, "seed": seed, **comparison.to_json()})
+        write_json(make_folder(output_dir) / "comparison.json", {"a": a, "b": b, "seed": seed, **comparison.to_json()})
     return int(fail_if_worse and comparison.significantly_worse)
 
 

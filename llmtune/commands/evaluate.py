@@ -12,7 +12,7 @@ from llmtune.data import Fingerprint
 from llmtune.errors import InputError
 from llmtune.predictions import write_predictions
 from llmtune.report.judgement import score_table
-from llmtune.runs.folder import describe_run, write_json, write_metrics
+from llmtune.runs.folder import make_folder, run_content, write_json, write_metrics
 from llmtune.terminal.console import Terminal
 from llmtune.terminal.score_tables import missing_reasons, show_scores
 
@@ -34,11 +34,19 @@ def evaluate(
     tags_column: str = "tags",
     spans_column: str = "spans",
     sentence_column: str | None = None,
+    label_names: str | None = None,
     question_column: str = "question",
     context_column: str = "context",
     answers_column: str = "answers",
     source_column: str | None = None,
+    prompt_column: str | None = None,
+    messages_column: str | None = None,
+    input_format: str | None = None,
+    document_start: str | None = None,
+    max_length: int | None = None,
+    stride: int | None = None,
     target_column: str | None = None,
+    completion_column: str | None = None,
     group_columns: Sequence[str] = (),
     slice_columns: Sequence[str] = (),
     max_eval_samples: int | None = None,
@@ -52,7 +60,8 @@ def evaluate(
     arguments = dict(locals())
     folder = Path(output_dir)
     check_output_dir(folder, overwrite=overwrite)
-    task = load_task(model)
+    reading = {"input_format": input_format, "document_start": document_start}
+    task = load_task(model).read_as(**reading, max_length=max_length, stride=stride)
     data = DataArguments(
         test_file=test_file,
         dataset_name=dataset_name,
@@ -66,17 +75,20 @@ def evaluate(
     columns = {"text": text_column, "label": label_column}
     columns |= {"tokens": tokens_column, "tags": tags_column, "spans": spans_column}
     columns |= {"sentence": sentence_column} if sentence_column else {}
+    columns |= {"label_names": label_names} if label_names else {}
     columns |= {"question": question_column, "context": context_column, "answers": answers_column}
-    columns |= {name: given for name, given in (("source", source_column), ("target", target_column)) if given}
+    named = {"source": source_column, "target": target_column, "prompt": prompt_column}
+    named |= {"completion": completion_column, "messages": messages_column}
+    columns |= {name: given for name, given in named.items() if given}
     rows, fingerprint = task.read_split(data, columns, labeled=True)
     terminal = Terminal()
     outputs = run_model(model, task, rows, batch_size=per_device_eval_batch_size, cpu_threads=cpu_threads)
     if not outputs.main_process:
         return
     table = task.tabulate(outputs.outputs, outputs.encoded)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     # The table before the scores: whatever comes after, no prediction has to be made again.
-    write_json(folder / "run.json", run_facts(arguments, outputs, fingerprint))
+    write_json(folder / "run.json", evaluation_facts(arguments, outputs, fingerprint))
     write_predictions(table, folder / "predictions" / "test.parquet")
     scores = score_table(table, metrics=metrics, seed=seed)
     write_metrics(folder, {"test": scores})
@@ -116,7 +128,7 @@ def _was_left_by_us(run_json: Path) -> bool:
     return isinstance(content, dict) and content.get("command") == COMMAND
 
 
-def run_facts(arguments: dict[str, Any], outputs: InferenceResult, fingerprint: Fingerprint) -> dict[str, Any]:
+def evaluation_facts(arguments: dict[str, Any], outputs: InferenceResult, fingerprint: Fingerprint) -> dict[str, Any]:
     """The content of run.json."""
     facts = {
         "command": COMMAND,
@@ -127,7 +139,7 @@ def run_facts(arguments: dict[str, Any], outputs: InferenceResult, fingerprint: 
         "evaluation_seconds": round(outputs.seconds, 3),
         "processes": outputs.processes,
     }
-    return describe_run({COMMAND: arguments}, facts)
+    return run_content({COMMAND: arguments}, facts)
 
 
 def model_lines(outputs: InferenceResult, fingerprint: Fingerprint) -> list[str]:

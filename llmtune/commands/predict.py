@@ -4,16 +4,19 @@ import csv
 import json
 import math
 import os
-from collections.abc import Callable, Collection, Mapping
+import sys
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet
 
-from llmtune.arguments import DataArguments
 from llmtune.commands.models import load_task, run_model
-from llmtune.data.files import read_rows
+from llmtune.data.columns import empty_text
+from llmtune.data.files import read_lines, read_rows
+from llmtune.data.in_memory import InMemoryData
 from llmtune.data.rows import Rows, to_arrow
 from llmtune.errors import InputError
 from llmtune.terminal.console import Terminal
@@ -25,12 +28,19 @@ INPUT_NAMES = ("text", "question", "context", "source")  # of ours, those that t
 def predict(
     *,
     model: str,
-    input_file: str,
-    output_file: str,
+    input_file: str | None = None,
+    texts: Sequence[str] = (),
+    output_file: str | None = None,
     text_column: str = "text",
     question_column: str = "question",
     context_column: str = "context",
     source_column: str | None = None,
+    prompt_column: str | None = None,
+    messages_column: str | None = None,
+    input_format: str | None = None,
+    document_start: str | None = None,
+    max_length: int | None = None,
+    stride: int | None = None,
     per_device_eval_batch_size: int = 32,
     cpu_threads: int | None = None,
     overwrite: bool = False,
@@ -38,25 +48,89 @@ def predict(
     """Predicts with the threshold and preprocessing that evaluation uses. Call it on every process.
 
     The output has every column of the input under its own name, then ours; `id` counts rows where the input has none.
+    A row without text gets null and a `reason`. Without `output_file` each row is a line of JSON on stdout.
     """
-    output = Path(output_file)
-    check_output(output, Path(input_file), overwrite=overwrite)
-    task = load_task(model)
+    output = None if output_file is None else Path(output_file)
+    if (input_file is None) == (not texts):
+        raise InputError("llmtune predict: give the rows with --input FILE, --input - for stdin, or --text TEXT …")
+    if output is not None:
+        check_output(output, Path(input_file or ""), overwrite=overwrite)
+    reading = {"input_format": input_format, "document_start": document_start}
+    task = load_task(model).read_as(**reading, max_length=max_length, stride=stride)
     columns = {"text": text_column, "question": question_column, "context": context_column, "answers": "answers"}
-    columns |= {"source": source_column} if source_column else {}
-    rows, _ = task.read_split(DataArguments(test_file=input_file), columns, labeled=False)
-    source = read_rows(input_file)
-    carried = {name: carried_cells(source, name, output.suffix) for name in source.columns} if task.answers_rows else {}
-    terminal = Terminal()
-    outputs = run_model(model, task, rows, batch_size=per_device_eval_batch_size, cpu_threads=cpu_threads)
+    named = {"source": source_column, "prompt": prompt_column, "messages": messages_column}
+    columns |= {name: given for name, given in named.items() if given}
+    inputs = task.input_columns(columns)
+    source = open_source(input_file, texts, inputs)
+    filled, reasons = fill_empty(source, inputs)
+    rows, _ = task.read_split(InMemoryData.of_rows(filled, "test"), columns, labeled=False)
+    ending = ".jsonl" if output is None else output.suffix
+    carried = {name: carried_cells(source, name, ending) for name in source.columns} if task.answers_rows else {}
+    terminal = Terminal.on_stderr() if output is None else Terminal()
+    # Where no row has text, one is read in their place: which columns there are is the model's to say.
+    kept = [row for row, reason in enumerate(reasons) if reason is None] or [0]
+    outputs = run_model(model, task, rows.select(kept), batch_size=per_device_eval_batch_size, cpu_threads=cpu_threads)
     if not outputs.main_process:
         return
     answers, lines = task.predicted_columns(outputs.outputs, outputs.encoded)
+    if any(reasons):
+        read = {name: source.cells(column) for name, column in inputs.items()}
+        answers = {name: spread(cells, kept, reasons, read.get(name)) for name, cells in answers.items()}
+        answers["reason"] = reasons
+        lines.append(f"no prediction for {sum(map(bool, reasons)):,} rows without text; column reason says so")
     table, renamed = joined(carried, answers)
-    write_table(table, output)
+    if output is None:
+        sys.stdout.writelines(json_lines(table))
+    else:
+        write_table(table, output)
     notes = [f"the input has a column {name!r}: ours is {ours!r}" for name, ours in renamed.items()]
-    said = [f"{len(rows):,} rows of {input_file}", *lines, outputs.truncation, *notes, f"written to {output}"]
+    written = [] if output is None else [f"written to {output}"]
+    said = [f"{len(rows):,} rows of {source.source}", *lines, outputs.truncation, *notes, *written]
     terminal.block("Predictions", said)
+
+
+def open_source(input_file: str | None, texts: Sequence[str], inputs: Mapping[str, str]) -> Rows:
+    """The rows of a file, of stdin or of the command line; texts alone are the column that the model reads."""
+    if input_file is not None and input_file != "-":
+        return read_rows(input_file)
+    column = next(iter(inputs.values()))
+    if texts:
+        if len(inputs) > 1:
+            raise InputError(
+                f"--text: this model reads {' and '.join(inputs)}; give rows that have both with --input FILE"
+            )
+        return Rows("--text", {column: list(texts)})
+    return read_lines("stdin", sys.stdin.buffer.read(), column)
+
+
+def fill_empty(source: Rows, inputs: Mapping[str, str]) -> tuple[Rows, list[str | None]]:
+    """The rows with a word where there is no text, so that the others can be read; and why a row has none to predict.
+
+    >>> fill_empty(Rows("f", {"text": ["words", ""]}), {"text": "text"})[1]
+    [None, "no text ('') in column 'text'"]
+    """
+    reasons: list[str | None] = [None] * len(source)
+    columns = dict(source.columns)
+    for name in inputs.values():
+        if name not in columns:
+            continue  # said when the rows are read
+        cells = source.cells(name)
+        for row, finding in enumerate(map(empty_text, cells)):
+            if finding:
+                reasons[row] = reasons[row] or f"{finding} in column {name!r}"
+                cells[row] = "-"
+        columns[name] = cells
+    class_names = {name: names for name, names in source.class_names.items() if name not in inputs.values()}
+    return replace(source, columns=columns, class_names=class_names), reasons
+
+
+def spread(cells: list[Any], kept: Sequence[int], reasons: Sequence[str | None], own: list[Any] | None) -> list[Any]:
+    """Cells of the kept rows as cells of all rows: null, or the input's `own`, where there is a reason for none."""
+    spread_cells = [None] * len(reasons) if own is None else list(own)
+    for row, cell in zip(kept, cells, strict=True):
+        if reasons[row] is None:
+            spread_cells[row] = cell
+    return spread_cells
 
 
 def carried_cells(source: Rows, name: str, ending: str) -> Any:
@@ -139,9 +213,14 @@ def _write_parquet(columns: Columns, path: Path) -> None:
 
 def _write_jsonl(columns: Columns, path: Path) -> None:
     with path.open("w", encoding="utf-8") as file:
-        for values in zip(*columns.values(), strict=True):
-            row = dict(zip(columns, map(_as_json, values), strict=True))
-            file.write(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n")
+        file.writelines(json_lines(columns))
+
+
+def json_lines(columns: Columns) -> Iterator[str]:
+    """Each row as an object on a line."""
+    for values in zip(*columns.values(), strict=True):
+        row = dict(zip(columns, map(_as_json, values), strict=True))
+        yield json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def _as_json(value: Any) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 from llmtune.commands.report_runs import report_runs
 from llmtune.diagnosis.target_list import read_targets
 from llmtune.errors import InputError
+from llmtune.predictions.table import COLUMN_NOTES
 from llmtune.report.judged_table import JudgedTable
 from llmtune.report.judgement import Judgement, JudgementOptions, table_name
 from llmtune.report.report import save_reports
@@ -45,7 +46,7 @@ def report(
         report_runs(sources, options, positive_label=positive_label, output_dir=output_dir, no_examples=no_examples)
         return
     tables = [table for source in sources for table in open_source(source, kind, labels, positive_label, options)]
-    check_targets(tables, output_dir)
+    check_outputs(tables, output_dir)
     terminal, reports = Terminal(), defaultdict[str | None, list[JudgedTable]](list)
     for table in tables:
         if len(tables) > 1:
@@ -93,14 +94,14 @@ def open_source(
 def show_judgement(terminal: Terminal, table: OpenTable) -> JudgedTable:
     """Prints scores and verdict."""
     judged = table.judgement.judged(table_name(table.source))
-    notes = missing_reasons(judged.scores)
+    notes = [*judged.test.settings.get(COLUMN_NOTES, []), *missing_reasons(judged.scores)]
     show_scores(terminal, judged.test, judged.scores, judged.baselines, notes, judged.entities)
     if judged.verdict is not None:
         show_verdict(terminal, judged.verdict)
     return judged
 
 
-def check_targets(tables: Sequence[OpenTable], output_dir: str | None) -> None:
+def check_outputs(tables: Sequence[OpenTable], output_dir: str | None) -> None:
     """Refuses to lose a report: metrics.json holds each split once.
 
     Raises:

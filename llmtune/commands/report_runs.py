@@ -7,7 +7,7 @@ from llmtune.errors import InputError
 from llmtune.report.aggregate import MergedRuns, TestResult, run_table
 from llmtune.report.compare_page import run_reports, write_compare_page
 from llmtune.report.judgement import Judgement, JudgementOptions
-from llmtune.runs.folder import RunFolder, baseline_splits, write_metrics, write_verdict
+from llmtune.runs.folder import RunFolder, baseline_splits, make_folder, write_metrics, write_verdict
 from llmtune.terminal.console import Terminal
 from llmtune.terminal.score_tables import missing_reasons, show_scores
 from llmtune.terminal.verdict_lines import show_verdict
@@ -47,8 +47,7 @@ def report_runs(
     if output_dir is None:
         terminal.block("--output_dir FOLDER leaves metrics.json, verdict.json and compare.html there", [])
         return
-    folder = Path(output_dir)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = make_folder(output_dir)
     split = merged.table.split
     write_metrics(folder, {split: merged.scores, **baseline_splits(split, merged.baseline_scores)})
     write_verdict(folder, merged.verdict)

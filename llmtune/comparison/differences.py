@@ -1,12 +1,13 @@
 """`llmtune compare`: B against A on every metric, McNemar's test, and the rows that made the difference."""
 
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from typing import Any, TypeGuard
 
 import numpy as np
 
 from llmtune.comparison.alignment import same_rows
-from llmtune.comparison.paired import McNemar, Pair, PairedComparison
+from llmtune.comparison.paired import McNemar, PairedComparison, PairedTables
 from llmtune.errors import InputError
 from llmtune.metrics import Metric, available_metrics
 from llmtune.predictions import Predictions
@@ -26,6 +27,7 @@ class Comparison:
         wins: row numbers where B is better (for classification: right where A is wrong), the clearest first.
         losses: where it is worse.
         notes: what else is to be known.
+        identical: whether the two give the same answer on every row (probabilities may differ).
     """
 
     kind: str
@@ -36,6 +38,7 @@ class Comparison:
     wins: tuple[int, ...]
     losses: tuple[int, ...]
     notes: tuple[str, ...] = ()
+    identical: bool = False
 
     @property
     def main(self) -> PairedComparison:
@@ -80,14 +83,15 @@ def compare_predictions(
         InputError: the tables are not about the same rows, or have no such metric.
     """
     b = same_rows(a, b, names)
-    pair = Pair(a, b, seed)
+    pair = PairedTables(a, b, seed)
     notes = []
-    found = available_metrics(pair.both, metrics=() if metric is None else (metric,))
+    asked = (metric, b.settings.get(DECIDING_METRIC))  # that of A is among them by itself
+    found = available_metrics(pair.both, metrics=[name for name in asked if name is not None])
     if a.kind.token_metrics and a.column("tokens") != b.column("tokens"):
         notes.append("A and B cut these texts into different tokens: perplexity and token accuracy are not comparable")
         found = {name: one for name, one in found.items() if name not in a.kind.token_metrics}
     main = _main_metric(a, found, metric)
-    notes += _decided_otherwise(a, b, main, metric)
+    notes += [] if metric else _decided_otherwise(a, b, main, found)
     shown = [name for name in found if (name in a.kind.compared if a.kind.compared else "[" not in name)]
     if (test := pair.diebold_mariano(found[main])) is not None:
         notes.append(f"Diebold-Mariano, corrected for small samples: statistic {test.statistic:.2f}, p = {test.p:.4g}")
@@ -102,6 +106,7 @@ def compare_predictions(
         wins=tuple(int(row) for row in np.argsort(-gain, kind="stable") if gain[row] > 0),
         losses=tuple(int(row) for row in np.argsort(gain, kind="stable") if gain[row] < 0),
         notes=tuple(notes),
+        identical=all(a.column(name) == b.column(name) for name in a.kind.required if name != "reference"),
     )
 
 
@@ -116,9 +121,17 @@ def _main_metric(a: Predictions, found: dict[str, Metric], metric: str | None) -
     return main
 
 
-def _decided_otherwise(a: Predictions, b: Predictions, main: str, metric: str | None) -> list[str]:
-    """A note where the two models were steered by different metrics, and the reader named none."""
-    of_b = deciding_metric(b, (main, str(b.settings.get(DECIDING_METRIC))))
-    if metric is not None or of_b == main:
-        return []
-    return [f"A's run was steered by {main}, B's by {of_b}: {main} decides here; --metric {of_b} asks for the other"]
+def _decided_otherwise(a: Predictions, b: Predictions, main: str, found: Collection[str]) -> list[str]:
+    """Notes where a model was steered by another metric than the one that decides, and the reader named none."""
+    steered = {name: str(table.settings.get(DECIDING_METRIC) or main) for name, table in (("A", a), ("B", b))}
+    notes = [
+        f"{name}'s run was steered by {metric}, which its predictions alone do not give: {main} decides here"
+        for name, metric in steered.items()
+        if metric not in found
+    ]
+    if steered["B"] != main and steered["B"] in found:
+        of_a = (
+            f"A's run was steered by {main}, B's" if a.settings.get(DECIDING_METRIC) == main else "B's run was steered"
+        )
+        notes.append(f"{of_a} by {steered['B']}: {main} decides here; --metric {steered['B']} asks for the other")
+    return notes

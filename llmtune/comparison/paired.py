@@ -95,7 +95,7 @@ class McNemar:
     p: float
 
 
-class Pair:
+class PairedTables:
     """Both tables as one of 2n rows, A's before B's; the statistics of each metric are computed once."""
 
     def __init__(self, a: Predictions, b: Predictions, seed: int) -> None:
@@ -262,7 +262,7 @@ def _bootstrap_of_rows(
 
 
 @dataclass(frozen=True)
-class Judgement:
+class PairedVerdict:
     """Ours against another model, as the verdict reads it: turned so that above 0 is better for ours.
 
     Args:
@@ -291,10 +291,18 @@ class Judgement:
         """For verdict.json."""
         return {name: value for name, value in vars(self).items() if name not in ("better", "worse")}
 
+    def against(self, other: str) -> str:
+        """Both values, and the difference with its interval or the p of its test: the evidence of a finding."""
+        values = f"{self.metric} {self.ours:.3f}, {other} {self.other:.3f}"
+        difference = f"difference {self.difference:+.3f}"
+        if self.low is not None and self.high is not None:
+            return f"{values} ({difference}, {100 * SURE_LEVEL:g} % CI [{self.low:+.3f}, {self.high:+.3f}])"
+        return f"{values} ({difference})" if self.p is None else f"{values} ({difference}, McNemar p = {self.p:.2g})"
+
 
 def judge_pair(
     ours: Predictions, other: Predictions, name: str, *, is_baseline: bool = False, seed: int = 0
-) -> Judgement | None:
+) -> PairedVerdict | None:
     """Compares ours with the other at 99 %; None where the table allows no metric, or a value is not finite.
 
     Args:
@@ -308,7 +316,7 @@ def judge_pair(
         InputError: they are not about the same rows.
     """
     other = same_rows(ours, other, ("this table", name))
-    pair = Pair(other, ours, seed)
+    pair = PairedTables(other, ours, seed)
     available = available_metrics(pair.both)
     metric = available.get(deciding_metric(ours, available, beside_baseline=is_baseline) or "")
     if metric is None or set(pair.flaws) & set(metric.needs):
@@ -335,15 +343,15 @@ def judge_pair(
     worse = high is not None and high < 0 and difference <= -clear
     errors = pair.diebold_mariano(metric)
     p = test.p if test is not None else errors.p if errors is not None else None
-    return Judgement(metric.name, b, a, difference, low, high, p, better, worse)
+    return PairedVerdict(metric.name, b, a, difference, low, high, p, better, worse)
 
 
-def _by_mcnemar(pair: Pair, test: McNemar) -> Judgement:
+def _by_mcnemar(pair: PairedTables, test: McNemar) -> PairedVerdict:
     """By accuracy: McNemar's test is exact however few rows a class has."""
     right = pair.columns["prediction"] == pair.columns["reference"]
     a, b = (float(half.mean()) for half in np.split(right, 2))
     sure = test.p < SIGNIFICANT
-    return Judgement("accuracy", b, a, b - a, None, None, test.p, sure and b > a, sure and b <= a - CLEAR)
+    return PairedVerdict("accuracy", b, a, b - a, None, None, test.p, sure and b > a, sure and b <= a - CLEAR)
 
 
 def _has_few(table: Predictions) -> bool:

@@ -1,14 +1,14 @@
 """Picks the columns a task asked for out of the rows, and checks every text and label in them."""
 
 import difflib
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from llmtune.arguments import DataArguments
+from llmtune.data.number_labels import refuse_measurements
 from llmtune.data.rows import RowErrors, Rows
 from llmtune.errors import InputError, truncated_repr
-from llmtune.text.label_names import is_positional
+from llmtune.text.label_names import is_positional, parse_number
 from llmtune.text.normalize import INVISIBLE
 
 # What the predictions table holds beside the carried columns; one of these names would be lost there.
@@ -60,6 +60,7 @@ def check_cells(
                 remedy = f"write the text in column {columns[name]!r}, or delete the row"
                 problems.add(row, rows.place(row), f"{finding} in column {columns[name]!r}", remedy=remedy)
     if label_column:
+        refuse_measurements(rows, cells[label_column], columns[label_column])
         labels = [label_text(cell) for cell in cells[label_column]]
         for row, label in enumerate(labels):
             if label is None:
@@ -103,8 +104,9 @@ def find_label_names(rows: Rows, labels: Sequence[str], label_column: str) -> tu
     declared = [name for name in rows.class_names.get(label_column, ()) if name in found]
     if len(declared) == len(found):
         return tuple(declared)
-    if all(_number(label) is not None for label in found):
-        return tuple(sorted(found, key=lambda label: (_number(label), label)))
+    numbers = {label: parse_number(label) for label in found}
+    if None not in numbers.values():
+        return tuple(sorted(found, key=lambda label: (numbers[label], label)))
     return tuple(sorted(found))
 
 
@@ -157,11 +159,24 @@ def _shown_names(names: Sequence[str]) -> str:
     return "[" + ", ".join(map(truncated_repr, names)) + "]"
 
 
-def _text_finding(cell: Any) -> str | None:
+def empty_text(cell: Any) -> str | None:
+    """What a cell holds in the place of text; None of one that holds something.
+
+    >>> empty_text("  "), empty_text(None), empty_text("words")
+    ("no text ('  ')", 'no text (null)', None)
+    """
     if isinstance(cell, str):
         return None if cell.strip() and cell.strip().strip(INVISIBLE) else f"no text ({truncated_repr(cell)})"
     if cell is None or cell == []:
         return f"no text ({'null' if cell is None else 'an empty list'})"
+    return None
+
+
+def _text_finding(cell: Any) -> str | None:
+    if empty := empty_text(cell):
+        return empty
+    if isinstance(cell, str):
+        return None
     if isinstance(cell, list) and all(isinstance(item, str) for item in cell):
         return None
     return f"found {truncated_repr(cell)}, expected text,"
@@ -176,11 +191,3 @@ def _add_label_problem(problems: RowErrors, rows: Rows, row: int, cell: Any, col
     )
     remedy = f"write the class in column {column!r}" if missing else "name another column with --label_column"
     problems.add(row, rows.place(row), f"{finding} in column {column!r}", remedy=remedy)
-
-
-def _number(label: str) -> float | None:
-    try:
-        number = float(label)
-    except ValueError:
-        return None
-    return number if math.isfinite(number) else None

@@ -1,9 +1,10 @@
 """CoNLL files: one word a line, its tag in the last column, a blank line after each sentence.
 
 Columns are separated by tabs where the first line has one, else by spaces; any other space, such as the no-break space
-of French numbers, is part of a word. A line that begins with # and has not the columns of the others is a comment. A
-`-DOCSTART-` line is no sentence: it begins a document, and each sentence then has its number in the column `document`
-(for --split_group_column).
+of French numbers, is part of a word. A line that begins with # is a comment where it has not the columns of a word, or
+says `# key = value`, or stands before a sentence and has no tag; else # begins a word. A `-DOCSTART-` line is no
+sentence: it begins a document, and each sentence then has its number in the column `document` (for
+--split_group_column).
 """
 
 import re
@@ -12,9 +13,12 @@ from typing import Any
 
 from llmtune.data.rows import RowErrors, Rows
 from llmtune.errors import InputError, truncated_repr
+from llmtune.text.tag_schemes import parse_tag
 
 DOCUMENT_START, COMMENT = "-DOCSTART-", "#"
 BLANK = " \t"  # not str.strip's: a no-break space or U+2028 is a letter here
+# CoNLL-U's "# sent_id = 7" and "# newdoc id = x", CoNLL-2012's "#begin document (x); part 000".
+KEY = re.compile(r"# *[\w.:-]+( [\w.:-]+)? ?=( |$)|#(begin|end) document\b")
 TAB, SPACES = re.compile("\t"), re.compile("[ \t]+")
 
 
@@ -43,7 +47,7 @@ def read_sentences(source: str, lines: Sequence[str]) -> Rows:
     document, inside = 0, False
     for number, line in enumerate(lines, start=1):
         fields = separator.split(line.strip(BLANK))
-        if line.startswith(COMMENT) and len(fields) != width:
+        if line.startswith(COMMENT) and _is_comment(line, fields, width, inside=inside):
             continue
         starts_document = line.startswith(DOCUMENT_START)
         if not line.strip(BLANK) or starts_document:
@@ -69,3 +73,13 @@ def read_sentences(source: str, lines: Sequence[str]) -> Rows:
     if document:
         columns["document"] = documents
     return Rows(source, columns, lines=begins)
+
+
+def _is_comment(line: str, fields: Sequence[str], width: int, *, inside: bool) -> bool:
+    """Whether a line that begins with # is no word; `inside`: a sentence has begun."""
+    if KEY.match(line):
+        return True
+    is_mark = fields[0].split(" ")[0] == COMMENT  # else it may be a hashtag, which is not dropped for its missing tag
+    if len(fields) != width:
+        return is_mark or not inside
+    return is_mark and not inside and not any(map(parse_tag, fields[1:]))

@@ -7,9 +7,7 @@ and "null" are not converted.
 import csv
 import gzip
 import io
-import json
 import os
-import re
 import sys
 import zlib
 from collections.abc import Callable, Iterator
@@ -21,15 +19,15 @@ import datasets
 import pyarrow as pa
 import pyarrow.parquet
 
+from llmtune.data.annotation_exports import read_export
 from llmtune.data.conll import read_sentences
+from llmtune.data.json_rows import read_json, read_json_lines
 from llmtune.data.rows import RowErrors, Rows, to_arrow
-from llmtune.data.squad import flatten_articles, is_nested
-from llmtune.errors import InputError, truncated_repr
+from llmtune.errors import InputError
 from llmtune.progress import progress
+from llmtune.text.arrow_texts import check_utf8
 from llmtune.text.delimited import swallowed_rows, tsv_records
 
-HALF = re.compile("[\ud800-\udfff]")
-ESCAPED_HALF = re.compile(r"\\u[dD][89a-fA-F]")
 # What a text file must not begin with, and what such a file is.
 BINARY_OPENINGS = {
     b"PAR1": "a parquet file; name it .parquet",
@@ -66,7 +64,24 @@ def read_rows(path: str | os.PathLike[str]) -> Rows:
     rows = reader(str(path), _content(path))
     if not len(rows):
         raise InputError(f"{path}: no rows (columns {list(rows.columns)}), expected at least one; fill the file")
-    return rows
+    return read_export(rows)
+
+
+def read_lines(source: str, content: bytes, column: str) -> Rows:
+    """What a pipe gave: JSON objects, one a line, or texts, one a line.
+
+    Args:
+        source: what messages call it.
+        content: all of it.
+        column: that the texts are.
+
+    Raises:
+        InputError: as `read_rows` does.
+    """
+    content = _checked(source, content)
+    if content.lstrip().startswith(b"{"):
+        return _read_jsonl(source, content)
+    return Rows(source, {column: _lines(_text(source, content))}, unit="line")
 
 
 def ending(path: Path) -> str:
@@ -87,8 +102,12 @@ def _content(path: Path) -> bytes:
             raise InputError(
                 f"{path}: ends in .gz but is not whole gzip data ({error}); compress it again, or drop the .gz"
             ) from error
+    return _checked(str(path), content)
+
+
+def _checked(source: str, content: bytes) -> bytes:
     if not content.strip() or content == b"\xef\xbb\xbf":
-        raise InputError(f"{path}: the file is empty, expected at least one row; fill it or name another")
+        raise InputError(f"{source}: the file is empty, expected at least one row; fill it or name another")
     return content
 
 
@@ -207,7 +226,8 @@ def _read_csv(source: str, content: bytes) -> Rows:
 def _read_tsv(source: str, content: bytes) -> Rows:
     numbered = enumerate(tsv_records(_text(source, content)))
     records = ((number, line, record) for number, (line, record) in numbered)
-    remedy = "delete tabs and line breaks inside fields, and blank lines: in tsv a quotation mark is a letter"
+    remedy = "delete tabs and line breaks inside fields, and blank lines: in tsv a quotation mark is a letter; a sheet "
+    remedy += "whose cells hold them is saved as CSV UTF-8"
     return _read_delimited(source, records, RowErrors(source), remedy)
 
 
@@ -220,72 +240,11 @@ def _read_conll(source: str, content: bytes) -> Rows:
 
 
 def _read_jsonl(source: str, content: bytes) -> Rows:
-    problems = RowErrors(source)
-    remedy = 'write one object a line, as {"text": "…"}; a file that is one JSON list must end in .json'
-    records: list[dict[str, Any]] = []
-    lines = _lines(_text(source, content).rstrip())
-    for row, line in enumerate(progress(lines, f"reading {source}", unit="rows")):
-        try:
-            record = json.loads(line)
-        except json.JSONDecodeError as error:
-            finding = f"not JSON: {error.msg} at column {error.colno}" if line.strip() else "a blank line"
-            problems.add(row, f"line {row + 1}", finding, remedy=remedy)
-        except (ValueError, RecursionError) as error:
-            problems.add(row, f"line {row + 1}", f"not readable JSON: {error}", remedy=remedy)
-        else:
-            if not isinstance(record, dict):
-                problems.add(
-                    row, f"line {row + 1}", f"found {truncated_repr(record)}, expected an object", remedy=remedy
-                )
-            elif ESCAPED_HALF.search(line):
-                _check_halves(problems, row, f"line {row + 1}", record)
-            records.append(record)
-    problems.stop()
-    return Rows(source, _columns(records), unit="line")
-
-
-def _check_halves(problems: RowErrors, row: int, place: str, record: dict[str, Any]) -> None:
-    """JSON can write half of a character (a lone surrogate), which no file in UTF-8 and no tokenizer can hold."""
-    for name, cell in record.items():
-        half = next((found for text in _strings(cell) if (found := HALF.search(text))), None)
-        if half:
-            written = half[0].encode("unicode_escape").decode()
-            finding = f"column {name!r} holds {written}, half of a character (a lone surrogate)"
-            problems.add(row, place, finding, remedy="write the whole character, or \\ufffd in its place")
-
-
-def _strings(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, list | dict):
-        for item in value.values() if isinstance(value, dict) else value:
-            yield from _strings(item)
+    return read_json_lines(source, _lines(_text(source, content).rstrip()))
 
 
 def _read_json(source: str, content: bytes) -> Rows:
-    text = _text(source, content)
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        advice = "; a file with one object a line must end in .jsonl" if "Extra data" in str(error) else ""
-        raise InputError(f"{source}: not JSON ({error}); mend it at that place{advice}") from error
-    records = found.get("data") if isinstance(found, dict) else found
-    if not isinstance(records, list):
-        raise InputError(
-            f"{source}: found {truncated_repr(found)}, expected a list of objects or {{'data': [objects]}}; "
-            f"write one object a row, as {{'text': '…'}}"
-        )
-    problems, may_hold_halves = RowErrors(source), ESCAPED_HALF.search(text) is not None
-    for row, record in enumerate(records):
-        if not isinstance(record, dict):
-            finding = f"found {truncated_repr(record)}, expected an object"
-            problems.add(row, f"row {row + 1}", finding, remedy='write each row as an object, as {"text": "…"}')
-        elif may_hold_halves:
-            _check_halves(problems, row, f"row {row + 1}", record)
-    problems.stop()
-    if is_nested(records):
-        return flatten_articles(source, records)
-    return Rows(source, _columns(records))
+    return read_json(source, _text(source, content))
 
 
 def _read_parquet(source: str, content: bytes) -> Rows:
@@ -298,7 +257,12 @@ def _read_parquet(source: str, content: bytes) -> Rows:
 
 
 def arrow_rows(source: str, table: pa.Table) -> Rows:
-    """The rows of a table; the features that `datasets` left in its schema tell the names of class ids."""
+    """The rows of a table; the features that `datasets` left in its schema tell the names of class ids.
+
+    Raises:
+        InputError: a text that is not UTF-8.
+    """
+    check_utf8(table, source, first_row=1)
     class_names = {}
     if b"huggingface" in (table.schema.metadata or {}):
         for name, feature in datasets.Features.from_arrow_schema(table.schema).items():
@@ -319,11 +283,6 @@ def _lines(text: str) -> list[str]:
     if not lines[-1]:
         lines.pop()
     return [line.removesuffix("\r") for line in lines]
-
-
-def _columns(records: list[dict[str, Any]]) -> dict[str, list[Any]]:
-    names = dict.fromkeys(name for record in records for name in record)
-    return {name: [record.get(name) for record in records] for name in names}
 
 
 READERS: dict[str, Callable[[str, bytes], Rows]] = {

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from os import PathLike
-from typing import Any
+from typing import Any, Self
 
 import datasets
 import pyarrow as pa
@@ -40,6 +40,14 @@ class InMemoryData(DataArguments):
         if super().given:
             raise InputError(f"{name}: rows in memory and a file or --dataset_name are both given; give one of the two")
         self.splits = {split: open_rows(rows, f"{name}[{split}]") for split, rows in _by_split(source, name).items()}
+
+    @classmethod
+    def of_rows(cls, rows: Rows, split: str) -> Self:
+        """Of rows that were read already, as one split; messages name their source."""
+        made = cls.__new__(cls)
+        DataArguments.__init__(made)
+        made.splits = {split: rows}
+        return made
 
     @property
     def given(self) -> bool:

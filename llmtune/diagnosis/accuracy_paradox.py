@@ -18,6 +18,7 @@ NAME = "accuracy_paradox"
 HALF = 0.5  # a class of which less than half is found is missed
 HIDDEN = 0.2  # accuracy less recall, from which on the one number hides the other
 GUESSING = 0.1  # a Matthews correlation below is hardly better than guessing
+OPPOSITE = -0.4  # one that guessing doesn't reach; with c classes the least possible is about −1 / (c − 1)
 
 
 def accuracy_paradox(predictions: Predictions) -> Check:
@@ -51,6 +52,12 @@ def accuracy_paradox(predictions: Predictions) -> Check:
             f"Every row is of class {only[0]!r}: these rows cannot show whether the model recognizes another class"
         )
         return Check(NAME, NOT_ENOUGH_DATA, finding, numbers, f"add at least {ENOUGH} test rows of another class")
+    if guessing and correlation is not None and correlation < OPPOSITE:
+        finding = (
+            "Predictions say mostly another class than the labels: their Matthews correlation is "
+            f"{correlation:.2f} (0 is guessing, −1 the opposite)"
+        )
+        return Check(NAME, FAIL, finding, numbers, "compare the order of the model's classes with that of the labels")
     if guessing:
         finding = (
             "Predictions hardly depend on the input: their Matthews correlation with the labels is "
@@ -62,8 +69,8 @@ def accuracy_paradox(predictions: Predictions) -> Check:
         rarest = seen.rarest
         n = seen.support(rarest)
         finding = (
-            f"An accuracy of {percent(seen.accuracy.value)} says little: only {n} rows of {rarest!r} to estimate "
-            "its recall from"
+            f"Too few rows of {rarest!r} ({n}) to estimate its recall, without which an accuracy of "
+            f"{percent(seen.accuracy.value)} does not tell a model from a constant answer"
         )
         return Check(NAME, NOT_ENOUGH_DATA, finding, numbers, f"label at least {ENOUGH - n} more rows of {rarest!r}")
     if chance:
@@ -87,8 +94,8 @@ def accuracy_paradox(predictions: Predictions) -> Check:
             NAME, NOT_ENOUGH_DATA, finding, numbers, f"{remedy} of {least!r}; or {_remedy(predictions, least)}"
         )
     finding = (
-        f"Accuracy {percent(seen.accuracy.value)} hides no class: the lowest recall is that of {least!r}, "
-        f"{percent(seen.recall[least].rate.value)}"
+        f"Recall of {least!r}, the lowest, is {percent(rate.value)} ({rate.hits} of {rate.n}); accuracy is "
+        f"{percent(seen.accuracy.value)}"
     )
     return Check(NAME, PASS, finding, numbers)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from llmtune.comparison.paired import Judgement, judge_pair
+from llmtune.comparison.paired import PairedVerdict, judge_pair
 from llmtune.diagnosis.check import FAIL, NOT_ENOUGH_DATA, PASS, Check, not_applicable
 from llmtune.diagnosis.proportions import rows_to_narrow
 from llmtune.evidence import FEWEST
@@ -39,7 +39,7 @@ def baseline(predictions: Predictions, baselines: Mapping[str, Predictions], *, 
             finding += _tested(worse[PERSISTENCE]) + _scaled(worse[PERSISTENCE], predictions)
             finding += f"; significantly better too: {', '.join(others)}" if others else ""
             return Check(NAME, FAIL, finding, numbers, OF_SERIES)
-        finding = f"A far simpler model is significantly better: {_beside(name, pair)}"
+        finding = f"A far simpler model is significantly better: {pair.against(name)}"
         remedy = f"use {name}, or train longer, with another --learning_rate, or from a larger checkpoint"
         return Check(NAME, FAIL, finding, numbers, remedy)
     tied = {name: pair for name, pair in found.items() if not pair.better}
@@ -50,17 +50,17 @@ def baseline(predictions: Predictions, baselines: Mapping[str, Predictions], *, 
         return Check(NAME, NOT_ENOUGH_DATA, finding, numbers, OF_SERIES)
     if tied:
         name, pair = min(tied.items(), key=lambda item: item[1].difference)
-        finding = f"Not significantly better than a far simpler model: {_beside(name, pair)}"
+        finding = f"Not significantly better than a far simpler model: {pair.against(name)}"
         return Check(
             NAME, NOT_ENOUGH_DATA, finding, numbers, f"{_more(pair, len(predictions))}, or use {name}, which is cheaper"
         )
     name, pair = min(found.items(), key=lambda item: item[1].difference)
     return Check(
-        NAME, PASS, f"Significantly better than the simpler models, the best of them: {_beside(name, pair)}", numbers
+        NAME, PASS, f"Significantly better than the simpler models, the best of them: {pair.against(name)}", numbers
     )
 
 
-def _more(pair: Judgement, n: int) -> str:
+def _more(pair: PairedVerdict, n: int) -> str:
     """How many rows would tell, if the difference stays."""
     needed = None
     if pair.low is not None and pair.high is not None:
@@ -69,12 +69,12 @@ def _more(pair: Judgement, n: int) -> str:
 
 
 OF_SERIES = (
-    "use persistence, which is cheaper; or foretell the change (--predict_change), add --input_columns that tell it in "
+    "use persistence, which is cheaper; or predict the change (--predict_change), add --input_columns that tell it in "
     "advance, or train longer"
 )
 
 
-def _tested(pair: Judgement) -> str:
+def _tested(pair: PairedVerdict) -> str:
     """How the two were compared in time; empty where it was not."""
     if pair.p is None or pair.low is None or pair.high is None:
         return ""
@@ -84,7 +84,7 @@ def _tested(pair: Judgement) -> str:
     )
 
 
-def _scaled(pair: Judgement, predictions: Predictions) -> str:
+def _scaled(pair: PairedVerdict, predictions: Predictions) -> str:
     """Why a small training loss did not show it; empty where the target was not scaled."""
     size = predictions.settings.get("target_size")
     if not size or pair.metric not in ("mse", "rmse"):
@@ -97,9 +97,9 @@ def _scaled(pair: Judgement, predictions: Predictions) -> str:
     )
 
 
-def _value(name: str, pair: Judgement) -> str:
+def _value(name: str, pair: PairedVerdict) -> str:
     return f"{name} {pair.other:.3f}"
 
 
-def _beside(name: str, pair: Judgement) -> str:
+def _beside(name: str, pair: PairedVerdict) -> str:
     return f"{pair.metric} {pair.ours:.3f}, {_value(name, pair)}"

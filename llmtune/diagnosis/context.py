@@ -81,6 +81,7 @@ class Context:
         group_columns: of `test`, people.
         slice_columns: of `test`, parts of the data.
         objective: that the threshold was chosen for.
+        continuations: of a language model, what it writes after the beginnings of rows.
         task_results: results of tasks beside a perplexity.
         seed: of bootstraps and permutations.
     """
@@ -99,6 +100,7 @@ class Context:
     group_columns: Sequence[str] = ()
     slice_columns: Sequence[str] = ()
     objective: str | None = None
+    continuations: Predictions | None = None
     task_results: tuple[str, ...] = ()
     seed: int = 42
 
@@ -120,7 +122,7 @@ def checks_of(case: Context) -> tuple[Check, ...]:
         overfitting_of_case(case),
         length(test),
         fairness(test, case.group_columns, case.slice_columns),
-        degenerate_output(test),
+        degenerate_output(case.continuations or test),
         perplexity_alone(test, case.task_results),
         calibration(test, case.validation, seed=seed),
         threshold(test, case.objective, seed=seed),

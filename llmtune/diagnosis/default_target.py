@@ -56,7 +56,7 @@ def default_target(
         return Check(
             name, PASS, "Significantly better than the base model; no target was set (--targets)", numbers, say
         )
-    finding = f"Nothing says what is good enough: no target was set (--targets), {predictions.kind.without_target}"
+    finding = f"No target was set (--targets), {predictions.kind.without_target}"
     return Check(name, NOT_APPLICABLE, finding, numbers, f"{say}, or compare with what was there before: --base")
 
 

@@ -7,7 +7,6 @@ from llmtune.diagnosis.proportions import OUTCOMES, outcomes
 from llmtune.diagnosis.target_list import Target
 from llmtune.evidence import ENOUGH
 from llmtune.predictions import Predictions
-from llmtune.predictions.kinds import LANGUAGE_MODELING
 from llmtune.text.shorten import join_names
 
 NAME = "evidence"
@@ -21,14 +20,14 @@ def evidence(predictions: Predictions, targets: tuple[Target, ...] = ()) -> Chec
         named = {target.label for target in targets if target.label is not None}
         needed = [label for label in seen.labels if label in named or not targets]
         counts |= {f"of {label!r}": seen.support(label) for label in needed}
-    if predictions.kind == LANGUAGE_MODELING:
+    if "tokens" in predictions.kind.number_columns:
         scored = [tokens or 0 for tokens in predictions.column("tokens")]
         counts["scored tokens"] = int(np.nansum(scored))
     lacking = {name: ENOUGH - n for name, n in counts.items() if n < ENOUGH}
     numbers = {"needed": ENOUGH, "counts": counts}
     if lacking:
         told = join_names([f"{counts[name]} {name}" for name in lacking])
-        finding = f"Too few test rows: {told}; below {ENOUGH} a result is chance"
+        finding = f"Too few test rows: {told}; at least {ENOUGH} are required"
         if predictions.kind.single_label:  # a row more of a class is a row more
             lacking["rows"] = lacking.get("rows", 0) - sum(n for name, n in lacking.items() if name != "rows")
         remedy = "label at least " + join_names([f"{n} more {name}" for name, n in lacking.items() if n > 0])

@@ -44,7 +44,7 @@ def fairness(predictions: Predictions, group_columns: Sequence[str] = (), slice_
         "summary": _summary(predictions, compared, chosen),
     }
     worse = [one.sentence() for one in compared if one.worse]
-    worse += [_favours(model) for model, reference in chosen if _makes_a_difference(model, reference)]
+    worse += [_favors(model) for model, reference in chosen if _makes_a_difference(model, reference)]
     if worse:
         remedy = "add training rows of the worse group or check its labels; until then do not use the model on it"
         return Check(NAME, FAIL, join_names(worse, 3), numbers, remedy)
@@ -96,14 +96,14 @@ def _selection(predictions: Predictions, columns: dict[str, list[Any]]) -> list[
 
 
 def _makes_a_difference(model: GroupRates, reference: GroupRates) -> bool:
-    """The model favours groups by the four-fifths rule, and the references don't show so much themselves."""
+    """The model favors groups by the four-fifths rule, and the references don't show so much themselves."""
     least, most = model.extremes
     low, high = (reference.groups[name].value for name in (least, most))
     explained = low < high and (low / high < FOUR_FIFTHS or reference.p < SIGNIFICANT)
     return model.adjusted < SIGNIFICANT and model.four_fifths < FOUR_FIFTHS and bool(model.worse) and not explained
 
 
-def _favours(model: GroupRates) -> str:
+def _favors(model: GroupRates) -> str:
     least, most = model.extremes
     rates = [percent(model.groups[name].value) for name in (least, most)]
     return (

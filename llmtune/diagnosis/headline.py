@@ -10,6 +10,10 @@ from llmtune.predictions.kinds import deciding_metric
 # As a sentence begins; other names are written out, the first letter a capital.
 NAMES = {"f1_macro": "Macro F1", "entity_f1": "Entity F1", "bleu": "BLEU", "rougeL": "ROUGE-L", "rmse": "RMSE"}
 NAMES |= {"mse": "MSE", "mae": "MAE", "mcc": "MCC", "roc_auc": "ROC AUC", "chrf": "chrF", "entity_f2": "Entity F2"}
+NAMES |= {"mape": "MAPE", "smape": "sMAPE", "mase": "MASE", "r2": "R²", "ter": "TER", "cohen_kappa": "Cohen's kappa"}
+NAMES |= {"rouge1": "ROUGE-1", "rouge2": "ROUGE-2", "f1_weighted": "Weighted F1", "f1_micro": "Micro F1"}
+NAMES |= {"ece": "Calibration error", "ece_null": "Calibration error by chance", "brier": "Brier score"}
+OF_POSITIVE = {"f1": "F1", "precision": "Precision", "recall": "Recall"}  # of two classes, those of the positive one
 
 
 def headline(predictions: Predictions, scores: Mapping[str, Score] | None) -> str:
@@ -22,10 +26,11 @@ def headline(predictions: Predictions, scores: Mapping[str, Score] | None) -> st
     name = deciding_metric(predictions, scores or {})
     if scores is None or name is None:
         return ""
-    return f"{_in_words(name, predictions)} {with_interval(scores[name])} on {len(predictions):,} rows"
+    return f"{metric_in_words(name, predictions)} {with_interval(scores[name])} on {len(predictions):,} rows"
 
 
-def _in_words(name: str, predictions: Predictions) -> str:
-    if name == "f1" and len(predictions.label_names) == 2:
-        return f"F1 of {predictions.label_names[predictions.positive_id]}"
-    return NAMES.get(name, name[:1].upper() + name[1:].replace("_", " "))
+def metric_in_words(name: str, predictions: Predictions) -> str:
+    """`F1 of spam`, `Macro F1`; a name without words of its own is written out."""
+    if name in OF_POSITIVE and len(predictions.label_names) == 2:
+        return f"{OF_POSITIVE[name]} of {predictions.label_names[predictions.positive_id]}"
+    return OF_POSITIVE.get(name) or NAMES.get(name, name[:1].upper() + name[1:].replace("_", " "))

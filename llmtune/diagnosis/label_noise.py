@@ -16,7 +16,7 @@ from llmtune.predictions import Predictions
 
 NAME = "label_noise"
 MOST_SUSPECTS = 50
-EXCESS = 0.01  # share of rows beyond chance from which on relabelling matters
+EXCESS = 0.01  # share of rows beyond chance from which on relabeling matters
 
 
 def label_noise(predictions: Predictions) -> Check:

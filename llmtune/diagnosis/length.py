@@ -73,7 +73,7 @@ def _lengths(predictions: Predictions) -> tuple[np.ndarray, str] | None:
     if predictions.has("length"):
         column = predictions.column("length")
         if all(isinstance(value, (int, float)) for value in column):
-            return np.array(column, dtype=np.float64), "words" if predictions.has("tokens") else "tokens"
+            return np.array(column, dtype=np.float64), "words" if predictions.kind.tagged else "tokens"
     if predictions.has("text"):
         return np.array([len(str(text)) for text in predictions.column("text")], dtype=np.float64), "characters"
     if predictions.kind.tagged:

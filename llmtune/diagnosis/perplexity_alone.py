@@ -2,7 +2,6 @@
 
 from llmtune.diagnosis.check import NOT_ENOUGH_DATA, PASS, Check, not_applicable
 from llmtune.predictions import Predictions
-from llmtune.predictions.kinds import LANGUAGE_MODELING
 
 NAME = "perplexity_alone"
 
@@ -14,7 +13,7 @@ def perplexity_alone(predictions: Predictions, task_results: tuple[str, ...] = (
         predictions: the table.
         task_results: names of the results of tasks beside it.
     """
-    if predictions.kind != LANGUAGE_MODELING:
+    if "perplexity" not in predictions.kind.metrics:
         return not_applicable(NAME, f"a {predictions.kind} table is itself the result of a task")
     if task_results:
         return Check(

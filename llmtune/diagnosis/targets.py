@@ -35,6 +35,7 @@ class TargetResult:
         n: examples behind it.
         of: what the examples are.
         status: fail, not_enough_data or pass.
+        reason: why a metric of others has no value or no interval on enough rows.
     """
 
     target: Target
@@ -44,10 +45,11 @@ class TargetResult:
     n: int
     of: str
     status: str
+    reason: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """For verdict.json."""
-        kept = {name: value for name, value in vars(self).items() if name not in ("target", "of")}
+        kept = {name: value for name, value in vars(self).items() if name not in ("target", "of", "reason")}
         return {"target": str(self.target), **kept}
 
 
@@ -117,10 +119,10 @@ def judge_target(
     # a value alone would meet a target that chance alone explains.
     if low is None and tells_no_spread(score.reason) and target.name in available_metrics(predictions):
         low = high = score.value
-    if score.value is not None and (low is None or high is None):
-        return TargetResult(target, score.value, None, None, n, of, NOT_ENOUGH_DATA)
     if low is None or high is None:
-        return TargetResult(target, None, None, None, n, of, NOT_ENOUGH_DATA)
+        foreign = target.name not in available_metrics(predictions)
+        reason = score.reason if foreign and n >= ENOUGH else None  # else more rows help
+        return TargetResult(target, score.value, None, None, n, of, NOT_ENOUGH_DATA, reason)
     if n < ENOUGH:
         return TargetResult(target, score.value, score.low, score.high, n, of, NOT_ENOUGH_DATA)
     return TargetResult(target, score.value, score.low, score.high, n, of, _status(target, low, high, n))
@@ -188,7 +190,9 @@ def _sentence(one: TargetResult, predictions: Predictions) -> str:
     target, label = one.target, _label(one.target, predictions)
     wanted = f"target {target.value:g} {'or more' if target.at_least else 'or less'}"
     if one.value is None:
-        return f"{target.name} is undefined; {wanted}"
+        return f"{target.name} is undefined{f' ({one.reason})' if one.reason else ''}; {wanted}"
+    if one.reason is not None:
+        return f"{target.name} is {one.value:.3f} without an interval ({one.reason}), {wanted}: not decided by a value"
     between = "" if one.low is None or one.high is None else f" (95 % interval {one.low:.3f} to {one.high:.3f})"
     if target.metric in ("recall", "precision") and one.of == "rows" and label is not None and one.n:
         said = describe_rate(target.metric, label, Proportion(round(one.value * one.n), one.n))
@@ -204,6 +208,8 @@ def _sentence(one: TargetResult, predictions: Predictions) -> str:
 def _remedy(one: TargetResult, predictions: Predictions) -> str:
     if one.status == NOT_ENOUGH_DATA:
         what = _counted(one, predictions)
+        if one.reason is not None:
+            return f"set a target on a metric with an interval in the place of {one.target.name}"
         if one.n < ENOUGH:
             return f"label at least {ENOUGH - one.n} more {what} for {one.target.name}"
         more = _rows_needed(one, predictions)

@@ -18,9 +18,9 @@ def worse_than_base(predictions: Predictions, base: Predictions | None, *, seed:
     pair = judge_pair(predictions, base, "--base", seed=seed)
     if pair is None:
         return not_applicable(NAME, "these tables have no metric to compare by")
-    said = f"{pair.metric} {pair.ours:.3f}, base {pair.other:.3f}"
+    evidence = pair.against("base")
     if pair.worse:
         remedy = "keep the base: lower --learning_rate, train fewer epochs, or mix its old tasks into train"
-        return Check(NAME, FAIL, f"Significantly worse than the base: {said}", pair.to_json(), remedy)
+        return Check(NAME, FAIL, f"Significantly worse than the base: {evidence}", pair.to_json(), remedy)
     how = "Significantly better than the base" if pair.better else "Not significantly worse than the base"
-    return Check(NAME, PASS, f"{how}: {said}", pair.to_json())
+    return Check(NAME, PASS, f"{how}: {evidence}", pair.to_json())

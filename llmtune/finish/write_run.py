@@ -1,8 +1,9 @@
 """The end of every recipe: tables, scores, baselines, verdict, report, card and trackers."""
 
 import re
+import shlex
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,15 @@ from llmtune.models.checkpoints import is_adapter, save_weights
 from llmtune.models.loaded import ModelFacts
 from llmtune.predictions import Predictions, write_predictions
 from llmtune.report.report import Report, write_reports
-from llmtune.runs.folder import baseline_splits, describe_run, write_json, write_metrics, write_verdict
+from llmtune.runs.folder import CONTINUATIONS, baseline_splits, run_content, write_json, write_metrics, write_verdict
 from llmtune.tasks.task import Encoded, Task
 from llmtune.terminal.console import Terminal
+from llmtune.terminal.run_end import show_run_end
 from llmtune.terminal.score_tables import show_scores
 from llmtune.terminal.verdict_lines import show_verdict
 from llmtune.training.trainer import FineTuningTrainer
+
+INPUT_COLUMNS = ("text_column", "question_column", "context_column", "source_column")
 
 
 def training_facts(trainer: FineTuningTrainer) -> dict[str, Any]:
@@ -43,6 +47,7 @@ def training_facts(trainer: FineTuningTrainer) -> dict[str, Any]:
         "arithmetic": trainer.arithmetic,
         "steps": state.global_step,
         "epochs": state.epoch,
+        "stopped_early": bool(args.early_stopping_patience) and state.global_step < state.max_steps,
         "effective_batch": args.train_batch_size * args.gradient_accumulation_steps * args.world_size,
         "processes": args.world_size,
         "train_seconds": round(seconds, 3),  # with the evaluations and checkpoints between the updates
@@ -84,6 +89,7 @@ def write_run(
     folder = Path(str(args.training.output_dir))
     _save_model(trainer, task, keep_base=model.from_scratch)
     trained = training_facts(trainer)
+    continuations = task.continuations(trainer.accelerator.unwrap_model(trainer.model), encoded["test"])
     if not trainer.is_world_process_zero():
         return folder
     seed, test = args.training.seed, predictions["test"]
@@ -98,27 +104,46 @@ def write_run(
         **_by_split(encoded),
         "model": model.to_json(),
         "training": trained,
+        **({"search": args.training.search_summary} if args.training.search_summary else {}),
         **found,
         "baselines": {name: {decides: of_one[decides].value} for name, of_one in baseline_scores.items()},
     }
     _write_tables(folder, predictions, baselines)
+    if continuations is not None:
+        write_predictions(continuations, folder / CONTINUATIONS)
     write_metrics(folder, {**scores, **baseline_splits("test", baseline_scores)})
-    write_json(folder / "run.json", describe_run(describe_arguments(args), facts))
-    terminal = Terminal()
-    terminal.training(trained)
-    show_scores(terminal, test, scores["test"], baseline_scores)
-    terminal.block("Notes", [*task.notes(test, scores["test"], found), f"the run is in {folder}"])
-    if not args.data.no_examples and (samples := task.samples(test)):
-        terminal.block("The first outputs", [f"{part:<11}{text}" for row in samples for part, text in row.items()])
-    verdict = diagnose(_context(args, task, splits, encoded, predictions, scores["test"], baselines, trained))
+    write_json(folder / "run.json", run_content(describe_arguments(args), facts))
+    case = _context(args, task, splits, encoded, predictions, scores["test"], baselines, trained)
+    verdict = diagnose(replace(case, continuations=continuations))
     write_verdict(folder, verdict)
     report = Report.of_run(folder, test, scores["test"], baselines=baseline_scores, verdict=verdict)
     write_reports(folder, report, no_examples=args.data.no_examples)
     log_final(trainer, report, no_examples=args.data.no_examples)
-    show_verdict(terminal, verdict, folder)
+    # Only now, with everything written: whoever closes the pipe loses lines, not results.
+    terminal = Terminal()
+    terminal.training(trained)
+    if args.training.verbose:
+        show_scores(terminal, test, scores["test"], baseline_scores)
+        terminal.block("Notes", [*task.notes(test, scores["test"], found), *_searched(args), f"the run is in {folder}"])
+        if not args.data.no_examples and (samples := task.samples(test)):
+            terminal.block("The first outputs", [f"{part:<11}{text}" for row in samples for part, text in row.items()])
+        show_verdict(terminal, verdict, folder)
+    else:
+        show_run_end(terminal, test, scores["test"], baseline_scores, verdict, folder, _input_flags(args.task))
     if url := push_if_asked(trainer):
         terminal.block(f"Pushed to {url}", [])
     return folder
+
+
+def _searched(args: Arguments) -> list[str]:
+    return [args.training.search_summary] if args.training.search_summary else []
+
+
+def _input_flags(task_arguments: Any) -> str:
+    """The flags of `llmtune predict` that read the columns of this run's data, with a space after each."""
+    own = {field.name: field.default for field in fields(task_arguments)}
+    values = {name: value for name, value in vars(task_arguments).items() if name in INPUT_COLUMNS}
+    return "".join(f"--{name} {shlex.quote(value)} " for name, value in values.items() if value != own[name])
 
 
 def _save_model(trainer: FineTuningTrainer, task: Task, *, keep_base: bool) -> None:

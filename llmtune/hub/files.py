@@ -7,6 +7,7 @@ from typing import Any
 
 from llmtune.errors import InputError
 from llmtune.hub.card_text import card_on_hub, without_weights
+from llmtune.hub.page_text import count_rows, without_rows
 from llmtune.runs.folder import BASE_FOLDER
 from llmtune.runs.redact import public
 
@@ -26,8 +27,8 @@ REPORTS = ("README.md", "report.html", "metrics.json")
 
 
 def contents(
-    folder: Path, repo_id: str, *, report_only: bool = False, predictions: bool = False, earlier: str = "",
-    token: str | None = None,
+    folder: Path, repo_id: str, *, report_only: bool = False, predictions: bool = False, examples: bool = False,
+    earlier: str = "", token: str | None = None,
 ) -> dict[str, bytes | Path]:  # fmt: skip
     """The files of a repository by path: as bytes where something had to be taken out, else the file itself.
 
@@ -36,6 +37,7 @@ def contents(
         repo_id: where it goes; the card's code names it.
         report_only: leave out the weights.
         predictions: add the tables with their rows.
+        examples: leave the texts of rows in the page.
         earlier: the card that is there now.
         token: taken out wherever it stands.
 
@@ -55,8 +57,9 @@ def contents(
     for name in NAMED:
         if (folder / name).exists() and not (report_only and "config" in name):
             files[name] = _text(json.dumps(_published(folder / name), indent=2, ensure_ascii=False) + "\n", token)
-    for name in ("report.html", "metrics.json"):
-        files[name] = _text((folder / name).read_text(encoding="utf-8"), token)
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    files["report.html"] = _text(page if examples else without_rows(page), token)
+    files["metrics.json"] = _text((folder / "metrics.json").read_text(encoding="utf-8"), token)
     if (folder / "README.md").exists():
         card = (folder / "README.md").read_text(encoding="utf-8")
         card = without_weights(card) if report_only else card
@@ -79,6 +82,15 @@ def _published(path: Path) -> Any:
 
 def _text(content: str, token: str | None) -> bytes:
     return (content.replace(token, "[token]") if token else content).encode()
+
+
+def rows_note(folder: Path, *, examples: bool) -> str:
+    """How many rows' texts the page of a run shows, and whether they go with it."""
+    rows = count_rows((folder / "report.html").read_text(encoding="utf-8"))
+    if not rows:
+        return "report.html shows no texts of rows"
+    goes = "goes with them" if examples else "goes without them; --examples publishes them too"
+    return f"report.html shows the texts of {rows:,} rows, and {goes}"
 
 
 def sizes(files: Mapping[str, bytes | Path]) -> dict[str, int]:

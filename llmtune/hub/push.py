@@ -29,6 +29,7 @@ def push_run(
     *,
     report_only: bool = False,
     predictions: bool = False,
+    examples: bool = False,
     public: bool = False,
     token: str | None = None,
 ) -> tuple[str, dict[str, int]]:
@@ -42,7 +43,7 @@ def push_run(
     """
     check_repo_id(repo_id)
     api, token = HfApi(token=token), token or get_token()
-    chosen: Any = {"report_only": report_only, "predictions": predictions, "token": token}
+    chosen: Any = {"report_only": report_only, "predictions": predictions, "examples": examples, "token": token}
     contents(folder, repo_id, **chosen)  # refuses before a repository is made
     made = _tried(lambda: api.create_repo(repo_id, private=not public, exist_ok=True), repo_id)
     earlier = _tried(lambda: _card_there(api, made.repo_id), repo_id)
@@ -56,12 +57,12 @@ def push_run(
     return str(made), sizes(files)
 
 
-def check_repo_id(repo_id: str) -> None:
-    """Raises InputError where the Hub would take no repository of this name."""
+def check_repo_id(repo_id: str, flag: str = "--repo_id") -> None:
+    """Raises InputError, by the flag that gave it, where the Hub would take no repository of this name."""
     try:
         validate_repo_id(repo_id)
     except HFValidationError as error:
-        raise InputError(f"--repo_id {repo_id}: {error}") from error
+        raise InputError(f"{flag} {repo_id}: {error}") from error
 
 
 def _card_there(api: HfApi, repo_id: str) -> str:

@@ -6,6 +6,7 @@ import numpy as np
 
 from llmtune.metrics.core.base import Columns, Metric, MetricContext, ratio
 from llmtune.metrics.core.clusters import cluster_bootstrap_interval
+from llmtune.metrics.perplexity import scoring_signature
 from llmtune.predictions.kinds import LANGUAGE_MODELING
 
 KINDS = (LANGUAGE_MODELING,)
@@ -34,7 +35,7 @@ def metrics(setting: MetricContext) -> list[Metric]:
             statistics=statistics,
             score=score,
             interval=cluster_bootstrap_interval(score),
-            signature="log:2|average:bytes|units:rows",
+            signature=scoring_signature("2", "bytes", setting),
             range=(0.0, math.inf),
             needs=("nll", "bytes"),
             undefined=undefined,

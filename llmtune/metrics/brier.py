@@ -32,7 +32,7 @@ def metrics(setting: MetricContext) -> list[Metric]:
         Metric(
             name="brier",
             statistics=SquaredErrors(scale),
-            score=moments.mean,
+            score=moments.row_mean,
             interval=moments.interval,
             signature=f"scale:{'half' if scale == 0.5 else 'sum'}",
             range=(0.0, 2 * scale),

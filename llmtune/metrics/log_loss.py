@@ -25,7 +25,7 @@ def metrics(setting: MetricContext) -> list[Metric]:
         Metric(
             name="log_loss",
             statistics=statistics,
-            score=moments.mean,
+            score=moments.row_mean,
             interval=moments.interval,
             signature="log:e|clip:2.2e-16",
             range=(0.0, math.inf),

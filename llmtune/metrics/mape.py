@@ -9,13 +9,13 @@ from llmtune.predictions.kinds import REGRESSION
 KINDS = (REGRESSION,)
 
 
-def percentage(reference: np.ndarray, prediction: np.ndarray) -> np.ndarray:
+def percentage_errors(reference: np.ndarray, prediction: np.ndarray) -> np.ndarray:
     """Error over target (at least eps, as sklearn), NaN at a target of 0."""
     size = np.maximum(np.abs(reference), np.finfo(np.float64).eps)
     return np.abs(prediction - reference) / np.where(reference == 0, np.nan, size)
 
 
-PERCENTAGE = RowSums(percentage)
+PERCENTAGE = RowSums(percentage_errors)
 
 
 def metrics(setting: MetricContext) -> list[Metric]:

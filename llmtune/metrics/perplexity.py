@@ -66,6 +66,11 @@ def row_likelihoods(logits: Any, labels: Any, *, shift: bool = True) -> Any:
     return rows.to(logits.device)
 
 
+def scoring_signature(log: str, average: str, setting: MetricContext) -> str:
+    """With the windows and the policy for the first token, where the table tells them."""
+    return "|".join([f"log:{log}", f"average:{average}", "units:rows", *filter(None, [setting.options.get("scoring")])])
+
+
 def metrics(setting: MetricContext) -> list[Metric]:
     """`perplexity`."""
     return [
@@ -74,7 +79,7 @@ def metrics(setting: MetricContext) -> list[Metric]:
             statistics=statistics,
             score=score,
             interval=cluster_bootstrap_interval(score),
-            signature="log:e|average:tokens|units:rows",
+            signature=scoring_signature("e", "tokens", setting),
             range=(1.0, math.inf),
             needs=("nll", "tokens"),
             undefined=undefined,

@@ -7,7 +7,7 @@ import numpy as np
 
 from llmtune.metrics.core.base import Columns, Metric, MetricContext, ratio
 from llmtune.metrics.core.clusters import cluster_bootstrap_interval
-from llmtune.predictions.kinds import LANGUAGE_MODELING, TOKEN_CLASSIFICATION
+from llmtune.predictions.kinds import LANGUAGE_MODELING, TOKEN_CLASSIFICATION, kind_named
 
 KINDS = (TOKEN_CLASSIFICATION, LANGUAGE_MODELING)
 
@@ -39,7 +39,7 @@ def undefined(sums: np.ndarray) -> str | None:
 
 def metrics(setting: MetricContext) -> list[Metric]:
     """`token_accuracy`."""
-    tags = setting.kind == TOKEN_CLASSIFICATION
+    tags = kind_named(setting.kind).tagged
     return [
         Metric(
             name="token_accuracy",

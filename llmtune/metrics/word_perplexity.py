@@ -6,7 +6,7 @@ import numpy as np
 
 from llmtune.metrics.core.base import Columns, Metric, MetricContext
 from llmtune.metrics.core.clusters import cluster_bootstrap_interval
-from llmtune.metrics.perplexity import score, undefined
+from llmtune.metrics.perplexity import score, scoring_signature, undefined
 from llmtune.predictions.kinds import LANGUAGE_MODELING
 
 KINDS = (LANGUAGE_MODELING,)
@@ -25,7 +25,7 @@ def metrics(setting: MetricContext) -> list[Metric]:
             statistics=statistics,
             score=score,
             interval=cluster_bootstrap_interval(score),
-            signature="log:e|average:words|units:rows",
+            signature=scoring_signature("e", "words", setting),
             range=(1.0, math.inf),
             needs=("nll", "words"),
             undefined=undefined,

@@ -14,7 +14,7 @@ from transformers.utils.peft_utils import find_adapter_config_file
 
 from llmtune.errors import InputError
 from llmtune.models.families import family_of
-from llmtune.models.loading import qlora_config, without_loading_report
+from llmtune.models.loading import quantization_config, without_loading_report
 from llmtune.runs.folder import BASE_FOLDER
 
 # Steps of a dtype by which a logit may differ once weights are rounded to it, relative to the largest logit.
@@ -37,6 +37,10 @@ def save_weights(trainer: Any, *, keep_base: bool) -> None:
             config.base_model_name_or_path = str(folder / BASE_FOLDER)
         if trainer.is_world_process_zero():
             _save_base(model, folder / BASE_FOLDER)  # before the adapter: peft looks there for the vocabulary's size
+    elif is_adapter(model):
+        for config in model.peft_config.values():
+            if Path(config.base_model_name_or_path or "").is_dir():  # to be found from any folder
+                config.base_model_name_or_path = str(Path(config.base_model_name_or_path).absolute())
     trainer.save_model(str(folder))
     if not trainer.is_world_process_zero():
         return
@@ -83,7 +87,7 @@ def load_run(
         folder: the model.
         auto_model: the transformers Auto class of the task.
         reads_text: False of a model that reads numbers: its tokenizer is None.
-        quantized: load the base of a QLoRA run in 4 bits, as it was trained and scored; False in full, for merging.
+        quantized: load a quantized base in 4 or 8 bits, as it was trained and scored; False in full, for merging.
 
     Raises:
         InputError: no such model, its head was never trained, or its base is 4-bit and bitsandbytes is not installed.
@@ -131,16 +135,20 @@ def _load_adapter(
     kept = Path(name) / BASE_FOLDER
     said = json.loads(adapter.read_text())
     # The config says how the base was held in training; left in it, transformers would take the file for 4-bit weights.
-    was_quantized = config.to_dict().pop("quantization_config", None) is not None
-    if was_quantized:
+    quantization = config.to_dict().pop("quantization_config", None)
+    if quantization:
         del config.quantization_config
+    held = {}
+    if quantization and quantized:
+        bits = 8 if quantization.get("load_in_8bit") else 4
+        held["quantization_config"] = quantization_config(bits, auto_model, config)
     base = auto_model.from_pretrained(
         str(kept) if kept.exists() else said["base_model_name_or_path"],
         revision=None if kept.exists() else said.get("revision"),
         config=config,
         use_safetensors=True,
         ignore_mismatched_sizes=True,
-        **({"quantization_config": qlora_config()} if was_quantized and quantized else {}),
+        **held,
     )
     if len(tokenizer) > base.get_input_embeddings().num_embeddings:
         base.resize_token_embeddings(len(tokenizer))

@@ -22,11 +22,13 @@ class ModelFacts:
         is_causal: whether a token sees only what stands left of it.
         new_weights: those that begin at random.
         pad_token: of the tokenizer.
-        weights: their dtype, or 4-bit.
+        weights: their dtype, or 4-bit or 8-bit.
         parameters: how many.
         trainable_parameters: how many of them are trained.
         head: what became of the checkpoint's classification head, where it had one; None where the whole head is new.
         lora: rank, alpha and dropout of the adapter; None without one.
+        adapter_method: LoRA, DoRA, rsLoRA or rsDoRA; None without one.
+        frozen_layers: how many of the first layers keep the checkpoint's weights; None where all are trained.
         module: to import before transformers knows the model_type; None where it does by itself.
     """
 
@@ -42,6 +44,8 @@ class ModelFacts:
     trainable_parameters: int = 0
     head: str | None = None
     lora: dict[str, float] | None = None
+    adapter_method: str | None = None
+    frozen_layers: int | None = None
     module: str | None = None
 
     def counted(self, model: torch.nn.Module) -> "ModelFacts":
@@ -62,7 +66,10 @@ class ModelFacts:
         if self.head:
             lines.append(f"classification head: {self.head}")
         if self.lora:
-            lines.append("LoRA " + ", ".join(f"{name} {value}" for name, value in self.lora.items()))
+            settings = ", ".join(f"{name} {value}" for name, value in self.lora.items())
+            lines.append(f"{self.adapter_method} {settings}; new weights are trained whole, all others stay frozen")
+        if self.frozen_layers is not None:
+            lines.append(f"frozen: the embeddings and the first {self.frozen_layers} layers")
         return lines
 
     def to_json(self) -> dict[str, Any]:

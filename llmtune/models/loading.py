@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import torch
 from transformers import AutoConfig, AutoTokenizer, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.pytorch_utils import Conv1D
 from transformers.utils import logging as hf_logging
 
 from llmtune.arguments import ModelArguments
@@ -16,7 +17,8 @@ from llmtune.errors import InputError
 from llmtune.models import decoder, encoder_decoder
 from llmtune.models.adapter import check_new_rows_are_trained, new_rows, target_modules
 from llmtune.models.config_overrides import read_overrides
-from llmtune.models.families import family_of, head_modules
+from llmtune.models.families import check_head, family_of, head_modules
+from llmtune.models.freezing import freeze_layers
 from llmtune.models.head_labels import align_head
 from llmtune.models.loaded import LoadedModel, ModelFacts
 from llmtune.models.series import UNFIT, load_series_model
@@ -104,14 +106,27 @@ def load_model(arguments: ModelArguments, task: TaskHead, *, train_texts: Callab
         new_weights=(*new, *(f"embedding of {token}" for token in tokenizer.convert_ids_to_tokens(added))),
         head=head,
         pad_token=tokenizer.pad_token,
-        weights="4-bit" if arguments.load_in_4bit else str(model.dtype).removeprefix("torch."),
+        weights=f"{arguments.bits}-bit" if arguments.bits else str(model.dtype).removeprefix("torch."),
         module=family.__name__ if type(model).__module__.startswith(family.__name__) else None,
     )
-    if arguments.use_peft or arguments.load_in_4bit:
+    if arguments.use_peft or arguments.bits:
         model = _with_adapter(arguments, model, family, task, new, tokenizer, added)
         lora = {"r": arguments.lora_r, "alpha": arguments.lora_alpha, "dropout": arguments.lora_dropout}
-        facts = replace(facts, lora=lora)
+        facts = replace(facts, lora=lora, adapter_method=_adapter_method(arguments))
+    elif arguments.freeze_layers is not None:
+        if added:
+            raise InputError(
+                f"--freeze_layers {arguments.freeze_layers}: the tokenizer has {len(added)} tokens that the checkpoint "
+                f"has no embeddings for ({', '.join(tokenizer.convert_ids_to_tokens(added[:3]))}), and frozen they "
+                "would stay as drawn; leave it out"
+            )
+        freeze_layers(model, arguments.freeze_layers)
+        facts = replace(facts, frozen_layers=arguments.freeze_layers)
     return LoadedModel(tokenizer, model, min(task.max_length, limit), facts.counted(model))
+
+
+def _adapter_method(arguments: ModelArguments) -> str:
+    return ("rs" if arguments.use_rslora else "") + ("DoRA" if arguments.use_dora else "LoRA")
 
 
 def positions(config: PretrainedConfig, family: ModuleType, tokenizer: PreTrainedTokenizerBase) -> int:
@@ -132,7 +147,9 @@ def _from_scratch(
             f"--model_type {model_type}: is not built from scratch, for its tokenizer is of many languages; take "
             f"{', '.join(family.SMALL)}, or --model_name_or_path with a checkpoint"
         )
-    overrides = read_overrides(arguments.config_overrides, AutoConfig.for_model(model_type))
+    plain = AutoConfig.for_model(model_type)
+    check_head(plain, task.auto_model, f"--model_type {model_type}", task.families)
+    overrides = read_overrides(arguments.config_overrides, plain)
     sort = tokenizer_type(model_type, writes=not task.head_config())
     tokenizer = train_tokenizer(sort, train_texts(), arguments.tokenizer_vocab_size, task.max_length)
     sizes = {**family.SMALL[model_type], **overrides}
@@ -170,6 +187,7 @@ def _from_checkpoint(
         config = AutoConfig.from_pretrained(name, **hub)
         checkpoint_names = [str(config.id2label[i]) for i in range(config.num_labels)]
         family = family_of(config.model_type, name, task.families)
+        check_head(config, task.auto_model, f"--model_name_or_path {name}", task.families)
         overrides = read_overrides(arguments.config_overrides, config)
         with without_loading_report():  # of the head's size, which is the data's
             config = AutoConfig.from_pretrained(name, **hub, **overrides, **task.head_config())
@@ -188,7 +206,7 @@ def _from_checkpoint(
                 use_safetensors=True,
                 ignore_mismatched_sizes=True,  # a head trained for other classes is replaced, and said
                 output_loading_info=True,
-                **({"quantization_config": qlora_config()} if arguments.load_in_4bit else {}),
+                **_quantized(arguments.bits, task.auto_model, config),
             )
     except InputError:
         raise
@@ -216,6 +234,10 @@ def _from_checkpoint(
     return tokenizer, model, positions(config, family, tokenizer), new, added, head
 
 
+def _quantized(bits: int | None, auto_model: Any, config: PretrainedConfig) -> dict[str, Any]:
+    return {} if bits is None else {"quantization_config": quantization_config(bits, auto_model, config)}
+
+
 def _is_computed(model: PreTrainedModel, key: str) -> bool:
     """Whether a weight is made of sines, which the checkpoints of Pegasus leave out."""
     return ".embed_positions." in key and "Sinusoidal" in type(model.get_submodule(key.rpartition(".")[0])).__name__
@@ -233,17 +255,25 @@ def _may_be_new(model: PreTrainedModel, key: str, task: TaskHead, config: Pretra
     return ".crossattention." in key or not key.startswith(("encoder.", body))
 
 
-def qlora_config() -> Any:
-    """The settings of QLoRA (Dettmers et al. 2023): 4-bit normal floats, computed in bfloat16.
+def quantization_config(bits: int, auto_model: Any, config: PretrainedConfig) -> Any:
+    """How bitsandbytes holds the base: in 8 bits (LLM.int8, Dettmers et al. 2022), or in 4 as QLoRA (2023) does.
+
+    QLoRA: 4-bit normal floats, computed in bfloat16. In 8 bits the head, which is trained whole, stays as it is.
 
     Raises:
         InputError: bitsandbytes is not installed.
     """
     if importlib.util.find_spec("bitsandbytes") is None:
-        raise InputError("4-bit weights (--load_in_4bit) need bitsandbytes: pip install 'llmtune[quantization]'")
+        raise InputError(
+            f"{bits}-bit weights (--load_in_{bits}bit) need bitsandbytes: pip install 'llmtune[quantization]'"
+        )
     from transformers import BitsAndBytesConfig
 
-    return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.bfloat16)
+    if bits == 4:
+        return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.bfloat16)
+    with torch.device("meta"):
+        head = head_modules(auto_model.from_config(config))
+    return BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=[*head, "pooler"])
 
 
 def _with_adapter(
@@ -262,9 +292,9 @@ def _with_adapter(
     import peft
 
     if model.config.model_type not in family.LORA_TARGETS:
-        flag = "--use_peft" if arguments.use_peft else "--load_in_4bit"
+        flag = "--use_peft" if arguments.use_peft else f"--load_in_{arguments.bits}bit"
         raise InputError(f"{flag}: {family.NO_LORA}")
-    if arguments.load_in_4bit:
+    if arguments.bits:
         model = peft.prepare_model_for_kbit_training(model)
     heads = head_modules(model) if task.head_config() else []  # what writes is the checkpoint's own
     whole = heads + (["pooler"] if any(".pooler." in key for key in new) else [])
@@ -281,12 +311,19 @@ def _with_adapter(
                 **targets,
                 modules_to_save=whole,
                 trainable_token_indices=new_rows(model, added),
+                use_dora=arguments.use_dora,
+                use_rslora=arguments.use_rslora,
+                fan_in_fan_out=any(isinstance(module, Conv1D) for module in model.modules()),
                 revision=arguments.revision,
             ),
         )
     except ValueError as error:
         names = sorted(
-            {name.rpartition(".")[2] for name, child in model.named_modules() if isinstance(child, torch.nn.Linear)}
+            {
+                name.rpartition(".")[2]
+                for name, child in model.named_modules()
+                if isinstance(child, (torch.nn.Linear, Conv1D))
+            }
         )
         asked = f"--lora_target_modules {targets['target_modules']}, --lora_dropout {arguments.lora_dropout}"
         raise InputError(f"{asked}: {error}; linear layers are {', '.join(names)}") from error

@@ -20,6 +20,7 @@ import pyarrow.parquet
 from llmtune.errors import InputError, truncated_repr
 from llmtune.predictions.kinds import Kind, kind_named
 from llmtune.text.delimited import swallowed_rows, tsv_records
+from llmtune.text.json_objects import REMEDY, RepeatedKeyError, parse_json
 
 FORMATS = (".parquet", ".csv", ".tsv", ".jsonl")
 # csv has no lists: in these columns a cell may be a JSON list (or a Python list, as pandas writes it).
@@ -30,6 +31,9 @@ NO_NUMBER = ("", "na", "n/a", "nan", "null", "none")
 # "007" and "1_000" are texts; int() and float() would take both.
 INTEGER = re.compile(r"0|-?[1-9]\d{0,17}")
 DECIMAL = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?")
+# ['a' 'b']: two texts or more, with spaces or line breaks between them.
+_QUOTED = r"""(?:'[^'\n]*'|"[^"\n]*")"""
+PRINTED_ARRAY = re.compile(rf"\[{_QUOTED}(?:\s+(?:{_QUOTED}|\.\.\.))+\]")
 
 Cell = Callable[[str, str], Any]  # (cell, where) → value
 
@@ -90,8 +94,10 @@ def _read_jsonl(path: Path) -> dict[str, list[Any]]:
         if not line.strip():
             continue
         try:
-            record = json.loads(line)
-        except ValueError as error:
+            record = parse_json(line)
+        except RepeatedKeyError as error:
+            raise InputError(f"{path} line {number}: {error}; {REMEDY}") from error
+        except (ValueError, RecursionError) as error:
             raise InputError(
                 f"{path} line {number}: not readable as jsonl: {error}; write one object a line"
             ) from error
@@ -144,7 +150,7 @@ def _check_record(record: list[str], header: list[str], path: Path, row: int, li
     where = f"{path} row {row} (line {line})"
     if len(record) != len(header):
         remedy = (
-            "delete tabs and line breaks inside cells"
+            "delete tabs and line breaks inside cells; a sheet whose cells hold them is saved as CSV UTF-8"
             if path.suffix == ".tsv"
             else "put a cell that holds a comma or a line break in double quotes"
         )
@@ -201,7 +207,8 @@ def _number_or_numbers(cell: str, where: str) -> float | list[float] | None:
     if cell.strip().lower() in NO_NUMBER:
         return None
     try:
-        return float(cell)
+        if "_" not in cell:  # Python takes 1_000 for a number, no program writes it
+            return float(cell)
     except ValueError:
         pass
     if not cell.lstrip().startswith("["):
@@ -210,7 +217,7 @@ def _number_or_numbers(cell: str, where: str) -> float | list[float] | None:
 
 
 def _list_of_words(cell: str, where: str) -> list[str]:
-    words = _parsed(cell)
+    words = spelled_value(cell)
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
         raise InputError(
             f'{where} {truncated_repr(cell)} is no list of texts; write a JSON list, such as ["B-PER", "O"]'
@@ -220,27 +227,45 @@ def _list_of_words(cell: str, where: str) -> list[str]:
 
 def _references(cell: str, where: str) -> str | list[str]:
     """A list of references, or one text. "[applause]" is a text: it spells no list."""
-    parsed = _parsed(cell)
-    return parsed if isinstance(parsed, list) and all(isinstance(text, str) for text in parsed) else cell
+    parsed = spelled_value(cell)
+    if isinstance(parsed, list) and all(isinstance(text, str) for text in parsed):
+        return parsed
+    _refuse_printed_array(cell, where)
+    return cell
 
 
 def _answers(cell: str, where: str) -> list[str]:
     """The answers that count as right; none for an empty cell, as in SQuAD 2.0. SQuAD's own layout is read too."""
-    parsed = _parsed(cell)
+    try:
+        parsed = spelled_value(cell, parse_json)
+    except RepeatedKeyError as error:
+        raise InputError(f"{where}: {error}; {REMEDY}") from error
     if isinstance(parsed, dict) and isinstance(parsed.get("text"), list):
         parsed = parsed["text"]
     if isinstance(parsed, list) and all(isinstance(text, str) for text in parsed):
         return parsed
+    _refuse_printed_array(cell, where)
     return [cell] if cell.strip() else []
 
 
-def _parsed(cell: str) -> Any:
+def _refuse_printed_array(cell: str, where: str) -> None:
+    """A list as numpy prints it is no list and no answer either: each of its texts would be compared with all."""
+    if PRINTED_ARRAY.fullmatch(cell.strip()):
+        raise InputError(
+            f"{where} {truncated_repr(cell)} is a list as numpy prints it, which can't be read back; write a JSON "
+            'list, such as ["Paris", "in Paris"] (json.dumps of array.tolist())'
+        )
+
+
+def spelled_value(cell: str, parse: Callable[[str], Any] = json.loads) -> Any:
     """What the cell spells as JSON, or as a list or dict that Python printed (as pandas writes it); else None."""
     text = cell.strip()
     if not text.startswith(("[", "{")):
         return None
     try:
-        return json.loads(text)
+        return parse(text)
+    except RepeatedKeyError:
+        raise
     except (ValueError, RecursionError):
         pass
     try:

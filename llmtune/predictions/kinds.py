@@ -65,6 +65,8 @@ class Kind(str):
         number_columns: columns that must be finite numbers.
         input_column: what train and table call the input.
         answer_column: what train calls the answer, where simple models are trained on it.
+        data_columns: what the rows of a data set of such a task hold, by canonical name: one or more ways, the usual
+            one first; empty where `llmtune check` reads none.
         row_columns: columns that tell whether two tables are about the same rows.
         token_metrics: metrics that compare only where both tables cut the texts into the same tokens.
         headlines: metrics that a reader sees first; empty for all, in the order of the report.
@@ -74,6 +76,7 @@ class Kind(str):
         part_heading: of the table of metrics by class or type.
         pipeline_tag: of the Hub; empty where it has none.
         auto_model: the transformers class that loads such a model; empty where a run's settings name it.
+        truncates: whether an input that is too long for the model is truncated, so that a card must say it.
         long_inputs: what `llmtune predict` does beyond the lines of a card.
         without_baseline: why there is no baseline to compare with.
         without_target: the same in the check that needs a target.
@@ -96,6 +99,7 @@ class Kind(str):
     number_columns: tuple[str, ...] = ()
     input_column: str = "text"
     answer_column: str | None = None
+    data_columns: tuple[tuple[str, ...], ...] = ()
     row_columns: tuple[str, ...] = ("reference", "text", "source", "question", "time")
     token_metrics: tuple[str, ...] = ()
     headlines: tuple[str, ...] = ()
@@ -105,6 +109,7 @@ class Kind(str):
     part_heading: str = "By class"
     pipeline_tag: str = ""
     auto_model: str = ""
+    truncates: bool = True
     long_inputs: str = "`llmtune predict` answers a whole file."
     without_baseline: str = "no baseline to compare with"
     without_target: str = "and there is no simpler model to compare with"
@@ -169,6 +174,7 @@ CLASSIFICATION = Kind(
     example_target="'accuracy>=0.85'",
     single_label=True,
     answer_column="label",
+    data_columns=(("text", "label"),),
     headlines=(
         "accuracy", "balanced_accuracy", "f1_macro", "precision", "recall", "f1", "f1@0.5", "mcc", "roc_auc",
         "average_precision", "log_loss", "brier", "ece",
@@ -196,6 +202,7 @@ TOKEN_CLASSIFICATION = Kind(
     csv_lists=("tokens", "reference", "prediction"),
     input_column="tokens",
     answer_column="tags",
+    data_columns=(("tokens", "tags"), ("text", "spans")),
     row_columns=("reference", "text", "source", "question", "time", "tokens"),
     headlines=("entity_f1", "entity_precision", "entity_recall", "entity_f2", "token_accuracy"),
     merged=("entity_f1", "entity_precision", "entity_recall"),
@@ -216,6 +223,7 @@ TEXT_GENERATION = Kind(
     free_text=True,
     csv_lists=("reference",),
     input_column="source",
+    data_columns=(("source", "target"),),
     pipeline_tag="text-generation",
     without_baseline="no baseline to compare with: it requires the table's 'source'",
     without_target="and without a column 'source' no simpler model can be built",
@@ -232,6 +240,8 @@ QUESTION_ANSWERING = Kind(
     unanswerable=True,
     csv_lists=("reference",),
     input_column="question",
+    data_columns=(("question", "context", "answers"),),
+    truncates=False,
     pipeline_tag="question-answering",
     auto_model="AutoModelForQuestionAnswering",
     without_baseline="no baseline to compare with: it requires the table's 'question' and 'context'",
@@ -248,9 +258,14 @@ LANGUAGE_MODELING = Kind(
     csv_texts=(),
     csv_numbers=("nll", "tokens", "bytes", "words"),
     number_columns=("nll", "tokens"),
+    data_columns=(("text",),),
     row_columns=("bytes", "words", "text"),
     token_metrics=("perplexity", "token_accuracy"),
+    slice_metrics=("perplexity", "bits_per_byte"),
     pipeline_tag="text-generation",
+    auto_model="AutoModelForCausalLM",
+    truncates=False,
+    long_inputs="`llmtune predict` scores a longer one in windows, and a whole file.",
     without_target="and a perplexity alone is neither good nor bad",
 )
 REGRESSION = Kind(
@@ -275,12 +290,30 @@ KINDS: dict[str, Kind] = {
 }  # fmt: skip
 
 
+# What people call a kind: by the Hub's tasks, the field's words and the recipes.
+SYNONYMS = {
+    CLASSIFICATION: "text-classification sequence-classification sentiment sentiment-analysis spam binary multiclass",
+    TOKEN_CLASSIFICATION: "ner entities named-entity-recognition pii sequence-labeling tagging pos",
+    TEXT_GENERATION: "translation mt machine-translation summarization generation text2text-generation seq2seq",
+    QUESTION_ANSWERING: "qa squad extractive-qa answers",
+    LANGUAGE_MODELING: "lm causal-lm perplexity language-model",
+    REGRESSION: "forecast forecasting time-series numbers",
+}
+
+
 def kind_named(name: str, where: str = "predictions") -> Kind:
-    """The record of a kind.
+    """The record of a kind, also by another word that people have for it (`SYNONYMS`).
 
     Raises:
         InputError: there is none of this name; `where` says which table asks.
+
+    >>> kind_named("translation"), kind_named("NER")
+    ('text-generation', 'token-classification')
     """
-    if name not in KINDS:
+    word = name.strip().lower().replace("_", "-").replace(" ", "-")
+    if word in KINDS:
+        return KINDS[word]
+    kind = next((kind for kind, words in SYNONYMS.items() if word in words.split()), None)
+    if kind is None:
         raise InputError(f"{where}: unknown kind {name!r}; expected one of {', '.join(KINDS)}")
-    return KINDS[name]
+    return kind

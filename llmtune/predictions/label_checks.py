@@ -5,6 +5,7 @@ its labels scores some number; neither says anything about the model, so both ar
 """
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 from scipy import special
@@ -44,37 +45,94 @@ def check_spelling(reference: Iterable[str], prediction: Iterable[str], where: s
     )
 
 
-def check_overlap(reference: Iterable[str], prediction: Iterable[str], where: str, *, what: str = "label") -> None:
-    """Refuses predictions that share no label with the references.
+def check_names(reference: Sequence[str], prediction: Sequence[str], where: str, *, what: str = "label") -> None:
+    """Refuses predicted labels that are those of the references under other names.
+
+    Args:
+        reference: the label of each row (or word).
+        prediction: likewise.
+        where: begins the message.
+        what: the labels are called.
 
     Raises:
-        InputError: every row would be wrong; ids against names and typos are named with what they may mean.
+        InputError: as `check_spelling`; or no label is in both columns; or some predicted ones never occur in the
+            references, and one renaming makes most rows right, significantly more than now: ids from 0 for names or for
+            numbers from 1, "cats" for "cat".
+    """
+    _check(set(reference), set(prediction), _renaming(reference, prediction), where, what)
+
+
+def check_entity_types(reference: Sequence[Any], prediction: Sequence[Any], where: str) -> None:
+    """`check_names` of the types in tags such as B-PER; of the rows with as many tags in both columns, lists of texts.
+
+    Raises:
+        InputError: as that does.
+    """
+    types = [
+        (_entity_type(tag), _entity_type(other))
+        for row, others in zip(reference, prediction, strict=True)
+        if isinstance(row, list) and isinstance(others, list) and len(row) == len(others)
+        for tag, other in zip(row, others, strict=True)
+    ]
+    both = [pair for pair in types if all(pair)]
+    renaming = _renaming([name for name, _ in both], [label for _, label in both])
+    names, predicted = {name for name, _ in types} - {""}, {label for _, label in types} - {""}
+    _check(names, predicted, renaming, where, "entity type")
+
+
+def _entity_type(tag: Any) -> str:
+    return tag[2:] if isinstance(tag, str) and len(tag) > 2 and tag[1] == "-" else ""
+
+
+def _check(names: set[str], predicted: set[str], renaming: dict[str, str], where: str, what: str) -> None:
+    check_spelling(names, predicted, where, what=what)
+    if names and predicted and not names & predicted:
+        meant = renaming or _similar(sorted(predicted), sorted(names))
+        pairs = "".join(f" {label!r}: did you mean {name!r}?" for label, name in list(meant.items())[:SHOWN])
+        article = "an" if what[0] in "aeiou" else "a"
+        raise InputError(
+            f"{where}: no prediction is {article} {what} of the references: predicted are {_listed(predicted)}, the "
+            f"references have {_listed(names)}.{pairs} Write the same names in both columns; if every row is really "
+            f"wrong, name all {what}s with --labels"
+        )
+    if renaming:
+        pairs = "; ".join(f"{label!r}: did you mean {name!r}?" for label, name in list(renaming.items())[:SHOWN])
+        strangers = predicted - names
+        raise InputError(
+            f"{where}: {_listed(strangers)} {'is' if len(strangers) == 1 else 'are'} predicted and in no reference, "
+            f"and most rows are right under other names. {pairs} Write the same names in both columns; if they are "
+            f"different {what}s, name all of them with --labels"
+        )
+
+
+def _similar(predicted: Sequence[str], names: Sequence[str]) -> dict[str, str]:
+    """By spelling or position the name that a label may mean, in the direction in which it does."""
+    meant = {label: class_of_id(label, names) or closest_label(label, names) for label in predicted}
+    if not any(meant.values()):
+        meant = {name: class_of_id(name, predicted) for name in names}
+    return {label: name for label, name in meant.items() if name is not None}
+
+
+def _renaming(reference: Sequence[str], prediction: Sequence[str]) -> dict[str, str]:
+    """The names under which most rows are right, and significantly more than now; empty where there are none.
+
+    Which predicted label is which name: the assignment under which most rows are right.
     """
     names, predicted = sorted(set(reference)), sorted(set(prediction))
-    article = "an" if what[0] in "aeiou" else "a"
-    if not names or not predicted or set(names) & set(predicted):
-        return
-    meant = [(label, class_of_id(label, names) or closest_label(label, names)) for label in predicted]
-    pairs = [f" {label!r}: did you mean {name!r}?" for label, name in meant if name is not None]
-    pairs += [f" {name!r}: did you mean {label!r}?" for name in names if (label := class_of_id(name, predicted))]
-    raise InputError(
-        f"{where}: no prediction is {article} {what} of the references: predicted are {_listed(predicted)}, the "
-        f"references have {_listed(names)}.{''.join(pairs[:SHOWN])} Write the same names in both columns; if "
-        f"every row is really wrong, name all {what}s with --labels"
-    )
-
-
-def check_entity_types(reference: Iterable[str], prediction: Iterable[str], where: str) -> None:
-    """`check_spelling` and `check_overlap` of the types in tags such as B-PER.
-
-    Raises:
-        InputError: as those do.
-    """
-    wanted, predicted = (
-        {tag[2:] for tag in tags if len(tag) > 2 and tag[1] == "-"} for tags in (reference, prediction)
-    )
-    check_spelling(wanted, predicted, where, what="entity type")
-    check_overlap(wanted, predicted, where, what="entity type")
+    if not names or set(predicted) <= set(names):
+        return {}
+    given, wanted = np.searchsorted(predicted, prediction), np.searchsorted(names, reference)
+    counts = np.zeros((len(predicted), len(names)), dtype=np.int64)
+    np.add.at(counts, (given, wanted), 1)
+    same = np.array([[label == name for name in names] for label in predicted])
+    labels, meant = linear_sum_assignment(counts + 0.5 * same, maximize=True)
+    mostly = [2 * counts[label, name] > counts[label].sum() for label, name in zip(labels, meant, strict=True)]
+    pairs = {predicted[i]: names[j] for i, j, holds in zip(labels, meant, mostly, strict=True) if holds}
+    fits = np.array([pairs.get(label) == name for label, name in zip(prediction, reference, strict=True)])
+    agrees = np.array([label == name for label, name in zip(prediction, reference, strict=True)])
+    if fits.mean() < 0.5 or not _significantly_more(int((fits & ~agrees).sum()), int((agrees & ~fits).sum())):
+        return {}
+    return {label: name for label, name in pairs.items() if label != name}
 
 
 def check_order(
@@ -139,12 +197,16 @@ def _better_order(prediction: np.ndarray, probabilities: np.ndarray, agrees: np.
     _, label = linear_sum_assignment(counts + 0.5 * np.eye(c), maximize=True)
     fits = label[highest] == prediction
     gained, lost = int((fits & ~agrees).sum()), int((agrees & ~fits).sum())
-    if fits.mean() < 0.5 or gained < FEWEST or gained <= lost:
-        return None
-    p = float(special.bdtrc(gained - 1, gained + lost, 0.5))  # of so many gains or more, were either as likely
-    return label if p < SIGNIFICANT else None
+    return label if fits.mean() >= 0.5 and _significantly_more(gained, lost) else None
 
 
-def _listed(names: Sequence[str]) -> str:
+def _significantly_more(gained: int, lost: int) -> bool:
+    if gained < FEWEST or gained <= lost:
+        return False
+    return float(special.bdtrc(gained - 1, gained + lost, 0.5)) < SIGNIFICANT  # so many or more, were either as likely
+
+
+def _listed(labels: Iterable[str]) -> str:
+    names = sorted(labels)
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return ", ".join(map(repr, names[:SHOWN])) + more

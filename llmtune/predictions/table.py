@@ -19,10 +19,14 @@ import pyarrow.parquet
 from llmtune.errors import InputError
 from llmtune.predictions.files import read_table_file, to_labels
 from llmtune.predictions.kinds import KINDS, Kind, kind_named
-from llmtune.predictions.label_checks import check_entity_types, check_order, check_overlap, check_spelling
+from llmtune.predictions.label_checks import check_entity_types, check_names, check_order
 from llmtune.predictions.label_spelling import closest_label, sort_labels
+from llmtune.predictions.probability_columns import find_probabilities, labels_in_columns
+from llmtune.predictions.tag_checks import check_tag_scheme
+from llmtune.text.arrow_texts import check_utf8
 
 METADATA_KEY = b"llmtune"
+COLUMN_NOTES = "column_notes"  # of the settings of a table made elsewhere: what was read as probabilities, and what not
 
 
 @dataclass(frozen=True)
@@ -171,7 +175,9 @@ def predictions_from_arrow(
     Raises:
         InputError: as `read_predictions` does.
     """
+    check_utf8(table, where, first_row=0)
     own = json.loads((table.schema.metadata or {}).get(METADATA_KEY, b"{}"))
+    kind = kind and kind_named(kind, where)
     if kind is None and "kind" not in own:
         raise InputError(f"{where}: the table does not say its kind; give --kind, one of {', '.join(KINDS)}")
     if kind is not None and own.get("kind", kind) != kind:
@@ -188,12 +194,14 @@ def predictions_from_arrow(
     if "id" not in table.column_names:
         table = table.add_column(0, "id", pa.array(np.arange(table.num_rows)))
     names: tuple[str, ...] = ()
+    notes: list[str] = []
     if facts.single_label:
         table = _labels_as_text(table, where)
         if not own and not label_names:
-            reference, prediction = (table.column(name).unique().to_pylist() for name in ("reference", "prediction"))
-            check_spelling(reference, prediction, where)
+            check_names(table.column("reference").to_pylist(), table.column("prediction").to_pylist(), where)
         names = tuple(label_names) or tuple(own.get("label_names", ())) or _seen_labels(table)
+        if not own:
+            table, notes = find_probabilities(table, names, positive_label)
     predictions = _checked(
         Predictions(
             facts,
@@ -202,7 +210,7 @@ def predictions_from_arrow(
             names,
             positive_label or own.get("positive_label"),
             own.get("threshold", 0.5),
-            own.get("settings", {}),
+            {**own.get("settings", {}), **({COLUMN_NOTES: notes} if notes else {})},
         ),
         where,
     )
@@ -236,29 +244,20 @@ def _labels_as_text(table: pa.Table, where: str) -> pa.Table:
 
 
 def _seen_labels(table: pa.Table) -> tuple[str, ...]:
-    return sort_labels(
-        label for name in ("reference", "prediction") for label in table.column(name).unique().to_pylist()
-    )
+    seen = {label for name in ("reference", "prediction") for label in table.column(name).unique().to_pylist()}
+    return sort_labels(seen.union(labels_in_columns(table.column_names)))
 
 
 def _check_foreign(predictions: Predictions, where: str, *, named: Sequence[str]) -> None:
     """What a table made elsewhere must keep to, so that its numbers are about the model and not about its spelling."""
-    if not predictions.kind.single_label and not predictions.kind.tagged:
-        return
-    reference, prediction = (predictions.column(name) for name in ("reference", "prediction"))
-    if predictions.kind.tagged:
-        if not named:
-            check_entity_types(_tags_in(reference), _tags_in(prediction), where)
-        return
-    if not named:
-        check_overlap(reference, prediction, where)
-    if predictions.has("probabilities"):
+    if predictions.kind.tagged and not named:
+        reference, prediction = (predictions.column(name) for name in ("reference", "prediction"))
+        check_entity_types(reference, prediction, where)
+        if all(isinstance(tag, str) for rows in (reference, prediction) for row in rows for tag in row or [None]):
+            check_tag_scheme(reference, prediction, where)
+    if predictions.kind.single_label and predictions.has("probabilities"):
         ids = predictions.label_ids("prediction")
         check_order(ids, predictions.probabilities(), predictions.label_names, where, named=bool(named))
-
-
-def _tags_in(rows: Sequence[Any]) -> set[str]:
-    return {tag for row in rows if isinstance(row, list) for tag in row if isinstance(tag, str)}
 
 
 def _checked(predictions: Predictions, where: str) -> Predictions:

@@ -16,6 +16,7 @@ from llmtune.metrics import Score
 from llmtune.metrics.core.matrix import Matrix
 from llmtune.report.card_code_forecasting import forecasting_code
 from llmtune.report.card_code_generation import auto_of, writing_code
+from llmtune.report.card_code_language_modeling import likelihood_code
 from llmtune.report.card_code_question_answering import answering_code
 from llmtune.report.judged_table import JudgedTable
 from llmtune.runs.folder import write_text
@@ -29,6 +30,13 @@ PIPELINES = {
     "summarization": "summarization",
     "forecasting": "time-series-forecasting",
 }
+# What a reader asks of a training run first; in the order of the card.
+HYPERPARAMETERS = (
+    *("learning_rate", "lr_scheduler_type", "warmup_steps", "num_train_epochs", "per_device_train_batch_size"),
+    *("gradient_accumulation_steps", "optim", "weight_decay", "label_smoothing_factor", "max_length", "loss"),
+    *("class_weights", "use_peft", "use_dora", "use_rslora", "freeze_layers", "load_in_4bit", "load_in_8bit"),
+    *("precision", "seed"),
+)
 # Words joined by a space, as the run's tokenizer read them; an I after another type begins an entity.
 ENTITIES = """\
 words = regex.findall(r"(?i){pattern}", "Ada Lovelace lived in London.")
@@ -93,11 +101,11 @@ def render_card(report: JudgedTable, settings: dict[str, Any] | None = None) -> 
         ]
     if report.run and settings is not None and "lookback" in settings:
         parts += ["## How to use", f"```python\n{code_of(report, settings)}```"]
-        parts += ["`llmtune predict` foretells what comes after the last row of a file, with intervals."]
+        parts += ["`llmtune predict` predicts what comes after the last row of a file, with intervals."]
     elif report.run and settings is not None and (test.kind.auto_model or "max_source_length" in settings):
         parts += ["## How to use", f"```python\n{code_of(report, settings)}```"]
         limit = f"A text is cut at {settings.get('max_length', settings.get('max_source_length'))} tokens here; "
-        parts += [("" if test.kind.unanswerable else limit) + test.kind.long_inputs]
+        parts += [(limit if test.kind.truncates else "") + test.kind.long_inputs]
     if training := _training(report):
         parts += ["## Training", training]
     body = "\n\n".join(part for part in [*parts, END] if part)
@@ -176,6 +184,8 @@ def code_of(report: JudgedTable, settings: dict[str, Any]) -> str:
             forecasting_code(settings)
         )
     auto, length = report.test.kind.auto_model, settings["max_length"]
+    if report.test.kind.token_metrics:
+        return _loading(report, auto, uses_words=False, writes=True) + likelihood_code(settings)
     code = _loading(report, auto, uses_words=report.test.kind.tagged)
     if report.test.kind.tagged:
         return code + ENTITIES.format(
@@ -189,11 +199,12 @@ def code_of(report: JudgedTable, settings: dict[str, Any]) -> str:
         answer = f"{names[yes]!r} if row[{yes}] >= {report.test.threshold!r} else {names[1 - yes]!r}"
     else:
         answer = "model.config.id2label[max(range(len(row)), key=row.__getitem__)]"
+    divided = f".div({settings['temperature']!r})" if "temperature" in settings else ""
     return code + (
         'texts = ["Write here a text to classify.", "And a second text."]\n'
         f'inputs = tokenizer(texts, truncation=True, max_length={length}, padding=True, return_tensors="pt", '
         "return_token_type_ids=False, split_special_tokens=True)\n"
-        "with torch.no_grad():\n    probabilities = model(**inputs).logits.softmax(-1).tolist()\n"
+        f"with torch.no_grad():\n    probabilities = model(**inputs).logits{divided}.softmax(-1).tolist()\n"
         f"for text, row in zip(texts, probabilities):\n    print({answer}, max(row), text)\n"
     )
 
@@ -213,16 +224,22 @@ def _loading(report: JudgedTable, auto: str, *, uses_words: bool, writes: bool =
         "from peft import PeftModel",
         f"from transformers import AutoConfig, {auto}, AutoTokenizer{', GenerationConfig' if writes else ''}",
     ]
-    base = repr(public(report.arguments("model").get("model_name_or_path")))
+    name = report.arguments("model").get("model_name_or_path")
+    base = repr(name)
     if report.own_base:
         # Not subfolder=: transformers then looks for the adapter of `name` in that folder too.
         base = 'f"{name}/base_model"'
         named = HERE_WITH_BASE
-    elif hub_id(report.arguments("model").get("model_name_or_path")) is None:
-        lines.append("# The base lay in a folder of this adapter's maker; llmtune merge makes weights that need none.")
+    elif hub_id(name) is None:
+        imports[len(begin)] = "from peft import PeftConfig, PeftModel"
+        base = "PeftConfig.from_pretrained(name).base_model_name_or_path"
+        lines.append("# The base lies in a folder of this adapter's maker; llmtune merge makes weights that need none.")
     lines.append("config = AutoConfig.from_pretrained(name)")
-    if report.arguments("model").get("load_in_4bit"):
-        lines.append("del config.quantization_config  # trained on a base in 4 bits; here it is loaded in full")
+    for bits in (4, 8):
+        if report.arguments("model").get(f"load_in_{bits}bit"):
+            lines.append(
+                f"del config.quantization_config  # trained on a base in {bits} bits; here it is loaded in full"
+            )
     lines += [
         f"base = {auto}.from_pretrained({base}, config=config, ignore_mismatched_sizes=True)",
         "if len(tokenizer) > base.get_input_embeddings().num_embeddings:",
@@ -285,6 +302,10 @@ def _training(report: JudgedTable) -> str:
             f"- {training['steps']:,} optimizer steps of {training['effective_batch']} rows in "
             f"{training['train_seconds']:.0f} s; the weights of step {weights.get('step')}, {chosen}"
         )
+    given = {**report.arguments("model"), **report.arguments("task"), **report.arguments("training")}
+    told = [f"{name} `{given[name]}`" for name in HYPERPARAMETERS if given.get(name) not in (None, False)]
+    lines += [f"- {', '.join(told)}; all arguments are in `config.yaml` of the run"] if told else []
+    lines += [f"- {_line(run['search'])}"] if "search" in run else []
     versions = ", ".join(f"{name} {value}" for name, value in run.get("versions", {}).items())
     lines += [f"- {versions}"] if versions else []
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""The code of a card that foretells the next steps of a series: plain transformers, scaled as the run scaled."""
+"""The code of a card that predicts the next steps of a series: plain transformers, scaled as the run scaled."""
 
 from typing import Any
 

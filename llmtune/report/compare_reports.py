@@ -3,10 +3,11 @@
 from pathlib import Path
 
 from llmtune.comparison.differences import Comparison, compare_predictions
+from llmtune.errors import InputError
 from llmtune.report.compare_page import RunReport, render_compare_page, write_compare_page
 from llmtune.report.judged_table import JudgedTable
 from llmtune.report.report import framed, names_arguments
-from llmtune.runs.folder import write_json
+from llmtune.runs.folder import make_folder, write_json
 from llmtune.terminal.comparison_lines import detail_lines, difference_cell, finding, metric_label
 
 
@@ -35,8 +36,7 @@ class ComparisonReport:
 
     def save(self, folder: str | Path, *, no_examples: bool = False) -> list[Path]:
         """Writes comparison.json and compare.html; returns their paths. `no_examples` keeps the texts out."""
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
+        folder = make_folder(folder)
         content = {"a": self.a.name, "b": self.b.name, "seed": self.seed, **self.result.to_json()}
         write_json(folder / "comparison.json", content)
         return [folder / "comparison.json", write_compare_page(folder, self._runs(), no_examples=no_examples)]
@@ -66,7 +66,13 @@ def compare(a: JudgedTable, b: JudgedTable, *, metric: str | None = None, seed: 
         seed: of the bootstraps.
 
     Raises:
-        InputError: the reports are not about the same rows, or have no such metric.
+        InputError: no reports, or reports that are not about the same rows or have no such metric.
     """
+    others = [(name, given) for name, given in (("a", a), ("b", b)) if not isinstance(given, JudgedTable)]
+    for name, given in others:
+        raise InputError(
+            f"{name}: found {type(given).__name__}, expected a Report; make it by Report.from_predictions, "
+            "Report.from_table or Report.from_run"
+        )
     names = (f"A ({a.name})", f"B ({b.name})")
     return ComparisonReport(a, b, compare_predictions(a.test, b.test, names=names, metric=metric, seed=seed), seed)

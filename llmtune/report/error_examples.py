@@ -1,6 +1,6 @@
 """The rows to look at: confident errors, uncertain rows, and samples beside their references."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,13 +9,18 @@ import numpy as np
 from llmtune.metrics.core.entity_errors import SENTENCE_MARKS, EntityComparison
 from llmtune.metrics.token_f1 import overlap_f1
 from llmtune.predictions import Predictions
-from llmtune.predictions.kinds import CLASSIFICATION, QUESTION_ANSWERING, REGRESSION, TEXT_GENERATION, Kind
+from llmtune.predictions.kinds import (
+    CLASSIFICATION,
+    LANGUAGE_MODELING,
+    REGRESSION,
+    Kind,
+)
 from llmtune.text.shorten import truncated
 
 MOST, LONGEST = 15, 500  # rows of a table, characters of a cell
 WIDE = 40  # characters from which a cell needs room to break in lines
 MOST_ERRORS = 20
-INPUTS = ("text", "source", "question")
+INPUTS = ("text", "source", "question", "context")
 
 
 @dataclass(frozen=True)
@@ -39,11 +44,42 @@ class ExampleTable:
         return any(len(row[column]) > WIDE for row in self.rows)
 
 
-def error_examples(test: Predictions, comparison: EntityComparison | None = None) -> list[ExampleTable]:
-    """What the kind of table allows; of entities the most frequent errors of their comparison."""
+def error_examples(
+    test: Predictions,
+    comparison: EntityComparison | None = None,
+    sentences: tuple[str, np.ndarray] | None = None,
+) -> list[ExampleTable]:
+    """What the kind of table allows; of entities the most frequent errors of their comparison, of texts by score."""
     if comparison is not None:
         return _of_entities(comparison)
+    if sentences is not None:
+        return _of_texts(test, *sentences)
     return EXAMPLES[test.kind](test) if test.kind in EXAMPLES else []
+
+
+def sentence_scores(test: Predictions) -> tuple[str, np.ndarray] | None:
+    """The chrF of every text, or SQuAD's F1 of every answer, (n,) from 0 to 100, with its name; None of other kinds."""
+    if not test.kind.free_text:
+        return None
+    name, score = ("F1", _answer_score) if test.kind.unanswerable else ("chrF", _text_score())
+    references = [cell if isinstance(cell, list) else [cell] for cell in test.column("reference")]
+    pairs = zip(test.column("prediction"), references, strict=True)
+    return name, np.array([score(prediction, own) for prediction, own in pairs])
+
+
+def written_samples(training: Mapping[str, Any]) -> list[ExampleTable]:
+    """What a language model wrote after the same prompts at evaluations in training, spread over its steps."""
+    evaluations = [one for one in training.get("evaluations", []) if "prompt" in next(iter(one.get("samples", [])), {})]
+    if not evaluations:
+        return []
+    most = max(1, MOST // len(evaluations[0]["samples"]))
+    places = np.unique(np.linspace(0, len(evaluations) - 1, most).round().astype(int))
+    rows: list[tuple[str, ...]] = [
+        (f"{evaluations[place]['step']:,}", shortened(sample["prompt"]), shortened(sample["answer"]) or "(empty)")
+        for place in places
+        for sample in evaluations[place]["samples"]
+    ]
+    return [ExampleTable("Written in training, after the same prompts", ("step", "prompt", "written"), rows)]
 
 
 def shortened(value: Any) -> str:
@@ -98,11 +134,7 @@ def _of_entities(comparison: EntityComparison) -> list[ExampleTable]:
     return _with_rows([ExampleTable("Most frequent errors", columns, rows, SENTENCE_MARKS)])
 
 
-def _of_texts(test: Predictions) -> list[ExampleTable]:
-    name, score = ("F1", _answer_score) if test.kind.unanswerable else ("chrF", _text_score())
-    references = [cell if isinstance(cell, list) else [cell] for cell in test.column("reference")]
-    pairs = zip(test.column("prediction"), references, strict=True)
-    scores = np.array([score(prediction, own) for prediction, own in pairs])
+def _of_texts(test: Predictions, name: str, scores: np.ndarray) -> list[ExampleTable]:
     order = np.argsort(scores, kind="stable")
     spread = order[np.unique(np.linspace(0, len(order) - 1, MOST).round().astype(int))]
     extra = [(name, scores)]
@@ -131,9 +163,33 @@ def _of_numbers(test: Predictions) -> list[ExampleTable]:
     return [_table(test, "Largest errors", np.argsort(-errors, kind="stable")[:MOST], [("|error|", errors)])]
 
 
+def _of_likelihoods(test: Predictions) -> list[ExampleTable]:
+    """Documents by the bits of a byte, or where no bytes are known by the nats of a token."""
+    if not test.has("text"):
+        return []
+    unit = "bytes" if test.has("bytes") else "tokens"
+    counts = np.array(test.column(unit), dtype=np.float64)
+    each = np.array(test.column("nll"), dtype=np.float64) / np.where(counts > 0, counts, np.nan)
+    each, name = (each / np.log(2), "bits per byte") if unit == "bytes" else (each, "nats per token")
+    scored = np.flatnonzero(np.isfinite(each))
+    order = scored[np.argsort(-each[scored], kind="stable")]
+    extra = [(name, each)]
+    return _with_rows(
+        [
+            _table(test, "Predicted worst", order[:MOST], extra),
+            _table(test, "Predicted best", order[::-1][:MOST], extra),
+        ]
+    )
+
+
 def _table(test: Predictions, title: str, rows: np.ndarray, extra: Sequence[tuple[str, np.ndarray]]) -> ExampleTable:
     inputs = [name for name in INPUTS if test.has(name)]
-    names = ["id", *(["time"] if test.has("time") else []), *inputs, "reference", "prediction"]
+    names = [
+        "id",
+        *(["time"] if test.has("time") else []),
+        *inputs,
+        *(name for name in ("reference", "prediction") if test.has(name)),
+    ]
     columns = [test.table.column(name).take(rows).to_pylist() for name in names]
     columns += [[f"{value:.3f}" for value in values[rows]] for _, values in extra]
     cells = [tuple(shortened(value) or "(empty)" for value in row) for row in zip(*columns, strict=True)]
@@ -146,7 +202,6 @@ def _with_rows(tables: list[ExampleTable]) -> list[ExampleTable]:
 
 EXAMPLES: dict[Kind, Callable[[Predictions], list[ExampleTable]]] = {
     CLASSIFICATION: _of_classes,
-    TEXT_GENERATION: _of_texts,
-    QUESTION_ANSWERING: _of_texts,
     REGRESSION: _of_numbers,
+    LANGUAGE_MODELING: _of_likelihoods,
 }

@@ -11,6 +11,7 @@ from llmtune.data.frames import frame_columns, is_frame, series_cells
 from llmtune.errors import InputError
 from llmtune.predictions import Predictions
 from llmtune.predictions.files import columns_to_arrow, to_label
+from llmtune.predictions.label_spelling import sort_labels
 from llmtune.predictions.table import predictions_from_arrow
 from llmtune.runs.tables import check_labels_argument, open_table, with_positive_label
 
@@ -67,6 +68,50 @@ def _arrow_table(source: Any, kind: str | None, where: str) -> pa.Table:
         f"{where}: found {type(source).__name__}, expected a path, a pandas DataFrame, a datasets.Dataset or a dict of "
         "columns"
     )
+
+
+def class_probabilities(
+    values: Any, seen: Sequence[Any], labels: Sequence[Any], positive_label: Any
+) -> tuple[Any, Sequence[Any]]:
+    """Probabilities as libraries give them, as (n, c) columns in the order of the labels; those labels.
+
+    Args:
+        values: (n, c) in the order of `labels`; a DataFrame with a column for each class, in any order; or, of two
+            classes, (n,) or (n, 1): of the positive label alone.
+        seen: all references and predictions.
+        labels: the c class names; empty for the values seen.
+        positive_label: of two; default the last.
+
+    Raises:
+        InputError: a DataFrame whose columns are not the labels.
+    """
+    if values is None:
+        return None, labels
+    if is_frame(values):
+        columns = {to_label(name): cells for name, cells in frame_columns(values, "probabilities").items()}
+        names = [to_label(label) for label in labels] if len(labels) else list(sort_labels(map(str, columns)))
+        if set(names) != set(columns):
+            named = ", ".join(map(str, columns))
+            raise InputError(
+                f"probabilities: the columns are {named}, the labels {', '.join(map(str, names))}; name each column "
+                "after its class"
+            )
+        return [list(row) for row in zip(*(columns[name] for name in names), strict=True)], names
+    cells = as_list("probabilities", values)
+    single = [cell[0] if isinstance(cell, list) and len(cell) == 1 else cell for cell in cells]
+    if not all(cell is None or (isinstance(cell, int | float) and not isinstance(cell, bool)) for cell in single):
+        return cells, labels
+    names = [to_label(label) for label in labels] if len(labels) else sorted_seen(seen)
+    if len(names) != 2:  # which class they are of is not known
+        return cells, labels
+    turned = positive_label is not None and to_label(positive_label) == names[0]
+    pairs = [None if cell is None else [cell, 1 - cell] if turned else [1 - cell, cell] for cell in single]
+    return pairs, labels
+
+
+def sorted_seen(cells: Sequence[Any]) -> list[str]:
+    """The classes that occur, in the order that a table without label names has."""
+    return list(sort_labels({label for label in map(to_label, cells) if label is not None}))
 
 
 def equal_columns(columns: Mapping[str, Any]) -> dict[str, list[Any]]:

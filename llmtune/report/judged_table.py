@@ -8,15 +8,19 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+
 from llmtune.diagnosis.verdict import Verdict
-from llmtune.metrics import Score
+from llmtune.metrics import Score, available_metrics
 from llmtune.metrics.core.entity_errors import EntityComparison, compare_entities
 from llmtune.metrics.core.headlines import headline_names
 from llmtune.metrics.core.matrix import Matrix, build_matrix
 from llmtune.metrics.core.parts import Parts, score_cell, score_parts
+from llmtune.metrics.core.scoring import explain_metrics
 from llmtune.predictions import Predictions
-from llmtune.report.error_examples import ExampleTable, error_examples
-from llmtune.report.probabilities import Slider, build_slider, calibration_bins
+from llmtune.predictions.kinds import deciding_metric
+from llmtune.report.error_examples import ExampleTable, error_examples, sentence_scores, written_samples
+from llmtune.report.probabilities import RankedClass, Slider, build_slider, calibration_bins, ranked_classes
 from llmtune.report.slices import Slices, score_slices
 
 
@@ -52,6 +56,26 @@ class JudgedTable:
         return headline_names(self.test.kind, self.scores)
 
     @cached_property
+    def explanations(self) -> dict[str, str]:
+        """By headline what the metric is, its scale and its good direction."""
+        return explain_metrics(self.test, self.headlines)
+
+    @cached_property
+    def ranges(self) -> dict[str, tuple[float, float]]:
+        """By metric of ours its least and greatest possible value."""
+        return {name: metric.range for name, metric in available_metrics(self.test).items()}
+
+    @cached_property
+    def main_metric(self) -> str | None:
+        """The metric that decides."""
+        return deciding_metric(self.test, self.scores)
+
+    @cached_property
+    def sentence_scores(self) -> tuple[str, np.ndarray] | None:
+        """The score of every text or answer against its references, 0 to 100; None for other kinds."""
+        return sentence_scores(self.test)
+
+    @cached_property
     def headline_rows(self) -> list[tuple[str, str, list[str]]]:
         """Of each headline its name, its value with interval, and those of the baselines."""
         return [
@@ -80,6 +104,11 @@ class JudgedTable:
         return build_slider(self.test)
 
     @cached_property
+    def ranked_classes(self) -> list[RankedClass]:
+        """ROC and precision-recall curves; empty without probabilities."""
+        return ranked_classes(self.test)
+
+    @cached_property
     def calibration(self) -> list[tuple[float, float, int]]:
         """Mean confidence, observed frequency and rows of each bin that holds rows; empty without probabilities."""
         return calibration_bins(self.test)
@@ -94,7 +123,8 @@ class JudgedTable:
     @cached_property
     def examples(self) -> list[ExampleTable]:
         """The rows to look at."""
-        return error_examples(self.test, self.entities)
+        tables = error_examples(self.test, self.entities, self.sentence_scores)
+        return [*tables, *written_samples(self.run.get("training", {}))]
 
     @property
     def is_private(self) -> bool:

@@ -12,6 +12,7 @@ from llmtune.diagnosis.target_list import Target, read_targets
 from llmtune.diagnosis.verdict import Verdict
 from llmtune.errors import InputError
 from llmtune.metrics import Score, score_predictions
+from llmtune.metrics.core.external import OF_FUNCTION
 from llmtune.predictions import Predictions
 from llmtune.report.judged_table import JudgedTable
 from llmtune.report.training_rows import TrainingRows, read_training_rows, with_naive_error
@@ -90,8 +91,14 @@ class Judgement:
 
     @cached_property
     def scores(self) -> dict[str, Score]:
-        """Of the table: every metric of its kind, then the additional ones."""
-        return score_table(self.table, metrics=self.options.metrics, seed=self.seed)
+        """Of the table: every metric of its kind, then the additional ones, then the run's own functions."""
+        scores = score_table(self.table, metrics=self.options.metrics, seed=self.seed)
+        # A function in a recipe is known to that recipe alone: what it left is all that can be said of it.
+        left = {} if self.run is None else self.run.metrics.get(self.table.split, {})
+        own = {name: score for name, score in left.items() if score.signature.startswith(OF_FUNCTION)}
+        return scores | {
+            name: score for name, score in own.items() if name not in scores and score.n == len(self.table)
+        }
 
     @cached_property
     def baselines(self) -> dict[str, Predictions]:
@@ -134,6 +141,7 @@ class Judgement:
             base=self._base(),
             training=TrainingLog() if self.run is None else self.run.training,
             examples=self.training_rows.examples,
+            continuations=None if self.run is None or self.table.split != "test" else self.run.continuations,
             earlier_leakage=None if self.run is None else self.run.leakage,
             truncated={split: n for split, n in truncated.items() if isinstance(n, int)},
             group_columns=self.options.group_columns,

@@ -1,8 +1,10 @@
 """The plots of numbers and forecasts: predicted beside actual, over time with the interval, by step, what is read."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 from markupsafe import Markup
 
 from llmtune.predictions import Predictions
@@ -17,7 +19,10 @@ ATTENTION = (
 
 
 def number_plots(test: Predictions) -> list[PagePlot]:
-    """Those that the table allows."""
+    """Those that the table allows, of its rows whose numbers are finite."""
+    test = _finite_rows(test)
+    if not len(test):
+        return []
     reference, prediction = (_matrix(test, name) for name in ("reference", "prediction"))
     plots = [_scatter(reference.ravel(), prediction.ravel())]
     if test.has("time") and len(test) > 1:
@@ -27,6 +32,13 @@ def number_plots(test: Predictions) -> list[PagePlot]:
     if weights := test.settings.get(ATTENTION):
         plots.append(_attention(weights))
     return plots
+
+
+def _finite_rows(test: Predictions) -> Predictions:
+    """Without the rows that the check `numerics` names: an axis can't reach infinity."""
+    names = [name for name in ("reference", "prediction", "lower", "upper") if test.has(name)]
+    finite = np.all([np.isfinite(_matrix(test, name)).all(axis=1) for name in names], axis=0)
+    return test if finite.all() else replace(test, table=test.table.filter(pa.array(finite)))
 
 
 def _matrix(test: Predictions, name: str) -> np.ndarray:

@@ -14,17 +14,20 @@ from markupsafe import Markup
 
 from llmtune.diagnosis import baseline
 from llmtune.diagnosis.check import FAIL, NOT_APPLICABLE, NOT_ENOUGH_DATA, PASS
+from llmtune.diagnosis.headline import metric_in_words
 from llmtune.diagnosis.verdict import INFORMING
+from llmtune.hub.page_text import ROWS_BEGIN, ROWS_END
 from llmtune.metrics.core.base import with_interval
 from llmtune.report.attention import attended_texts
 from llmtune.report.judged_table import JudgedTable
-from llmtune.report.page_plots import page_plots
+from llmtune.report.page_plots import main_plot, page_plots
 from llmtune.report.plots import Axes, Series, line_plot
 from llmtune.runs.folder import write_text
 from llmtune.runs.redact import public
 from llmtune.terminal.score_tables import missing_reasons
 
 STATUS = {PASS: "passed", FAIL: "failed", NOT_ENOUGH_DATA: "too little data", NOT_APPLICABLE: "not checked"}
+INFORMED = {**STATUS, PASS: "nothing found", FAIL: "worth a look"}  # of checks that decide nothing
 NOT_ARGUMENTS = ("output_dir", "overwrite", "resume_from_checkpoint")
 
 
@@ -44,6 +47,8 @@ def write_page(folder: Path, report: JudgedTable, *, no_examples: bool = False) 
 def render_page(report: JudgedTable, *, no_examples: bool = False) -> str:
     """The page as text."""
     slider = _slider(report)
+    examples = [] if no_examples or report.is_private else report.examples
+    attention = [] if no_examples or report.is_private else attended_texts(report.test)
     return render(
         "report.html.j2",
         script="" if slider["slider"] is None else _part("report.js"),
@@ -51,7 +56,11 @@ def render_page(report: JudgedTable, *, no_examples: bool = False) -> str:
         title=f"{report.name}: {report.test.kind.display_name.lower()}",
         sentence=public(report.verdict.sentence) if report.verdict else "No verdict was asked for.",
         word=report.verdict.verdict if report.verdict else "none",
+        main_plot=main_plot(report),
+        main_label=metric_in_words(report.main_metric, report.test) if report.main_metric else "",
         checks=_checks(report),
+        words={name: metric_in_words(name, report.test) for name in report.headlines},
+        explanations=report.explanations,
         headlines=report.headline_rows,
         reasons=missing_reasons({name: report.scores[name] for name in report.headlines}),
         paired=_paired(report),
@@ -60,8 +69,10 @@ def render_page(report: JudgedTable, *, no_examples: bool = False) -> str:
         slices=report.slices,
         plots=page_plots(report),
         **slider,
-        examples=[] if no_examples or report.is_private else report.examples,
-        attention=[] if no_examples or report.is_private else attended_texts(report.test),
+        examples=examples,
+        attention=attention,
+        rows_begin=Markup(ROWS_BEGIN.format(sum(len(table.rows) for table in examples) + len(attention))),
+        rows_end=Markup(ROWS_END),
         facts=_facts(report),
         config=_config(report),
         with_interval=with_interval,
@@ -97,7 +108,7 @@ def _part(name: str) -> str:
     return (files("llmtune.report") / "templates" / name).read_text(encoding="utf-8")
 
 
-def _checks(report: JudgedTable) -> list[dict[str, str]]:
+def _checks(report: JudgedTable) -> list[dict[str, Any]]:
     """What decided first, then what else is wrong, what passed, and what was not checked."""
     if report.verdict is None:
         return []
@@ -108,7 +119,8 @@ def _checks(report: JudgedTable) -> list[dict[str, str]]:
         {
             "name": check.check.replace("_", " "),
             "status": check.status,
-            "said": STATUS[check.status] + (" (for information)" if check.check in INFORMING else ""),
+            "said": (INFORMED if check.check in INFORMING else STATUS)[check.status],
+            "informs": check.check in INFORMING,
             "finding": public(check.finding),
             "remedy": public(check.remedy) if check.status != PASS else "",
         }
@@ -181,6 +193,7 @@ def _facts(report: JudgedTable) -> list[tuple[str, list[tuple[str, str]]]]:
     if "peak_memory_mib" in run:
         measures["peak_memory_mib"] = run["peak_memory_mib"]
     blocks.append(("Training", [(key.replace("_", " "), plain(value)) for key, value in measures.items()]))
+    blocks.append(("Search", [("trials", run["search"])] if "search" in run else []))
     blocks.append(("Hardware", [(key, plain(value)) for key, value in run.get("hardware", {}).items()]))
     blocks.append(("Versions", [(key, plain(value)) for key, value in run.get("versions", {}).items()]))
     return [(title, pairs) for title, pairs in blocks if pairs]

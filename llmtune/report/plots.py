@@ -143,6 +143,35 @@ def line_plot(
     )
 
 
+def interval_plot(title: str, rows: Sequence[tuple[str, float, float, float]], ends: tuple[float, float]) -> str:
+    """An SVG of one value a row, each a dot in the bar of its interval; the first row stands out.
+
+    Args:
+        title: what a screen reader says; the values stand in the drawing as text too.
+        rows: name, value, low and high end.
+        ends: of the axis.
+    """
+    low, high = ends
+    drawn, line = [], 38
+
+    def x_at(x: float) -> float:
+        return 8 + (min(max(x, low), high) - low) / (high - low) * (WIDTH - 16)
+
+    floor = TOP + line * len(rows)
+    for tick in ticks(low, high):
+        drawn.append(f'<line class="grid" x1="{x_at(tick):.1f}" x2="{x_at(tick):.1f}" y1="{TOP}" y2="{floor}"/>')
+        drawn.append(f'<text x="{x_at(tick):.1f}" y="{floor + 16}" text-anchor="middle">{tick:g}</text>')
+    for place, (name, value, least, most) in enumerate(rows):
+        y, kind = TOP + line * place + 26, "first" if place == 0 else "other"
+        drawn.append(f'<text class="{kind}" x="8" y="{y - 10}">{escape(name)} {value:.3f}</text>')
+        drawn.append(f'<line class="interval {kind}" x1="{x_at(least):.1f}" x2="{x_at(most):.1f}" y1="{y}" y2="{y}"/>')
+        drawn.append(f'<circle class="{kind}" cx="{x_at(value):.1f}" cy="{y}" r="5"/>')
+    return (
+        f'<svg role="img" class="intervals" aria-label="{escape(title)}" viewBox="0 0 {WIDTH} {floor + 24}">'
+        f"{''.join(drawn)}</svg>"
+    )
+
+
 def _ends(values: Sequence[float]) -> tuple[float, float]:
     """A little more than the data, and never nothing."""
     low, high = min(values), max(values)

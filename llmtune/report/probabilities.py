@@ -4,6 +4,7 @@ Letters: n rows, t thresholds.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from llmtune.thresholds.decision import counts_at, counts_at_thresholds
 # Of the slider. A model's probabilities crowd at both ends, so it has more steps there.
 ENDS = (1e-5, 3e-5, 1e-4, 3e-4, 6e-4)
 STEPS = 500
+MOST_RANKED = 4  # classes whose curves are told apart in one plot
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,50 @@ def build_slider(test: Predictions) -> Slider | None:
         int(np.searchsorted(grid, test.threshold)),
         (recall, hits / np.maximum(1, hits + alarms)),
     )
+
+
+class RankedClass(NamedTuple):
+    """How a class is ranked against the others.
+
+    Args:
+        name: of the class.
+        roc: (false positive rate, recall), (t,) each, ascending.
+        precision_recall: (recall, precision), (t,) each.
+    """
+
+    name: str
+    roc: tuple[np.ndarray, np.ndarray]
+    precision_recall: tuple[np.ndarray, np.ndarray]
+
+
+def ranked_classes(test: Predictions) -> list[RankedClass]:
+    """ROC and precision-recall curves by scikit-learn: of the positive label, or of each of the most frequent classes.
+
+    Of more than two classes each stands against the rest. Empty where a probability is not finite or missing.
+    """
+    if not test.kind.single_label or not test.has("probabilities") or not np.isfinite(test.probabilities()).all():
+        return []
+    from sklearn.metrics import precision_recall_curve, roc_curve
+
+    reference, probabilities = test.label_ids("reference"), test.probabilities()
+    counts = np.bincount(reference, minlength=len(test.label_names))
+    shown = [test.positive_id] if len(test.label_names) == 2 else np.argsort(-counts, kind="stable")[:MOST_RANKED]
+    found = []
+    for label in shown:
+        if 0 < counts[label] < len(reference):
+            false_alarms, recall, _ = roc_curve(reference == label, probabilities[:, label])
+            precision, gained, _ = precision_recall_curve(reference == label, probabilities[:, label])
+            found.append(
+                RankedClass(
+                    test.label_names[label], _thinned(false_alarms, recall), _thinned(gained[::-1], precision[::-1])
+                )
+            )
+    return found
+
+
+def _thinned(xs: np.ndarray, ys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    places = np.unique(np.linspace(0, len(xs) - 1, STEPS).round().astype(int))
+    return xs[places], ys[places]
 
 
 def positive_probabilities(test: Predictions) -> tuple[np.ndarray, np.ndarray] | None:

@@ -12,17 +12,19 @@ from llmtune.errors import InputError
 from llmtune.metrics import Score
 from llmtune.metrics.core.base import with_interval
 from llmtune.predictions import Predictions
-from llmtune.predictions.kinds import CLASSIFICATION
+from llmtune.predictions.kinds import CLASSIFICATION, kind_named
 from llmtune.report.card import write_card
-from llmtune.report.in_memory import equal_columns, open_predictions
+from llmtune.report.in_memory import as_list, class_probabilities, equal_columns, open_predictions
 from llmtune.report.judged_table import JudgedTable
 from llmtune.report.judgement import Judgement, JudgementOptions, run_facts, table_name
 from llmtune.report.page import render_page, write_page
-from llmtune.runs.folder import RunFolder, baseline_splits, write_metrics, write_verdict
+from llmtune.runs.folder import RunFolder, baseline_splits, make_folder, write_metrics, write_verdict
 
 T = TypeVar("T", bound=Callable[..., Any])
 # Where an argument of a function has another name than the flag that does the same.
 ARGUMENTS = {"train_file": "train"}
+RENAMED = {"references": "reference", "predictions": "prediction"}  # arguments and the columns that they are
+SEVERAL = ("metrics", "group_columns", "slice_columns")  # options that take a list, or one thing
 PAGE_HEIGHT = 720  # pixels of a page in a notebook
 
 
@@ -83,7 +85,8 @@ class Report(JudgedTable):
             references: n labels, lists of tags, texts (or lists of accepted ones) or numbers: by `kind`. Without
                 `predictions` a whole table: a DataFrame, a `datasets.Dataset` … as `from_table` takes it.
             predictions: likewise, in the same order.
-            probabilities: (n, c), of classes, in the order of `labels`.
+            probabilities: (n, c), of classes, in the order of `labels`; a DataFrame with a column named after each;
+                of two classes also (n,), of the positive label.
             kind: classification (default of columns), token-classification, text-generation, question-answering or
                 regression.
             labels: the c class names; default the values seen.
@@ -101,11 +104,17 @@ class Report(JudgedTable):
             return cls.from_table(
                 references, kind=kind, labels=labels, positive_label=positive_label, name=name, **options
             )
-        main = {"references": references, "predictions": predictions, "probabilities": probabilities}
-        lists = equal_columns({**main, **(columns or {})})
-        renamed = {"references": "reference", "predictions": "prediction"}
-        table = {renamed.get(column, column): values for column, values in lists.items()}
-        kind = kind or CLASSIFICATION.name
+        kind, columns = kind or CLASSIFICATION.name, columns or {}
+        twice = [column for column in (*RENAMED.values(), "probabilities") if column in columns]
+        if twice:
+            raise InputError(f"columns: {twice[0]!r} is an argument of its own; give other columns here")
+        labels = as_list("labels", labels)
+        main = {"references": as_list("references", references), "predictions": as_list("predictions", predictions)}
+        if kind_named(kind).single_label:
+            seen = [*main["references"], *main["predictions"]]
+            probabilities, labels = class_probabilities(probabilities, seen, labels, positive_label)
+        lists = equal_columns({**main, "probabilities": probabilities, **columns})
+        table = {RENAMED.get(column, column): values for column, values in lists.items()}
         return cls.from_table(table, kind=kind, labels=labels, positive_label=positive_label, name=name, **options)
 
     @classmethod
@@ -181,13 +190,13 @@ class Report(JudgedTable):
         return save_reports(folder, [self], no_examples=no_examples)
 
     @names_arguments
-    def push(self, repo_id: str, *, public: bool = False, no_examples: bool = False) -> str:
+    def push(self, repo_id: str, *, public: bool = False, examples: bool = False) -> str:
         """Publishes the report on the Hub, without weights or rows, as `llmtune push --report_only`.
 
         Args:
             repo_id: `user/name`; made if it is not there, as private.
             public: make a new repository public.
-            no_examples: keep the texts of the rows out of the page.
+            examples: leave the texts of the rows in the page.
 
         Returns:
             its address.
@@ -198,9 +207,9 @@ class Report(JudgedTable):
         from llmtune.hub.push import push_run  # brings the Hub's client
 
         with TemporaryDirectory() as folder:
-            self.save(folder, no_examples=no_examples)
+            self.save(folder)
             write_card(Path(folder), self)  # what the Hub shows first, with the numbers as model-index
-            url, _ = push_run(Path(folder), repo_id, report_only=True, public=public)
+            url, _ = push_run(Path(folder), repo_id, report_only=True, public=public, examples=examples)
         return url
 
     def __repr__(self) -> str:
@@ -234,8 +243,7 @@ def save_reports(folder: str | Path, reports: Sequence[JudgedTable], *, no_examp
     Returns:
         the files.
     """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = make_folder(folder)
     scores: dict[str, Mapping[str, Score]] = {}
     for report in reports:
         scores |= {report.test.split: report.scores, **baseline_splits(report.test.split, report.baselines)}
@@ -261,5 +269,15 @@ def _options(options: Mapping[str, Any]) -> JudgementOptions:
         raise TypeError(
             f"{unknown[0]}: no such option; expected one of {', '.join(JudgementOptions.__dataclass_fields__)}"
         )
-    base = options.get("base")
-    return JudgementOptions(**{**options, "base": base.test if isinstance(base, JudgedTable) else base})
+    base, targets = options.get("base"), options.get("targets")
+    if targets is not None and not isinstance(targets, str):
+        raise InputError(
+            f"targets: found {type(targets).__name__}, expected a text; write 'recall[spam]>=0.8,accuracy>=0.85'"
+        )
+    single = {name: [value] for name, value in options.items() if name in SEVERAL and is_one_name(value)}
+    return JudgementOptions(**{**options, **single, "base": base.test if isinstance(base, JudgedTable) else base})
+
+
+def is_one_name(value: Any) -> bool:
+    """Whether an option that takes a list was given one name, function or module."""
+    return isinstance(value, str) or callable(value) or hasattr(value, "compute")

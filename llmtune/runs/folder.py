@@ -23,6 +23,7 @@ from llmtune.runs.tables import open_table, with_positive_label
 
 # A LoRA run whose base was built from scratch keeps the base here: it lies nowhere else.
 BASE_FOLDER = "base_model"
+CONTINUATIONS = Path("predictions", "continuations", "test.parquet")  # what a language model writes, beside its scores
 
 # The packages whose version can change a number.
 VERSIONED = (
@@ -64,6 +65,18 @@ class RunFolder:
         return self._read_json("run.json", f"restore it, or name the tables in {self.path} one by one")
 
     @cached_property
+    def metrics(self) -> dict[str, dict[str, Score]]:
+        """Split → metric → score, as metrics.json has them, without reasons; empty where there is none."""
+        remedy = f"delete it and run llmtune report {self.path}"
+        content = self._read_json("metrics.json", remedy)
+        try:
+            return {
+                split: {name: Score(**score) for name, score in scores.items()} for split, scores in content.items()
+            }
+        except (AttributeError, TypeError) as error:
+            raise InputError(f"{self.path / 'metrics.json'}: no metrics of llmtune ({error}); {remedy}") from error
+
+    @cached_property
     def verdict(self) -> Verdict | None:
         """That of verdict.json; None where there is none."""
         remedy = f"delete it and run llmtune report {self.path}"
@@ -74,6 +87,18 @@ class RunFolder:
             )
         except (KeyError, TypeError) as error:
             raise InputError(f"{self.path / 'verdict.json'}: not a verdict of llmtune ({error}); {remedy}") from error
+
+    @cached_property
+    def scores(self) -> dict[str, dict[str, Score]]:
+        """Those of metrics.json, by split; why a value or interval is missing is not kept there."""
+        remedy = f"delete it and run llmtune report {self.path}"
+        content = self._read_json("metrics.json", remedy)
+        try:
+            return {
+                split: {name: Score(**score) for name, score in scores.items()} for split, scores in content.items()
+            }
+        except (AttributeError, TypeError) as error:
+            raise InputError(f"{self.path / 'metrics.json'}: not metrics of llmtune ({error}); {remedy}") from error
 
     @property
     def leakage(self) -> Check | None:
@@ -91,6 +116,12 @@ class RunFolder:
         """What training left."""
         return TrainingLog.from_run(self.settings.get("training", {}))
 
+    @cached_property
+    def continuations(self) -> Predictions | None:
+        """What a language model wrote after the beginnings of test rows; None where there is no such table."""
+        path = self.path / CONTINUATIONS
+        return open_table(path) if path.exists() else None
+
     @property
     def fold(self) -> str | None:
         """`i/K` where the run tested a fold."""
@@ -103,7 +134,9 @@ class RunFolder:
         return (self.path / RUN_MARKER).exists()
 
     def refuse_results(self, argument: str) -> None:
-        """Raises InputError where the results of another table would replace the run's own."""
+        """Raises InputError where the results of another table would replace the run's own, or can't lie at all."""
+        if self.path.is_file():
+            raise InputError(f"{argument}: is a file; name a folder")
         if self.is_own:
             raise InputError(f"{argument}: is a run with results of its own; name another folder")
 
@@ -162,6 +195,20 @@ class RunFolder:
         return content
 
 
+def make_folder(path: str | os.PathLike[str]) -> Path:
+    """The folder for results, made if it is not there.
+
+    Raises:
+        InputError: a file stands in its place, or it may not be made.
+    """
+    folder = Path(path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder}: can't be made a folder ({error.strerror}); name another folder") from error
+    return folder
+
+
 def write_json(path: Path, content: Any) -> None:
     """Writes JSON. NaN and infinity are refused: they are no JSON."""
     write_text(path, json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
@@ -185,7 +232,7 @@ def baseline_splits(split: str, baselines: Mapping[str, Mapping[str, Score]]) ->
     return {f"{split}/{name}": scores for name, scores in baselines.items()}
 
 
-def describe_run(arguments: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, Any]:
+def run_content(arguments: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, Any]:
     """The content of run.json.
 
     Args:

@@ -20,6 +20,7 @@ from llmtune.arguments.parser import Arguments
 from llmtune.baselines import table_baselines
 from llmtune.data import Fingerprint
 from llmtune.diagnosis.leakage import Examples
+from llmtune.errors import InputError
 from llmtune.metrics import Score, metric_values
 from llmtune.models.loaded import LoadedModel
 from llmtune.predictions import Predictions
@@ -141,6 +142,17 @@ class Task(ABC):
             InputError: it describes no such task.
         """
 
+    def read_as(self, **options: Any) -> Self:
+        """The task with what a command says of the rows of a model made elsewhere; None is not said.
+
+        Raises:
+            InputError: something is said, and this task's rows are read as in training.
+        """
+        given = next((name for name, value in options.items() if value is not None), None)
+        if given is not None:
+            raise InputError(f"--{given}: a {self.name} model reads rows as in its training; leave it out")
+        return self
+
     @abstractmethod
     def to_config(self) -> dict[str, Any]:
         """What the model's config keeps, so that prediction does what evaluation did; `from_config` reads it."""
@@ -154,6 +166,10 @@ class Task(ABC):
         """The task for a loaded model: lengths that it can read, and what else follows from its family."""
 
     # Rows → model inputs.
+
+    def input_columns(self, columns: Mapping[str, str]) -> dict[str, str]:
+        """The columns that prediction reads: canonical name → the user's, of `columns` as `read_split` takes them."""
+        return {"text": columns["text"]}
 
     @abstractmethod
     def read_split(
@@ -251,6 +267,20 @@ class Task(ABC):
         """What a person must know of the numbers; `facts` are those of `run_facts`."""
         return []
 
+    def rescored(self, table: Predictions) -> datasets.Dataset | None:
+        """Rows of a table of this task that it can score again, so that a merged model is seen to be the same.
+
+        None of tasks that a merge does not score again.
+        """
+        return None
+
+    def continuations(self, model: Any, encoded: Encoded) -> Predictions | None:
+        """What a language model writes after the beginnings of rows, as a text-generation table; None of other tasks.
+
+        Call it on every process.
+        """
+        return None
+
     def confusion(self, table: Predictions) -> tuple[np.ndarray, tuple[str, ...]] | None:
         """Counts (c, c), rows the reference, and the names of rows and columns; None where there are no classes."""
         return None
@@ -271,11 +301,13 @@ class ValidationMetrics:
 
     Attributes:
         table: of the last evaluation; None before the first.
+        written: what the model wrote after the prompts that it is watched by, at the last evaluation.
     """
 
     def __init__(self, task: Task, encoded: Encoded, *, samples: bool = True) -> None:
         self.task, self.encoded, self.keeps_samples = task, encoded, samples
         self.table: Predictions | None = None
+        self.written: list[dict[str, str]] = []
 
     def __call__(self, outputs: EvalPrediction) -> dict[str, float]:
         """The metrics that have a value for these rows, and the counts that the task tells."""
@@ -294,7 +326,9 @@ class ValidationMetrics:
 
     def samples(self) -> list[dict[str, str]]:
         """The first answers of the last evaluation, so that one sees the model learn to write."""
-        return self.task.samples(self.table) if self.table is not None and self.keeps_samples else []
+        if self.table is None or not self.keeps_samples:
+            return []
+        return self.written or self.task.samples(self.table)
 
 
 def count_splits(counts: Mapping[str, int]) -> str:

@@ -12,6 +12,8 @@ MOST_TEXT = 60  # characters of a cell in the list of rows
 def finding(comparison: Comparison, *, a: str = "A", b: str = "B") -> str:
     """One sentence on the metric that decides; `a` and `b` are what the two are called, here and below."""
     main = comparison.main
+    if comparison.identical and not main.difference:
+        return f"{a} and {b} give the same answer on every one of the {comparison.rows:,} rows"
     if main.b is None or main.a is None:
         which = " and ".join(name for name, value in ((a, main.a), (b, main.b)) if value is None)
         return f"{which}: {main.metric} is undefined"
@@ -23,7 +25,7 @@ def finding(comparison: Comparison, *, a: str = "A", b: str = "B") -> str:
     effect = f"{main.metric}: {main.difference:+.3f}, {100 * main.level:g} % CI [{main.low:+.3f}, {main.high:+.3f}]"
     if word:
         return f"{b} is significantly {word} than {a} on {effect}"
-    return f"No significant difference on {effect}; these rows would show one of {number(main.min_detectable)}"
+    return f"No significant difference on {effect}; minimum detectable difference {number(main.min_detectable)}"
 
 
 def detail_lines(comparison: Comparison, *, a: str = "A", b: str = "B") -> list[str]:
@@ -60,7 +62,7 @@ def _reasons(differences: Sequence[PairedComparison]) -> list[tuple[str, str]]:
 
 def _legend(comparison: Comparison) -> str:
     lower = "" if all(pair.higher_is_better for pair in comparison.differences) else "; ↓ lower is better"
-    return f"detectable: the smallest difference that these rows show with 80 % power{lower}"
+    return f"detectable: the minimum difference that these rows show with 80 % power{lower}"
 
 
 def metric_label(pair: PairedComparison) -> str:

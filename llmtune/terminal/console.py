@@ -22,6 +22,7 @@ from llmtune.predictions.kinds import CLASSIFICATION
 from llmtune.text.shorten import join_names
 
 # Beyond these a table is no longer read: the rest is in metrics.json.
+MARK_STYLES = {"✗": "bold red", "?": "bold yellow", "✓": "green"}  # where the terminal has color
 MOST_CLASSES, MOST_MATRIX, MOST_SLIPS = 20, 12, 4
 
 
@@ -34,18 +35,26 @@ class Terminal:
     """
 
     def __init__(self, main_process: bool = True, console: Console | None = None) -> None:
-        # Labels and metric names are shown as they are: "[x]" would be a style to rich, ":cat:" a picture.
-        self.console = console or Console(quiet=not main_process, highlight=False, markup=False, emoji=False)
+        self.console = console or plain_console(quiet=not main_process)
         self.width = min(self.console.width, 110)
-        if not sys.stderr.isatty():
-            # Bars drawn into a file are noise.
-            hide_progress_bars()
+        hide_progress_bars()
+
+    @classmethod
+    def on_stderr(cls) -> "Terminal":
+        """Where stdout holds a document for another program."""
+        return cls(console=plain_console(stderr=True))
 
     def block(self, title: str, lines: Sequence[str]) -> None:
         """A heading and its lines."""
         self.console.print(Text(f"\n{title}", style="bold"))
         for line in lines:
-            self.console.print(Padding(Text(line), (0, 0, 0, 2), expand=False), width=self.width)
+            text = Text(line)
+            text.stylize(MARK_STYLES.get(line[:1], ""), 0, 1)
+            self.console.print(Padding(text, (0, 0, 0, 2), expand=False), width=self.width)
+
+    def command(self, line: str) -> None:
+        """A command to be copied: no line break of ours in it."""
+        self.console.print(Text(f"  {line}"), soft_wrap=True)
 
     def table(self, table: Table) -> None:
         """A table, as wide as it needs."""
@@ -53,11 +62,10 @@ class Terminal:
 
     def training(self, facts: Mapping[str, Any]) -> None:
         """How long, how fast, which checkpoint."""
-        padding = facts["padded_tokens"] / max(1, facts["real_tokens"])
         best = facts["best_checkpoint"]
         lines = [
             f"{facts['steps']:,} optimizer steps of {facts['effective_batch']} rows in {facts['train_seconds']:.1f} s; "
-            f"{facts['tokens_per_second']:,.0f} tokens a second, padded tokens {padding:.2f} x real",
+            f"{facts['tokens_per_second']:,.0f} tokens/s",
             f"best checkpoint: step {best['step']}, {best['metric']} {best['value']:.4f} on validation"
             if best
             else "the last weights are kept: checkpoints were not compared on validation",
@@ -73,12 +81,17 @@ class Terminal:
     ) -> None:
         """The numbers of one split: headlines with intervals beside the baselines, classes, confusion matrix."""
         self.block(f"{predictions.split.capitalize()}: {len(predictions)} rows", [])
-        self.table(_headlines(scores, baselines))
+        self.table(headline_table(headline_names(CLASSIFICATION, scores), scores, baselines))
         self.table(_classes(predictions, scores))
         if len(predictions.label_names) <= MOST_MATRIX:
             self.table(_matrix(predictions))
         for note in notes:
             self.console.print(Padding(Text(note), (0, 0, 0, 2), expand=False), width=self.width)
+
+
+def plain_console(**options: bool) -> Console:
+    """A console that shows labels and metric names as they are: "[x]" is a style to rich, ":cat:" a picture."""
+    return Console(highlight=False, markup=False, emoji=False, **options)  # type: ignore[arg-type]
 
 
 def split_lines(splits: Mapping[str, Mapping[str, Any]], truncated: Mapping[str, int], max_length: int) -> list[str]:
@@ -118,7 +131,12 @@ def label_typo_lines(classes: Sequence[Mapping[str, int]], unit: str = "rows") -
 
 
 def hide_progress_bars() -> None:
-    """Of datasets and transformers, imported or not: importing them costs a report of a table seconds."""
+    """Of datasets and transformers, where no terminal shows them: drawn into a file they are noise.
+
+    Both are told whether imported or not: importing them costs a report of a table seconds.
+    """
+    if sys.stderr.isatty():
+        return
     for name in ("HF_DATASETS_DISABLE_PROGRESS_BARS", "HF_HUB_DISABLE_PROGRESS_BARS"):
         os.environ.setdefault(name, "1")
     if "datasets" in sys.modules:
@@ -135,13 +153,16 @@ def plain_table(*columns: str) -> Table:
     return table
 
 
-def _headlines(scores: Mapping[str, Score], baselines: Mapping[str, Mapping[str, Score]]) -> Table:
+def headline_table(
+    names: Sequence[str], scores: Mapping[str, Score], baselines: Mapping[str, Mapping[str, Score]]
+) -> Table:
+    """These metrics of all rows with their intervals, beside the values of the baselines."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("metric")
-    table.add_column("value [95 % interval]")
+    table.add_column("metric", no_wrap=True)
+    table.add_column("value [95 % interval]", no_wrap=True)
     for name in baselines:
         table.add_column(name)
-    for name in headline_names(CLASSIFICATION, scores):
+    for name in names:
         beside = [_value(of.get(name)) for of in baselines.values()]
         table.add_row(name, with_interval(scores[name]), *beside)
     return table

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 LINE_END = re.compile(r"\r\n|\n|\r")
 FEWEST_ROWS = 10  # fewer don't show whether a column repeats its values
+FEWEST_QUOTED = 5  # cells with a comma that show a program's habit, where no mark is doubled
 NUMBER = re.compile(r"[-+]?\d+(\.\d+)?([eE][-+]?\d+)?")
 
 
@@ -24,19 +25,22 @@ def tsv_records(text: str) -> Iterator[tuple[int, list[str]]]:
     r"""Line (from 1) and cells of each line; a blank line has none.
 
     Some programs quote nevertheless. R puts all texts in quotation marks, the header too; pandas and the csv module a
-    cell that holds one, and they double those inside. Where the whole header, or every cell that holds a mark, is
-    quoted so, the marks are taken off again; otherwise they are letters.
+    cell that holds one, and they double those inside; Excel a cell that holds a comma too. Where the whole header,
+    every cell that holds a mark, or every cell that holds a mark or a comma is quoted so, the marks are taken off
+    again; otherwise they are letters.
 
     >>> list(tsv_records('a\tb\n"so" he said\t1\r\n\n'))
     [(1, ['a', 'b']), (2, ['"so" he said', '1']), (3, []), (4, [])]
     >>> list(tsv_records('a\n"[""x""]"'))
     [(1, ['a']), (2, ['["x"]'])]
+    >>> list(tsv_records('a\n"so, he said"\n"a ""b"" c"'))
+    [(1, ['a']), (2, ['so, he said']), (3, ['a "b" c'])]
     >>> list(tsv_records('"a"\t"b"\n"it ""is"" so"\t7'))
     [(1, ['a', 'b']), (2, ['it "is" so', '7'])]
     """
     lines = LINE_END.split(text)
     marked = (cell for line in lines if '"' in line for cell in line.split("\t") if '"' in cell)
-    quoted = all(map(_is_quoted, lines[0].split("\t"))) or all(map(_is_doubled, marked))
+    quoted = all(map(_is_quoted, lines[0].split("\t"))) or all(map(_is_doubled, marked)) or _is_of_excel(lines)
     for number, line in enumerate(lines, start=1):
         cells = line.split("\t") if line else []
         yield number, [cell[1:-1].replace('""', '"') if quoted and _is_quoted(cell) else cell for cell in cells]
@@ -47,8 +51,23 @@ def _is_quoted(cell: str) -> bool:
 
 
 def _is_doubled(cell: str) -> bool:
-    inside = cell[1:-1]
-    return _is_quoted(cell) and '""' in inside and '"' not in inside.replace('""', "")
+    return _is_escaped(cell) and '""' in cell[1:-1]
+
+
+def _is_escaped(cell: str) -> bool:
+    """Whether it is quoted, and each mark inside is doubled."""
+    return _is_quoted(cell) and '"' not in cell[1:-1].replace('""', "")
+
+
+def _is_of_excel(lines: Sequence[str]) -> bool:
+    """Whether the cells that hold a mark or a comma, and no others, are quoted as Excel does it.
+
+    A saying, as "Yes, sir", is quoted by its author; where every comma stands in a quoted cell it is Excel who quotes.
+    """
+    special = [cell for line in lines for cell in line.split("\t") if '"' in cell or "," in cell]
+    if not all(_is_escaped(cell) and ("," in cell or '""' in cell[1:-1]) for cell in special):
+        return False
+    return len(special) >= FEWEST_QUOTED or any('""' in cell[1:-1] for cell in special)
 
 
 def swallowed_rows(records: Sequence[Sequence[str]], header: Sequence[str]) -> Iterator[SwallowedRows]:

@@ -1,5 +1,6 @@
 """Names of classes: which names of two sets mean the same class, and names that say nothing but a position."""
 
+import math
 import re
 from collections.abc import Iterable, Sequence
 
@@ -10,6 +11,21 @@ POSITIONAL_NAME = re.compile(r"LABEL_(\d+)")
 def is_positional(names: Sequence[str]) -> bool:
     """Whether these are transformers' default names, LABEL_0, LABEL_1, …"""
     return bool(names) and all(POSITIONAL_NAME.fullmatch(name) for name in names)
+
+
+def parse_number(label: object) -> float | None:
+    """The finite number that a label is, as a number or as text; None of any other.
+
+    >>> parse_number("1.50"), parse_number(-1), parse_number("spam"), parse_number(True)
+    (1.5, -1.0, None, None)
+    """
+    if isinstance(label, bool) or not isinstance(label, (str, int, float)):
+        return None
+    try:
+        number = float(label)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
 
 
 def match_positions(labels: Iterable[str], names: Sequence[str]) -> dict[str, str]:

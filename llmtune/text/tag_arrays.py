@@ -74,7 +74,7 @@ def types_of(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(sorted({parse_name(name)[1] for name in names} - {""}))
 
 
-def detect_scheme(tags: Tags) -> str:
+def corpus_scheme(tags: Tags) -> str:
     """The scheme that most sentences of the reference follow."""
     types_of(tags.names)  # of a tag that is none the message should say so
     return schemes.detect_scheme(dict(enumerate(tags.to_lists())))[0]

@@ -16,7 +16,7 @@ from llmtune.evidence import ENOUGH
 from llmtune.predictions import Predictions
 from llmtune.stats import ConfidenceInterval, paired_multinomial_interval, wilson_interval
 
-# An objective reads confusion counts (…, 2, 2) with the positive class at position 1, and returns (…,) to be maximised.
+# An objective reads confusion counts (…, 2, 2) with the positive class at position 1, and returns (…,) to be maximized.
 Objective = Callable[[np.ndarray], np.ndarray]
 
 
@@ -97,7 +97,7 @@ def choose_threshold(predictions: Predictions, objective: str, *, seed: int = 0)
 
 
 def read_objective(text: str) -> tuple[Objective, tuple[str, float] | None]:
-    """An objective's text as a function to maximise, and for recall>=R and precision>=P the (name, floor) to reach."""
+    """An objective's text as a function to maximize, and for recall>=R and precision>=P the (name, floor) to reach."""
     if text in ("f1", "none"):
         return f_beta(1.0), None
     if (match := re.fullmatch(r"fbeta:(\d+(?:\.\d+)?)", text)) and float(match[1]) > 0:

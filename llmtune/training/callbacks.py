@@ -1,7 +1,8 @@
-"""What a person sees while training: one bar, and one line with the confusion matrix at every evaluation."""
+"""What a person sees while training: a bar, or lines where no terminal shows one, and a line an evaluation."""
 
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,9 @@ from llmtune.tasks.task import ValidationMetrics
 
 
 class EvaluationLogger(ProgressCallback):
-    """The stock progress bars (on a terminal), without the stock dump of every log; one line an evaluation.
+    """The stock progress bars, without the stock dump of every log; one line an evaluation.
+
+    Without a terminal (nohup, Slurm, docker) each log is a line: step, loss, learning rate, tokens/s, time left.
 
     Args:
         shown: the metrics on the line, without the prefix eval_.
@@ -24,6 +27,7 @@ class EvaluationLogger(ProgressCallback):
     Attributes:
         history: an entry an evaluation.
         matrix_names: of the confusion matrix in the last entry.
+        tokens_here: gives the real tokens that this training has computed, over all processes; set by the Trainer.
     """
 
     def __init__(
@@ -36,6 +40,8 @@ class EvaluationLogger(ProgressCallback):
         super().__init__()
         self.shown, self.confusion, self.samples, self.positive_id = shown, confusion, samples, positive_id
         self.matrix_names: tuple[str, ...] = ()
+        self.tokens_here: Callable[[], int] = int
+        self._began, self._first_step = 0.0, 0
         self.history: list[dict[str, Any]] = []
 
     @classmethod
@@ -47,6 +53,7 @@ class EvaluationLogger(ProgressCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Opens the bar, where there is a terminal to draw it on."""
+        self._began, self._first_step = time.perf_counter(), state.global_step
         if sys.stderr.isatty():
             super().on_train_begin(args, state, control, **kwargs)
 
@@ -58,9 +65,16 @@ class EvaluationLogger(ProgressCallback):
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Closes the bar."""
+        """Closes the bar, and says that training ended before its last step."""
         if self.training_bar is not None:
             super().on_train_end(args, state, control, **kwargs)
+        patience = args.early_stopping_patience
+        if patience and state.global_step < state.max_steps and state.is_world_process_zero:
+            tqdm.write(
+                f"stopped early at step {state.global_step} of {state.max_steps}: {args.metric_for_best_model} on "
+                f"validation was no better than {state.best_metric:.4f} (step {state.best_global_step}) in the last "
+                f"{patience} evaluations (--early_stopping_patience {patience})"
+            )
 
     def on_prediction_step(
         self,
@@ -77,9 +91,21 @@ class EvaluationLogger(ProgressCallback):
     def on_log(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: Any = None, **kwargs: Any
     ) -> None:
-        """Puts the running loss at the end of the bar."""
-        if self.training_bar is not None and logs and "loss" in logs:
+        """Puts the running loss at the end of the bar; prints a line where there is none."""
+        if not logs or "loss" not in logs or not state.is_world_process_zero:
+            return
+        if self.training_bar is not None:
             self.training_bar.set_postfix(loss=f"{float(logs['loss']):.4f}", refresh=False)
+        else:
+            tqdm.write("  ".join(self._log_parts(state, logs)))
+
+    def _log_parts(self, state: TrainerState, logs: Mapping[str, Any]) -> list[str]:
+        seconds, steps = time.perf_counter() - self._began, state.global_step - self._first_step
+        left = seconds / max(1, steps) * (state.max_steps - state.global_step)
+        parts = [f"step {state.global_step} of {state.max_steps}", f"loss {float(logs['loss']):.4f}"]
+        if "learning_rate" in logs:
+            parts.append(f"learning rate {float(logs['learning_rate']):.3g}")
+        return [*parts, f"{self.tokens_here() / seconds:,.0f} tokens/s", f"{tqdm.format_interval(left)} left"]
 
     def on_evaluate(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, metrics: Any = None, **kwargs: Any

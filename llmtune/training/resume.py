@@ -22,11 +22,14 @@ from transformers.trainer_utils import get_last_checkpoint
 from llmtune.errors import InputError
 from llmtune.models.checkpoints import is_adapter
 
-# Fields of TrainingArguments on which the weights at the end depend. Batches are compared by their product.
+# Fields of TrainingArguments on which the weights at the end depend, which of them are taken, and when training stops:
+# the best value so far is a number of the metric and the rows before. Batches are compared by their product.
 COMPARED = (
     *("learning_rate", "lr_scheduler_type", "lr_scheduler_kwargs", "warmup_steps", "num_train_epochs", "max_steps"),
     *("optim", "optim_args", "weight_decay", "adam_beta1", "adam_beta2", "adam_epsilon", "max_grad_norm"),
     *("label_smoothing_factor", "neftune_noise_alpha", "precision", "seed", "data_seed", "train_sampling_strategy"),
+    *("metric_for_best_model", "greater_is_better", "early_stopping_patience", "early_stopping_threshold"),
+    *("eval_strategy", "eval_steps", "save_strategy", "save_steps"),
 )
 # What trainer_state.json of any Trainer tells, where a checkpoint holds no record of ours.
 STOCK = ("num_train_epochs", "max_steps")
@@ -44,8 +47,10 @@ def describe_run(trainer: Any) -> dict[str, Any]:
     described["rows of an optimizer step"] = (
         args.per_device_train_batch_size * args.gradient_accumulation_steps * args.world_size
     )
-    described["rows of train"] = len(trainer.train_dataset)
-    described["sha256 of the tokens of train"] = fingerprint(trainer.train_dataset)
+    for split, rows in (("train", trainer.train_dataset), ("validation", trainer.eval_dataset)):
+        if isinstance(rows, datasets.Dataset):
+            described[f"rows of {split}"] = len(rows)
+            described[f"sha256 of the tokens of {split}"] = fingerprint(rows)
     # A module of the user's has no config.
     names = (model.config.id2label or {}) if hasattr(model, "config") else {}
     described["class names"] = ", ".join(str(names[place]) for place in sorted(names))
@@ -54,6 +59,11 @@ def describe_run(trainer: Any) -> dict[str, Any]:
     if is_adapter(model):
         config = next(iter(model.peft_config.values()))
         described["LoRA"] = f"r {config.r}, alpha {config.lora_alpha}, dropout {config.lora_dropout}"
+        described["DoRA, rsLoRA"] = f"{config.use_dora}, {config.use_rslora}"
+        targets = config.target_modules
+        described["LoRA's layers"] = targets if isinstance(targets, str) else ", ".join(sorted(targets or ()))
+        described["LoRA's base"] = config.base_model_name_or_path
+    described["type of the weights"] = str(next(model.parameters()).dtype).removeprefix("torch.")
     described["trained parameters"] = sum(p.numel() for p in model.parameters() if p.requires_grad)
     return described
 

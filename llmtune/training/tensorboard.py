@@ -4,6 +4,7 @@ Letters: n rows, c classes.
 """
 
 from collections.abc import Mapping, Sequence
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -82,6 +83,15 @@ def precision_recall_lines(
             precision, recall, _ = precision_recall_curve(labels == place, probabilities[:, place])
             found[name] = (recall, precision)
     return found
+
+
+def show_samples(callbacks: Sequence[TrainerCallback], samples: Sequence[Mapping[str, str]], step: int) -> None:
+    """Writes what the model wrote at an evaluation, where there is a writer."""
+    writer = writer_in(callbacks)
+    if writer is None or not samples:
+        return
+    shown = ["\n".join(f"**{name}**: {escape(text)}  " for name, text in sample.items()) for sample in samples]
+    writer.add_text("eval/samples", "\n\n".join(shown), step)
 
 
 def show_evaluation(

@@ -18,13 +18,14 @@ from transformers.trainer_utils import EvalLoopOutput, PredictionOutput, get_las
 
 from llmtune.data.lengths import input_lengths
 from llmtune.metrics.core.base import IGNORED
+from llmtune.tasks.causal_lm.collator import without_mask
 from llmtune.tasks.task import ValidationMetrics
 from llmtune.tasks.text_generation.generation import Generation
 from llmtune.training.batching import EffectiveBatchSampler, LongestFirstSampler, with_padding_example
 from llmtune.training.callbacks import EvaluationLogger
 from llmtune.training.curves import LearningCurves, train_subset
 from llmtune.training.resume import RECORD, check_same_run, describe_run
-from llmtune.training.tensorboard import show_evaluation
+from llmtune.training.tensorboard import show_evaluation, show_samples
 
 SO_FAR = "llmtune"  # where a checkpoint's trainer_state.json keeps what the run took
 
@@ -74,11 +75,14 @@ class FineTuningTrainer(transformers.Trainer):
         if evaluation_lines is None and isinstance(self.compute_metrics, ValidationMetrics):
             evaluation_lines = EvaluationLogger.of_metrics(self.compute_metrics)
         self.evaluation_lines = evaluation_lines or EvaluationLogger()
+        # Of this process, for all: the sampler gives each the same share, and a line of the log waits for none.
+        self.evaluation_lines.tokens_here = lambda: int(self.real_tokens) * self.args.world_size
         self.curves = LearningCurves()
         self._last_output: EvalLoopOutput | None = None
         self.add_callback(self.evaluation_lines)
         if self.args.early_stopping_patience:
-            self.add_callback(transformers.EarlyStoppingCallback(self.args.early_stopping_patience))
+            patience, threshold = self.args.early_stopping_patience, self.args.early_stopping_threshold
+            self.add_callback(transformers.EarlyStoppingCallback(patience, threshold))
 
     def init_hf_repo(self, token: str | None = None) -> None:
         """Nothing: --push_to_hub publishes a run once, after its report; the stock one sends the stock card."""
@@ -110,6 +114,8 @@ class FineTuningTrainer(transformers.Trainer):
         if "decoder_input_ids" in inputs:  # what a decoder side reads is counted too
             self.real_tokens += (labels != IGNORED).sum()
             self.padded_tokens += labels.numel()
+        if "position_ids" in inputs:  # packed rows
+            inputs = without_mask(inputs)
         # Around the whole step: what --activation_checkpointing computes again in the backward pass must take the same
         # kernels as the forward pass did. (Autocast is carried over by torch itself.)
         with self._attention_kernels():
@@ -135,8 +141,8 @@ class FineTuningTrainer(transformers.Trainer):
     @property
     def arithmetic(self) -> str:
         """What training and evaluation compute in, in words; the precision that was asked for is half of it."""
-        quantized = getattr(self.model, "is_loaded_in_4bit", False)
-        weights = "4-bit" if quantized else str(next(self.model.parameters()).dtype).removeprefix("torch.")
+        quantized = next((bits for bits in (4, 8) if getattr(self.model, f"is_loaded_in_{bits}bit", False)), None)
+        weights = f"{quantized}-bit" if quantized else str(next(self.model.parameters()).dtype).removeprefix("torch.")
         return str(self.args.describe_precision(weights))
 
     @property
@@ -233,6 +239,8 @@ class FineTuningTrainer(transformers.Trainer):
             self.compute_metrics = self._in_row_order(metrics, dataloader.dataset)
         output = super().evaluation_loop(dataloader, *args, metric_key_prefix=metric_key_prefix, **kwargs)
         self.compute_metrics = metrics
+        if self.generation is not None and self.writes and self.is_in_train and isinstance(metrics, ValidationMetrics):
+            metrics.written = self.generation.samples(self.accelerator.unwrap_model(self.model))
         self.evaluation_seconds += time.perf_counter() - start
         self._last_output = output if self.is_in_train else None
         return output
@@ -254,7 +262,7 @@ class FineTuningTrainer(transformers.Trainer):
     def prediction_step(
         self, model: Any, inputs: dict[str, Any], prediction_loss_only: bool, ignore_keys: list[str] | None = None
     ) -> tuple[Any, Any, Any]:
-        """The stock step; of a model that writes (None, (ids, ended, nats), counts) of a batch.
+        """The stock step; of a model with a `generation` (None, what it keeps with the nats last, counts) of a batch.
 
         Nothing of the size of the vocabulary is kept.
         """
@@ -262,14 +270,11 @@ class FineTuningTrainer(transformers.Trainer):
             step: tuple[Any, Any, Any] = super().prediction_step(model, inputs, prediction_loss_only, ignore_keys)
             return step
         inputs = self._prepare_inputs(inputs)
-        labels, ids = inputs.pop("labels", None), inputs["input_ids"]
+        labels = inputs.pop("labels", None)
+        unwrapped = self.accelerator.unwrap_model(self.model)
         with torch.no_grad(), self.compute_loss_context_manager():
-            nats, counts = self.generation.likelihoods(model, inputs, labels)
-            if self.writes:
-                answers, ended = self.generation.write(self.accelerator.unwrap_model(self.model), inputs, labels)
-            else:
-                answers, ended = ids.new_full((len(ids), 1), IGNORED), ids.new_zeros(len(ids))
-        return None, (answers, ended, nats), counts
+            kept, counts = self.generation.outputs(model, unwrapped, inputs, labels, writes=self.writes)
+        return None, kept, counts
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         """The stock evaluation; in training the sample of train is scored after it, and the history keeps both."""
@@ -298,6 +303,8 @@ class FineTuningTrainer(transformers.Trainer):
             show_evaluation(
                 self.callback_handler.callbacks, matrix, validation, names, self.state.global_step, positive_id=positive
             )
+            samples = self.evaluation_lines.history[-1].get("samples", [])
+            show_samples(self.callback_handler.callbacks, samples, self.state.global_step)
             step = {"step": self.state.global_step, "epoch": self.state.epoch}
             self.evaluation_lines.history[-1]["curves"] = {**step, **entry}
         return metrics

@@ -1,5 +1,6 @@
 """The command line of a recipe: what wins, what stops the run, and what --help says."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmtune.arguments import RUN_MARKER, DataArguments
+from llmtune.arguments.config_file import config_text
 from llmtune.arguments.parser import RENAMED, parse_arguments
 from llmtune.arguments.yaml_values import read_yaml_mapping
 from llmtune.errors import InputError
@@ -244,7 +246,6 @@ def test_a_bad_yaml_value_stops_the_run(text, message):
         (["--dataloader_drop_last", "True"], "--dataloader_drop_last: rows would be missing"),
         (["--prediction_loss_only"], "--prediction_loss_only: evaluation would have no predictions to score; leave it"),
         (["--eval_do_concat_batches", "False"], "--eval_do_concat_batches False: predictions could not be put"),
-        (["--label_names", "kind"], "--label_names: evaluation would miss the labels, which the recipe names itself"),
         (["--bf16_full_eval"], "--bf16_full_eval: the weights would be rounded, and left so; leave it out"),
         (["--fp16_full_eval"], "--fp16_full_eval: the weights would be rounded, and left so; leave it out"),
         (["--seed", "-1"], "--seed -1: expected 0 to 4294967295"),
@@ -365,7 +366,7 @@ def help_text(capsys, flag: str) -> str:
 def test_help_is_short_grouped_and_shows_our_flags_first(capsys):
     said = help_text(capsys, "--help")
 
-    assert len(said.splitlines()) < 200
+    assert len(said.splitlines()) < 220
     assert "\n    how to run it\n" in said, "the example keeps its line"
     groups = [said.index(f"\n{name}:\n") for name in ("data", "task", "model", "training")]
     assert groups == sorted(groups)
@@ -393,3 +394,65 @@ def test_four_bit_weights_on_a_cpu_refuse_the_reload_that_changes_them():
         "--train_file", "a.csv", "--model_name_or_path", "x", "--load_in_4bit", "--use_cpu", "--eval_strategy", "no"
     )
     assert not training.load_best_model_at_end
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--model_name_or_path", "x", "--freeze_layers", "-1"], "--freeze_layers -1: expected 0 or more"),
+        (["--model_type", "bert", "--freeze_layers", "1"], "and --model_type begins at random; drop one"),
+        (
+            ["--model_name_or_path", "x", "--freeze_layers", "1", "--use_peft"],
+            "under LoRA every layer of the checkpoint",
+        ),
+        (
+            ["--model_name_or_path", "x", "--load_in_4bit", "--load_in_8bit"],
+            "--load_in_4bit and --load_in_8bit are both",
+        ),
+        (["--model_name_or_path", "x", "--use_dora"], "--use_dora without --use_peft: every weight would be trained"),
+        (["--model_type", "bert", "--early_stopping_threshold", "0.1"], "add --early_stopping_patience N, after how"),
+        (
+            ["--model_type", "bert", "--early_stopping_threshold", "-1"],
+            "--early_stopping_threshold -1.0: expected 0 or",
+        ),
+    ],
+)
+def test_what_would_change_nothing_is_refused(flags, message):
+    assert message in refused("--train_file", "a.csv", *flags)
+
+
+def test_config_yaml_gives_the_same_arguments_again():
+    Path("a.csv").touch()
+    flags = [
+        "--train_file",
+        "a.csv",
+        "--model_type",
+        "bert",
+        "--learning_rate",
+        "2e-5",
+        "--seed",
+        "8",
+        "--bf16",
+        "False",
+    ]
+    flags += ["--class_weights", "balanced", "--lr_scheduler_type", "cosine", "--group_columns", "sex", "age"]
+    flags += ["--eval_strategy", "steps", "--eval_steps", "50", "--hub_token", "hf_secret", "--warmup_steps", "0.1"]
+    first = parse(*flags)
+    text = config_text(first, precision="bf16", processes=2)
+    path = yaml_file(text)
+    again = parse("--config", path)
+
+    assert again[:3] == (replace(first.data, train_file=str(Path("a.csv").resolve())), *first[1:3])
+    for name, value in first.training.to_dict().items():
+        if name not in ("output_dir", "run_name", "hub_token", "logging_dir"):
+            assert getattr(again.training, name) == getattr(first.training, name), (name, value)
+    assert "hf_secret" not in text
+    assert "There it computed in bf16, with 2 processes." in text
+
+
+def test_config_yaml_of_the_demo_trains_the_demo_from_anywhere(tmp_path):
+    text = config_text(parse(), precision="fp32", processes=1)
+
+    assert yaml.safe_load(text)["model_type"] == "llama"
+    assert yaml.safe_load(text)["max_length"] == 32
+    assert yaml.safe_load(text)["train_file"] == str(tmp_path / "demo" / "train.csv")

@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import re
+import shutil
 
 import pytest
 
@@ -60,15 +61,41 @@ def test_the_code_block_finds_the_entities_that_the_predictions_hold(recipe, dem
     assert entities_by_card(run, rows) == told
 
 
-@pytest.mark.parametrize("which", ["spam_model", "lora_run"])
+@pytest.fixture
+def lora_on_a_local_base(lora_run, tmp_path):
+    """A LoRA run whose base lies in another folder of this machine."""
+    model, base = tmp_path / "adapter", tmp_path / "base"
+    shutil.copytree(lora_run, model)
+    (model / "base_model").rename(base)
+    adapter = json.loads((model / "adapter_config.json").read_text())
+    (model / "adapter_config.json").write_text(json.dumps(adapter | {"base_model_name_or_path": str(base)}))
+    return model
+
+
+@pytest.fixture
+def model_with_temperature(spam_model, tmp_path):
+    """A model whose logits are divided by 1.7."""
+    folder = tmp_path / "scaled"
+    shutil.copytree(spam_model, folder)
+    config = json.loads((folder / "config.json").read_text())
+    config["llmtune"]["temperature"] = 1.7
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+@pytest.mark.parametrize("which", ["spam_model", "lora_run", "lora_on_a_local_base", "model_with_temperature"])
 def test_the_code_block_answers_as_the_predictions_do(which, request, spam_file, tmp_path, monkeypatch):
     model = request.getfixturevalue(which)
     table = made_by(model, spam_file, tmp_path / "evaluated")
-    (model / "run.json").write_text(json.dumps({"arguments": {"model": {"model_type": "bert"}}}))
+    named = (
+        {"model_name_or_path": str(tmp_path / "base")} if which == "lora_on_a_local_base" else {"model_type": "bert"}
+    )
+    (model / "run.json").write_text(json.dumps({"arguments": {"model": named}}))
     report = Report.of_run(model, table, score_predictions(table))
     settings = json.loads((model / "config.json").read_text())["llmtune"]
     code = re.search(r"```python\n(.*?)```", render_card(report, settings), re.DOTALL)[1]
     texts = [json.loads(line)["text"] for line in spam_file.read_text().splitlines()][:20]
+    assert str(tmp_path) not in code
     code = code.replace('["Write here a text to classify.", "And a second text."]', repr(texts))
     monkeypatch.chdir(model)
 

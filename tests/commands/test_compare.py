@@ -81,10 +81,10 @@ def test_verdicts_other_than_worse(files, capsys):
     printed = " ".join(capsys.readouterr().out.split())
     assert "B is significantly better than A on f1: +0.250, 95 % CI [" in printed
     assert re.search(
-        r"No significant difference on f1: -0\.005, 95 % CI \[-0\.0\d\d, \+0\.000\]; these rows would show one of",
+        r"No significant difference on f1: -0\.005, 95 % CI \[-0\.0\d\d, \+0\.000\]; minimum detectable difference",
         printed,
     )
-    assert "Inconclusive: too few rows to tell whether B is better or worse than A on f1" in printed
+    assert "A and B give the same answer on every one of the 200 rows" in printed
     assert "every resample scores 0: the rows give no interval" in printed
 
 

@@ -1,4 +1,6 @@
 import json
+import re
+import shutil
 
 import pytest
 import torch
@@ -6,7 +8,9 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from llmtune import cli
 from llmtune.errors import InputError
+from llmtune.hub.files import contents
 from llmtune.models.checkpoints import load_run
+from llmtune.runs.folder import RunFolder, write_json
 from tests.commands.conftest import make_rows
 
 
@@ -38,6 +42,44 @@ def test_the_merged_model_is_evaluated_as_the_run(lora_run, spam_file, tmp_path)
 
     a, b = (json.loads((tmp_path / name / "metrics.json").read_text())["test"]["f1"] for name in "ab")
     assert a == b
+
+
+def test_the_merged_model_carries_card_metrics_and_page_and_can_be_pushed(
+    lora_run, spam_file, tmp_path, monkeypatch, capsys
+):
+    run = tmp_path / "run"
+    shutil.copytree(lora_run, run)
+    adapter = json.loads((run / "adapter_config.json").read_text())
+    (run / "adapter_config.json").write_text(json.dumps(adapter | {"base_model_name_or_path": str(run / "base_model")}))
+    cli.run(["evaluate", "--model", str(run), "--test_file", str(spam_file), "--output_dir", str(tmp_path / "d")])
+    shutil.copytree(tmp_path / "d" / "predictions", run / "predictions")
+    write_json(run / "run.json", {"arguments": {"model": {"model_type": "llama", "use_peft": True}}})
+    cli.run(["report", str(run)])
+    assert "PeftModel" in (run / "README.md").read_text()
+
+    cli.run(["merge", str(run), "--output_dir", str(tmp_path / "plain")])
+
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "beside them: metrics.json, verdict.json, report.html, predictions, run.json, README.md" in printed
+    plain, card = tmp_path / "plain", (tmp_path / "plain" / "README.md").read_text()
+    assert (plain / "metrics.json").read_bytes() == (run / "metrics.json").read_bytes()
+    assert json.loads((plain / "run.json").read_text())["merged"]["from"] == "run"
+    assert "library_name: transformers" in card
+    assert "peft" not in card
+    sentence = next(line for line in (run / "README.md").read_text().splitlines() if line.startswith("**F1 of spam"))
+    assert sentence in card
+    code = re.search(r"```python\n(.*?)```", card, re.DOTALL)[1]
+    monkeypatch.chdir(plain)
+    exec(compile(code, "README.md", "exec"), {})
+    assert len(capsys.readouterr().out.splitlines()) == 2
+    assert {"README.md", "model.safetensors", "report.html"} <= set(contents(plain, "ada/filter"))
+
+
+def test_broken_metrics_are_named(lora_run, tmp_path):
+    (tmp_path / "metrics.json").write_text('{"test": {"f1": 0.5}}')
+
+    with pytest.raises(InputError, match=r"metrics\.json: not metrics of llmtune .*; delete it and run llmtune report"):
+        _ = RunFolder(tmp_path).scores
 
 
 def test_a_run_without_adapter_is_refused(spam_model, tmp_path):

@@ -1,6 +1,8 @@
 import csv
 import datetime
+import io
 import json
+import sys
 
 import pyarrow.parquet
 import pytest
@@ -8,6 +10,7 @@ import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from llmtune import cli
+from llmtune.commands.predict import open_source
 from llmtune.data.files import read_rows
 from llmtune.errors import InputError
 from llmtune.predictions import read_predictions
@@ -59,6 +62,91 @@ def test_texts_without_labels_are_enough(spam_model, tmp_path, capsys):
     assert "2 rows of" in printed
     assert "spam from a probability of 0." in printed
     assert "texts truncated at 24 tokens: none" in printed
+
+
+class Stdin:
+    def __init__(self, content: bytes) -> None:
+        self.buffer = io.BytesIO(content)
+
+
+@pytest.mark.parametrize(
+    "content", [b"win a prize now\nsee you at lunch\n", b'{"text": "win a prize now"}\n{"text": "see you at lunch"}\n']
+)
+def test_stdin_is_read_and_rows_go_to_stdout_alone(content, spam_model, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stdin", Stdin(content))
+
+    cli.run(["predict", "--model", str(spam_model), "--input", "-"])
+
+    printed = capsys.readouterr()
+    rows = [json.loads(line) for line in printed.out.splitlines()]
+    assert [row["text"] for row in rows] == ["win a prize now", "see you at lunch"]
+    assert {row["prediction"] for row in rows} <= {"ham", "spam"}
+    assert [row["id"] for row in rows] == [0, 1]
+    assert "2 rows of stdin" in printed.err
+
+
+def test_texts_of_the_command_line_are_predicted_as_those_of_a_file(spam_model, tmp_path, capsys):
+    texts = ["win a prize now", "see you, at lunch"]
+    (tmp_path / "in.txt").write_text("\n".join(texts))
+
+    cli.run(["predict", "--model", str(spam_model), "--text", *texts])
+    predict(spam_model, tmp_path / "in.txt", tmp_path / "p.jsonl")
+
+    assert [json.loads(line) for line in capsys.readouterr().out.splitlines()[:2]] == read(tmp_path / "p.jsonl")
+
+
+@pytest.mark.parametrize("flags", [[], ["--input", "in.csv", "--text", "win"]])
+def test_rows_come_from_one_place(flags, spam_model):
+    with pytest.raises(InputError, match="give the rows with --input FILE, --input - for stdin, or --text TEXT"):
+        cli.run(["predict", "--model", str(spam_model), *flags])
+
+
+def test_one_text_is_no_question_with_its_context():
+    with pytest.raises(
+        InputError, match="this model reads question and context; give rows that have both with --input"
+    ):
+        open_source(None, ["who?"], {"question": "question", "context": "context"})
+
+
+@pytest.mark.parametrize("ending", [".parquet", ".csv", ".jsonl"])
+def test_a_row_without_text_gets_null_and_the_reason_and_the_others_their_prediction(
+    ending, spam_model, tmp_path, capsys
+):
+    rows = [("a", "win a prize now"), ("b", ""), ("c", "see you at lunch"), ("d", "  ")]
+    (tmp_path / "in.csv").write_text("nr,text\n" + "".join(f"{nr},{text}\n" for nr, text in rows))
+    (tmp_path / "full.csv").write_text("nr,text\n" + "".join(f"{nr},{text}\n" for nr, text in rows if text.strip()))
+
+    assert not predict(spam_model, tmp_path / "in.csv", tmp_path / f"p{ending}")
+    predict(spam_model, tmp_path / "full.csv", tmp_path / "full.jsonl")
+
+    made = {"": None}
+    with_empty = (
+        read(tmp_path / f"p{ending}")
+        if ending != ".csv"
+        else list(csv.DictReader((tmp_path / "p.csv").open(newline="")))
+    )
+    assert [(row["nr"], row["text"]) for row in with_empty] == rows
+    full = {row["nr"]: row for row in read(tmp_path / "full.jsonl")}
+    for row in with_empty:
+        if row["nr"] in full:
+            assert row["prediction"] == full[row["nr"]]["prediction"]
+            assert float(row["probability[spam]"]) == pytest.approx(full[row["nr"]]["probability[spam]"], abs=1e-6)
+            assert made.get(row["reason"], row["reason"]) is None
+        else:
+            assert made.get(row["prediction"], row["prediction"]) is None
+            assert row["reason"] == f"no text ({row['text']!r}) in column 'text'"
+    assert "no prediction for 2 rows without text; column reason says so" in capsys.readouterr().out
+
+
+def test_rows_without_any_text_are_all_null(spam_model, tmp_path):
+    (tmp_path / "in.jsonl").write_text('{"text": null}\n{"text": []}\n')
+
+    predict(spam_model, tmp_path / "in.jsonl", tmp_path / "p.jsonl")
+
+    made = read(tmp_path / "p.jsonl")
+    assert [row["prediction"] for row in made] == [None, None]
+    assert made[0]["reason"] == "no text (null) in column 'text'"
+    assert made[1]["reason"] == "no text (an empty list) in column 'text'"
 
 
 def test_another_text_column_is_read(spam_model, tmp_path):

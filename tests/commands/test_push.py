@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -13,6 +14,7 @@ from llmtune.hub.files import contents
 from llmtune.hub.push import _tried
 from llmtune.metrics import score_predictions
 from llmtune.predictions import write_predictions
+from llmtune.report.error_examples import error_examples
 from llmtune.report.report import Report, write_reports
 from llmtune.runs.folder import write_json, write_metrics
 from tests.hub_stand_in import Hub
@@ -70,6 +72,35 @@ def test_one_commit_holds_model_card_and_report_and_nobodys_secrets(run, tmp_pat
     card = files["README.md"].decode()
     assert 'name = "ada/filter"\n' in card
     assert "- name: filter\n" in card
+
+
+@pytest.mark.parametrize("examples", [False, True])
+def test_texts_of_rows_are_counted_and_stay_here_unless_they_are_asked_for(run, examples, capsys):
+    page = (run / "report.html").read_text()
+    text = "alert"  # of a row; see spam_table
+    assert text in page
+
+    cli.run(["push", str(run), "--repo_id", "ada/filter", "--dry_run", *(["--examples"] if examples else [])])
+    sent = contents(run, "ada/filter", examples=examples)["report.html"].decode()
+
+    printed = " ".join(capsys.readouterr().out.split())
+    rows = int(re.search(r"report.html shows the texts of (\d+) rows", printed)[1])
+    assert rows == sum(len(shown.rows) for shown in error_examples(spam_table(), None)) > 0
+    if examples:
+        assert "rows, and goes with them" in printed
+        assert sent == page
+    else:
+        assert "rows, and goes without them; --examples publishes them too" in printed
+        assert text not in sent
+        assert sent.count("<section") == page.count("<section") - 1
+
+
+def test_a_page_without_texts_says_so(run, capsys):
+    (run / "report.html").write_text("<p>numbers</p>")
+
+    cli.run(["push", str(run), "--repo_id", "ada/filter", "--dry_run"])
+
+    assert "report.html shows no texts of rows" in capsys.readouterr().out
 
 
 def test_a_dry_run_lists_and_sends_nothing(run, tmp_path):

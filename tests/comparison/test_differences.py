@@ -8,6 +8,7 @@ import pytest
 from llmtune.comparison.differences import compare_predictions
 from llmtune.errors import InputError
 from llmtune.predictions import make_predictions
+from llmtune.terminal.comparison_lines import finding
 
 
 def classifier(reference, prediction, *, probability=None, names=("ham", "spam"), **more):
@@ -98,6 +99,28 @@ def test_the_same_predictions_differ_in_nothing_and_tell_no_spread():
     assert (found.wins, found.losses) == ((), ())
     assert all(one.difference == 0 and one.low is None and one.min_detectable is None for one in found.differences)
     assert not found.significantly_worse
+
+
+@pytest.mark.parametrize("metric", [None, "log_loss"])
+def test_the_same_answers_are_said_to_be_the_same_unless_the_metric_reads_the_probabilities(metric):
+    reference = ["ham", "spam"] * 50
+    a, b = (
+        classifier(reference, reference, probability=np.where(np.arange(100) % 2, high, 1 - high))
+        for high in (0.9, 0.7)
+    )
+
+    found = compare_predictions(a, b, metric=metric)
+
+    assert found.identical
+    same = "A and B give the same answer on every one of the 100 rows"
+    assert (finding(found) == same) == (metric is None)
+    assert finding(compare_predictions(a, a, metric="log_loss")) == same
+
+
+def test_few_rows_are_inconclusive():
+    said = finding(compare_predictions(*pair_of(10, 1, 2, 0)))
+
+    assert said == "Inconclusive: too few rows to tell whether B is better or worse than A on f1"
 
 
 def test_lower_is_better_turns_the_verdict():

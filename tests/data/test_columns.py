@@ -162,3 +162,30 @@ def test_labels_that_train_does_not_have_are_refused_with_the_nearest(tmp_path):
         "  row 4 (line 5): label 'eggs' in column 'label' is not one of train's ['ham', 'spam']",
         "mend the label; mend the label, or train on rows of that class too",
     ]
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl"])
+def test_hundreds_of_measured_numbers_are_one_line_that_names_regression(tmp_path, ending):
+    path = tmp_path / f"rows.{ending}"
+    scores = [f"{i / 7:.4f}" for i in range(824)]
+    if ending == "csv":
+        path.write_text("\n".join(["text,score", *(f"words {i},{score}" for i, score in enumerate(scores))]))
+    else:
+        path.write_text("\n".join(f'{{"text": "words {i}", "score": {score}}}' for i, score in enumerate(scores)))
+
+    with pytest.raises(InputError) as raised:
+        load(train_file=str(path), label_column="score")
+
+    found = str(raised.value)
+    assert found.count("\n") == 0
+    assert "column 'score' holds 824 different numbers in 824 rows, such as 0.0" in found
+    assert "this is regression, and a classifier has classes; name another column with --label_column, or" in found
+
+
+@pytest.mark.parametrize("labels", [["0.5", "1", "1.5", "2"], [str(number) for number in range(60)]])
+def test_stars_in_halves_and_many_whole_numbers_are_classes(tmp_path, labels):
+    path = tmp_path / "rows.csv"
+    rows = [f"words {i},{labels[i % len(labels)]}" for i in range(10 * len(labels))]
+    path.write_text("\n".join(["text,label", *rows]))
+
+    assert load(train_file=str(path)).label_names == tuple(labels)

@@ -85,3 +85,45 @@ def test_comments_are_no_words_and_a_hash_is_one(tmp_path):
     path.write_text("# newdoc id = 1\n# text = Is it # 1\nIs O\nit O\n# O\n1 B-X\n\n# sent_id = 2\nAda B-X\n")
 
     assert read_rows(path).cells("tokens") == [["Is", "it", "#", "1"], ["Ada"]]
+
+
+# A comment that is as wide as the words, and the words that stay.
+WIDE_COMMENTS = {
+    "# newpar": ["Ada O"],
+    "# text = O": ["Ada NN B-NP O"],
+    "# newdoc id = O": ["Ada NN B-NP I-NP O"],
+    "#begin document": ["Ada O"],
+    "#end document": ["Ada O"],
+    "# sentence 7": ["Ada NN O"],
+    "# a note \tabout it": ["Ada\tO"],
+}
+
+
+@pytest.mark.parametrize("comment", WIDE_COMMENTS)
+def test_a_comment_as_wide_as_a_word_is_no_word(tmp_path, comment):
+    words = WIDE_COMMENTS[comment]
+    (tmp_path / "a.conll").write_text("\n".join([comment, *words, "", comment, *words]))
+
+    assert read_rows(tmp_path / "a.conll").cells("tokens") == [["Ada"], ["Ada"]]
+
+
+@pytest.mark.parametrize("word", ["# O", "# B-X", "#1 I-X", "#ada O", "## S-X", "#= O"])
+def test_a_hash_with_a_tag_is_a_word_wherever_it_stands(tmp_path, word):
+    (tmp_path / "a.conll").write_text(f"{word}\nAda O\n{word}\n\n{word}\n")
+
+    hashed = word.split()[0]
+    assert read_rows(tmp_path / "a.conll").cells("tokens") == [[hashed, "Ada", hashed], [hashed]]
+
+
+@pytest.mark.parametrize("line", ["#ada", "#ada B-X 7"])
+def test_a_hashtag_inside_a_sentence_is_not_dropped_for_its_columns(tmp_path, line):
+    (tmp_path / "a.conll").write_text(f"Ada O\n{line}\n")
+
+    with pytest.raises(InputError, match=r"a.conll line 2: \d columns?, expected 2; mend the line"):
+        read_rows(tmp_path / "a.conll")
+
+
+def test_a_hash_with_a_wrong_tag_is_a_word_so_that_the_tag_is_named(tmp_path):
+    (tmp_path / "a.conll").write_text("Ada O\n# B_X\n\n#ada PER\n")
+
+    assert read_rows(tmp_path / "a.conll").cells("tags") == [["O", "B_X"], ["PER"]]

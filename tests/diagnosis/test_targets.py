@@ -80,7 +80,7 @@ PARADOX = [  # found of n spam, ham left alone
         NOT_ENOUGH_DATA,
         "Too few rows to tell whether recall of 'spam' is above one half (58 of 100), although accuracy is 98.0 %",
     ),
-    (65, 100, PASS, "the lowest recall is that of 'spam', 65 %"),
+    (65, 100, PASS, "Recall of 'spam', the lowest, is 65 % (65 of 100); accuracy is"),
     (460, 1000, NOT_ENOUGH_DATA, "is above one half (460 of 1000), although accuracy is 82 %"),
     (430, 1000, FAIL, "Recall of 'spam' is 43 % (430 of 1000), although accuracy is 81 %"),
 ]
@@ -199,14 +199,22 @@ def test_evidence_counts_what_the_targets_name():
 
     lacking = evidence(table)
     assert lacking.status == NOT_ENOUGH_DATA
-    assert lacking.finding == "Too few test rows: 20 of 'spam'; below 30 a result is chance"
+    assert lacking.finding == "Too few test rows: 20 of 'spam'; at least 30 are required"
     assert lacking.remedy == "label at least 10 more of 'spam'"
     # 10 rows: 28 of 'spam' and 22 of 'ham' are 50 rows more, none beyond them.
     few = evidence(binary(1, 1, 4, 4))
-    assert few.finding == "Too few test rows: 10 rows, 8 of 'ham', 2 of 'spam'; below 30 a result is chance"
+    assert few.finding == "Too few test rows: 10 rows, 8 of 'ham', 2 of 'spam'; at least 30 are required"
     assert few.remedy == "label at least 22 more of 'ham', 28 more of 'spam'"
     # Spam alone is asked about: 28 of them leave no row lacking.
     assert evidence(binary(1, 1, 4, 4), read_targets("recall[spam]>=0.8")).remedy == "label at least 28 more of 'spam'"
     assert evidence(binary(20, 6, 0, 0), read_targets("recall[spam]>=0.8")).remedy == "label at least 4 more of 'spam'"
     assert evidence(table, read_targets("recall[ham]>=0.8")).status == PASS
     assert evidence(table, read_targets("accuracy>=0.8")).status == PASS
+
+
+def test_two_classes_that_are_swapped_are_the_opposite_and_not_guesses():
+    check = accuracy_paradox(binary(2, 98, 97, 3))
+
+    assert check.finding.startswith("Predictions say mostly another class than the labels: their Matthews correlation")
+    assert check.remedy == "compare the order of the model's classes with that of the labels"
+    assert accuracy_paradox(binary(500, 500, 500, 500)).finding.startswith("Predictions hardly depend on the input")

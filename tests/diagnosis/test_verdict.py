@@ -71,7 +71,9 @@ def test_ten_messages_are_not_enough_data(targets):
     verdict = diagnose(Context(table, targets=read_targets(targets)))
 
     assert verdict.verdict == NOT_ENOUGH_DATA
-    assert verdict.sentence.startswith("Not enough data: An accuracy of 90 % says little: only 2 rows of 'spam'")
+    assert verdict.sentence.startswith(
+        "Not enough data: Too few rows of 'spam' (2) to estimate its recall, without which an accuracy of 90 % does not"
+    )
 
 
 def test_a_good_filter_is_ready_and_what_lacks_is_said():

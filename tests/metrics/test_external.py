@@ -1,5 +1,6 @@
 """Metrics of others: beside ours and never in their place, for every kind, each with an interval where it can."""
 
+import warnings
 from functools import partial
 
 import numpy as np
@@ -11,6 +12,7 @@ from llmtune.diagnosis.check import FAIL, NOT_ENOUGH_DATA, PASS
 from llmtune.diagnosis.target_list import read_targets
 from llmtune.diagnosis.targets import targets
 from llmtune.metrics import compute_metrics, score_predictions
+from llmtune.metrics.core.scoring import metric_values
 from llmtune.predictions import make_predictions
 
 MODULE = """
@@ -132,6 +134,34 @@ def test_functions_that_take_the_references_first_get_them_first(name):
     assert scores[f"{name}.2"].value == pytest.approx(function(reference, prediction, pos_label=0))
 
 
+def homogeneity(labels, preds):
+    return sklearn.metrics.homogeneity_score(labels, preds)
+
+
+def homogeneity_of(truth, y_pred):
+    return sklearn.metrics.homogeneity_score(truth, y_pred)
+
+
+@pytest.mark.parametrize("function", [sklearn.metrics.homogeneity_score, homogeneity, homogeneity_of])
+def test_parameters_that_name_the_references_get_them_wherever_they_stand(function):
+    table, reference, prediction = classified(300, right=0.8)
+    expected = sklearn.metrics.homogeneity_score(reference, prediction)
+    assert expected != pytest.approx(sklearn.metrics.homogeneity_score(prediction, reference), abs=1e-5)
+
+    scores = score_predictions(table, metrics=[function])
+
+    assert scores[function.__name__].value == pytest.approx(expected)
+
+
+def test_a_metric_of_scores_is_not_given_labels():
+    scores = score_predictions(classified()[0], metrics=[sklearn.metrics.roc_auc_score])
+
+    assert scores["roc_auc_score"].value is None
+    assert "its parameter 'y_score' takes scores, and it would be given the predictions" in (
+        scores["roc_auc_score"].reason
+    )
+
+
 def test_a_lambda_is_refused_because_it_has_no_name():
     with pytest.raises(ValueError, match="a metric is a lambda, which has no name for its number; write it as a def"):
         score_predictions(classified()[0], metrics=[lambda predictions, references: 1.0])
@@ -161,6 +191,25 @@ def test_a_target_on_a_metric_of_others_needs_an_interval(metric, n, demand, sta
     scores = score_predictions(table, metrics=[metric])
 
     assert targets(table, read_targets(demand), scores).status == status
+
+
+def test_a_target_that_no_number_of_rows_decides_asks_for_another_metric():
+    def half(predictions, references):
+        return {"constant": 0.99, "half": float("nan")}
+
+    table, *_ = classified(1000)
+    scores = score_predictions(table, metrics=[half])
+
+    check = targets(table, read_targets("constant>=0.5,half>=0.5"), scores)
+
+    assert "constant is 0.990 without an interval (every resample scores 0.99: the rows give no interval)" in (
+        check.finding
+    )
+    assert "half is undefined (the metric returned nan); target 0.5 or more" in check.finding
+    assert check.remedy == (
+        "set a target on a metric with an interval in the place of constant; "
+        "set a target on a metric with an interval in the place of half"
+    )
 
 
 def test_a_metric_that_fails_on_resamples_has_no_interval_and_meets_no_target():
@@ -293,3 +342,53 @@ def test_in_a_trainer_ours_stay_and_a_failing_metric_is_said_once():
 
     assert values == {**plain, "f1.f1": 0.1, "own": 0.2}
     assert hub(batch) == values
+
+
+def test_in_a_trainer_no_foreign_key_is_the_loss_and_what_is_left_out_is_named_once():
+    from transformers import EvalPrediction
+
+    def mine(predictions, references):
+        return {"loss": 0.5, "eval_loss": 0.6, "nonfinite_rows": 7, "own": 0.2, "matrix": np.eye(2)}
+
+    rng = np.random.default_rng(0)
+    batch = EvalPrediction(rng.normal(size=(20, 2)), rng.integers(0, 2, 20))
+    plain, hub = compute_metrics("classification")(batch), compute_metrics("classification", metrics=[mine])
+
+    with pytest.warns(UserWarning, match="metric mine: matrix: ndarray of shape \\(2, 2\\) is left out"):
+        values = hub(batch)
+
+    assert values == {**plain, "mine.loss": 0.5, "mine.eval_loss": 0.6, "mine.nonfinite_rows": 7.0, "own": 0.2}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert hub(batch) == values
+
+
+def test_in_a_trainer_a_metric_that_the_kind_has_no_columns_for_costs_its_own_line():
+    from transformers import EvalPrediction
+
+    rng = np.random.default_rng(0)
+    batch = EvalPrediction(rng.normal(size=(4, 5, 7)), rng.integers(0, 7, (4, 5)))
+
+    with pytest.warns(UserWarning, match="metric agreement failed and is left out: ValueError: a language-modeling"):
+        values = compute_metrics("language-modeling", metrics=[agreement])(batch)
+
+    assert values == compute_metrics("language-modeling")(batch)
+
+
+def test_in_training_no_foreign_key_is_a_metric_that_only_the_report_has(tmp_path):
+    path = module(tmp_path, 'return {"mcc": 0.1, "loss": 0.2}')
+
+    values = metric_values(classified()[0], ["f1"], metrics=[path])
+
+    assert set(values) == {"f1", "my_metric.mcc", "my_metric.loss"}
+
+
+def test_in_a_trainer_a_module_of_texts_gets_the_ids_of_classes_without_names(tmp_path):
+    from transformers import EvalPrediction
+
+    logits = np.array([[2.0, 0.0], [0.0, 2.0], [0.0, 1.0]])
+    hub = compute_metrics(
+        "classification", metrics=[module(tmp_path, 'return {"ones": predictions.count("1")}', TEXTS)]
+    )
+
+    assert hub(EvalPrediction(logits, np.array([0, 1, 0])))["ones"] == 2

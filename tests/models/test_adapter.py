@@ -131,3 +131,36 @@ def test_merged_weights_that_answer_differently_are_not_left(tmp_path, monkeypat
     with pytest.raises(InputError, match=re.escape(message).replace(r"\.\*", ".*")):
         merge_run(run, tmp_path / "plain", AutoModelForCausalLM)
     assert not list(tmp_path.glob("*plain*"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "method"),
+    [
+        ({"use_dora": True}, "DoRA"),
+        ({"use_rslora": True}, "rsLoRA"),
+        ({"use_dora": True, "use_rslora": True}, "rsDoRA"),
+    ],
+)
+def test_variants_of_lora_are_trained_saved_and_merged(arguments, method, tmp_path):
+    loaded = adapted(CLASSES, saved_checkpoint(tmp_path / "base", "bert"), **arguments)
+
+    assert loaded.facts.lines()[-1].startswith(f"{method} r 2, alpha 32, dropout 0.05; new weights are trained whole")
+    (scale,) = {module.scaling["default"] for module in loaded.model.modules() if hasattr(module, "lora_A")}
+    assert scale == pytest.approx(32 / 2**0.5 if "use_rslora" in arguments else 32 / 2)
+    assert any("magnitude" in name for name, _ in loaded.model.named_parameters()) == ("use_dora" in arguments)
+    run = saved_run(loaded, tmp_path / "run")
+    assert merge_run(run, tmp_path / "plain", AutoModelForSequenceClassification) < 1e-4
+
+
+def test_an_adapter_on_eight_bits_is_saved_and_read_as_it_was(tmp_path):
+    pytest.importorskip("bitsandbytes", reason="the extra quantization is not installed")
+    loaded = adapted(CLASSES, saved_checkpoint(tmp_path / "base", "bert"), load_in_8bit=True)
+    batch = loaded.tokenizer(TEXTS[:2], padding=True, return_tensors="pt")
+
+    run = saved_run(loaded, tmp_path / "run")
+    _, again = load_run(run, AutoModelForSequenceClassification)
+
+    assert loaded.facts.weights == "8-bit"
+    assert again.base_model.model.is_loaded_in_8bit
+    with torch.no_grad():
+        torch.testing.assert_close(again(**batch).logits, loaded.model.eval()(**batch).logits)

@@ -9,7 +9,7 @@ import transformers
 from llmtune.arguments import ModelArguments
 from llmtune.errors import InputError
 from llmtune.models.adapter import check_new_rows_are_trained
-from llmtune.models.loading import load_model, qlora_config, requested_family
+from llmtune.models.loading import load_model, quantization_config, requested_family
 from llmtune.tasks.text_classification.task import TextClassification
 
 TASK = TextClassification(("ham", "spam"), "spam", 64)
@@ -27,16 +27,17 @@ def test_a_vocabulary_that_holds_no_words_is_refused():
         load_model(arguments, TASK, train_texts=lambda: ["see you"])
 
 
-def test_four_bit_weights_name_the_package_they_need(monkeypatch):
+@pytest.mark.parametrize("bits", [4, 8])
+def test_quantized_weights_name_the_package_they_need(bits, monkeypatch):
     find_spec = importlib.util.find_spec
     monkeypatch.setattr(
         importlib.util, "find_spec", lambda name, *rest: None if name == "bitsandbytes" else find_spec(name, *rest)
     )
 
     with pytest.raises(
-        InputError, match=r"\(--load_in_4bit\) need bitsandbytes: pip install 'llmtune\[quantization\]'"
+        InputError, match=rf"\(--load_in_{bits}bit\) need bitsandbytes: pip install 'llmtune\[quantization\]'"
     ):
-        qlora_config()
+        quantization_config(bits, transformers.AutoModelForSequenceClassification, transformers.BertConfig())
 
 
 def test_an_override_that_is_no_value_is_refused():

@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 
 import llmtune
+from llmtune import cli
 from llmtune.comparison.differences import compare_predictions
 from llmtune.comparison.paired import judge_pair
 from llmtune.comparison.score_drop import score_drop
+from llmtune.diagnosis.headline import headline
 from llmtune.diagnosis.length import length
 from llmtune.errors import InputError
 from llmtune.metrics import available_metrics, score_predictions
@@ -83,7 +85,10 @@ def test_a_summary_is_decided_by_one_metric_everywhere(settings, metric):
     assert answer_of_all(summary(1, **settings), summary(2, **settings)) == {metric}
 
 
-@pytest.mark.parametrize(("settings", "metric"), [({}, "f1"), ({DECIDING_METRIC: "mcc"}, "mcc")])
+# f2 is no metric of every report: a run has it by --metrics f_beta.
+@pytest.mark.parametrize(
+    ("settings", "metric"), [({}, "f1"), ({DECIDING_METRIC: "mcc"}, "mcc"), ({DECIDING_METRIC: "f2"}, "f2")]
+)
 def test_classes_are_decided_by_one_metric_and_beside_baselines_never_by_one_side(settings, metric):
     reference = np.array(["ham", "spam"] * 100)
     tables = [
@@ -101,7 +106,10 @@ def test_classes_are_decided_by_one_metric_and_beside_baselines_never_by_one_sid
 
     assert answer_of_all(*tables) == {metric}
     beside = judge_pair(*tables, "majority", is_baseline=True).metric
-    assert beside == ("f1_macro" if metric == "f1" else metric)
+    assert beside == (metric if metric == "mcc" else "f1_macro")
+    assert headline(tables[0], score_predictions(tables[0])).startswith(
+        {"f1": "F1 of spam", "mcc": "MCC"}.get(metric, "F2")
+    )
 
 
 def test_a_metric_that_the_table_lacks_leaves_the_decision_to_its_kind():
@@ -119,6 +127,36 @@ def test_two_runs_that_were_steered_by_different_metrics_are_told_so():
     assert notes == (
         "A's run was steered by bleu, B's by rougeL: bleu decides here; --metric rougeL asks for the other",
     )
+
+
+def test_a_metric_that_a_table_cannot_give_is_said_to_have_steered_its_run():
+    own, loss = (summary(seed, **{DECIDING_METRIC: name}) for seed, name in ((1, "own_function"), (2, "loss")))
+
+    assert compare_predictions(own, summary(2, **{DECIDING_METRIC: "bleu"})).notes == (
+        "A's run was steered by own_function, which its predictions alone do not give: rougeL decides here",
+        "B's run was steered by bleu: rougeL decides here; --metric bleu asks for the other",
+    )
+    assert compare_predictions(summary(1), loss).notes == (
+        "B's run was steered by loss, which its predictions alone do not give: rougeL decides here",
+    )
+    assert compare_predictions(own, loss, metric="bleu").notes == ()
+
+
+def test_a_metric_that_only_the_run_of_b_has_can_be_asked_for():
+    a, b = (
+        make_predictions(
+            "classification",
+            {"reference": ["ham", "spam"] * 50, "prediction": ["ham", "spam", "ham", "ham"] * 25},
+            label_names=["ham", "spam"],
+            settings=settings,
+        )
+        for settings in ({}, {DECIDING_METRIC: "f2"})
+    )
+
+    assert compare_predictions(a, b).notes == (
+        "B's run was steered by f2: f1 decides here; --metric f2 asks for the other",
+    )
+    assert compare_predictions(a, b, metric="f2").main.metric == "f2"
 
 
 def test_the_deciding_metric_travels_with_the_table(tmp_path):
@@ -142,12 +180,26 @@ def test_a_comparison_is_written_with_the_name_of_its_kind():
     assert json.loads(json.dumps(compare_predictions(summary(1), summary(2)).to_json()))["kind"] == "text-generation"
 
 
-def test_no_table_of_predictions_is_asked_for_the_name_of_its_kind():
-    names = "|".join(KINDS)
-    asks = re.compile(rf'\bkind\s*(==|!=|in|not in)\s*\(?\s*"({names})"')
-    found = [str(path) for path in ROOT.rglob("*.py") if asks.search(path.read_text(encoding="utf-8"))]
+def test_no_table_of_predictions_is_asked_which_kind_it_is():
+    """Neither by the name of a kind nor by its record."""
+    names = "|".join(f'"{name}"|{name.upper().replace("-", "_")}' for name in KINDS)
+    asks = re.compile(rf"\bkind\s*(==|!=|in|not in|is|is not)\s*\(?\s*({names})(?!\w)")
+    pages = [*(path for path in ROOT.rglob("*.py") if path.name != "kinds.py"), ROOT.parent / "CONTRIBUTING.md"]
+    found = [str(path) for path in pages if asks.search(path.read_text(encoding="utf-8"))]
 
+    assert all(map(asks.search, ('if test.kind != "classification":', "kind == REGRESSION else")))
     assert not found, "give the Kind a fact, or keep a dict of functions keyed by Kind"
+
+
+def test_no_table_is_keyed_by_the_names_of_kinds():
+    """A record beside the name is a reader that registers; a name alone would be a fact away from home.
+
+    But for the examples of `llmtune report --help`, which must come without numpy: they are of every kind.
+    """
+    keyed = re.compile('^ +"(' + "|".join(KINDS) + ')": ', re.MULTILINE)
+
+    assert [path.name for path in ROOT.rglob("*.py") if keyed.search(path.read_text(encoding="utf-8"))] == ["cli.py"]
+    assert cli.EXAMPLES.keys() == KINDS.keys()
 
 
 @pytest.mark.parametrize("most", [30, 12])  # 12: a third of the texts are cut at one length

@@ -160,6 +160,58 @@ def test_entity_types_that_cannot_meet_are_refused(tmp_path, references, predict
     assert message.replace("a entity", "an entity") in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("references", "predictions", "message"),
+    [
+        ([1, 2, 3], [0, 1, 2], "'0' is predicted and in no reference, and most rows are right under other names. '0'"),
+        (["very bad", "so so", "good"], ["very_bad", "so_so", "good"], "'very_bad': did you mean 'very bad'?"),
+        (["cat", "dog", "bird"], ["cats", "dogs", "bird"], "'cats': did you mean 'cat'?; 'dogs': did you mean 'dog'?"),
+        (["0", "b", "c"], [0, 1, 2], "'1', '2' are predicted and in no reference"),
+        (["1 star", "2 stars", "3 stars"], [1, 2, 3], "'1': did you mean '1 star'? '2': did you mean '2 stars'?"),
+        (["ham", "spam", "eggs"], ["__label__ham", "__label__spam", "__label__eggs"], "did you mean 'eggs'?"),
+    ],
+)
+@pytest.mark.parametrize("with_probabilities", [True, False])
+def test_labels_under_other_names_are_refused_with_the_names_that_fit(
+    tmp_path, references, predictions, message, with_probabilities
+):
+    rows = confident(np.random.default_rng(5), [0, 1, 2], 90, right=0.9)
+    for row in rows:
+        row |= {"reference": references[row["reference"]], "prediction": predictions[row["prediction"]]}
+        if not with_probabilities:
+            del row["probabilities"]
+    path = write(tmp_path / "rows.jsonl", rows)
+
+    with pytest.raises(InputError) as refused:
+        read_predictions(path, kind="classification")
+
+    assert message in str(refused.value)
+    assert "Write the same names in both columns; if " in str(refused.value)
+
+
+def test_a_class_that_this_test_lacks_may_be_predicted(tmp_path):
+    rows = [{"reference": name, "prediction": name} for name in ("joy", "sadness")] * 30
+    rows += [{"reference": "sadness", "prediction": "grief"}] * 9
+
+    table = read_predictions(write(tmp_path / "rows.jsonl", rows), kind="classification")
+
+    assert table.label_names == ("grief", "joy", "sadness")
+
+
+@pytest.mark.parametrize(("wrong", "refused"), [(20, True), (4, False)])
+def test_entity_types_under_other_names_are_refused_where_most_words_fit(tmp_path, wrong, refused):
+    rows = [{"reference": ["B-LOC", "O", "B-LOC"], "prediction": ["B-LOC", "O", "B-LOC"]}] * 20
+    rows += [{"reference": ["B-PER", "I-PER", "O"], "prediction": ["B-PERSON", "I-PERSON", "B-LOC"]}] * wrong
+    path = write(tmp_path / "rows.jsonl", rows)
+
+    if not refused:
+        read_predictions(path, kind="token-classification")
+        return
+    with pytest.raises(InputError, match="'PERSON' is predicted and in no reference, and most rows are right"):
+        read_predictions(path, kind="token-classification")
+    read_predictions(path, kind="token-classification", label_names=("LOC", "PER", "PERSON"))
+
+
 @settings(max_examples=15, deadline=None)
 @given(
     st.lists(st.sampled_from("abc"), min_size=4, max_size=30),

@@ -7,17 +7,23 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sklearn.metrics import f1_score, precision_score, recall_score
+from sacrebleu.metrics.chrf import CHRF
+from sklearn.metrics import f1_score, precision_recall_curve, precision_score, recall_score, roc_auc_score
 
 from llmtune.diagnosis.check import Check
 from llmtune.diagnosis.context import Context, diagnose
+from llmtune.diagnosis.verdict import combine
 from llmtune.metrics import score_predictions
-from llmtune.metrics.core.base import with_interval
+from llmtune.metrics.core.base import MetricContext, with_interval
 from llmtune.metrics.core.matrix import build_matrix
+from llmtune.metrics.core.registry import explain_metric, reported_metrics
 from llmtune.predictions import make_predictions
+from llmtune.predictions.kinds import KINDS
+from llmtune.report.error_examples import sentence_scores
 from llmtune.report.page import render_page, write_page
+from llmtune.report.page_plots import main_plot
 from llmtune.report.plots import Axes, Series, line_plot
-from llmtune.report.probabilities import build_slider, calibration_bins
+from llmtune.report.probabilities import build_slider, calibration_bins, ranked_classes
 from llmtune.report.report import Report
 from llmtune.report.slices import score_slices
 from llmtune.runs.redact import hub_id, public
@@ -215,6 +221,16 @@ def test_texts_stand_beside_their_references_and_numbers_in_a_plot():
     assert "Largest errors" in plotted
 
 
+@pytest.mark.parametrize(("wrong", "dots"), [([np.inf, 2.0, np.nan], 1), ([np.inf, np.nan, -np.inf], 0)])
+def test_rows_without_a_finite_number_are_in_no_plot(wrong, dots):
+    rows = {"reference": wrong, "prediction": [1.5, 2.0, 2.0], "time": ["2026-01", "2026-02", "2026-03"]}
+    table = make_predictions("regression", rows)
+
+    plotted = render_page(Report("r", table, score_predictions(table)))
+
+    assert plotted.count('<circle class="s0"') == dots
+
+
 def test_answers_have_squads_f1_and_an_empty_one_is_said():
     rows = {"question": ["who?", "when?"], "reference": [["Ada Lovelace"], ["1843"]], "prediction": ["Ada", ""]}
     table = make_predictions("question-answering", rows)
@@ -236,6 +252,84 @@ def test_a_forecast_is_drawn_over_its_time_with_numbers_that_are_read():
     assert heights[0][0] > heights[0][1] > heights[0][2]  # 1, 2, 3 in the order of time; heights count downwards
     assert heights[0][0] == heights[1][0]
     assert "3 | 0.333333" in text
+
+
+def test_the_main_plot_says_its_numbers_and_spans_the_scale(report):
+    drawing = main_plot(report)
+    f1 = report.scores["f1"]
+
+    said = f"this model {f1.value:.3f} [{f1.low:.3f}, {f1.high:.3f}]; majority {f1.value:.3f}"
+    assert f"F1 of spam with 95 % intervals: {said}" in drawing
+    assert [float(tick) for tick in re.findall(r'text-anchor="middle">([\d.]+)<', drawing)] == [
+        0,
+        0.2,
+        0.4,
+        0.6,
+        0.8,
+        1,
+    ]
+
+
+def test_checks_that_only_inform_stand_apart_and_fail_none(report):
+    quiet = [
+        Check("targets", "pass", "recall is met"),
+        Check("label_noise", "fail", "40 labels look wrong", {}, "look"),
+    ]
+    found = render_page(replace(report, verdict=combine(quiet)))
+
+    deciding, informing = found.split("For information: these decide nothing")
+    assert "targets: passed." in deciding
+    assert "<li><b>label noise: worth a look.</b> 40 labels look wrong" in informing
+    assert 'class="fail"' not in found
+
+
+def test_curves_are_scikit_learns():
+    table = spam_table()
+    truth, p = np.array(table.column("reference")) == "spam", table.probabilities()[:, 1]
+    (one,) = ranked_classes(table)
+
+    assert np.trapezoid(one.roc[1], one.roc[0]) == pytest.approx(roc_auc_score(truth, p))
+    precision, recall, _ = precision_recall_curve(truth, p)
+    assert set(zip(*one.precision_recall, strict=True)) <= set(zip(recall, precision, strict=True))
+
+
+def test_of_many_classes_the_most_frequent_stand_each_against_the_rest():
+    rng = np.random.default_rng(0)
+    names = [f"class {i}" for i in range(6)]
+    reference = rng.choice(names, 300, p=[0.05, 0.3, 0.25, 0.2, 0.15, 0.05]).tolist()
+    columns = {
+        "reference": reference,
+        "prediction": reference,
+        "probabilities": rng.dirichlet(np.ones(6), 300).tolist(),
+    }
+    table = make_predictions("classification", columns, label_names=names)
+
+    assert sorted(one.name for one in ranked_classes(table)) == names[1:5]
+
+
+def test_every_text_has_a_place_in_the_histogram_of_its_score():
+    name, scores = sentence_scores(texts())
+    assert name == "chrF"
+    assert scores.tolist() == [pytest.approx(100), CHRF().sentence_score("no", ["a dog", "the dog"]).score]
+    assert "chrF by row" in render_page(Report.of_run("x", texts(), score_predictions(texts())))
+
+
+def test_every_headline_is_in_words_with_what_it_is_and_its_scale(report):
+    found = render_page(report)
+
+    assert (
+        '<abbr title="roc_auc: ROC-AUC: chance that a positive row gets a higher probability than a negative one (ties '
+        'half); 0.5 for a coin. Scale 0 to 1, higher is better.">ROC AUC</abbr>'
+    ) in found
+    assert ">Recall of spam</abbr>" in found
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=str)
+def test_no_headline_of_ours_is_without_explanation(kind):
+    setting = MetricContext(str(kind), ("ham", "spam"), 1, options={"scheme": "IOB2"})
+    explained = {metric.name: explain_metric(metric.name, setting) for metric in reported_metrics(setting)}
+
+    assert all(text.endswith(" is better.") for text in explained.values())
 
 
 def test_many_classes_become_a_list_of_the_largest_confusions():
@@ -324,8 +418,21 @@ def test_the_page_is_quiet_fits_and_asks_for_nothing(browser, page, width, dark)
     browser.open(page, width=width, dark=dark)
 
     assert browser.log("browser") == []
-    assert [url for url in browser.requests() if not url.startswith(("chrome:", "data:"))] == [page.resolve().as_uri()]
+    assert [url for url in browser.requests() if not url.startswith(("chrome", "data:"))] == [page.resolve().as_uri()]
     assert browser.run("return document.documentElement.scrollWidth <= innerWidth")
+
+
+@pytest.mark.parametrize(("width", "height"), [(390, 844), (1280, 800), (1920, 1080)])
+def test_the_first_screen_holds_the_number_its_interval_and_the_baselines(browser, page, report, width, height):
+    browser.open(page, width=width, height=height)
+    bottoms = browser.run("""
+      return [document.querySelector(".verdict"), ...document.querySelectorAll("#main_number circle")]
+        .map((one) => one.getBoundingClientRect().bottom)""")
+
+    f1 = report.scores["f1"]
+    assert browser.run("return document.querySelector('.verdict').textContent").startswith(f"F1 of spam {f1.value:.3f}")
+    assert len(bottoms) == 3  # the sentence, this model, the baseline
+    assert max(bottoms) < height
 
 
 def test_on_paper_it_is_light_and_nothing_is_folded_away(browser, page):

@@ -202,6 +202,52 @@ def test_class_ids_are_labels_as_scikit_learn_gives_them(labels):
     assert judged.scores["f1"].value == pytest.approx(f1_score(truth, answers))
 
 
+FRAME = pd.DataFrame(PROBABILITIES, columns=LABELS)
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "positive"),
+    [
+        (P, None),
+        (P[:, None], None),
+        (pd.Series(P), "spam"),
+        (1 - P, "ham"),
+        (torch.tensor(P), None),
+        (FRAME, None),
+        (FRAME[["spam", "ham"]], None),
+    ],
+    ids=["of the positive", "column", "series", "of the chosen positive", "tensor", "frame", "frame in another order"],
+)
+@pytest.mark.parametrize("labels", [(), LABELS])
+def test_probabilities_may_be_of_the_positive_label_or_a_frame(probabilities, positive, labels):
+    judged = Report.from_predictions(REFERENCES, PREDICTIONS, probabilities, labels=labels, positive_label=positive)
+
+    np.testing.assert_allclose(judged.test.probabilities(), PROBABILITIES, rtol=0, atol=1e-15)
+    assert judged.scores["roc_auc"].value == pytest.approx(roc_auc_score(IS_SPAM, P))
+
+
+def test_a_frame_of_probabilities_names_classes_that_never_occur():
+    frame = pd.DataFrame({2: [0.1, 0.0], 0: [0.8, 0.1], 1: [0.1, 0.9]})
+
+    judged = Report.from_predictions([0, 1], [0, 1], frame)
+
+    assert judged.test.label_names == ("0", "1", "2")
+    assert judged.test.probabilities().tolist() == [[0.8, 0.1, 0.1], [0.1, 0.9, 0.0]]
+
+
+def test_one_metric_or_column_needs_no_list():
+    team = ["blue" if i % 2 else "red" for i in range(N)]
+
+    one, several = (
+        Report.from_predictions(REFERENCES, PREDICTIONS, columns={"team": team}, metrics=metrics, slice_columns=columns)
+        for metrics, columns in (("f_beta", "team"), (["f_beta"], ["team"]))
+    )
+
+    assert one.scores == several.scores
+    assert "f2" in one.scores
+    assert [part.column for part in one.slices] == ["team"]
+
+
 def test_a_report_never_replaces_the_results_of_a_run(report, tmp_path):
     (tmp_path / RUN_MARKER).touch()
 
@@ -259,8 +305,44 @@ MESSAGES = [
         "labels a,a: 'a' is empty or named twice; give each label once",
     ),
     (
-        lambda: Report.from_predictions([1, 0], [1, 0], [0.8, 0.3], labels=[0, 1]),
-        "data row 0: probabilities 0.8 is not a list of numbers; give one for each of ['0', '1']",
+        lambda: Report.from_predictions([1, 0], [1, 0], [True, False]),
+        "data row 0: probabilities True is not a list of numbers; give one for each of ['0', '1']",
+    ),
+    (
+        lambda: Report.from_predictions([1, 0, 2], [1, 0, 2], [0.8, 0.3, 0.2]),
+        "data row 0: probabilities 0.8 is not a list of numbers; give one for each of ['0', '1', '2']",
+    ),
+    (
+        lambda: Report.from_predictions(
+            ["a", "b"], ["a", "b"], pd.DataFrame({"a": [0.9, 0.2], "c": [0.1, 0.8]}), labels="ab"
+        ),
+        "labels: found str, expected a list",
+    ),
+    (
+        lambda: Report.from_predictions(
+            ["a", "b"], ["a", "b"], pd.DataFrame({"a": [0.9, 0.2], "c": [0.1, 0.8]}), labels=["a", "b"]
+        ),
+        "probabilities: the columns are a, c, the labels a, b; name each column after its class",
+    ),
+    (
+        lambda: Report.from_predictions(["a", "b"], ["a", "b"], columns={"reference": ["b", "a"]}),
+        "columns: 'reference' is an argument of its own; give other columns here",
+    ),
+    (
+        lambda: Report.from_predictions(["a", "b"], ["a", "b"], targets=["accuracy>=0.9"]),
+        "targets: found list, expected a text; write 'recall[spam]>=0.8,accuracy>=0.85'",
+    ),
+    (
+        lambda: compare(Report.from_predictions(["a", "b"], ["a", "b"]), "runs/spam-1"),
+        "b: found str, expected a Report; make it by Report.from_predictions, Report.from_table or Report.from_run",
+    ),
+    (
+        lambda: Report.from_predictions(["a", "b"], ["a", "b"]).save(__file__),
+        f"{__file__}: is a file; name a folder",
+    ),
+    (
+        lambda: Report.from_predictions(["a", "b"], ["a", "b"]).save(Path(__file__) / "judged"),
+        f"{Path(__file__) / 'judged'}: can't be made a folder (Not a directory); name another folder",
     ),
     (
         lambda: Report.from_predictions(["a", "b"], ["a", "b"], labels=["a", None]),
@@ -332,7 +414,7 @@ def test_in_a_notebook_it_is_a_page_that_asks_for_nothing(report, browser, tmp_p
     at = report.slider.thresholds[333]
     truth, called = IS_SPAM, at <= P
     assert moved["f1"] == f"{f1_score(truth, called):.3f}"
-    assert [url for url in browser.requests() if not url.startswith(("chrome:", "data:", "about:"))] == [path.as_uri()]
+    assert [url for url in browser.requests() if not url.startswith(("chrome", "data:", "about:"))] == [path.as_uri()]
     assert [entry["message"] for entry in browser.log("browser")] == []
 
 
@@ -341,7 +423,7 @@ def test_the_report_alone_goes_to_the_hub(tmp_path):
     script = (
         "from llmtune import Report\n"
         "report = Report.from_predictions(['a', 'b'] * 40, ['a', 'b'] * 40, columns={'text': ['secret'] * 80})\n"
-        "print(report.push('ada/judged', no_examples=True))\n"
+        "print(report.push('ada/judged'))\n"
     )
     with Hub({}) as hub:
         away = {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "0", "HF_TOKEN": "hf_x"}

@@ -10,7 +10,7 @@ import pytest
 
 from llmtune.metrics import score_predictions
 from llmtune.predictions import make_predictions
-from llmtune.runs.folder import describe_run, hardware, peak_memory_mib, write_json, write_metrics
+from llmtune.runs.folder import hardware, peak_memory_mib, run_content, write_json, write_metrics
 
 
 class Color(Enum):
@@ -54,7 +54,7 @@ def test_a_run_tells_arguments_versions_hardware_and_no_secret(tmp_path):
     }
     facts = {"model": {"path": Path("a/b"), "sizes": (1, 2)}, "training": {"loss": np.float64(0.5)}}
 
-    described = describe_run(arguments, facts)
+    described = run_content(arguments, facts)
 
     write_json(tmp_path / "run.json", described)
     read = json.loads((tmp_path / "run.json").read_text())
@@ -68,7 +68,7 @@ def test_a_run_tells_arguments_versions_hardware_and_no_secret(tmp_path):
 
 
 def test_a_loss_that_is_not_finite_is_said_in_words(tmp_path):
-    described = describe_run(
+    described = run_content(
         {}, {"training": {"losses": [{"step": 1, "loss": float("nan")}, {"step": 2, "loss": float("inf")}]}}
     )
 

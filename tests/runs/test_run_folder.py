@@ -66,6 +66,7 @@ def reads_of(opens, folder):
 
 EACH_ONCE = {
     "run.json": 1,
+    "metrics.json": 1,
     "verdict.json": 1,
     "predictions/test.parquet": 1,
     "predictions/validation.parquet": 1,
@@ -91,6 +92,25 @@ def test_report_of_several_runs_opens_each_file_once_in_each(opens, tmp_path):
         assert reads_of(opens, run) == EACH_ONCE
 
 
+def test_a_function_that_only_the_recipe_knows_keeps_its_score(tmp_path):
+    run = a_run(tmp_path / "run")
+    score = {"value": 0.25, "low": 0.2, "high": 0.3, "n": 80, "signature": "function:missed_cost|ci:95"}
+    of_other_rows = {**score, "n": 79, "signature": "function:of_other_rows|ci:95"}
+    removed_by_us = {**score, "signature": "average:binary|ci:95"}
+    scores = {"missed_cost": score, "of_other_rows": of_other_rows, "removed_by_us": removed_by_us}
+    write_json(run / "metrics.json", {"test": scores})
+    write_json(run / "run.json", {"seed": 3, "arguments": {"task": {"targets": "missed_cost<=0.4"}}})
+
+    cli.run(["report", str(run)])
+
+    written = json.loads((run / "metrics.json").read_text())["test"]
+    assert written["missed_cost"] == score
+    assert written.keys().isdisjoint({"of_other_rows", "removed_by_us"})
+    assert "missed_cost" in (run / "report.html").read_text()
+    checks = {check["check"]: check for check in json.loads((run / "verdict.json").read_text())["checks"]}
+    assert checks["targets"]["status"] == "pass"
+
+
 def test_what_a_run_says_of_itself(tmp_path):
     run = RunFolder(a_run(tmp_path / "spam-1", fold="2/5"))
 
@@ -113,6 +133,12 @@ def test_a_folder_without_files_says_nothing(tmp_path):
     [
         ("run.json", "{", "settings", r"run\.json: not JSON \(.*\); restore it, or name the tables in .* one by one"),
         ("run.json", "[]", "settings", r"run\.json: found a JSON list, expected an object; restore it"),
+        (
+            "metrics.json",
+            '{"test": {"f1": 0.5}}',
+            "metrics",
+            r"metrics\.json: no metrics of llmtune \(.*\); delete it and",
+        ),
         ("verdict.json", "3", "verdict", r"verdict\.json: found a JSON int, expected an object; delete it and run"),
         ("verdict.json", '{"verdict": "ready"}', "verdict", r"verdict\.json: not a verdict of llmtune \('checks'\)"),
         ("verdict.json", '{"verdict": "ready", "checks": [{"x": 1}]}', "verdict", "not a verdict of llmtune"),

@@ -79,6 +79,18 @@ def test_a_class_that_is_another_misspelled_is_said_with_counts_and_remedy():
     ]
 
 
+@pytest.mark.parametrize(
+    "counts",
+    [{"1": 900, "-1": 20, "0": 500}, {"4.5": 900, "4.0": 3, "5": 800}, {"2020": 900, "2021": 2}, {"1.0": 90, "10": 1}],
+)
+def test_numbers_are_never_called_misspellings_of_each_other(counts):
+    assert label_typo_lines([counts]) == []
+
+
+def test_space_around_a_number_is_a_slip():
+    assert "' 1' (2 rows) is a separate class here, but is probably '1'" in label_typo_lines([{"1": 90, " 1": 2}])[0]
+
+
 def test_the_test_block_shows_numbers_baselines_classes_and_matrix():
     table = predictions()
     scores = score_predictions(table)

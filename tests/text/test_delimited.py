@@ -128,3 +128,47 @@ def test_lines_that_end_in_cr_are_lines(tmp_path, name):
 
     assert read_table(mac).num_rows > 1
     assert read_table(mac).equals(read_table(unix))
+
+
+def excel_tsv(rows):
+    """As Excel's "Text (Tab delimited)": a cell with a mark or a comma in quotation marks, those inside doubled."""
+    quoted = [['"' + cell.replace('"', '""') + '"' if set(cell) & {'"', ","} else cell for cell in row] for row in rows]
+    return "".join("\t".join(row) + "\r\n" for row in quoted)
+
+
+@settings(max_examples=150, deadline=None)
+@given(rows=st.lists(st.tuples(TSV_CELLS, TSV_CELLS), min_size=1, max_size=6), mark=st.booleans())
+def test_a_tsv_of_excel_is_read_back(tmp_path_factory, rows, mark):
+    rows = [("text", "label"), *rows, *[("well, so", "a")] * 5]
+    path = written(tmp_path_factory.mktemp("excel"), "r.tsv", excel_tsv(rows), mark=mark)
+
+    for table in readers(path):
+        assert [tuple(row.values()) for row in table.to_pylist()] == rows[1:]
+
+
+# What Excel would have quoted, or wouldn't have: the marks are letters.
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ['"Yes, sir"', "he said"],
+        ['"Yes, sir"'] * 5 + ["well, he said"],
+        ['"Yes, sir"'] * 5 + ['"Yes"'],
+        ['"He said ""hi"""', '"Yes"'],
+        ['"He said ""hi"""', '"Yes, sir"', "well, he said"],
+        ['"Yes, sir"'] * 5 + ['"Yes," he said, "sir"'],
+    ],
+)
+def test_marks_that_excel_did_not_write_are_letters(tmp_path, lines):
+    path = written(tmp_path, "r.tsv", "\n".join(["text", *lines]))
+
+    for table in readers(path):
+        assert table["text"].to_pylist() == lines
+
+
+def test_a_line_break_in_a_cell_of_excel_is_refused(tmp_path):
+    path = written(tmp_path, "r.tsv", 'text\tlabel\r\n"two\nlines"\ta\r\n')
+
+    with pytest.raises(InputError, match=r"line 2\): found 1 field, .*a sheet whose cells hold them is saved as CSV"):
+        read_table(path)
+    with pytest.raises(InputError, match=r"found 1 cells, .*; a sheet whose cells hold them is saved as CSV UTF-8"):
+        read_table_file(path, None)

@@ -5,7 +5,9 @@ import re
 
 import datasets
 import numpy as np
+import peft
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -38,6 +40,12 @@ def checkpoint(tmp_path_factory):
         ({"weight_decay": 0.5}, "--weight_decay 0.5 (before: 0.0)"),
         ({"optim": "sgd"}, "--optim sgd (before: adamw_torch_fused)"),
         ({"precision": "bf16"}, "--precision bf16 (before: fp32)"),
+        ({"metric_for_best_model": "accuracy"}, "--metric_for_best_model accuracy (before: f1)"),
+        ({"early_stopping_patience": 1}, "--early_stopping_patience 1 (before: None)"),
+        (
+            {"eval_strategy": "steps", "save_strategy": "steps", "eval_steps": 3, "save_steps": 3},
+            "--save_steps 3 (before",
+        ),
         ({"gradient_accumulation_steps": 3}, "rows of an optimizer step 6 (before: "),
     ],
 )
@@ -65,7 +73,14 @@ def test_other_rows_classes_and_losses_are_refused(checkpoint):
     loss = trainer(checkpoint.parent, **OPTIONS)
     loss.compute_loss_func = ClassificationLoss("focal")
 
+    validation = trainer(checkpoint.parent, **OPTIONS)
+    validation.eval_dataset = validation.eval_dataset.select([1, 0, *range(2, len(validation.eval_dataset))])
+    weights = trainer(checkpoint.parent, **OPTIONS)
+    weights.model = weights.model.to(torch.bfloat16)
+
     for made, difference in (
+        (validation, "sha256 of the tokens of validation"),
+        (weights, "type of the weights bfloat16 (before: float32)"),
         (rows, "sha256 of the tokens of train"),
         (names, "class names spam, ham (before: LABEL_0, LABEL_1)"),
         (loss, "loss ClassificationLoss(kind='focal'"),
@@ -82,6 +97,20 @@ def test_a_checkpoint_of_another_trainer_is_compared_by_what_it_tells(checkpoint
 
     with pytest.raises(InputError, match=re.escape("--num_train_epochs 3 (before: 2). Give what")):
         trainer(tmp_path, **{**OPTIONS, "num_train_epochs": 3}).train(str(tmp_path / "checkpoint-5"))
+
+
+def test_an_adapter_goes_on_over_the_base_and_the_layers_it_began_with(tmp_path):
+    def adapted(base, layers):
+        made = trainer(tmp_path / "run", **OPTIONS)
+        config = peft.LoraConfig(r=2, target_modules=layers, modules_to_save=["classifier"])
+        made.model.name_or_path = base
+        made.model = peft.get_peft_model(made.model, config)
+        return describe_run(made)
+
+    first, base, layers = (adapted(*given) for given in (("a", ["query"]), ("b", ["query"]), ("a", ["key"])))
+
+    assert {key: (first[key], base[key]) for key in first if first[key] != base[key]} == {"LoRA's base": ("a", "b")}
+    assert {key: first[key] for key in first if first[key] != layers[key]} == {"LoRA's layers": "query"}
 
 
 cells = st.lists(st.lists(st.integers(-100, 30_000), max_size=5), min_size=1, max_size=6)

@@ -10,10 +10,11 @@ from llmtune.diagnosis.data_checks.finding import ERROR, OK, WARNING, Finding, S
 from llmtune.errors import truncated_repr
 from llmtune.evidence import ENOUGH, SIGNIFICANT
 from llmtune.stats import homogeneity_test
+from llmtune.text.label_names import parse_number
 from llmtune.text.shorten import join_names
 
 MOST_CLASSES = 10  # named in a line
-RARE = 0.02  # of the rows of a class: what is so rare and spelt alike is a slip
+RARE = 0.02  # of the rows of a class: what is so rare and spelled alike is a slip
 UNBALANCED = 0.8  # share of one class from which on accuracy says little
 SHIFT = 0.1  # difference of a class's share between splits that matters
 
@@ -92,17 +93,15 @@ def find_label_typos(counts: Mapping[str, int]) -> list[LabelTypo]:
     by_rows = sorted(counts, key=lambda label: (-counts[label], label))
     for place, label in enumerate(by_rows):
         larger = by_rows[:place]
-        same = [other for other in larger if _folded(other) == _folded(label)]
+        # Numbers are what they say, but for space around them: -1 is not 1 misspelled, nor 4.0 a slip of 4.5.
+        is_number = parse_number(label) is not None
+        fold = str.strip if is_number else _folded
+        same = [other for other in larger if fold(other) == fold(label)]
         rare = [other for other in larger if counts[label] <= max(1, RARE * counts[other])]
-        folded = {_folded(other): other for other in reversed(rare)}
-        # Numbers and very short names are alike without being slips: 1 and 11, A and B.
-        near = (
-            []
-            if _folded(label).lstrip("-").isdigit() or len(_folded(label)) < 3
-            else difflib.get_close_matches(
-                _folded(label), [name for name in folded if not name.lstrip("-").isdigit()], n=1, cutoff=0.75
-            )
-        )
+        folded = {_folded(other): other for other in reversed(rare) if parse_number(other) is None}
+        # Very short names are alike without being slips: A and B.
+        is_short = len(_folded(label)) < 3
+        near = [] if is_number or is_short else difflib.get_close_matches(_folded(label), folded, n=1, cutoff=0.75)
         if same or near:
             found.append(LabelTypo(label, same[0] if same else folded[near[0]]))
     return found

@@ -20,7 +20,7 @@ from llmtune.predictions.kinds import (
 )
 from llmtune.predictions.table import is_list
 from llmtune.text.languages import is_latin, language_of_script
-from llmtune.text.tag_arrays import Tags, detect_scheme, types_of
+from llmtune.text.tag_arrays import Tags, corpus_scheme, types_of
 from llmtune.text.words import split_at_spaces
 
 OF_FORECASTS = ("last_value", "lower", "upper")
@@ -76,7 +76,7 @@ def tag_rows(
 ) -> tuple[MetricContext, Columns]:
     """Setting and columns from tags; types and scheme follow from `names`, where these are all tags that can occur."""
     types = types_of([*names, *reference.names, *prediction.names])
-    scheme = options.get("scheme") or detect_scheme(reference)
+    scheme = options.get("scheme") or corpus_scheme(reference)
     setting = MetricContext(kind, types, options=options | {"scheme": scheme})
     return setting, {"reference": reference, "prediction": prediction}
 

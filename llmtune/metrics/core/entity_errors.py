@@ -23,7 +23,7 @@ CONTEXT = 8  # words shown on each side of an error
 ErrorKey = tuple[str, str, str, str, str]  # the first five fields of `EntityError`
 
 
-class Pair(NamedTuple):
+class EntityPair(NamedTuple):
     """An entity of the reference and the predicted one it was paired with; None on the side that has none."""
 
     reference: Entity | None
@@ -84,10 +84,10 @@ class EntityComparison:
         }
 
 
-def pair_entities(reference: Sequence[Entity], predicted: Sequence[Entity]) -> list[Pair]:
+def pair_entities(reference: Sequence[Entity], predicted: Sequence[Entity]) -> list[EntityPair]:
     """Every entity once: by the same words, then by most words in common (the same type first, then the leftmost)."""
     of_words = {(entity.first, entity.end): entity for entity in predicted}
-    pairs = [Pair(entity, of_words[entity[1:]]) for entity in reference if entity[1:] in of_words]
+    pairs = [EntityPair(entity, of_words[entity[1:]]) for entity in reference if entity[1:] in of_words]
     paired = {entity[1:] for entity, _ in pairs if entity}
     left = [entity for entity in reference if entity[1:] not in paired]
     right = [entity for entity in predicted if entity[1:] not in paired]
@@ -101,11 +101,11 @@ def pair_entities(reference: Sequence[Entity], predicted: Sequence[Entity]) -> l
     used_right: set[int] = set()
     for _, _, i, j in overlaps:
         if i not in used_left and j not in used_right:
-            pairs.append(Pair(left[i], right[j]))
+            pairs.append(EntityPair(left[i], right[j]))
             used_left.add(i)
             used_right.add(j)
-    pairs += [Pair(entity, None) for i, entity in enumerate(left) if i not in used_left]
-    pairs += [Pair(None, entity) for j, entity in enumerate(right) if j not in used_right]
+    pairs += [EntityPair(entity, None) for i, entity in enumerate(left) if i not in used_left]
+    pairs += [EntityPair(None, entity) for j, entity in enumerate(right) if j not in used_right]
     return pairs
 
 
@@ -161,7 +161,7 @@ def _boundary_error(reference: Entity, predicted: Entity) -> str:
     return "shifted"
 
 
-def _error_key(pair: Pair, words: Sequence[str]) -> ErrorKey:
+def _error_key(pair: EntityPair, words: Sequence[str]) -> ErrorKey:
     a, b = pair
     if a and b:
         kind = "type" if a[1:] == b[1:] else "boundary" if a.type == b.type else "type and boundary"
@@ -174,7 +174,7 @@ def _error_key(pair: Pair, words: Sequence[str]) -> ErrorKey:
 SENTENCE_MARKS = "In a sentence [ ] holds an entity of the reference, { } one of the prediction."
 
 
-def _in_sentence(pair: Pair, words: Sequence[str]) -> str:
+def _in_sentence(pair: EntityPair, words: Sequence[str]) -> str:
     """The words around an error: [the reference's entity], {the predicted one}."""
     marked = list(words)
     for entity, opening, closing in zip(pair, "[{", "]}", strict=True):

@@ -3,11 +3,10 @@
 Their keys never replace one of ours: a key that is taken is written `module.key`. Letters: n rows, B resamples.
 """
 
-import inspect
 import math
 import numbers
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -17,6 +16,7 @@ import numpy as np
 from llmtune.errors import truncated_repr
 from llmtune.evidence import ENOUGH
 from llmtune.metrics.core.base import Columns, MetricContext, Score
+from llmtune.metrics.core.call_order import call_in_order
 from llmtune.metrics.core.registry import module_names
 from llmtune.predictions.kinds import kind_named
 from llmtune.stats import ConfidenceInterval, percentile_interval
@@ -26,7 +26,11 @@ Foreign = Any  # an evaluate.EvaluationModule, or a function of (predictions, re
 
 RESAMPLES = 200  # percentiles of so few are good to about a tenth of the width; each costs a call
 SLOWEST = 0.25  # seconds of one call above which its resamples would take a minute
+OF_FUNCTION = "function:"  # begins the signature of a function's score
 SHOWN_IDS = 10  # classes whose ids a signature tells
+# What a Trainer and the hub report beside the metrics: a foreign "loss" would be eval_loss, and pick the checkpoint.
+TRAINER_KEYS = ("loss", "runtime", "samples_per_second", "steps_per_second", "model_preparation_time", "epoch")
+TRAINER_KEYS += ("nonfinite_rows",)  # type: ignore[assignment]
 # What foreign code raises where it refuses rows; an interrupt or an exit is not among them.
 FAILURES = (ArithmeticError, AssertionError, AttributeError, ImportError, LookupError, OSError, RuntimeError)
 FAILURES += (TypeError, ValueError)  # type: ignore[assignment]
@@ -82,12 +86,13 @@ def unique_name(name: str, taken: Collection[str]) -> str:
 
 
 def as_key(name: str, key: str, taken: Collection[str]) -> str:
-    """The key in the report: `module.key` where the key is taken.
+    """The key in the report: `module.key` where the key is taken, by one of ours or by what a Trainer reports.
 
-    >>> as_key("my_metric", "f1", ["f1"]), as_key("my_metric", "score", ["f1"])
-    ('my_metric.f1', 'score')
+    >>> as_key("my_metric", "f1", ["f1"]), as_key("my_metric", "loss", []), as_key("my_metric", "score", ["f1"])
+    ('my_metric.f1', 'my_metric.loss', 'score')
     """
-    return key if key not in taken else unique_name(f"{name}.{key}", taken)
+    plain = key.removeprefix("eval_")  # the Trainer adds it to keys that lack it
+    return unique_name(f"{name}.{key}", taken) if {key, plain} & {*taken, *TRAINER_KEYS} else key
 
 
 @dataclass(frozen=True)
@@ -194,20 +199,7 @@ def foreign_rows(
 def _call(foreign: Foreign, predictions: Sequence[Any], references: Sequence[Any]) -> Any:
     if callable(getattr(foreign, "compute", None)):  # a module, or several that evaluate.combine put together
         return foreign.compute(predictions=predictions, references=references)
-    # scikit-learn's own functions take the references first: parameters that have these names are given by name.
-    names = _parameters(foreign)
-    if {"predictions", "references"} <= names:
-        return foreign(predictions=predictions, references=references)
-    if {"y_true", "y_pred"} <= names:
-        return foreign(y_true=references, y_pred=predictions)
-    return foreign(predictions, references)
-
-
-def _parameters(function: Callable[..., Any]) -> set[str]:
-    try:
-        return set(inspect.signature(function).parameters)
-    except (TypeError, ValueError):  # written in C
-        return set()
+    return call_in_order(foreign, predictions, references)
 
 
 def _plain(column: Any) -> list[Any]:
@@ -309,12 +301,12 @@ def _bootstrap(
 
 
 def _signature(foreign: Foreign, name: str, setting: MetricContext, seed: int) -> str:
-    source = "evaluate" if callable(getattr(foreign, "compute", None)) else "function"
+    source = "evaluate:" if callable(getattr(foreign, "compute", None)) else OF_FUNCTION
     ids = ""
     if kind_named(setting.kind).single_label and len(setting.label_names) <= SHOWN_IDS:
         # Such a module takes 1 for the positive class, whatever --positive_label says.
         ids = "|ids:" + ",".join(f"{label}={place}" for place, label in enumerate(setting.label_names))
-    return f"{source}:{name}{ids}|ci:95|bootstrap:{RESAMPLES}|seed:{seed}"
+    return f"{source}{name}{ids}|ci:95|bootstrap:{RESAMPLES}|seed:{seed}"
 
 
 def _first_line(error: BaseException) -> str:

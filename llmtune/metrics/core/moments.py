@@ -12,7 +12,7 @@ def power_sums(values: np.ndarray) -> np.ndarray:
     return np.array([[len(values), values.sum(), (values**2).sum(), (values**3).sum()]])
 
 
-def mean(sums: np.ndarray) -> np.ndarray:
+def row_mean(sums: np.ndarray) -> np.ndarray:
     """(B, 4) → (B,)."""
     return ratio(sums[:, 1], sums[:, 0])
 

@@ -28,7 +28,7 @@ from llmtune.metrics.core.external import (
     score_foreign,
     unique_name,
 )
-from llmtune.metrics.core.registry import named_metrics, reported_metrics, with_named
+from llmtune.metrics.core.registry import explain_metric, named_metrics, reported_metrics, with_named
 from llmtune.predictions import Predictions
 
 
@@ -40,6 +40,13 @@ def available_metrics(predictions: Predictions, *, metrics: Sequence[str | Forei
         if isinstance(name, str):
             found = with_named(found, named_metrics(name, setting))
     return {metric.name: metric for metric in found if set(metric.needs) <= set(columns)}
+
+
+def explain_metrics(predictions: Predictions, names: Sequence[str]) -> dict[str, str]:
+    """By name what each metric is, its scale and its good direction; those that are not ours are absent."""
+    setting, _, _ = read_columns(predictions)
+    explained = {name: explain_metric(name, setting) for name in names}
+    return {name: text for name, text in explained.items() if text}
 
 
 def score_predictions(
@@ -91,6 +98,7 @@ def metric_values(
         value = metric.value(metric.aggregate(statistics[metric.statistics]))
         if value is not None or metric.name in names:
             values[metric.name] = 0.0 if value is None else value
+    ours = {metric.name for metric in found}  # also those that are not asked for: a report has them
     for name, module in foreign.items():
         try:
             returned = foreign_values(module, name, *foreign_rows(module, setting.kind, columns, setting.label_names))
@@ -98,7 +106,7 @@ def metric_values(
             warnings.warn(f"metric {name} failed and is left out: {type(error).__name__}: {error}", stacklevel=2)
             continue
         for key, value in returned.values.items():
-            values[as_key(name, key, values)] = value
+            values[as_key(name, key, {*ours, *values})] = value
     return values
 
 

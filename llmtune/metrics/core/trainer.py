@@ -43,6 +43,7 @@ class MetricHub:
         for metric in metrics:
             if not isinstance(metric, str):
                 self._foreign[unique_name(foreign_name(metric), self._foreign)] = metric
+        self._left_out: set[tuple[str, str]] = set()  # names of metrics and their keys, said once
         self._loaded: set[str] = set()  # those of `_names` that are among `_foreign`
         self.reset()
 
@@ -50,7 +51,7 @@ class MetricHub:
         """Forgets the batches of an evaluation that did not come to its end."""
         self._metrics: list[Metric] | None = None
         self._sums: dict[Callable[[Columns], np.ndarray], list[np.ndarray]] = {}
-        self._kept: list[Columns] = []
+        self._kept: list[tuple[Columns, Sequence[str]]] = []  # with the names of the classes
         self._nonfinite = 0
 
     def preprocess_logits_for_metrics(self, logits: Any, labels: Any) -> Any:
@@ -87,7 +88,8 @@ class MetricHub:
             if metric.additive:
                 kept[:] = [sum(part.sum(axis=0, keepdims=True) for part in kept)]
         if self._foreign:
-            self._kept.append({name: columns[name] for name in ("reference", "prediction") if name in columns})
+            given = {name: columns[name] for name in ("reference", "prediction") if name in columns}
+            self._kept.append((given, batch.setting.label_names))
 
     def _chosen(self, setting: MetricContext, columns: Columns) -> list[Metric]:
         found = reported_metrics(setting)
@@ -117,18 +119,20 @@ class MetricHub:
         return values
 
     def _foreign_values(self, name: str, foreign: Foreign, taken: set[str]) -> dict[str, float]:
-        """Its numbers on all rows; a metric that fails is said once and not asked again."""
-        batches = [
-            foreign_rows(foreign, self._adapter.kind, columns, self._adapter.label_names) for columns in self._kept
-        ]
-        predictions = [row for part, _ in batches for row in part]
-        references = [row for _, part in batches for row in part]
+        """Its numbers on all rows; a key left out is said once, and a metric that fails, which is not asked again."""
         try:
+            batches = [foreign_rows(foreign, self._adapter.kind, columns, names) for columns, names in self._kept]
+            predictions = [row for part, _ in batches for row in part]
+            references = [row for _, part in batches for row in part]
             returned = foreign_values(foreign, name, predictions, references)
         except FAILURES as error:
             del self._foreign[name]
             warnings.warn(f"metric {name} failed and is left out: {type(error).__name__}: {error}", stacklevel=2)
             return {}
+        for key, reason in returned.left_out.items():
+            if (name, key) not in self._left_out:
+                self._left_out.add((name, key))
+                warnings.warn(f"metric {name}: {key}: {reason}", stacklevel=2)
         values: dict[str, float] = {}
         for key, value in returned.values.items():
             values[as_key(name, key, {*taken, *values})] = value

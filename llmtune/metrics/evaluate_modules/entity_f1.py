@@ -8,7 +8,7 @@ import evaluate
 
 from llmtune.metrics.entity_f1 import EntityCounts, entity_f_beta, of_type, precision, recall
 from llmtune.metrics.token_accuracy import score, tag_statistics
-from llmtune.text.tag_arrays import detect_scheme, tags_of_lists, types_of
+from llmtune.text.tag_arrays import corpus_scheme, tags_of_lists, types_of
 
 
 class EntityF1(evaluate.Metric):
@@ -36,7 +36,7 @@ class EntityF1(evaluate.Metric):
     def _compute(self, predictions: list[list[str]], references: list[list[str]]) -> dict[str, Any]:
         columns = {"reference": tags_of_lists(references), "prediction": tags_of_lists(predictions)}
         types = types_of([*columns["reference"].names, *columns["prediction"].names])
-        scheme = self.scheme or detect_scheme(columns["reference"])
+        scheme = self.scheme or corpus_scheme(columns["reference"])
         sums = EntityCounts(types, scheme)(columns).sum(axis=0)[None]
         parts = {"precision": precision, "recall": recall, "f1": entity_f_beta}
         found: dict[str, Any] = {f"entity_{name}": float(part(sums)[0]) for name, part in parts.items()}

@@ -22,7 +22,7 @@ class LstmConfig(PretrainedConfig):
             depends on it.
         num_features: numbers a time step of a series.
         lookback: time steps that a forecast reads.
-        horizon: time steps that it foretells.
+        horizon: time steps that it predicts.
     """
 
     model_type = "lstm"

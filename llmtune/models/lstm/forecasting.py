@@ -1,4 +1,4 @@
-"""An LSTM that reads windows of a series and foretells its next steps. Letters: m windows, t steps, f features."""
+"""An LSTM that reads windows of a series and predicts its next steps. Letters: m windows, t steps, f features."""
 
 from dataclasses import dataclass
 

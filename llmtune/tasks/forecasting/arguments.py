@@ -16,7 +16,7 @@ class ForecastingArguments(TaskArguments):
     """
 
     time_column: str = field(default="time", metadata={"help": "dates as 2018-02-07 (with a time or not), or numbers"})
-    target_column: str = field(default="target", metadata={"help": "the number to foretell"})
+    target_column: str = field(default="target", metadata={"help": "the number to predict"})
     input_columns: list[str] = field(
         default_factory=list,
         metadata={"help": "the numbers of a step that the model reads; default the target alone"},
@@ -25,7 +25,7 @@ class ForecastingArguments(TaskArguments):
         default=None, metadata={"help": "of several series in one file: the key that tells them apart"}
     )
     lookback: int = field(default=60, metadata={"help": "steps that a forecast reads"})
-    horizon: int = field(default=1, metadata={"help": "steps that it foretells"})
+    horizon: int = field(default=1, metadata={"help": "steps that it predicts"})
     past_across_splits: bool = field(
         default=False,
         metadata={
@@ -38,7 +38,7 @@ class ForecastingArguments(TaskArguments):
     )
     predict_change: bool = field(
         default=False,
-        metadata={"help": "foretell the change from the last known value, not the level; 0 is then persistence"},
+        metadata={"help": "predict the change from the last known value, not the level; 0 is then persistence"},
     )
     fill: str = field(
         default="none",

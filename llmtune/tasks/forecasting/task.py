@@ -151,6 +151,10 @@ class Forecasting(Task):
         """The task as it is: the model was sized for it."""
         return self
 
+    def input_columns(self, columns: Mapping[str, str]) -> dict[str, str]:
+        """None that holds texts: an empty cell is a value that is missing, and is filled as the model was told."""
+        return {}
+
     def read_split(
         self, data: DataArguments, columns: Mapping[str, str], *, labeled: bool
     ) -> tuple[datasets.Dataset, Fingerprint]:

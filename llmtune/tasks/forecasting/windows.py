@@ -1,4 +1,4 @@
-"""Windows of a series: the steps that a forecast reads, and those that it foretells.
+"""Windows of a series: the steps that a forecast reads, and those that it predicts.
 
 A window lies in one series of one split. Letters: n steps, m windows, t = lookback, h = horizon, f inputs.
 """
@@ -23,15 +23,15 @@ class Windows:
 
     Args:
         steps: n.
-        first: place of the first step that each window foretells, (m,); n where it is after the last one.
+        first: place of the first step that each window predicts, (m,); n where it is after the last one.
         keys: series of each window.
         left_out: windows that are none for an empty cell in what they read, or an empty or filled one in what they
-            foretell.
+            predict.
         lookback: t.
         horizon: h.
         scales: by series.
         target_input: which of the inputs is the target; None where none is.
-        predicts_change: whether the model foretells changes from the last value. The target among its inputs then
+        predicts_change: whether the model predicts changes from the last value. The target among its inputs then
             counts from there too.
     """
 
@@ -123,8 +123,8 @@ def make_windows(steps: Steps, *, lookback: int, horizon: int, **options: Any) -
             if place - lookback < begin or (steps.has_future and steps.is_past[place]):
                 continue
             reads_empty = empty_before[place] > empty_before[place - lookback]
-            foretells = steps.has_future and untrue_before[place + horizon] > untrue_before[place]
-            if reads_empty or foretells:
+            predicts = steps.has_future and untrue_before[place + horizon] > untrue_before[place]
+            if reads_empty or predicts:
                 left_out += 1
             else:
                 first.append(place)

@@ -73,6 +73,10 @@ class GenerativeQuestionAnswering(Answering, TextGeneration):
             )
         )
 
+    def input_columns(self, columns: Mapping[str, str]) -> dict[str, str]:
+        """The question and the text that holds its answer."""
+        return {name: columns[name] for name in ("question", "context")}
+
     def read_split(
         self, data: DataArguments, columns: Mapping[str, str], *, labeled: bool
     ) -> tuple[datasets.Dataset, Fingerprint]:

@@ -3,7 +3,6 @@
 Read before anything is held out, so that a message names the row of the file. Questions on one context stay together.
 """
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from llmtune.data import Fingerprint, Splits, load_split, load_splits
 from llmtune.data.rows import RowErrors, Rows
 from llmtune.errors import InputError, truncated_repr
 from llmtune.tasks.question_answering.arguments import QuestionAnsweringArguments
+from llmtune.text.json_objects import RepeatedKeyError, parse_json
 from llmtune.text.offsets import find_offset
 
 TEXTS = ("question", "context")
@@ -203,7 +203,9 @@ def read_answers(cell: Any) -> tuple[dict[str, list[Any]], str]:
     given = cell
     if isinstance(cell, str):
         try:
-            given = json.loads(cell) if cell.strip() else None
+            given = parse_json(cell) if cell.strip() else None
+        except RepeatedKeyError as error:
+            return none, f"found {truncated_repr(cell)}, where {error},"
         except ValueError:
             return none, f"found {truncated_repr(cell)}, expected answers"
     if given is None:

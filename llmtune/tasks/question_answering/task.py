@@ -166,6 +166,10 @@ class QuestionAnswering(Answering):
         """The task with windows as long as the model reads."""
         return replace(self, max_length=loaded.max_length, is_causal=loaded.facts.is_causal)
 
+    def input_columns(self, columns: Mapping[str, str]) -> dict[str, str]:
+        """The question and the text that holds its answer."""
+        return {name: columns[name] for name in ("question", "context")}
+
     def read_split(
         self, data: DataArguments, columns: Mapping[str, str], *, labeled: bool
     ) -> tuple[datasets.Dataset, Fingerprint]:
@@ -346,7 +350,7 @@ class QuestionAnswering(Answering):
 
 def _writes(args: Arguments) -> bool:
     """Whether the model of a recipe writes its answers."""
-    # An encoder is taken for itself, not for one of a pair that writes: its families come first.
+    # An encoder alone, not one of a pair that generates: its families come first.
     families = (*QuestionAnswering.families, *GenerativeQuestionAnswering.families)
     return is_generative(args.task.method, requested_family(args.model, tuple(dict.fromkeys(families))))
 

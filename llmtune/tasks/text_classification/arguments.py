@@ -11,6 +11,9 @@ class TextClassificationArguments(TaskArguments):
 
     text_column: str = field(default="text", metadata={"help": "the text"})
     label_column: str = field(default="label", metadata={"help": "the class, as text or number"})
+    label_names: str | None = field(
+        default=None, metadata={"help": "names of labels that are ids: 0=ham,1=spam, or ham,spam for 0 and 1"}
+    )
     positive_label: str | None = field(
         default=None,
         metadata={"help": "of two classes, the one that precision, recall and F1 are about; default the last"},
@@ -28,5 +31,12 @@ class TextClassificationArguments(TaskArguments):
         metadata={
             "help": "two classes: the decision threshold is chosen on validation for f1, fbeta:2, recall>=0.95 or "
             "precision>=0.9; 0.5 stays unless the gain is real; none keeps 0.5"
+        },
+    )
+    temperature: str = field(
+        default="none",
+        metadata={
+            "help": "auto: divide the logits by a number fitted on validation, where log loss falls beyond chance; "
+            "kept with the model, so that the probabilities of llmtune predict hold"
         },
     )

@@ -1,8 +1,9 @@
 """Text classification (sentiment, spam): one text → one of c classes."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any
 
 import datasets
@@ -14,6 +15,8 @@ from llmtune.arguments.parser import Arguments
 from llmtune.baselines import majority, tfidf_logistic_regression
 from llmtune.data import Fingerprint, Splits, load_split, load_splits
 from llmtune.data.lengths import input_lengths
+from llmtune.data.named_ids import name_labels, read_label_names
+from llmtune.data.rows import Rows
 from llmtune.diagnosis.leakage import Examples
 from llmtune.errors import InputError
 from llmtune.metrics import Score, confusion_matrix
@@ -29,6 +32,7 @@ from llmtune.tasks.task import Encoded, Task
 from llmtune.tasks.text_classification.arguments import TextClassificationArguments
 from llmtune.terminal.console import split_lines
 from llmtune.thresholds.decision import ThresholdChoice, choose_threshold, read_objective
+from llmtune.thresholds.temperature import TemperatureChoice, choose_temperature, scale_probabilities
 
 AT_ONCE = 1_000  # texts given to the tokenizer together, so that a bar can move between
 
@@ -44,6 +48,9 @@ class TextClassification(Task):
         threshold: for two classes, the positive label is predicted from this probability on.
         threshold_objective: what `tune` chooses the threshold for; none keeps it.
         choice: what `tune` chose, and why.
+        temperature: that logits are divided by.
+        fits_temperature: whether `tune` fits it.
+        temperature_choice: what the fit was, and why it was taken or not.
     """
 
     label_names: tuple[str, ...]
@@ -52,6 +59,9 @@ class TextClassification(Task):
     threshold: float = 0.5
     threshold_objective: str = "none"
     choice: ThresholdChoice | None = None
+    temperature: float = 1.0
+    fits_temperature: bool = False
+    temperature_choice: TemperatureChoice | None = None
 
     name = "text-classification"
     kind = "classification"
@@ -79,8 +89,14 @@ class TextClassification(Task):
     def read(cls, args: Arguments) -> Splits:
         """Texts and labels; the classes are those of train."""
         columns = {"text": args.task.text_column, "label": args.task.label_column}
-        seed = args.training.seed
-        return load_splits(args.data, columns=columns, label_column="label", text_columns=["text"], seed=seed)
+        return load_splits(
+            args.data,
+            columns=columns,
+            label_column="label",
+            text_columns=["text"],
+            seed=args.training.seed,
+            regroup=_naming(args.task.label_names, args.task.label_column),
+        )
 
     @classmethod
     def _make(cls, args: Arguments, splits: Splits) -> "TextClassification":
@@ -99,8 +115,11 @@ class TextClassification(Task):
         if positive not in label_names:
             raise InputError(f"--positive_label {positive!r} is not one of the labels {', '.join(label_names)}")
         read_objective(options.threshold_objective)
-        objective = options.threshold_objective
-        return cls(tuple(label_names), positive, options.max_length, threshold_objective=objective)
+        if options.temperature not in ("none", "auto"):
+            raise InputError(f"--temperature {options.temperature!r}: expected none, or auto to fit one on validation")
+        objective, fits = options.threshold_objective, options.temperature == "auto"
+        names = tuple(label_names)
+        return cls(names, positive, options.max_length, threshold_objective=objective, fits_temperature=fits)
 
     @classmethod
     def from_config(cls, config: Any, name: str) -> "TextClassification":
@@ -114,9 +133,8 @@ class TextClassification(Task):
         names = tuple(config.id2label[i] for i in range(config.num_labels))
         kept = config.to_dict().get("llmtune", {})
         limit = min(config.max_position_embeddings, TextClassificationArguments.max_length)
-        return cls(
-            names, kept.get("positive_label", names[-1]), kept.get("max_length", limit), kept.get("threshold", 0.5)
-        )
+        positive, length = kept.get("positive_label", names[-1]), kept.get("max_length", limit)
+        return cls(names, positive, length, kept.get("threshold", 0.5), temperature=kept.get("temperature", 1.0))
 
     def to_config(self) -> dict[str, Any]:
         """What the model's config keeps, so that prediction does what evaluation did."""
@@ -125,6 +143,7 @@ class TextClassification(Task):
             "max_length": self.max_length,
             "positive_label": self.positive_label,
             "threshold": self.threshold,
+            **({"temperature": self.temperature} if self.temperature != 1 else {}),
         }
 
     def head_config(self) -> dict[str, Any]:
@@ -152,6 +171,7 @@ class TextClassification(Task):
             label_column="label" if labeled else None,
             text_columns=["text"],
             label_names=self.label_names if labeled else (),
+            regroup=_naming(columns.get("label_names"), columns["label"]) if labeled else None,
         )
 
     def train_texts(self, splits: Splits) -> list[str]:
@@ -199,8 +219,8 @@ class TextClassification(Task):
         return logits.float().log_softmax(dim=-1)
 
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
-        """Softmax in float64, shape (n, c); NaN where a logit is not finite."""
-        return softmax(logits)
+        """Softmax at the temperature in float64, shape (n, c); NaN where a logit is not finite."""
+        return softmax(logits / self.temperature)
 
     def decide(self, probabilities: np.ndarray) -> list[str]:
         """The predicted label of each row: arg-max, and for two classes the threshold.
@@ -252,19 +272,28 @@ class TextClassification(Task):
         return columns, lines
 
     def tune(self, validation: Predictions, *, seed: int) -> "TextClassification":
-        """The task with the threshold that is best on validation; of more than two classes as it is."""
+        """The task with the temperature and, of two classes, the threshold that are best on validation."""
+        task = self
+        if self.fits_temperature:
+            fit = choose_temperature(validation, seed=seed)
+            task = replace(self, temperature=fit.temperature, temperature_choice=fit)
+            scaled = scale_probabilities(validation.probabilities(), fit.temperature)
+            columns = {"reference": validation.column("reference"), "prediction": task.decide(scaled)}
+            validation = task._table({**columns, "probabilities": scaled})
         if len(self.label_names) != 2:
-            return self
+            return task
         choice = choose_threshold(validation, self.threshold_objective, seed=seed)
-        return replace(self, threshold=choice.threshold, choice=choice)
+        return replace(task, threshold=choice.threshold, choice=choice)
 
     def example_table(self, rows: datasets.Dataset | None = None) -> Predictions:
         """A row of each class, or the rows of a split, with probability 1 for the right one."""
         names = self.label_names
         labels = names if rows is None else list(rows["label"])
         right = np.eye(len(names))[[names.index(label) for label in labels]]
-        columns = {"reference": labels, "prediction": labels, "probabilities": right}
-        return make_predictions(self.kind, columns, label_names=names, positive_label=self.positive_label)
+        return self._table({"reference": labels, "prediction": labels, "probabilities": right})
+
+    def _table(self, columns: Mapping[str, Any]) -> Predictions:
+        return make_predictions(self.kind, columns, label_names=self.label_names, positive_label=self.positive_label)
 
     def baselines(self, splits: Splits, test: Predictions) -> dict[str, Predictions]:
         """The most frequent class of train, and TF-IDF with logistic regression."""
@@ -286,14 +315,14 @@ class TextClassification(Task):
         return split_lines(splits.describe(), truncated, self.max_length)
 
     def run_facts(self, predictions: Mapping[str, Predictions], *, seed: int) -> dict[str, Any]:
-        """The story of the threshold."""
-        if self.choice is None:
-            return {"threshold": None}
-        return {"threshold": {name: None if value != value else value for name, value in asdict(self.choice).items()}}
+        """The stories of the threshold and, where one was fitted, of the temperature."""
+        facts = {"threshold": _as_json(self.choice)}
+        return {**facts, "temperature": _as_json(self.temperature_choice)} if self.fits_temperature else facts
 
     def notes(self, test: Predictions, scores: Mapping[str, Score], facts: Mapping[str, Any]) -> list[str]:
         """The threshold, and what it changes."""
         notes = [] if self.choice is None else [f"threshold {self.choice.reason}"]
+        notes += [] if self.temperature_choice is None else [f"temperature {self.temperature_choice.reason}"]
         if "f1@0.5" in scores:
             at_half, chosen = (with_interval(scores[name]) for name in ("f1@0.5", "f1"))
             notes.append(f"F1 on test at 0.5: {at_half}; at the threshold: {chosen}")
@@ -304,3 +333,15 @@ class TextClassification(Task):
         """The confusion matrix."""
         reference, prediction = (table.label_ids(name) for name in ("reference", "prediction"))
         return confusion_matrix(reference, prediction, len(self.label_names)), self.label_names
+
+
+def _naming(label_names: str | None, column: str) -> Callable[[Rows], Rows] | None:
+    """What names the labels of a source, where --label_names does."""
+    return partial(name_labels, column=column, names=read_label_names(label_names)) if label_names else None
+
+
+def _as_json(choice: ThresholdChoice | TemperatureChoice | None) -> dict[str, Any] | None:
+    """What run.json keeps of a choice: a number that is not there is null."""
+    if choice is None:
+        return None
+    return {name: None if value != value else value for name, value in asdict(choice).items()}

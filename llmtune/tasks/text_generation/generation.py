@@ -41,6 +41,29 @@ class Generation:
             return torch.zeros(len(ids), device=ids.device), torch.zeros(len(ids), dtype=torch.long, device=ids.device)
         return self.token_loss.nats(model(**inputs), labels), (labels != IGNORED).sum(dim=1)
 
+    def outputs(
+        self, model: Any, unwrapped: Any, inputs: dict[str, Any], labels: torch.Tensor | None, *, writes: bool
+    ) -> tuple[tuple[torch.Tensor, ...], torch.Tensor]:
+        """What an evaluation keeps of a batch: (ids, ended, nats), and the tokens that the nats are of, (m,).
+
+        Args:
+            model: as it is trained.
+            unwrapped: the same without what shares it between processes, for `generate`.
+            inputs: of the batch, without labels.
+            labels: (m, t).
+            writes: whether the rows are answered; else only their nats are told.
+        """
+        ids = inputs["input_ids"]
+        nats, counts = self.likelihoods(model, inputs, labels)
+        if not writes:
+            return (ids.new_full((len(ids), 1), IGNORED), ids.new_zeros(len(ids)), nats), counts
+        answers, ended = self.write(unwrapped, inputs, labels)
+        return (answers, ended, nats), counts
+
+    def samples(self, model: Any) -> list[dict[str, str]]:
+        """What the model writes after fixed prompts; nothing where the rows themselves are answered."""
+        return []
+
     def write(
         self, model: Any, inputs: dict[str, Any], labels: torch.Tensor | None
     ) -> tuple[torch.Tensor, torch.Tensor]:

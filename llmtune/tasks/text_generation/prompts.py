@@ -15,7 +15,7 @@ from transformers import GenerationConfig, PreTrainedTokenizerBase
 
 from llmtune.errors import InputError
 from llmtune.metrics.core.base import IGNORED
-from llmtune.tasks.control_tokens import encode_template, encode_text
+from llmtune.tasks.control_tokens import encode_template, encode_text, turn_end
 from llmtune.tasks.text_generation.collator import decoder_inputs
 
 # What a checkpoint's generation_config keeps of its own: the tokens it starts with, and those it never writes.
@@ -137,7 +137,9 @@ class Prompts:
                     "--use_chat_template: with the answer the template gives another prompt than without, so no loss "
                     "can be on the answer alone; give --prompt_template"
                 )
-            return _until_end(whole[len(prompt) :], tokenizer)
+            answer = whole[len(prompt) :]
+            end = turn_end(answer, tokenizer)
+            return [*answer, tokenizer.eos_token_id] if end is None else answer[:end]
         if self.decoder:
             return [*encode_text(tokenizer, target, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]
         return list(encode_text(tokenizer, None, text_target=target)["input_ids"])
@@ -223,18 +225,6 @@ def language_codes(tokenizer: PreTrainedTokenizerBase) -> dict[str, int]:
             if len(token) in (5, 8) and token[2:3] == "_" or len(token) == 8 and token[3:4] == "_"
         }
     return codes
-
-
-def _until_end(answer: list[int], tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    """A chat answer up to the token that ends it, without the line break that some templates write after it.
-
-    Where a template marks no end, the end token.
-    """
-    special = {*tokenizer.all_special_ids, *(i for i, t in tokenizer.added_tokens_decoder.items() if t.special)}
-    last = max((place for place, token in enumerate(answer) if token in special), default=-1)
-    if last < 0 or tokenizer.decode(answer[last + 1 :]).strip():
-        return [*answer, tokenizer.eos_token_id]
-    return answer[: last + 1]
 
 
 def check_template(template: str | None) -> None:

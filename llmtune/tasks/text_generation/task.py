@@ -159,6 +159,10 @@ class TextGeneration(Prompts, Task):
             )
         return replace(task, max_source_length=min(self.max_source_length, room))
 
+    def input_columns(self, columns: Mapping[str, str]) -> dict[str, str]:
+        """The source."""
+        return {"source": columns.get("source", self.arguments_type().source_column)}
+
     def read_split(
         self, data: DataArguments, columns: Mapping[str, str], *, labeled: bool
     ) -> tuple[datasets.Dataset, Fingerprint]:

@@ -29,7 +29,7 @@ def windows_of(steps, *, lookback=2, horizon=1, scaler="none", changes=False, ta
     )  # fmt: skip
 
 
-def test_a_window_reads_the_lookback_and_foretells_the_horizon_in_one_series():
+def test_a_window_reads_the_lookback_and_predicts_the_horizon_in_one_series():
     windows = windows_of(made([1, 2, 3, 4, 5], [10, 20, 30]), lookback=2, horizon=2)
 
     assert windows.past_values()[..., 0].tolist() == [[1, 2], [2, 3]]
@@ -38,7 +38,7 @@ def test_a_window_reads_the_lookback_and_foretells_the_horizon_in_one_series():
 
 
 @given(st.lists(st.integers(0, 12), min_size=1, max_size=4), st.integers(1, 4), st.integers(1, 3), st.integers(0, 3))
-def test_no_window_crosses_series_or_foretells_the_past(lengths, lookback, horizon, past):
+def test_no_window_crosses_series_or_predicts_the_past(lengths, lookback, horizon, past):
     lengths = [length + 1 for length in lengths]
     steps = made(*[np.arange(length) + 100 * place for place, length in enumerate(lengths)])
     begins = np.cumsum([0, *lengths[:-1]])
@@ -54,13 +54,13 @@ def test_no_window_crosses_series_or_foretells_the_past(lengths, lookback, horiz
         assert not steps.is_past[windows.first].any()
 
 
-def test_windows_that_read_or_foretell_a_gap_are_left_out_and_counted():
+def test_windows_that_read_or_predict_a_gap_are_left_out_and_counted():
     values = [1, 2, np.nan, 4, 5, 6, 7]
 
     windows = windows_of(made(values))
 
     assert windows.past_targets.tolist() == [[4, 5], [5, 6]]
-    assert windows.left_out == 3  # two read it, one would foretell it
+    assert windows.left_out == 3  # two read it, one would predict it
 
 
 def test_what_was_filled_is_read_and_never_foretold():

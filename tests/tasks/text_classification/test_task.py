@@ -1,5 +1,7 @@
 """Text classification: texts to tokens, logits to probabilities and labels."""
 
+from dataclasses import replace
+
 import datasets
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ import transformers
 
 from llmtune.errors import InputError
 from llmtune.models.from_scratch import train_tokenizer
+from llmtune.predictions import make_predictions
 from llmtune.tasks.text_classification import task as text_classification
 from llmtune.tasks.text_classification.arguments import TextClassificationArguments
 from llmtune.tasks.text_classification.task import TextClassification
@@ -123,3 +126,53 @@ def test_the_positive_label_defaults_to_the_last_and_must_be_a_label():
 
 def test_the_deciding_metric_is_f1_of_two_classes_and_macro_f1_of_more():
     assert (TASK.deciding_metric, THREE.deciding_metric) == ("f1", "f1_macro")
+
+
+def overconfident(n=400):
+    """Two classes whose logits are three times too large; and the encoded rows, as `tabulate` takes them."""
+    rng = np.random.default_rng(3)
+    logits = np.stack([np.zeros(n), rng.normal(0, 1.5, n)], axis=1)
+    spam = rng.random(n) < 1 / (1 + np.exp(-logits[:, 1]))
+    return logits * 3, ["spam" if is_spam else "ham" for is_spam in spam]
+
+
+def table_of(task, logits, labels):
+    probabilities = task.probabilities(logits)
+    columns = {"reference": labels, "prediction": task.decide(probabilities), "probabilities": probabilities}
+    return make_predictions("classification", columns, label_names=("ham", "spam"))
+
+
+def test_the_fitted_temperature_travels_with_the_model_and_the_threshold_is_chosen_under_it():
+    task = TextClassification.from_options(TextClassificationArguments(temperature="auto"), ("ham", "spam"))
+    logits, labels = overconfident()
+
+    tuned = task.tune(table_of(task, logits, labels), seed=0)
+
+    assert tuned.temperature == pytest.approx(3, rel=0.3)
+    expected = torch.tensor(logits / tuned.temperature).softmax(-1).numpy()
+    np.testing.assert_allclose(tuned.probabilities(logits), expected, atol=1e-9)
+    config = transformers.BertConfig(**tuned.head_config())
+    config.llmtune = tuned.to_config()
+    assert TextClassification.from_config(config, "run").temperature == tuned.temperature
+    facts = tuned.run_facts({}, seed=0)
+    assert facts["temperature"]["log_loss_at_candidate"] < facts["temperature"]["log_loss"]
+    table = table_of(tuned, logits, labels)
+    assert any("temperature" in note for note in tuned.notes(table, {}, facts))
+    assert tuned.choice.at_default == pytest.approx(
+        replace(task, threshold_objective="f1", fits_temperature=False).tune(table, seed=0).choice.at_default
+    )
+
+
+def test_without_auto_nothing_is_fitted():
+    logits, labels = overconfident()
+
+    tuned = TASK.tune(table_of(TASK, logits, labels), seed=0)
+
+    assert tuned.temperature == 1
+    assert "temperature" not in tuned.to_config()
+    assert "temperature" not in tuned.run_facts({}, seed=0)
+
+
+def test_another_word_for_the_temperature_is_refused():
+    with pytest.raises(InputError, match="--temperature '2': expected none, or auto to fit one on validation"):
+        TextClassification.from_options(TextClassificationArguments(temperature="2"), ("ham", "spam"))
