@@ -2,7 +2,7 @@
 
     accelerate launch recipes/forecasting.py
     accelerate launch recipes/forecasting.py --model_type lstm --train_file sales.csv --time_column day --horizon 7
-    accelerate launch recipes/forecasting.py --config recipes/configs/forecasting/ibm-close.yaml
+    accelerate launch recipes/forecasting.py --config recipes/configs/forecasting/ibm-level.yaml
 
 The first line trains the embedded demo. Data: a step a row, columns time and target (--time_column, --target_column),
 other inputs (--input_columns), the key of several series (--series_column). Cut in time, never shuffled. Judged by RMSE
