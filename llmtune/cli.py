@@ -269,7 +269,11 @@ def add_table_flags(parser: Parser) -> None:
     """What a table made elsewhere does not say itself."""
     parser.add_argument("--kind", metavar="KIND", help="of a table made elsewhere: classification, ner, translation …")
     parser.add_argument("--labels", metavar="A,B", help="its label names, in the order of the probabilities")
-    parser.add_argument("--positive_label", metavar="LABEL", help="of two labels, the one F1 is about (default: last)")
+    parser.add_argument(
+        "--positive_label",
+        metavar="LABEL",
+        help="of two, the one F1 is about (default: spam, toxic, yes … or the rarer)",
+    )
 
 
 def add_metric_flags(parser: Parser) -> None:
