@@ -10,8 +10,8 @@ from huggingface_hub import ModelCard
 from huggingface_hub.repocard_data import model_index_to_eval_results
 
 from llmtune.metrics import score_predictions
-from llmtune.metrics.core.headlines import about_positive
 from llmtune.metrics.core.base import with_interval
+from llmtune.metrics.core.headlines import about_positive
 from llmtune.predictions import make_predictions
 from llmtune.report.card import render_card, write_card
 from llmtune.report.page import render_page
