@@ -105,6 +105,9 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
     def command(run: Any, summary: str) -> Parser:
         made: Parser = commands.add_parser(run.__name__, help=summary, description=f"{summary}.")
         made.set_defaults(run=run)
+        if run is not train:
+            told = "json: one document on stdout, all else on stderr (default: text)"
+            made.add_argument("--format", dest="output_format", choices=("text", "json"), default="text", help=told)
         return made
 
     add_check_flags(command(check, "faults of the data that would make a result wrong, before anything is trained"))
@@ -276,7 +279,11 @@ def add_table_flags(parser: Parser) -> None:
     """What a table made elsewhere does not say itself."""
     parser.add_argument("--kind", metavar="KIND", help="of a table made elsewhere: classification, ner, translation …")
     parser.add_argument("--labels", metavar="A,B", help="its label names, in the order of the probabilities")
-    parser.add_argument("--positive_label", metavar="LABEL", help="of two labels, the one F1 is about (default: last)")
+    parser.add_argument(
+        "--positive_label",
+        metavar="LABEL",
+        help="of two, the one F1 is about (default: spam, toxic, yes … or the rarer)",
+    )
 
 
 def add_metric_flags(parser: Parser) -> None:

@@ -99,7 +99,7 @@ def test_a_run_ends_in_under_25_lines_with_number_verdict_page_and_next_command(
 
     end = printed[printed.index("\nTraining\n") :]
     assert len(end.splitlines()) < 25
-    assert re.search(r"^f1 +0\.\d", end, re.MULTILINE)
+    assert re.search(r"^f1 of spam +0\.\d", end, re.MULTILINE)
     assert re.search(r"^F1 of spam .* on 18 rows\. ", end, re.MULTILINE)
     assert "Report: run/report.html" in end
     command = "llmtune predict --model run --input FILE --text_column message --output predicted.csv"
@@ -259,7 +259,7 @@ def test_training_stops_early_when_validation_no_longer_improves_and_says_so(mes
     assert training["epochs"] == 3  # the first counts as the best; two more are no better
     assert training["steps"] == 15
     assert training["stopped_early"]
-    assert "stopped early at step 15 of 45: f1 on validation was no better than " in capsys.readouterr().out
+    assert "stopped early at step 15 of 45: f1 of spam on validation was no better than " in capsys.readouterr().out
 
 
 def test_ids_are_reported_by_the_names_that_the_flag_gives(tmp_path, monkeypatch):

@@ -16,7 +16,10 @@ class TextClassificationArguments(TaskArguments):
     )
     positive_label: str | None = field(
         default=None,
-        metadata={"help": "of two classes, the one that precision, recall and F1 are about; default the last"},
+        metadata={
+            "help": "of two classes, the one that precision, recall and F1 are about; default the one that is looked "
+            "for (spam, toxic, yes, 1 …), else the rarer"
+        },
     )
     max_length: int = field(
         default=256, metadata={"help": "tokens a text is cut at; the share that was cut is reported"}

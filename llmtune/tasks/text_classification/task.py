@@ -31,6 +31,7 @@ from llmtune.tasks.losses import ClassificationLoss, classification_loss
 from llmtune.tasks.task import Encoded, Task
 from llmtune.tasks.text_classification.arguments import TextClassificationArguments
 from llmtune.terminal.console import split_lines
+from llmtune.text.label_names import default_positive
 from llmtune.thresholds.decision import ThresholdChoice, choose_threshold, read_objective
 from llmtune.thresholds.temperature import TemperatureChoice, choose_temperature, scale_probabilities
 
@@ -100,18 +101,20 @@ class TextClassification(Task):
 
     @classmethod
     def _make(cls, args: Arguments, splits: Splits) -> "TextClassification":
-        return cls.from_options(args.task, splits.label_names)
+        return cls.from_options(args.task, splits.label_names, splits.class_counts["train"])
 
     @classmethod
-    def from_options(cls, options: TextClassificationArguments, label_names: Sequence[str]) -> "TextClassification":
-        """The task for some classes.
+    def from_options(
+        cls, options: TextClassificationArguments, label_names: Sequence[str], counts: Mapping[str, int] | None = None
+    ) -> "TextClassification":
+        """The task for some classes, of which train has so many rows each.
 
         Raises:
             InputError: the positive label is not a label, too few tokens for any text, or an unknown objective.
         """
         if options.max_length < 3:
             raise InputError(f"--max_length {options.max_length}: expected 3 or more, [CLS], one token and [SEP]")
-        positive = options.positive_label or label_names[-1]
+        positive = options.positive_label or default_positive(label_names, counts or {})
         if positive not in label_names:
             raise InputError(f"--positive_label {positive!r} is not one of the labels {', '.join(label_names)}")
         read_objective(options.threshold_objective)
@@ -133,7 +136,7 @@ class TextClassification(Task):
         names = tuple(config.id2label[i] for i in range(config.num_labels))
         kept = config.to_dict().get("llmtune", {})
         limit = min(config.max_position_embeddings, TextClassificationArguments.max_length)
-        positive, length = kept.get("positive_label", names[-1]), kept.get("max_length", limit)
+        positive, length = kept.get("positive_label", default_positive(names, {})), kept.get("max_length", limit)
         return cls(names, positive, length, kept.get("threshold", 0.5), temperature=kept.get("temperature", 1.0))
 
     def to_config(self) -> dict[str, Any]:
