@@ -105,6 +105,9 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
     def command(run: Any, summary: str) -> Parser:
         made: Parser = commands.add_parser(run.__name__, help=summary, description=f"{summary}.")
         made.set_defaults(run=run)
+        if run is not train:
+            told = "json: one document on stdout, all else on stderr (default: text)"
+            made.add_argument("--format", dest="output_format", choices=("text", "json"), default="text", help=told)
         return made
 
     add_check_flags(command(check, "faults of the data that would make a result wrong, before anything is trained"))
@@ -155,6 +158,8 @@ def add_evaluate_flags(parser: Parser) -> None:
     parser.add_argument("--dataset_config_name", metavar="NAME", help="configuration of the Hub data set")
     parser.add_argument("--dataset_revision", metavar="REVISION", help="branch, tag or commit of the Hub data set")
     parser.add_argument("--label_column", default="label", metavar="NAME", help="the class (default: label)")
+    told = "names of labels that are ids: 0=ham,1=spam, or ham,spam for 0 and 1"
+    parser.add_argument("--label_names", metavar="NAMES", help=told)
     for column, what in (("tokens", "the words"), ("tags", "their tags"), ("spans", "character spans of the text")):
         told = f"entities: {what} (default: {column})"
         parser.add_argument(f"--{column}_column", default=column, metavar="NAME", help=told)
@@ -197,6 +202,11 @@ def add_model_flags(parser: Parser) -> None:
     parser.add_argument("--source_column", metavar="NAME", help=told)
     for column, what in (("prompt", "prompts with completions: the prompt"), ("messages", "chats: the messages")):
         parser.add_argument(f"--{column}_column", metavar="NAME", help=f"{what} (default: {column})")
+    told = "of a language model made elsewhere: text, prompt_completion or messages (default: text)"
+    parser.add_argument("--input_format", metavar="FORMAT", help=told)
+    parser.add_argument("--document_start", metavar="REGEX", help="likewise, of txt files: what begins a document")
+    parser.add_argument("--max_length", type=int, metavar="N", help="likewise: tokens of a window (default: 1024)")
+    parser.add_argument("--stride", type=int, metavar="N", help="likewise: tokens that windows share (default: 1)")
     parser.add_argument("--per_device_eval_batch_size", type=int, default=32, metavar="N", help="(default: 32)")
     parser.add_argument("--cpu_threads", type=int, metavar="N", help="default: allowed cores / local processes")
 
@@ -269,7 +279,11 @@ def add_table_flags(parser: Parser) -> None:
     """What a table made elsewhere does not say itself."""
     parser.add_argument("--kind", metavar="KIND", help="of a table made elsewhere: classification, ner, translation …")
     parser.add_argument("--labels", metavar="A,B", help="its label names, in the order of the probabilities")
-    parser.add_argument("--positive_label", metavar="LABEL", help="of two labels, the one F1 is about (default: last)")
+    parser.add_argument(
+        "--positive_label",
+        metavar="LABEL",
+        help="of two, the one F1 is about (default: spam, toxic, yes … or the rarer)",
+    )
 
 
 def add_metric_flags(parser: Parser) -> None:

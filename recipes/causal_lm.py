@@ -21,6 +21,7 @@ from llmtune.finish.write_run import write_run
 from llmtune.inference import predict_splits
 from llmtune.models.loading import load_model
 from llmtune.preflight import begin_run, validate_metrics
+from llmtune.search import with_search
 from llmtune.tasks.causal_lm.arguments import CausalLMArguments
 from llmtune.tasks.causal_lm.task import CausalLM
 from llmtune.training.hardware import configure_cpu
@@ -29,6 +30,7 @@ from llmtune.training.trainer import FineTuningTrainer
 DEMO = Path(__file__).parent / "demo" / "causal_lm" / "demo.yaml"
 
 
+@with_search
 def main(argv: Sequence[str] | None = None) -> Path:
     """Reads, trains, chooses on validation, evaluates once on test, and reports; returns the run's folder."""
     args = parse_arguments("causal_lm", CausalLMArguments, demo=DEMO, description=__doc__, argv=argv)

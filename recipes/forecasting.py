@@ -2,7 +2,7 @@
 
     accelerate launch recipes/forecasting.py
     accelerate launch recipes/forecasting.py --model_type lstm --train_file sales.csv --time_column day --horizon 7
-    accelerate launch recipes/forecasting.py --config recipes/configs/forecasting/ibm-close.yaml
+    accelerate launch recipes/forecasting.py --config recipes/configs/forecasting/ibm-level.yaml
 
 The first line trains the embedded demo. Data: a step a row, columns time and target (--time_column, --target_column),
 other inputs (--input_columns), the key of several series (--series_column). Cut in time, never shuffled. Judged by RMSE
@@ -20,6 +20,7 @@ from llmtune.finish.write_run import write_run
 from llmtune.inference import predict_splits
 from llmtune.models.loading import load_model
 from llmtune.preflight import begin_run, validate_metrics
+from llmtune.search import with_search
 from llmtune.tasks.forecasting.arguments import ForecastingArguments
 from llmtune.tasks.forecasting.task import Forecasting
 from llmtune.training.hardware import configure_cpu
@@ -28,6 +29,7 @@ from llmtune.training.trainer import FineTuningTrainer
 DEMO = Path(__file__).parent / "demo" / "forecasting" / "demo.yaml"
 
 
+@with_search
 def main(argv: Sequence[str] | None = None) -> Path:
     """Reads, trains, chooses on validation, evaluates once on test, and reports; returns the run's folder."""
     args = parse_arguments(

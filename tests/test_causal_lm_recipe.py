@@ -101,6 +101,36 @@ def test_evaluate_gives_the_runs_numbers_and_predict_those_of_each_row(run, tmp_
     assert nll == pytest.approx(table.column("nll"), rel=1e-5)
 
 
+def test_a_checkpoint_made_elsewhere_is_scored_in_windows_like_those_of_a_run_and_compared_with_it(
+    run, tmp_path, capsys
+):
+    base = tmp_path / "base"
+    base.mkdir()
+    for path in run.iterdir():
+        if path.suffix in (".json", ".safetensors") and path.name not in ("run.json", "metrics.json", "verdict.json"):
+            (base / path.name).write_bytes(path.read_bytes())
+    config = json.loads((base / "config.json").read_text())
+    (base / "config.json").write_text(json.dumps({name: value for name, value in config.items() if name != "llmtune"}))
+    rows = tmp_path / "rows.txt"
+    texts = read_predictions(run / "predictions" / "test.parquet").column("text")
+    rows.write_text("\n\n".join(texts))
+
+    windows = ["--max_length", "128", "--stride", "1"]
+    cli.run(["evaluate", "--model", str(base), "--test_file", str(rows), *windows, "--output_dir", str(tmp_path / "b")])
+
+    signatures = [scores_of(folder)["perplexity"]["signature"] for folder in (tmp_path / "b", run)]
+    assert signatures[0] == signatures[1]
+    assert not cli.run(["compare", str(tmp_path / "b"), str(run), "--fail-if-worse"])
+
+
+def test_other_tasks_read_rows_as_in_their_training(demo_run, tmp_path):
+    with pytest.raises(InputError, match="--stride: a text-classification model reads rows as in its training; leave"):
+        cli.run(
+            ["evaluate", "--model", str(demo_run("spam")), "--test_file", "x.csv", "--stride", "3"]
+            + ["--output_dir", str(tmp_path / "b")]
+        )
+
+
 def test_the_cards_code_scores_a_text_as_the_run_did(run, monkeypatch):
     table = read_predictions(run / "predictions" / "test.parquet")
     code = re.search(r"```python\n(.*?)```", (run / "README.md").read_text(), re.DOTALL)[1]

@@ -305,7 +305,7 @@ def test_a_model_that_is_as_good_does_not_beat_persistence_and_one_that_is_bette
 
 @pytest.mark.skipif(not IBM.exists(), reason="real data are not here")
 def test_the_classic_example_has_its_windows_and_a_verdict_against_it(tmp_path):
-    config = ["--config", RECIPES / "configs" / "forecasting" / "ibm-close.yaml", "--train_file", IBM]
+    config = ["--config", RECIPES / "configs" / "forecasting" / "ibm-level.yaml", "--train_file", IBM]
 
     folder = recipe_main(*config, "--num_train_epochs", 3, "--cpu_threads", 1, "--output_dir", tmp_path / "run")
 

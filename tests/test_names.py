@@ -61,8 +61,8 @@ def test_a_public_name_has_one_meaning(name):
         assert len(homes) <= 1, homes
 
 
-# The names that a module has by its role: of a metric, of a model family, and the commands' own.
-ROLES = re.compile(r"metrics\.(?!core\.)|models\.|cli$|commands\.")
+# The names that a module has by its role: of a metric, a model family, a task's folder, and the commands' own.
+ROLES = re.compile(r"metrics\.(?!core\.)|models\.|tasks\.\w+\.|cli$|commands\.")
 
 
 def test_no_function_or_class_has_a_namesake():
@@ -80,7 +80,7 @@ def test_no_function_or_class_has_a_namesake():
 
 # Words of which British and American English spell the stem in two ways.
 BRITISH = re.compile(
-    r"\w*(normalis|tokenis|summaris|memoris|optimis(?!t)|maximis|minimis|generalis|recognis|labell(?!edby)|colour|modelling"
+    r"\w*(normalis|tokenis|summaris|memoris|optimis(?!t|m)|maximis|minimis|generalis|recognis|labell(?!edby)|colour|modelling"
     r"|behaviour|favour|neighbour|analyse|spelt|learnt)\w*",
     re.IGNORECASE,
 )

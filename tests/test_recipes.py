@@ -15,6 +15,7 @@ import pytest
 import torch
 import transformers
 
+from llmtune import cli
 from llmtune.predictions import read_predictions
 
 RECIPES = Path(__file__).parent.parent / "recipes"
@@ -98,7 +99,7 @@ def test_a_run_ends_in_under_25_lines_with_number_verdict_page_and_next_command(
 
     end = printed[printed.index("\nTraining\n") :]
     assert len(end.splitlines()) < 25
-    assert re.search(r"^f1 +0\.\d", end, re.MULTILINE)
+    assert re.search(r"^f1 of spam +0\.\d", end, re.MULTILINE)
     assert re.search(r"^F1 of spam .* on 18 rows\. ", end, re.MULTILINE)
     assert "Report: run/report.html" in end
     command = "llmtune predict --model run --input FILE --text_column message --output predicted.csv"
@@ -258,7 +259,23 @@ def test_training_stops_early_when_validation_no_longer_improves_and_says_so(mes
     assert training["epochs"] == 3  # the first counts as the best; two more are no better
     assert training["steps"] == 15
     assert training["stopped_early"]
-    assert "stopped early at step 15 of 45: f1 on validation was no better than " in capsys.readouterr().out
+    assert "stopped early at step 15 of 45: f1 of spam on validation was no better than " in capsys.readouterr().out
+
+
+def test_ids_are_reported_by_the_names_that_the_flag_gives(tmp_path, monkeypatch):
+    rows = ["text,label", *(f"{'free cash' if i % 3 else 'see you'} {i},{int(i % 3 > 0)}" for i in range(90))]
+    (tmp_path / "rows.csv").write_text("\n".join(rows))
+    names = ["--label_names", "0=ham,1=spam"]
+    flags = ["--train_file", str(tmp_path / "rows.csv"), "--model_type", "bert", *QUICK, *names]
+
+    code = in_process(monkeypatch, *flags, "--output_dir", str(tmp_path / "run"))
+    evaluate = ["evaluate", "--model", str(tmp_path / "run"), "--test_file", str(tmp_path / "rows.csv")]
+    cli.run([*evaluate, *names, "--output_dir", str(tmp_path / "again")])
+
+    assert code == 0
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config["id2label"] == {"0": "ham", "1": "spam"}
+    assert "f1[spam]" in json.loads((tmp_path / "again" / "metrics.json").read_text())["test"]
 
 
 def test_three_classes_are_judged_by_macro_f1_without_a_threshold(tmp_path, monkeypatch, capsys):

@@ -81,6 +81,9 @@ def command_flags() -> dict[str, set[str]]:
     return {"": set(parser.flags()), **{name: set(command.flags()) for name, command in commands.items()}}
 
 
+OF_A_SEARCH = ("--search_trial", "--search_summary")  # what --search tells the runs that it starts; nobody types them
+
+
 @cache
 def recipe_flags(recipe: str) -> set[str]:
     """The flags that `recipes/NAME.py --help_all` lists."""
@@ -95,6 +98,7 @@ def recipe_flags(recipe: str) -> set[str]:
     listed = re.findall(r"^\s+(--\w+)", output.getvalue(), flags=re.MULTILINE)
     return {
         "--help_all",
+        *OF_A_SEARCH,
         *listed,
         *("--" + name[2:].replace("_", "-") for name in listed),
     }  # argparse takes both spellings

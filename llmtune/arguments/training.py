@@ -74,6 +74,8 @@ class TrainingArguments(transformers.TrainingArguments):
             "where the hardware does it well; --bf16 and --fp16 win"
         },
     )
+    # transformers' own names the inputs that are labels, which the Trainer here knows; as a flag it names classes.
+    label_names: list[str] | None = field(default=None, init=False)
     # None: not given. transformers' own default is False, which could not be told from `bf16: false`.
     bf16: bool | None = field(
         default=None,
@@ -247,7 +249,6 @@ class TrainingArguments(transformers.TrainingArguments):
                 not given.eval_do_concat_batches,
                 "predictions could not be put in order",
             ),
-            ("--label_names", given.label_names, "evaluation would miss the labels, which the recipe names itself"),
             ("--bf16_full_eval", given.bf16_full_eval, "the weights would be rounded, and left so"),
             ("--fp16_full_eval", given.fp16_full_eval, "the weights would be rounded, and left so"),
         ):

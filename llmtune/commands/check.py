@@ -1,9 +1,12 @@
 """`llmtune check FILES`: what in the rows would make a result wrong, before anything is trained. Nothing is written."""
 
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.table import Table
@@ -21,6 +24,7 @@ from llmtune.diagnosis.data_checks.finding import ERROR, OK, WARNING, Finding, S
 from llmtune.errors import InputError
 from llmtune.predictions.kinds import KINDS
 from llmtune.terminal.console import Terminal, plain_table
+from llmtune.terminal.document import print_document, terminal_beside
 
 STYLES = {ERROR: "bold red", WARNING: "yellow", OK: "green"}
 
@@ -50,6 +54,7 @@ def check(
     max_length: int = 256,
     show: int = 3,
     strict: bool = False,
+    output_format: str = "text",
 ) -> int:
     """Prints what was found; 1 where `strict` is asked and there is an error, else 0."""
     names = {
@@ -85,8 +90,20 @@ def check(
         findings += groups.times_before(splits, time_column)
     findings += [*about_rows(splits), *copies.find_duplicates(splits)]
     findings.append(texts.lengths(splits, max_length, count, "tokens" if model_name_or_path else "words"))
-    show_findings(Terminal(), splits, findings, show)
+    show_findings(terminal_beside(output_format), splits, findings, show)
+    print_document(to_document(splits, findings), output_format)
     return int(strict and any(finding.severity == ERROR for finding in findings))
+
+
+def to_document(splits: Sequence[Split], findings: Sequence[Finding]) -> dict[str, Any]:
+    """The files and all findings, as JSON values."""
+    counts = Counter(finding.severity for finding in findings)
+    files = {
+        split.name: {"file": split.rows.source, "rows": len(split), "columns": list(split.rows.columns)}
+        for split in splits
+    }
+    listed = [{**asdict(finding), "places": list(finding.places)} for finding in findings]
+    return {"files": files, "errors": counts[ERROR], "warnings": counts[WARNING], "findings": listed}
 
 
 def about_rows(splits: Sequence[Split]) -> list[Finding]:

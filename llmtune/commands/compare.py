@@ -12,6 +12,7 @@ from llmtune.runs.folder import make_folder, write_json
 from llmtune.runs.tables import find_tables, open_table, split_labels
 from llmtune.terminal.comparison_lines import cut, detail_lines, difference_cell, finding, metric_label, number
 from llmtune.terminal.console import Terminal, plain_table
+from llmtune.terminal.document import print_document, terminal_beside
 
 
 def compare(
@@ -26,6 +27,7 @@ def compare(
     show: int = 5,
     output_dir: str | None = None,
     seed: int = 42,
+    output_format: str = "text",
 ) -> int:
     """Prints the comparison; 1 where `fail_if_worse` is asked and B is significantly worse, else 0."""
     tables = [
@@ -38,9 +40,11 @@ def compare(
         comparison = compare_predictions(*tables, names=(a, b), metric=metric, seed=seed)
     except ValueError as error:
         raise InputError(str(error)) from error
-    show_comparison(Terminal(), comparison, tables, (a, b), show)
+    document = {"a": a, "b": b, "seed": seed, **comparison.to_json()}
     if output_dir is not None:
-        write_json(make_folder(output_dir) / "comparison.json", {"a": a, "b": b, "seed": seed, **comparison.to_json()})
+        write_json(make_folder(output_dir) / "comparison.json", document)
+    show_comparison(terminal_beside(output_format), comparison, tables, (a, b), show)
+    print_document(document, output_format)
     return int(fail_if_worse and comparison.significantly_worse)
 
 

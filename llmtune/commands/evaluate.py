@@ -10,10 +10,11 @@ from llmtune.arguments import RUN_MARKER, DataArguments
 from llmtune.commands.models import InferenceResult, load_task, run_model
 from llmtune.data import Fingerprint
 from llmtune.errors import InputError
+from llmtune.metrics import metrics_to_json
 from llmtune.predictions import write_predictions
 from llmtune.report.judgement import score_table
 from llmtune.runs.folder import make_folder, run_content, write_json, write_metrics
-from llmtune.terminal.console import Terminal
+from llmtune.terminal.document import print_document, terminal_beside
 from llmtune.terminal.score_tables import missing_reasons, show_scores
 
 LEFT = ("run.json", "predictions/test.parquet", "metrics.json")
@@ -34,12 +35,17 @@ def evaluate(
     tags_column: str = "tags",
     spans_column: str = "spans",
     sentence_column: str | None = None,
+    label_names: str | None = None,
     question_column: str = "question",
     context_column: str = "context",
     answers_column: str = "answers",
     source_column: str | None = None,
     prompt_column: str | None = None,
     messages_column: str | None = None,
+    input_format: str | None = None,
+    document_start: str | None = None,
+    max_length: int | None = None,
+    stride: int | None = None,
     target_column: str | None = None,
     completion_column: str | None = None,
     group_columns: Sequence[str] = (),
@@ -50,12 +56,14 @@ def evaluate(
     seed: int = 42,
     cpu_threads: int | None = None,
     overwrite: bool = False,
+    output_format: str = "text",
 ) -> None:
     """Scores the model with its own threshold, max_length and positive label. Call it on every process."""
     arguments = dict(locals())
     folder = Path(output_dir)
     check_output_dir(folder, overwrite=overwrite)
-    task = load_task(model)
+    reading = {"input_format": input_format, "document_start": document_start}
+    task = load_task(model).read_as(**reading, max_length=max_length, stride=stride)
     data = DataArguments(
         test_file=test_file,
         dataset_name=dataset_name,
@@ -69,12 +77,13 @@ def evaluate(
     columns = {"text": text_column, "label": label_column}
     columns |= {"tokens": tokens_column, "tags": tags_column, "spans": spans_column}
     columns |= {"sentence": sentence_column} if sentence_column else {}
+    columns |= {"label_names": label_names} if label_names else {}
     columns |= {"question": question_column, "context": context_column, "answers": answers_column}
     named = {"source": source_column, "target": target_column, "prompt": prompt_column}
     named |= {"completion": completion_column, "messages": messages_column}
     columns |= {name: given for name, given in named.items() if given}
     rows, fingerprint = task.read_split(data, columns, labeled=True)
-    terminal = Terminal()
+    terminal = terminal_beside(output_format)
     outputs = run_model(model, task, rows, batch_size=per_device_eval_batch_size, cpu_threads=cpu_threads)
     if not outputs.main_process:
         return
@@ -87,6 +96,8 @@ def evaluate(
     write_metrics(folder, {"test": scores})
     terminal.block("Model", model_lines(outputs, fingerprint))
     show_scores(terminal, table, scores, notes=[*missing_reasons(scores), f"the evaluation is in {folder}"])
+    document = {"output_dir": str(folder), "rows": len(table), "metrics": {"test": metrics_to_json(dict(scores))}}
+    print_document(document, output_format)
 
 
 def check_output_dir(folder: Path, *, overwrite: bool) -> None:

@@ -15,19 +15,19 @@ from llmtune.report.card import write_card
 from llmtune.report.report import Report
 from llmtune.runs.folder import RunFolder, write_json
 from llmtune.tasks.task import Task
-from llmtune.terminal.console import Terminal
+from llmtune.terminal.document import print_document, terminal_beside
 
 RESULTS = ("metrics.json", "verdict.json", "report.html")
 BATCH = 8  # rows scored at once
 
 
-def merge(*, run_folder: str, output_dir: str) -> None:
+def merge(*, run_folder: str, output_dir: str, output_format: str = "text") -> None:
     """Writes the merged weights, beside them the run's results; says how far they differ from the adapter."""
     if not Path(run_folder).is_dir():
         raise InputError(
             f"{run_folder}: no such folder; give the --output_dir of a recipe that was run with --use_peft"
         )
-    terminal = Terminal()
+    terminal = terminal_beside(output_format)
     task = load_task(run_folder)
     drift = merge_run(run_folder, output_dir, task.auto_model)
     rescored = check_scores(RunFolder(run_folder), output_dir, task)
@@ -41,6 +41,8 @@ def merge(*, run_folder: str, output_dir: str) -> None:
             f"beside them: {', '.join(carried)}" if carried else f"{run_folder} holds no results to go with them",
         ],
     )
+    document = {"run": run_folder, "output_dir": output_dir, "largest_logit_difference": drift, "carried": carried}
+    print_document(document, output_format)
 
 
 def carry_results(run: RunFolder, output: Path, drift: float) -> list[str]:

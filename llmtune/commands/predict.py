@@ -19,7 +19,7 @@ from llmtune.data.files import read_lines, read_rows
 from llmtune.data.in_memory import InMemoryData
 from llmtune.data.rows import Rows, to_arrow
 from llmtune.errors import InputError
-from llmtune.terminal.console import Terminal
+from llmtune.terminal.document import JSON, print_document, terminal_beside
 
 Columns = Mapping[str, list[Any]]
 INPUT_NAMES = ("text", "question", "context", "source")  # of ours, those that the input may hold already
@@ -37,9 +37,14 @@ def predict(
     source_column: str | None = None,
     prompt_column: str | None = None,
     messages_column: str | None = None,
+    input_format: str | None = None,
+    document_start: str | None = None,
+    max_length: int | None = None,
+    stride: int | None = None,
     per_device_eval_batch_size: int = 32,
     cpu_threads: int | None = None,
     overwrite: bool = False,
+    output_format: str = "text",
 ) -> None:
     """Predicts with the threshold and preprocessing that evaluation uses. Call it on every process.
 
@@ -51,7 +56,8 @@ def predict(
         raise InputError("llmtune predict: give the rows with --input FILE, --input - for stdin, or --text TEXT …")
     if output is not None:
         check_output(output, Path(input_file or ""), overwrite=overwrite)
-    task = load_task(model)
+    reading = {"input_format": input_format, "document_start": document_start}
+    task = load_task(model).read_as(**reading, max_length=max_length, stride=stride)
     columns = {"text": text_column, "question": question_column, "context": context_column, "answers": "answers"}
     named = {"source": source_column, "prompt": prompt_column, "messages": messages_column}
     columns |= {name: given for name, given in named.items() if given}
@@ -61,7 +67,7 @@ def predict(
     rows, _ = task.read_split(InMemoryData.of_rows(filled, "test"), columns, labeled=False)
     ending = ".jsonl" if output is None else output.suffix
     carried = {name: carried_cells(source, name, ending) for name in source.columns} if task.answers_rows else {}
-    terminal = Terminal.on_stderr() if output is None else Terminal()
+    terminal = terminal_beside(JSON if output is None else output_format)
     # Where no row has text, one is read in their place: which columns there are is the model's to say.
     kept = [row for row, reason in enumerate(reasons) if reason is None] or [0]
     outputs = run_model(model, task, rows.select(kept), batch_size=per_device_eval_batch_size, cpu_threads=cpu_threads)
@@ -74,14 +80,17 @@ def predict(
         answers["reason"] = reasons
         lines.append(f"no prediction for {sum(map(bool, reasons)):,} rows without text; column reason says so")
     table, renamed = joined(carried, answers)
-    if output is None:
-        sys.stdout.writelines(json_lines(table))
-    else:
+    if output is not None:
         write_table(table, output)
+    elif output_format != JSON:
+        sys.stdout.writelines(json_lines(table))
     notes = [f"the input has a column {name!r}: ours is {ours!r}" for name, ours in renamed.items()]
     written = [] if output is None else [f"written to {output}"]
     said = [f"{len(rows):,} rows of {source.source}", *lines, outputs.truncation, *notes, *written]
     terminal.block("Predictions", said)
+    shown = [json.loads(line) for line in json_lines(table)] if output is None and output_format == JSON else None
+    document = {"rows": len(rows), "notes": said, "output": output and str(output), "predictions": shown}
+    print_document(document, output_format)
 
 
 def open_source(input_file: str | None, texts: Sequence[str], inputs: Mapping[str, str]) -> Rows:

@@ -9,6 +9,7 @@ from typing import Any
 from llmtune.commands.report_runs import report_runs
 from llmtune.diagnosis.target_list import read_targets
 from llmtune.errors import InputError
+from llmtune.metrics import metrics_to_json
 from llmtune.predictions.table import COLUMN_NOTES
 from llmtune.report.judged_table import JudgedTable
 from llmtune.report.judgement import Judgement, JudgementOptions, table_name
@@ -16,6 +17,7 @@ from llmtune.report.report import save_reports
 from llmtune.runs.folder import RunFolder
 from llmtune.runs.tables import find_tables, open_table, split_labels
 from llmtune.terminal.console import Terminal
+from llmtune.terminal.document import print_document, terminal_beside
 from llmtune.terminal.score_tables import missing_reasons, show_scores
 from llmtune.terminal.verdict_lines import show_verdict
 
@@ -29,6 +31,7 @@ def report(
     output_dir: str | None = None,
     no_examples: bool = False,
     train_file: str | None = None,
+    output_format: str = "text",
     **asked: Any,
 ) -> None:
     """Prints the scores of each table, and the verdict of each but validation; several runs are put together.
@@ -43,11 +46,18 @@ def report(
     if output_dir is not None and (several or output_dir not in sources):
         RunFolder(output_dir).refuse_results(f"--output_dir {output_dir}")
     if several:
-        report_runs(sources, options, positive_label=positive_label, output_dir=output_dir, no_examples=no_examples)
+        report_runs(
+            sources,
+            options,
+            positive_label=positive_label,
+            output_dir=output_dir,
+            no_examples=no_examples,
+            output_format=output_format,
+        )
         return
     tables = [table for source in sources for table in open_source(source, kind, labels, positive_label, options)]
     check_outputs(tables, output_dir)
-    terminal, reports = Terminal(), defaultdict[str | None, list[JudgedTable]](list)
+    terminal, reports = terminal_beside(output_format), defaultdict[str | None, list[JudgedTable]](list)
     for table in tables:
         if len(tables) > 1:
             terminal.block(str(table.path), [])
@@ -56,6 +66,21 @@ def report(
         if folder is not None:
             paths = save_reports(folder, of_folder, no_examples=no_examples)
             terminal.block(f"written to {', '.join(map(str, paths))}", [])
+    print_document([to_document(report) for of_folder in reports.values() for report in of_folder], output_format)
+
+
+def to_document(report: JudgedTable) -> dict[str, Any]:
+    """What was judged, as JSON values."""
+    verdict = report.verdict
+    return {
+        "name": report.name,
+        "split": report.test.split,
+        "rows": len(report.test),
+        "sentence": verdict.sentence if verdict else "",
+        **(verdict.to_json() if verdict else {"verdict": None, "checks": []}),
+        "metrics": metrics_to_json(dict(report.scores)),
+        "baselines": {name: metrics_to_json(dict(scores)) for name, scores in report.baselines.items()},
+    }
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from llmtune.errors import InputError
+from llmtune.metrics import metrics_to_json
 from llmtune.report.aggregate import MergedRuns, TestResult, run_table
 from llmtune.report.compare_page import run_reports, write_compare_page
 from llmtune.report.judgement import Judgement, JudgementOptions
 from llmtune.runs.folder import RunFolder, baseline_splits, make_folder, write_metrics, write_verdict
-from llmtune.terminal.console import Terminal
+from llmtune.terminal.document import print_document, terminal_beside
 from llmtune.terminal.score_tables import missing_reasons, show_scores
 from llmtune.terminal.verdict_lines import show_verdict
 
@@ -20,6 +21,7 @@ def report_runs(
     positive_label: str | None,
     output_dir: str | None,
     no_examples: bool = False,
+    output_format: str = "text",
 ) -> None:
     """A row for each run, mean and spread; scores and verdict of all rows together, written to `output_dir` alone.
 
@@ -39,11 +41,19 @@ def report_runs(
         for source, run, judgement in zip(sources, folders, judgements, strict=True)
     ]
     merged = MergedRuns(results, folders, options)
-    terminal = Terminal()
+    terminal = terminal_beside(output_format)
     terminal.block(f"{len(results)} runs", merged.lines)
     terminal.table(run_table(results))
     show_scores(terminal, merged.table, merged.scores, merged.baseline_scores, missing_reasons(merged.scores))
     show_verdict(terminal, merged.verdict)
+    document = {
+        "runs": [{"name": result.name, "metrics": metrics_to_json(dict(result.scores))} for result in results],
+        "lines": list(merged.lines),
+        "sentence": merged.verdict.sentence,
+        **merged.verdict.to_json(),
+        "metrics": metrics_to_json(dict(merged.scores)),
+    }
+    print_document(document, output_format)
     if output_dir is None:
         terminal.block("--output_dir FOLDER leaves metrics.json, verdict.json and compare.html there", [])
         return

@@ -93,6 +93,8 @@ def compare_predictions(
     main = _main_metric(a, found, metric)
     notes += [] if metric else _decided_otherwise(a, b, main, found)
     shown = [name for name in found if (name in a.kind.compared if a.kind.compared else "[" not in name)]
+    if (test := pair.diebold_mariano(found[main])) is not None:
+        notes.append(f"Diebold-Mariano, corrected for small samples: statistic {test.statistic:.2f}, p = {test.p:.4g}")
     order = [main, *(name for name in shown if name != main)]
     mcnemar, gain = pair.mcnemar() if a.kind.single_label else (None, pair.gain_of_rows(found[main]))
     return Comparison(

@@ -19,6 +19,7 @@ import datasets
 import pyarrow as pa
 import pyarrow.parquet
 
+from llmtune.data.annotation_exports import read_export
 from llmtune.data.conll import read_sentences
 from llmtune.data.json_rows import read_json, read_json_lines
 from llmtune.data.rows import RowErrors, Rows, to_arrow
@@ -63,7 +64,7 @@ def read_rows(path: str | os.PathLike[str]) -> Rows:
     rows = reader(str(path), _content(path))
     if not len(rows):
         raise InputError(f"{path}: no rows (columns {list(rows.columns)}), expected at least one; fill the file")
-    return rows
+    return read_export(rows)
 
 
 def read_lines(source: str, content: bytes, column: str) -> Rows:

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from llmtune.data.annotation_exports import pair_as_row
 from llmtune.data.rows import RowErrors, Rows
 from llmtune.data.squad import flatten_articles, is_nested
 from llmtune.errors import InputError, truncated_repr
@@ -27,7 +28,7 @@ def read_json_lines(source: str, lines: Sequence[str]) -> Rows:
     for row, line in enumerate(progress(lines, f"reading {source}", unit="rows")):
         place = f"line {row + 1}"
         try:
-            record = parse_json(line)
+            record = pair_as_row(parse_json(line))
         except json.JSONDecodeError as error:
             finding = f"not JSON: {error.msg} at column {error.colno}" if line.strip() else "a blank line"
             problems.add(row, place, finding, remedy=remedy)
@@ -64,6 +65,7 @@ def read_json(source: str, text: str) -> Rows:
             f"{source}: found {truncated_repr(content)}, expected a list of objects or {{'data': [objects]}}; "
             f"write one object a row, as {{'text': '…'}}"
         )
+    records = [pair_as_row(record) for record in records]
     problems, may_hold_halves = RowErrors(source), ESCAPED_HALF.search(text) is not None
     for row, record in enumerate(records):
         if not isinstance(record, dict):

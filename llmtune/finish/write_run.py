@@ -121,7 +121,7 @@ def write_run(
     log_final(trainer, report, no_examples=args.data.no_examples)
     # Only now, with everything written: whoever closes the pipe loses lines, not results.
     terminal = Terminal()
-    terminal.training(trained)
+    terminal.training(trained, test.positive_name)
     if args.training.verbose:
         show_scores(terminal, test, scores["test"], baseline_scores)
         terminal.block("Notes", [*task.notes(test, scores["test"], found), *_searched(args), f"the run is in {folder}"])

@@ -9,11 +9,14 @@ from tokenizers.trainers import BpeTrainer, WordPieceTrainer
 from transformers import PreTrainedTokenizerFast
 from transformers.models.qwen2.tokenization_qwen2 import PRETOKENIZE_REGEX
 
-WORDPIECE_TYPES = ("bert", "distilbert", "lstm")  # the others read byte-level BPE, as their checkpoints or nearly so
+# The others read byte-level BPE, as their checkpoints do or nearly do.
+WORDPIECE_TYPES = ("bert", "distilbert", "electra", "ernie", "lstm")
 CASED_TYPES = ("lstm",)  # of these; as no checkpoint settles it, names keep their capitals
 # AutoTokenizer gives a folder of model_type qwen2 this split into words, whatever its tokenizer.json says.
 END_ONLY_TYPES = ("t5", "marian")  # a text ends with </s>, and nothing stands before it
 QWEN_TYPES = ("qwen2", "qwen3")
+PAD_SECOND_TYPES = ("mpnet",)  # its code takes token 1 for padding, whatever the config says
+TWO_BETWEEN_TYPES = ("longformer",)  # its head for answers finds the question by </s></s>
 
 
 def tokenizer_type(model_type: str, *, writes: bool) -> str:
@@ -47,6 +50,8 @@ def train_tokenizer(model_type: str, texts: Iterable[str], vocab_size: int, max_
             tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
         tokenizer.decoder = decoders.ByteLevel()
         named = {"pad": "<pad>", "bos": "<s>", "eos": "</s>", "unk": "<unk>", "mask": "<mask>"}
+        if model_type in PAD_SECOND_TYPES:
+            named = {"bos": named["bos"], **named}
         if not is_decoder(model_type) and model_type not in END_ONLY_TYPES:
             named |= {"cls": "<s>", "sep": "</s>"}
         tokenizer.train_from_iterator(
@@ -63,7 +68,8 @@ def train_tokenizer(model_type: str, texts: Iterable[str], vocab_size: int, max_
         first, last = None, named["eos"]
         single, pair = f"$A {last}", f"$A {last} $B:1 {last}:1"
     elif last:
-        single, pair = f"{first} $A {last}", f"{first} $A {last} $B:1 {last}:1"
+        between = f"{last} {last}" if model_type in TWO_BETWEEN_TYPES else last
+        single, pair = f"{first} $A {last}", f"{first} $A {between} $B:1 {last}:1"
     else:
         single, pair = f"{first} $A", f"{first} $A $B"
     tokenizer.post_processor = processors.TemplateProcessing(

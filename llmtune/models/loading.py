@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import torch
 from transformers import AutoConfig, AutoTokenizer, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.pytorch_utils import Conv1D
 from transformers.utils import logging as hf_logging
 
 from llmtune.arguments import ModelArguments
@@ -16,7 +17,7 @@ from llmtune.errors import InputError
 from llmtune.models import decoder, encoder_decoder
 from llmtune.models.adapter import check_new_rows_are_trained, new_rows, target_modules
 from llmtune.models.config_overrides import read_overrides
-from llmtune.models.families import family_of, head_modules
+from llmtune.models.families import check_head, family_of, head_modules
 from llmtune.models.freezing import freeze_layers
 from llmtune.models.head_labels import align_head
 from llmtune.models.loaded import LoadedModel, ModelFacts
@@ -146,7 +147,9 @@ def _from_scratch(
             f"--model_type {model_type}: is not built from scratch, for its tokenizer is of many languages; take "
             f"{', '.join(family.SMALL)}, or --model_name_or_path with a checkpoint"
         )
-    overrides = read_overrides(arguments.config_overrides, AutoConfig.for_model(model_type))
+    plain = AutoConfig.for_model(model_type)
+    check_head(plain, task.auto_model, f"--model_type {model_type}", task.families)
+    overrides = read_overrides(arguments.config_overrides, plain)
     sort = tokenizer_type(model_type, writes=not task.head_config())
     tokenizer = train_tokenizer(sort, train_texts(), arguments.tokenizer_vocab_size, task.max_length)
     sizes = {**family.SMALL[model_type], **overrides}
@@ -184,6 +187,7 @@ def _from_checkpoint(
         config = AutoConfig.from_pretrained(name, **hub)
         checkpoint_names = [str(config.id2label[i]) for i in range(config.num_labels)]
         family = family_of(config.model_type, name, task.families)
+        check_head(config, task.auto_model, f"--model_name_or_path {name}", task.families)
         overrides = read_overrides(arguments.config_overrides, config)
         with without_loading_report():  # of the head's size, which is the data's
             config = AutoConfig.from_pretrained(name, **hub, **overrides, **task.head_config())
@@ -309,12 +313,17 @@ def _with_adapter(
                 trainable_token_indices=new_rows(model, added),
                 use_dora=arguments.use_dora,
                 use_rslora=arguments.use_rslora,
+                fan_in_fan_out=any(isinstance(module, Conv1D) for module in model.modules()),
                 revision=arguments.revision,
             ),
         )
     except ValueError as error:
         names = sorted(
-            {name.rpartition(".")[2] for name, child in model.named_modules() if isinstance(child, torch.nn.Linear)}
+            {
+                name.rpartition(".")[2]
+                for name, child in model.named_modules()
+                if isinstance(child, (torch.nn.Linear, Conv1D))
+            }
         )
         asked = f"--lora_target_modules {targets['target_modules']}, --lora_dropout {arguments.lora_dropout}"
         raise InputError(f"{asked}: {error}; linear layers are {', '.join(names)}") from error

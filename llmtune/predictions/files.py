@@ -217,7 +217,7 @@ def _number_or_numbers(cell: str, where: str) -> float | list[float] | None:
 
 
 def _list_of_words(cell: str, where: str) -> list[str]:
-    words = _parsed(cell)
+    words = spelled_value(cell)
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
         raise InputError(
             f'{where} {truncated_repr(cell)} is no list of texts; write a JSON list, such as ["B-PER", "O"]'
@@ -227,7 +227,7 @@ def _list_of_words(cell: str, where: str) -> list[str]:
 
 def _references(cell: str, where: str) -> str | list[str]:
     """A list of references, or one text. "[applause]" is a text: it spells no list."""
-    parsed = _parsed(cell)
+    parsed = spelled_value(cell)
     if isinstance(parsed, list) and all(isinstance(text, str) for text in parsed):
         return parsed
     _refuse_printed_array(cell, where)
@@ -237,7 +237,7 @@ def _references(cell: str, where: str) -> str | list[str]:
 def _answers(cell: str, where: str) -> list[str]:
     """The answers that count as right; none for an empty cell, as in SQuAD 2.0. SQuAD's own layout is read too."""
     try:
-        parsed = _parsed(cell, parse_json)
+        parsed = spelled_value(cell, parse_json)
     except RepeatedKeyError as error:
         raise InputError(f"{where}: {error}; {REMEDY}") from error
     if isinstance(parsed, dict) and isinstance(parsed.get("text"), list):
@@ -257,7 +257,7 @@ def _refuse_printed_array(cell: str, where: str) -> None:
         )
 
 
-def _parsed(cell: str, parse: Callable[[str], Any] = json.loads) -> Any:
+def spelled_value(cell: str, parse: Callable[[str], Any] = json.loads) -> Any:
     """What the cell spells as JSON, or as a list or dict that Python printed (as pandas writes it); else None."""
     text = cell.strip()
     if not text.startswith(("[", "{")):

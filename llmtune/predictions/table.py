@@ -6,6 +6,7 @@ parquet schema's metadata. The columns of each kind are in `kinds.py`; further c
 
 import json
 import os
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +23,9 @@ from llmtune.predictions.kinds import KINDS, Kind, kind_named
 from llmtune.predictions.label_checks import check_entity_types, check_names, check_order
 from llmtune.predictions.label_spelling import closest_label, sort_labels
 from llmtune.predictions.probability_columns import find_probabilities, labels_in_columns
+from llmtune.predictions.tag_checks import check_tag_scheme
 from llmtune.text.arrow_texts import check_utf8
+from llmtune.text.label_names import default_positive
 
 METADATA_KEY = b"llmtune"
 COLUMN_NOTES = "column_notes"  # of the settings of a table made elsewhere: what was read as probabilities, and what not
@@ -77,6 +80,11 @@ class Predictions:
             return np.array(rows, dtype=np.float64)
         flat = lists.flatten().to_numpy(zero_copy_only=False).astype(np.float64)
         return flat.reshape(len(self), len(self.label_names))
+
+    @property
+    def positive_name(self) -> str | None:
+        """Of two classes the positive one; None of others."""
+        return self.label_names[self.positive_id] if len(self.label_names) == 2 else None
 
     @property
     def positive_id(self) -> int:
@@ -150,7 +158,7 @@ def read_predictions(
         kind: needed for a foreign table; for ours it must agree with the table's own.
         label_names: for a foreign table, the order of `probabilities`; default the values seen, numbers by value and
             all else as text. For token classification the entity types, to say that they are meant as they are spelled.
-        positive_label: default the last label name.
+        positive_label: of a foreign table by default the one that is looked for (spam, yes, 1 …), else the rarer.
 
     Raises:
         InputError: unknown ending or kind, a missing column, an unknown label, probabilities of the wrong width; in a
@@ -200,6 +208,8 @@ def predictions_from_arrow(
             check_names(table.column("reference").to_pylist(), table.column("prediction").to_pylist(), where)
         names = tuple(label_names) or tuple(own.get("label_names", ())) or _seen_labels(table)
         if not own:
+            counts = Counter(table.column("reference").to_pylist())
+            positive_label = positive_label or (default_positive(names, counts) if len(names) == 2 else None)
             table, notes = find_probabilities(table, names, positive_label)
     predictions = _checked(
         Predictions(
@@ -250,7 +260,10 @@ def _seen_labels(table: pa.Table) -> tuple[str, ...]:
 def _check_foreign(predictions: Predictions, where: str, *, named: Sequence[str]) -> None:
     """What a table made elsewhere must keep to, so that its numbers are about the model and not about its spelling."""
     if predictions.kind.tagged and not named:
-        check_entity_types(predictions.column("reference"), predictions.column("prediction"), where)
+        reference, prediction = (predictions.column(name) for name in ("reference", "prediction"))
+        check_entity_types(reference, prediction, where)
+        if all(isinstance(tag, str) for rows in (reference, prediction) for row in rows for tag in row or [None]):
+            check_tag_scheme(reference, prediction, where)
     if predictions.kind.single_label and predictions.has("probabilities"):
         ids = predictions.label_ids("prediction")
         check_order(ids, predictions.probabilities(), predictions.label_names, where, named=bool(named))

@@ -13,6 +13,7 @@ from typing import Any
 from llmtune.diagnosis.verdict import Verdict
 from llmtune.hub.card_text import BEGIN, END, HERE, HERE_WITH_BASE, MEASURED_HERE, join_card, with_kept
 from llmtune.metrics import Score
+from llmtune.metrics.core.headlines import about_positive
 from llmtune.metrics.core.matrix import Matrix
 from llmtune.report.card_code_forecasting import forecasting_code
 from llmtune.report.card_code_generation import auto_of, writing_code
@@ -268,7 +269,8 @@ def _table(head: list[str], rows: list[list[str]]) -> str:
 
 
 def _headlines(report: JudgedTable) -> str:
-    rows = [[_line(name), value, *baselines] for name, value, baselines in report.headline_rows]
+    positive = report.test.positive_name
+    rows = [[_line(about_positive(name, positive)), value, *beside] for name, value, beside in report.headline_rows]
     return _table(["metric", "value", *map(_line, report.baselines)], rows)
 
 

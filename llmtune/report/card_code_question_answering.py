@@ -3,7 +3,10 @@
 from typing import Any
 
 # The families whose models take the types of a pair's tokens; others would refuse them.
-WITH_TOKEN_TYPES = ("bert", "roberta", "xlm-roberta", "deberta-v2")
+WITH_TOKEN_TYPES = (
+    "bert", "roberta", "xlm-roberta", "deberta-v2", "albert", "electra", "camembert", "longformer", "deberta", "ernie",
+    "rembert", "xlm-roberta-xl",
+)  # fmt: skip
 ASKED = 'question, context = "Who wrote the letter?", "The letter was written by Ada Lovelace in 1843."\n'
 PAIR = """\
 encoded = tokenizer(question, context, truncation="only_second", max_length={max_length}, stride={doc_stride}, \

@@ -12,9 +12,7 @@ from llmtune.predictions import Predictions
 from llmtune.predictions.kinds import (
     CLASSIFICATION,
     LANGUAGE_MODELING,
-    QUESTION_ANSWERING,
     REGRESSION,
-    TEXT_GENERATION,
     Kind,
 )
 from llmtune.text.shorten import truncated
@@ -61,7 +59,7 @@ def error_examples(
 
 def sentence_scores(test: Predictions) -> tuple[str, np.ndarray] | None:
     """The chrF of every text, or SQuAD's F1 of every answer, (n,) from 0 to 100, with its name; None of other kinds."""
-    if test.kind not in (TEXT_GENERATION, QUESTION_ANSWERING):
+    if not test.kind.free_text:
         return None
     name, score = ("F1", _answer_score) if test.kind.unanswerable else ("chrF", _text_score())
     references = [cell if isinstance(cell, list) else [cell] for cell in test.column("reference")]
@@ -71,7 +69,7 @@ def sentence_scores(test: Predictions) -> tuple[str, np.ndarray] | None:
 
 def written_samples(training: Mapping[str, Any]) -> list[ExampleTable]:
     """What a language model wrote after the same prompts at evaluations in training, spread over its steps."""
-    evaluations = [one for one in training.get("evaluations", []) if "prompt" in next(iter(one.get("samples", [])), {})]
+    evaluations = [entry for entry in training.get("evaluations", []) if "prompt" in (entry.get("samples") or [{}])[0]]
     if not evaluations:
         return []
     most = max(1, MOST // len(evaluations[0]["samples"]))

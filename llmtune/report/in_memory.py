@@ -31,7 +31,7 @@ def open_predictions(
             column name → values.
         kind: of the table; one of ours says it itself.
         labels: its label names in the order of `probabilities`; default the values seen.
-        positive_label: of two labels, the one that precision, recall and F1 are about; default the last.
+        positive_label: of two, the one that precision, recall and F1 are about; default spam, yes …, or the rarer.
         where: what the source is called in messages.
 
     Raises:

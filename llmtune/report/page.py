@@ -12,6 +12,7 @@ import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from llmtune.diagnosis import baseline
 from llmtune.diagnosis.check import FAIL, NOT_APPLICABLE, NOT_ENOUGH_DATA, PASS
 from llmtune.diagnosis.headline import metric_in_words
 from llmtune.diagnosis.verdict import INFORMING
@@ -62,6 +63,7 @@ def render_page(report: JudgedTable, *, no_examples: bool = False) -> str:
         explanations=report.explanations,
         headlines=report.headline_rows,
         reasons=missing_reasons({name: report.scores[name] for name in report.headlines}),
+        paired=_paired(report),
         matrix=report.matrix,
         parts=report.parts,
         slices=report.slices,
@@ -123,6 +125,21 @@ def _checks(report: JudgedTable) -> list[dict[str, Any]]:
             "remedy": public(check.remedy) if check.status != PASS else "",
         }
         for check in checks
+    ]
+
+
+def _paired(report: JudgedTable) -> list[tuple[str, str, str, str]]:
+    """Of each simple model its name, the improvement on it, the 99 % interval of that, and p."""
+    checks = report.verdict.checks if report.verdict else ()
+    pairs = next((check.numbers for check in checks if check.check == baseline.NAME), {})
+    return [
+        (
+            name,
+            f"{pair['difference']:+.3f} {pair['metric']}",
+            "" if pair["low"] is None or pair["high"] is None else f"[{pair['low']:+.3f}, {pair['high']:+.3f}]",
+            "" if pair["p"] is None else f"{pair['p']:.2g}",
+        )
+        for name, pair in pairs.items()
     ]
 
 

@@ -90,7 +90,7 @@ class Report(JudgedTable):
             kind: classification (default of columns), token-classification, text-generation, question-answering or
                 regression.
             labels: the c class names; default the values seen.
-            positive_label: of two, the one that precision, recall and F1 are about; default the last.
+            positive_label: of two, the one that precision, recall and F1 are about; default spam, yes …, or the rarer.
             name: heads the report; default predictions.
             columns: further columns of n values: `text`, `tokens`, `source`, `question`, groups of people …
             options: as above.
@@ -136,7 +136,7 @@ class Report(JudgedTable):
                 with the columns of its kind (`reference`, `prediction` …) and any others.
             kind: of the table; one of ours says it itself.
             labels: class names in the order of `probabilities`; default the values seen.
-            positive_label: of two, the one that precision, recall and F1 are about; default the last.
+            positive_label: of two, the one that precision, recall and F1 are about; default spam, yes …, or the rarer.
             name: heads the report; default the name of the file.
             options: as above.
 

@@ -13,6 +13,7 @@ from llmtune.predictions import Predictions
 from llmtune.stats import wilson_interval
 
 MOST_GROUPS = 12
+SERIES = ("series",)  # several series are scored apart without being asked for
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ def score_slices(test: Predictions, columns: Sequence[str]) -> list[Slices]:
     if lengths is not None and len(lengths.names) > 1:
         groups = [(name, lengths.group == place) for place, name in enumerate(lengths.names)]
         slices.append(_scored(test, "length", groups, 0))
-    for column in columns:
+    for column in dict.fromkeys([*columns, *SERIES]):
         if test.has(column):
             values = np.array([str(value) for value in test.column(column)], dtype=object)
             names, counts = np.unique(values.astype(str), return_counts=True)

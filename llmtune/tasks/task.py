@@ -20,6 +20,7 @@ from llmtune.arguments.parser import Arguments
 from llmtune.baselines import table_baselines
 from llmtune.data import Fingerprint
 from llmtune.diagnosis.leakage import Examples
+from llmtune.errors import InputError
 from llmtune.metrics import Score, metric_values
 from llmtune.models.loaded import LoadedModel
 from llmtune.predictions import Predictions
@@ -140,6 +141,17 @@ class Task(ABC):
         Raises:
             InputError: it describes no such task.
         """
+
+    def read_as(self, **options: Any) -> Self:
+        """The task with what a command says of the rows of a model made elsewhere; None is not said.
+
+        Raises:
+            InputError: something is said, and this task's rows are read as in training.
+        """
+        given = next((name for name, value in options.items() if value is not None), None)
+        if given is not None:
+            raise InputError(f"--{given}: a {self.name} model reads rows as in its training; leave it out")
+        return self
 
     @abstractmethod
     def to_config(self) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from rich.text import Text
 from llmtune.diagnosis.data_checks.labels import find_label_typos
 from llmtune.metrics import Score
 from llmtune.metrics.core.base import with_interval
-from llmtune.metrics.core.headlines import headline_names
+from llmtune.metrics.core.headlines import about_positive, headline_names
 from llmtune.metrics.core.matrix import build_matrix
 from llmtune.predictions import Predictions
 from llmtune.predictions.kinds import CLASSIFICATION
@@ -60,13 +60,14 @@ class Terminal:
         """A table, as wide as it needs."""
         self.console.print(table, width=self.width)
 
-    def training(self, facts: Mapping[str, Any]) -> None:
-        """How long, how fast, which checkpoint."""
+    def training(self, facts: Mapping[str, Any], positive_label: str | None = None) -> None:
+        """How long, how fast, which checkpoint; `positive_label`: that its metric is about."""
         best = facts["best_checkpoint"]
         lines = [
             f"{facts['steps']:,} optimizer steps of {facts['effective_batch']} rows in {facts['train_seconds']:.1f} s; "
             f"{facts['tokens_per_second']:,.0f} tokens/s",
-            f"best checkpoint: step {best['step']}, {best['metric']} {best['value']:.4f} on validation"
+            f"best checkpoint: step {best['step']}, {about_positive(best['metric'], positive_label)} "
+            f"{best['value']:.4f} on validation"
             if best
             else "the last weights are kept: checkpoints were not compared on validation",
         ]
@@ -81,7 +82,7 @@ class Terminal:
     ) -> None:
         """The numbers of one split: headlines with intervals beside the baselines, classes, confusion matrix."""
         self.block(f"{predictions.split.capitalize()}: {len(predictions)} rows", [])
-        self.table(headline_table(headline_names(CLASSIFICATION, scores), scores, baselines))
+        self.table(headline_table(headline_names(CLASSIFICATION, scores), predictions, scores, baselines))
         self.table(_classes(predictions, scores))
         if len(predictions.label_names) <= MOST_MATRIX:
             self.table(_matrix(predictions))
@@ -154,9 +155,12 @@ def plain_table(*columns: str) -> Table:
 
 
 def headline_table(
-    names: Sequence[str], scores: Mapping[str, Score], baselines: Mapping[str, Mapping[str, Score]]
+    names: Sequence[str],
+    predictions: Predictions,
+    scores: Mapping[str, Score],
+    baselines: Mapping[str, Mapping[str, Score]],
 ) -> Table:
-    """These metrics of all rows with their intervals, beside the values of the baselines."""
+    """These metrics of all rows with their intervals, beside the values of the baselines; of two classes, of which."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("metric", no_wrap=True)
     table.add_column("value [95 % interval]", no_wrap=True)
@@ -164,7 +168,7 @@ def headline_table(
         table.add_column(name)
     for name in names:
         beside = [_value(of.get(name)) for of in baselines.values()]
-        table.add_row(name, with_interval(scores[name]), *beside)
+        table.add_row(about_positive(name, predictions.positive_name), with_interval(scores[name]), *beside)
     return table
 
 

@@ -30,7 +30,7 @@ def show_run_end(
     `input_flags` name the columns of the run's own data, for predictions on more of it.
     """
     terminal.block(f"{test.split.capitalize()}: {len(test):,} rows", [])
-    terminal.table(headline_table(main_metrics(test, scores), scores, baselines))
+    terminal.table(headline_table(main_metrics(test, scores), test, scores, baselines))
     show_main_verdict(terminal, verdict)
     terminal.block(f"Report: {folder / 'report.html'} (--verbose prints all of it here)", ["Next:"])
     model = shlex.quote(str(folder))

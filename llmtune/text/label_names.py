@@ -2,10 +2,25 @@
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 # What transformers calls the classes of a config without id2label; 0 is the first logit.
 POSITIONAL_NAME = re.compile(r"LABEL_(\d+)")
+
+# Of two classes: what people look for, and what they call the rest. Folded as `_spoken` folds.
+# fmt: off
+SOUGHT = frozenset({
+    "spam", "junk", "positive", "pos", "yes", "y", "true", "t", "toxic", "hate", "hateful", "offensive", "abusive",
+    "abuse", "fraud", "fraudulent", "scam", "phishing", "malicious", "malware", "attack", "anomaly", "abnormal",
+    "defect", "defective", "sick", "disease", "churn", "sarcastic", "sarcasm", "ironic", "irony", "insult",
+    "threat", "urgent", "relevant", "fake", "duplicate", "paraphrase", "hate speech",
+})
+REST = frozenset({
+    "ham", "legit", "legitimate", "negative", "neg", "no", "n", "false", "f", "clean", "normal", "benign", "ok",
+    "okay", "fine", "good", "safe", "real", "genuine", "neutral", "none", "other", "rest", "irrelevant", "healthy",
+    "inbox",
+})
+# fmt: on
 
 
 def is_positional(names: Sequence[str]) -> bool:
@@ -26,6 +41,34 @@ def parse_number(label: object) -> float | None:
     except ValueError:
         return None
     return number if math.isfinite(number) else None
+
+
+def default_positive(names: Sequence[str], counts: Mapping[str, int]) -> str:
+    """Of two classes the one that people mean by F1: by the words of `SOUGHT` and `REST`, else the rarer.
+
+    Args:
+        names: of the classes, in their order.
+        counts: rows of each; where they are equal or unknown, the last name is taken. Of two numbers too: 1 of 0 and 1.
+
+    >>> default_positive(["junk", "legit"], {}), default_positive(["0", "1"], {"0": 2, "1": 9})
+    ('junk', '1')
+    >>> default_positive(["refund", "order"], {"refund": 2, "order": 9}), default_positive(["toxic", "non-toxic"], {})
+    ('refund', 'toxic')
+    """
+    if len(names) != 2 or all(parse_number(name) is not None for name in names):
+        return names[-1]
+    first, last = (_spoken(name) for name in names)
+    for words, chosen in ((SOUGHT, names), (REST, names[::-1])):
+        if (first in words) != (last in words):
+            return chosen[0] if first in words else chosen[1]
+    for word, other, name in ((first, last, names[1]), (last, first, names[0])):
+        if word.startswith(("not ", "non ", "no ")) and not other.startswith(("not ", "non ", "no ")):
+            return name
+    return names[0] if counts.get(names[0], 0) < counts.get(names[1], 0) else names[1]
+
+
+def _spoken(name: str) -> str:
+    return " ".join(re.sub(r"[\W_]+", " ", name.casefold()).split())
 
 
 def match_positions(labels: Iterable[str], names: Sequence[str]) -> dict[str, str]:

@@ -9,6 +9,7 @@ import numpy as np
 from tqdm import tqdm  # type: ignore[import-untyped]
 from transformers import ProgressCallback, TrainerControl, TrainerState, TrainingArguments
 
+from llmtune.metrics.core.headlines import about_positive
 from llmtune.tasks.task import ValidationMetrics
 
 
@@ -27,6 +28,7 @@ class EvaluationLogger(ProgressCallback):
     Attributes:
         history: an entry an evaluation.
         matrix_names: of the confusion matrix in the last entry.
+        positive_label: of two classes, the one that F1 was about in the last evaluation.
         tokens_here: gives the real tokens that this training has computed, over all processes; set by the Trainer.
     """
 
@@ -41,6 +43,7 @@ class EvaluationLogger(ProgressCallback):
         self.shown, self.confusion, self.samples, self.positive_id = shown, confusion, samples, positive_id
         self.matrix_names: tuple[str, ...] = ()
         self.tokens_here: Callable[[], int] = int
+        self.positive_label: str | None = None
         self._began, self._first_step = 0.0, 0
         self.history: list[dict[str, Any]] = []
 
@@ -69,9 +72,10 @@ class EvaluationLogger(ProgressCallback):
         if self.training_bar is not None:
             super().on_train_end(args, state, control, **kwargs)
         patience = args.early_stopping_patience
+        metric = about_positive(str(args.metric_for_best_model), self.positive_label)
         if patience and state.global_step < state.max_steps and state.is_world_process_zero:
             tqdm.write(
-                f"stopped early at step {state.global_step} of {state.max_steps}: {args.metric_for_best_model} on "
+                f"stopped early at step {state.global_step} of {state.max_steps}: {metric} on "
                 f"validation was no better than {state.best_metric:.4f} (step {state.best_global_step}) in the last "
                 f"{patience} evaluations (--early_stopping_patience {patience})"
             )
@@ -120,7 +124,13 @@ class EvaluationLogger(ProgressCallback):
         losses = [log["loss"] for log in state.log_history if "loss" in log]
         if losses:
             parts.append(f"training loss {float(losses[-1]):.4f}")
-        parts += [f"{name} {metrics[f'eval_{name}']:.4f}" for name in self.shown if f"eval_{name}" in metrics]
+        positive = self.positive_id()
+        self.positive_label = confusion[1][positive] if confusion is not None and positive is not None else None
+        parts += [
+            f"{about_positive(name, self.positive_label)} {metrics[f'eval_{name}']:.4f}"
+            for name in self.shown
+            if f"eval_{name}" in metrics
+        ]
         if confusion is not None:
             matrix, self.matrix_names = confusion
             entry["confusion_matrix"] = matrix.tolist()

@@ -273,8 +273,8 @@ class FineTuningTrainer(transformers.Trainer):
         labels = inputs.pop("labels", None)
         unwrapped = self.accelerator.unwrap_model(self.model)
         with torch.no_grad(), self.compute_loss_context_manager():
-            kept, counts = self.generation.outputs(model, unwrapped, inputs, labels, writes=self.writes)
-        return None, kept, counts
+            outputs, counts = self.generation.outputs(model, unwrapped, inputs, labels, writes=self.writes)
+        return None, outputs, counts
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         """The stock evaluation; in training the sample of train is scored after it, and the history keeps both."""

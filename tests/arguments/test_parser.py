@@ -246,7 +246,6 @@ def test_a_bad_yaml_value_stops_the_run(text, message):
         (["--dataloader_drop_last", "True"], "--dataloader_drop_last: rows would be missing"),
         (["--prediction_loss_only"], "--prediction_loss_only: evaluation would have no predictions to score; leave it"),
         (["--eval_do_concat_batches", "False"], "--eval_do_concat_batches False: predictions could not be put"),
-        (["--label_names", "kind"], "--label_names: evaluation would miss the labels, which the recipe names itself"),
         (["--bf16_full_eval"], "--bf16_full_eval: the weights would be rounded, and left so; leave it out"),
         (["--fp16_full_eval"], "--fp16_full_eval: the weights would be rounded, and left so; leave it out"),
         (["--seed", "-1"], "--seed -1: expected 0 to 4294967295"),

@@ -1,7 +1,15 @@
 """`--freeze_layers`: which weights stay the checkpoint's."""
 
+import re
+
 import pytest
-from transformers import AutoTokenizer, T5Config, T5ForConditionalGeneration
+from transformers import (
+    AlbertConfig,
+    AlbertForSequenceClassification,
+    AutoTokenizer,
+    T5Config,
+    T5ForConditionalGeneration,
+)
 
 from llmtune.arguments import ModelArguments
 from llmtune.errors import InputError
@@ -18,7 +26,10 @@ def frozen(checkpoint, layers):
     return load_model(arguments, CLASSES, train_texts=lambda: TEXTS)
 
 
-@pytest.mark.parametrize("model_type", ["bert", "roberta", "distilbert", "modernbert", "llama"])
+@pytest.mark.parametrize(
+    "model_type",
+    ["bert", "roberta", "distilbert", "modernbert", "electra", "rembert", "longformer", "llama", "gpt2", "gpt_neox"],
+)
 def test_the_embeddings_and_the_first_layers_are_not_trained(model_type, tmp_path):
     folder = saved_checkpoint(tmp_path, model_type)
     none, first = frozen(folder, 0), frozen(folder, 1)
@@ -26,7 +37,7 @@ def test_the_embeddings_and_the_first_layers_are_not_trained(model_type, tmp_pat
     trained = [{name for name, p in one.model.named_parameters() if p.requires_grad} for one in (none, first)]
     every = {name for name, _ in none.model.named_parameters()}
     assert every - trained[0]
-    assert all("embed" in name or "tok" in name for name in every - trained[0])
+    assert all(re.search("embed|tok|wte|wpe", name) for name in every - trained[0])
     assert trained[0] - trained[1]
     assert all(".0." in name for name in trained[0] - trained[1])
     assert any("classifier" in name or "score" in name for name in trained[1])
@@ -37,6 +48,15 @@ def test_the_embeddings_and_the_first_layers_are_not_trained(model_type, tmp_pat
 def test_more_layers_than_there_are_is_refused(tmp_path):
     with pytest.raises(InputError, match="--freeze_layers 9: bert has 1 layers; give at most those"):
         frozen(saved_checkpoint(tmp_path, "bert"), 9)
+
+
+def test_layers_that_share_their_weights_are_refused():
+    model = AlbertForSequenceClassification(
+        AlbertConfig(vocab_size=30, embedding_size=8, hidden_size=8, num_hidden_layers=3, num_attention_heads=2)
+    )
+
+    with pytest.raises(InputError, match="--freeze_layers 1: the 3 layers of albert share their weights; leave it out"):
+        freeze_layers(model, 1)
 
 
 def test_an_encoder_with_a_decoder_is_refused():

@@ -1,5 +1,6 @@
 """Every family from scratch and from a checkpoint: trained, saved, loaded again, with and without LoRA."""
 
+import re
 import shutil
 import warnings
 from pathlib import Path
@@ -35,7 +36,13 @@ COMMON = "hidden_size=32,num_hidden_layers=1,num_attention_heads=2,intermediate_
 OVERRIDES = {
     **dict.fromkeys(encoder.MODEL_TYPES, COMMON),
     "distilbert": DISTILBERT,
+    "longformer": f"{COMMON},attention_window=8",
+    "rembert": f"{COMMON},input_embedding_size=16",
+    "eurobert": f"{COMMON},num_key_value_heads=1",
     **dict.fromkeys(decoder.MODEL_TYPES, f"{COMMON},num_key_value_heads=1"),
+    **dict.fromkeys(("gemma2", "gemma3_text"), f"{COMMON},num_key_value_heads=1,sliding_window=4"),
+    "gpt2": "n_embd=32,n_layer=1,n_head=2,n_inner=48",
+    "gpt_neox": COMMON,
     "lstm": "hidden_size=24,embedding_size=16,attention_size=8",
 }
 SIDE = {"layers": 1, "attention_heads": 2, "ffn_dim": 16}
@@ -106,7 +113,11 @@ def test_every_family_trains_from_scratch_and_loads_again(model_type, lora, tmp_
 
     moved = {name for name, parameter in loaded.model.named_parameters() if not torch.equal(parameter, before[name])}
     trainable = {name for name, parameter in loaded.model.named_parameters() if parameter.requires_grad}
-    assert moved == trainable
+    # The last layer of a Longformer is read at its first token alone, which attends by projections of its own.
+    idle = {
+        name for name in trainable if model_type == "longformer" and re.search(r"\.self\.(query|key|value)\.", name)
+    }
+    assert moved == trainable - idle
     assert bool(trainable == set(before)) != lora
     assert loaded.model.config.pad_token_id == loaded.tokenizer.pad_token_id is not None
     assert loaded.tokenizer.padding_side == "right"
@@ -343,8 +354,8 @@ def test_a_head_in_4_bits_can_not_be_put_in_order(tmp_path):
     [
         ({"model_name_or_path": "/nowhere/at/all"}, "--model_name_or_path /nowhere/at/all: not loadable"),
         (
-            {"model_type": "gpt2", "config_overrides": None},
-            "model_type 'gpt2' is not served for this task; served are encoder: bert",
+            {"model_type": "mamba", "config_overrides": None},
+            "model_type 'mamba' is not served for this task; served are encoder: bert",
         ),
         ({"model_type": "bert", "dtype": "int8"}, "--dtype 'int8' is not one of float32, bfloat16, float16, auto"),
         (

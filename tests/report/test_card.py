@@ -11,6 +11,7 @@ from huggingface_hub.repocard_data import model_index_to_eval_results
 
 from llmtune.metrics import score_predictions
 from llmtune.metrics.core.base import with_interval
+from llmtune.metrics.core.headlines import about_positive
 from llmtune.predictions import make_predictions
 from llmtune.report.card import render_card, write_card
 from llmtune.report.page import render_page
@@ -136,8 +137,9 @@ def test_page_card_json_and_terminal_say_the_same(capsys):
 
         for name in report.headlines:
             assert page[name] == with_interval(scores[name])
-            assert re.search(rf"^\| {re.escape(name).replace('_', '.{1,2}')} \| {re.escape(page[name])} \|", card, re.M)
-            assert re.search(rf"^ *{re.escape(name)} +{re.escape(page[name])}", printed, re.M)
+            said = about_positive(name, table.positive_name)
+            assert re.search(rf"^\| {re.escape(said).replace('_', '.{1,2}')} \| {re.escape(page[name])} \|", card, re.M)
+            assert re.search(rf"^ *{re.escape(said)} +{re.escape(page[name])}", printed, re.M)
         assert {one["type"]: one["value"] for one in results} == {
             name: json.loads(json.dumps(scores[name].to_json()))["value"] for name in report.headlines
         }

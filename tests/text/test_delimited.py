@@ -154,7 +154,7 @@ def test_a_tsv_of_excel_is_read_back(tmp_path_factory, rows, mark):
         ['"Yes, sir"'] * 5 + ["well, he said"],
         ['"Yes, sir"'] * 5 + ['"Yes"'],
         ['"He said ""hi"""', '"Yes"'],
-        ['"He said ""hi"""', "well, he said"],
+        ['"He said ""hi"""', '"Yes, sir"', "well, he said"],
         ['"Yes, sir"'] * 5 + ['"Yes," he said, "sir"'],
     ],
 )

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from llmtune.predictions.kinds import Kind
+from llmtune.predictions.kinds import ONE_SIDED, Kind
 
 
 def headline_names(kind: Kind, scores: Iterable[str]) -> tuple[str, ...]:
@@ -10,6 +10,16 @@ def headline_names(kind: Kind, scores: Iterable[str]) -> tuple[str, ...]:
     whole = [name for name in scores if "[" not in name]
     first = tuple(name for name in kind.headlines if name in whole)
     return (*first, *(name for name in whole if name not in first and not (first and _is_variant(name))))
+
+
+def about_positive(name: str, positive_label: str | None) -> str:
+    """The name of a metric with the class that it is about, of two: `f1 of junk`; others as they are.
+
+    >>> about_positive("f1", "junk"), about_positive("accuracy", "junk"), about_positive("f1", None)
+    ('f1 of junk', 'accuracy', 'f1')
+    """
+    is_about = name.removesuffix("@0.5") in (*ONE_SIDED, "average_precision")
+    return f"{name} of {positive_label}" if is_about and positive_label is not None else name
 
 
 def _is_variant(name: str) -> bool:

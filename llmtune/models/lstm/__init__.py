@@ -39,7 +39,8 @@ MODEL_TYPES = ("lstm",)
 
 LORA_TARGETS: dict[str, str] = {}
 NO_LORA = "an LSTM has no pretrained weights that an adapter could keep: it is trained whole; leave it out"
-SMALL: dict[str, dict[str, Any]] = {"lstm": {}}  # the defaults of `LstmConfig`
+# On texts more dropout than for series: with 0.3 F1 on SST-2's validation split was 0.791, with 0.5 0.805.
+SMALL: dict[str, dict[str, Any]] = {"lstm": {"dropout": 0.5}}
 
 
 def positions(config: LstmConfig) -> int:

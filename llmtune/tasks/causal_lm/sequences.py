@@ -6,13 +6,14 @@ not scored: they are no bytes of a text.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
+from llmtune.progress import progress
 from llmtune.tasks.causal_lm.windows import TokenSequence
 from llmtune.tasks.control_tokens import control_tokens, encode_text
 
+AT_ONCE = 500  # rows given to the tokenizer together, so that a bar can move between
 TEXT, PROMPT_COMPLETION, MESSAGES = FORMATS = ("text", "prompt_completion", "messages")
 
 
@@ -49,5 +50,8 @@ def completion_sequences(
 def _ids(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> list[list[int]]:
     if not any(texts):
         return [[] for _ in texts]
-    encoded: Any = encode_text(tokenizer, list(texts), add_special_tokens=False, verbose=False)
-    return [list(ids) if text else [] for text, ids in zip(texts, encoded["input_ids"], strict=True)]
+    ids: list[list[int]] = []
+    for start in progress(range(0, len(texts), AT_ONCE), "tokenizing", unit=f"x {AT_ONCE:,} rows"):
+        some = list(texts[start : start + AT_ONCE])
+        ids += encode_text(tokenizer, some, add_special_tokens=False, verbose=False)["input_ids"]
+    return ids

@@ -24,6 +24,7 @@ from llmtune.predictions import Predictions, make_predictions
 from llmtune.tasks.causal_lm import chats
 from llmtune.tasks.causal_lm.arguments import CausalLMArguments
 from llmtune.tasks.causal_lm.collator import CausalLMCollator, check_packing
+from llmtune.tasks.causal_lm.prompts import assistant_turns, beginnings, watched_prompts
 from llmtune.tasks.causal_lm.rows import TRANSCRIPT, RowReader
 from llmtune.tasks.causal_lm.scoring import LikelihoodScoring
 from llmtune.tasks.causal_lm.sequences import (
@@ -42,7 +43,6 @@ from llmtune.text.words import split_at_spaces
 
 RESCORED = 32  # test rows that a merged model must score as the run did
 CONTINUED = 100  # test rows that are continued, for the check of degenerate outputs
-SAMPLES, SAMPLE_WORDS = 3, 8  # validation rows whose beginnings are continued, and the words of a beginning
 
 UNCARRIED = ("completion", "messages", TRANSCRIPT)  # columns of rows that the table's `text` holds
 
@@ -59,6 +59,7 @@ class CausalLM(Task):
         max_new_tokens: of an answer.
         document_start: of txt files, what begins a document.
         prompts: that are answered at each evaluation in training.
+        positions: tokens that a trained model reads at most; None before one is loaded.
     """
 
     input_format: str = TEXT
@@ -68,6 +69,7 @@ class CausalLM(Task):
     max_new_tokens: int = 64
     document_start: str | None = None
     prompts: tuple[str, ...] = ()
+    positions: int | None = None
 
     name = "causal-lm"
     kind = "language-modeling"
@@ -91,34 +93,55 @@ class CausalLM(Task):
     @classmethod
     def _make(cls, args: Arguments, splits: Splits) -> Self:
         task = args.task
-        for flag, least in (("max_length", 2), ("stride", 1), ("max_new_tokens", 1)):
-            if getattr(task, flag) < least:
-                raise InputError(f"--{flag} {getattr(task, flag)}: expected {least} or more")
-        _check_stride(task.stride, task.max_length)
-        return cls(
+        made = cls(
             task.input_format,
             task.max_length,
             task.stride,
             task.packing,
             task.max_new_tokens,
             task.document_start,
-            tuple(task.sample_prompts) or _beginnings(splits["validation"]),
+            tuple(task.sample_prompts) or watched_prompts(splits["validation"]),
         )
+        made.check_lengths()
+        return made
 
     @classmethod
     def from_config(cls, config: Any, name: str) -> Self:
         """The task that a trained model's config describes; of a checkpoint made elsewhere texts in our windows."""
-        kept = dict(config.to_dict().get("llmtune", {}))
-        return cls(**{key: value for key, value in kept.items() if key != "task"}).fitted(config)
+        settings = dict(config.to_dict().get("llmtune", {}))
+        task = cls(**{key: value for key, value in settings.items() if key != "task"})
+        positions = int(config.max_position_embeddings)
+        return replace(task, max_length=min(task.max_length, positions), positions=positions)
+
+    def read_as(self, **options: Any) -> Self:
+        """With other windows or another format of the rows, so that a model can be scored as another one was.
+
+        Raises:
+            InputError: lengths that can't be.
+        """
+        task = replace(self, **{name: value for name, value in options.items() if value is not None})
+        task.check_lengths()
+        return task
+
+    def check_lengths(self) -> None:
+        """Raises `InputError` for lengths that can't be."""
+        for flag, least in (("max_length", 2), ("stride", 1), ("max_new_tokens", 1)):
+            if getattr(self, flag) < least:
+                raise InputError(f"--{flag} {getattr(self, flag)}: expected {least} or more")
+        if self.positions is not None and self.max_length > self.positions:
+            raise InputError(
+                f"--max_length {self.max_length}: expected at most the {self.positions} that the model reads"
+            )
+        if self.stride >= self.max_length:
+            raise InputError(
+                f"--stride {self.stride}: windows of {self.max_length} tokens share fewer than that; half the length "
+                "is a good stride"
+            )
 
     def to_config(self) -> dict[str, Any]:
         """What the model's config keeps, so that prediction scores as evaluation did."""
         names = ("input_format", "max_length", "stride", "max_new_tokens", "document_start")
         return {"task": self.name, **{name: getattr(self, name) for name in names}}
-
-    def fitted(self, config: Any) -> Self:
-        """With windows that are no longer than the model reads."""
-        return replace(self, max_length=min(self.max_length, int(config.max_position_embeddings)))
 
     def for_model(self, loaded: LoadedModel) -> Self:
         """The task with windows as long as the model reads.
@@ -126,10 +149,11 @@ class CausalLM(Task):
         Raises:
             InputError: the stride leaves no room, or the model's attention does not keep packed windows apart.
         """
-        _check_stride(self.stride, loaded.max_length)
+        task = replace(self, max_length=loaded.max_length)
+        task.check_lengths()
         if self.packing:
             check_packing(loaded.model)
-        return replace(self, max_length=loaded.max_length)
+        return task
 
     def input_columns(self, columns: Mapping[str, str]) -> dict[str, str]:
         """The text or the prompt; a chat is a list of turns, and what is empty in it is said when it is read."""
@@ -165,7 +189,7 @@ class CausalLM(Task):
     def scored_texts(self, rows: datasets.Dataset) -> list[str]:
         """What the model learns to write of each row; of a chat all turns of the assistant, one a line."""
         if self.input_format == MESSAGES:
-            return ["\n".join(_answers(chat)) for chat in rows["messages"]]
+            return ["\n".join(assistant_turns(chat)) for chat in rows["messages"]]
         return list(rows["text"] if self.input_format == TEXT else rows["completion"])
 
     def is_answered(self, rows: datasets.Dataset) -> bool:
@@ -240,7 +264,7 @@ class CausalLM(Task):
 
     def columns(self, outputs: Any, encoded: Encoded) -> dict[str, list[Any]]:
         """`nll`, `tokens`, `bytes`, `words` and `correct` of each row, from what the scoring kept of its windows."""
-        correct, tokens, nats = (np.asarray(kept, dtype=np.float64) for kept in outputs)
+        correct, tokens, nats = (np.asarray(sums, dtype=np.float64) for sums in outputs)
         n, windows = len(encoded.rows), encoded.index
         texts = self.scored_texts(encoded.rows)
         return {
@@ -275,24 +299,13 @@ class CausalLM(Task):
         return datasets.Dataset.from_dict(columns)
 
     def continuations(self, model: Any, encoded: Encoded) -> Predictions | None:
-        """What the model writes after the beginnings of the first rows, beside what stands there.
-
-        Of a text it reads the first half, of a prompt or a chat all before the (last) answer.
-        """
+        """What the model writes after the beginnings of the first rows, beside what stands there."""
         rows = encoded.rows.select(range(min(CONTINUED, len(encoded.rows))))
-        tokenizer = encoded.tokenizer
-        if self.input_format == TEXT:
-            halves = [(text[: len(text) // 2], text[len(text) // 2 :]) for text in rows["text"]]
-            sources, references = [list(part) for part in zip(*halves, strict=True)]
-        elif self.input_format == PROMPT_COMPLETION:
-            sources, references = list(rows["prompt"]), list(rows["completion"])
-        else:
-            asked = [chat for chat in rows["messages"] if chat[-1]["role"] == "assistant"]
-            sources, references = [list(chat[:-1]) for chat in asked], [chat[-1]["content"] for chat in asked]
+        sources, references = beginnings(self.input_format, rows)
         if not sources:
             return None
-        ids = [self.prompt_ids(source, tokenizer) for source in sources]
-        written = self.generation(tokenizer).answers(model, ids)
+        ids = [self.prompt_ids(source, encoded.tokenizer) for source in sources]
+        written = self.generation(encoded.tokenizer).answers(model, ids)
         columns = {"reference": references, "prediction": [text.strip() for text in written]}
         if self.input_format != MESSAGES:
             columns |= {"source": sources}
@@ -353,27 +366,3 @@ class CausalLM(Task):
             f"perplexity: {scores['perplexity'].signature}",
             f"tokens not scored (control tokens of chats, a first token with nothing before it): {unscored or 'none'}",
         ]
-
-
-def _answers(chat: Any) -> list[str]:
-    """What the assistant says in a chat."""
-    return [turn["content"] for turn in chat if turn["role"] == "assistant"]
-
-
-def _beginnings(rows: datasets.Dataset) -> tuple[str, ...]:
-    """Prompts to watch: of texts the first words of the first rows, else their prompts, or a chat's first question."""
-    rows = rows.select(range(min(SAMPLES, len(rows))))
-    if "messages" in rows.column_names:
-        return tuple(
-            next((turn["content"] for turn in chat if turn["role"] == "user"), "") for chat in rows["messages"]
-        )
-    if "prompt" in rows.column_names:
-        return tuple(rows["prompt"])
-    return tuple(" ".join(text.split()[:SAMPLE_WORDS]) for text in rows["text"])
-
-
-def _check_stride(stride: int, length: int) -> None:
-    if stride >= length:
-        raise InputError(
-            f"--stride {stride}: windows of {length} tokens share fewer than that; half the length is a good stride"
-        )

@@ -80,34 +80,32 @@ def make_windows(
 
     A window in which nothing is learned is left out: of a long prompt the model would learn nothing from it.
     """
-    ids: list[Sequence[int]] = []
-    labels: list[list[int]] = []
+    ids: list[np.ndarray] = []  # arrays: of a large corpus lists of Python numbers would take ten times the memory
+    labels: list[np.ndarray] = []
     source: list[int] = []
     split_rows = 0
     for number, row in enumerate(sequences):
-        bounds = window_bounds(len(row.ids), length, stride, full_context=full_context)
+        tokens = np.asarray(row.ids, dtype=np.int32)
+        wanted = np.where(np.asarray(row.learned, dtype=bool), tokens, IGNORED)
+        bounds = window_bounds(len(tokens), length, stride, full_context=full_context)
         split_rows += len(bounds) > 1
         for begin, first, end in bounds:
-            counted = [
-                token if learns else IGNORED
-                for token, learns in zip(row.ids[first:end], row.learned[first:end], strict=True)
-            ]
-            if all(label == IGNORED for label in counted):
+            if (wanted[first:end] == IGNORED).all():
                 continue
-            ids.append(row.ids[begin:end])
-            labels.append([IGNORED] * (first - begin) + counted)
+            ids.append(tokens[begin:end])
+            labels.append(np.concatenate([np.full(first - begin, IGNORED, dtype=np.int32), wanted[first:end]]))
             source.append(number)
-    if not packed:
-        columns = {"input_ids": ids, "attention_mask": [[1] * len(row) for row in ids], "labels": labels}
-        return Windows(datasets.Dataset.from_dict(columns), np.array(source, dtype=np.int64), split_rows)
-    bins = best_fit([len(row) for row in ids], length)
-    columns = {
-        "attention_mask": [[1] * sum(len(ids[place]) for place in places) for places in bins],
-        "input_ids": [[token for place in places for token in ids[place]] for places in bins],
-        "labels": [[label for place in places for label in labels[place]] for places in bins],
-        "position_ids": [[position for place in places for position in range(len(ids[place]))] for places in bins],
-    }
-    fill = sum(map(len, ids)) / max(1, len(bins) * length)
+    columns = {"input_ids": ids, "labels": labels}
+    fill = None
+    if packed:
+        bins = best_fit([len(row) for row in ids], length)
+        positions = np.arange(length, dtype=np.int32)
+        columns = {
+            name: [np.concatenate([rows[i] for i in places]) for places in bins] for name, rows in columns.items()
+        }
+        columns["position_ids"] = [np.concatenate([positions[: len(ids[i])] for i in places]) for places in bins]
+        fill = sum(map(len, ids)) / max(1, len(bins) * length)
+    columns["attention_mask"] = [np.ones(len(row), dtype=np.int8) for row in columns["input_ids"]]
     return Windows(datasets.Dataset.from_dict(columns), np.array(source, dtype=np.int64), split_rows, fill)
 
 

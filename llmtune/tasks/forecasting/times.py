@@ -25,7 +25,7 @@ def read_times(rows: Rows, column: str) -> list[Moment]:
         moment = _moment(cell)
         if moment is None or (moments and type(moment) is not type(moments[0])):
             finding = f"found {truncated_repr(cell)} in column {column!r}, expected a date or a number as in other rows"
-            remedy = "write dates as 2018-02-07 or 2018-02-07 13:00, or count the steps"
+            remedy = "write dates as 2018-02-07 or 2018-02-07T13:00, or number the steps"
             problems.add(row, rows.place(row), finding, remedy=remedy)
         else:
             moments.append(moment)

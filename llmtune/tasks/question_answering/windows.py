@@ -21,9 +21,9 @@ class SpanWindows:
     """Model inputs of n rows, and where in the contexts their tokens stand.
 
     Args:
-        inputs: m windows with `input_ids`, `attention_mask`, `token_type_ids` and `labels`: first and last token of the
-            answer (the place of "no answer" where the window does not hold it whole), first token of the context,
-            number of tokens. Rows without known answers have the labels of rows without an answer.
+        inputs: m windows with `input_ids`, `attention_mask`, of an encoder `token_type_ids`, and `labels`: first and
+            last token of the answer (the place of "no answer" where the window does not hold it whole), first token of
+            the context, number of tokens. Rows without known answers have the labels of rows without an answer.
         row: of each window, (m,), ascending.
         begin: of each window, the first token of the context in it, counted in the row's context, (m,).
         first: of each window, the position of that token, (m,).
@@ -162,7 +162,9 @@ def make_span_windows(
     numbers = {context: number for number, context in enumerate(dict.fromkeys(contexts))}  # many questions share one
     read = encode_text(tokenizer, list(numbers), add_special_tokens=False, return_offsets_mapping=True, verbose=False)
     offsets = [np.asarray(pairs, dtype=np.int64).reshape(-1, 2) for pairs in read["offset_mapping"]]
-    names = ("input_ids", "attention_mask", "token_type_ids", "labels")
+    names = ["input_ids", "attention_mask", "labels"]
+    if not is_causal:  # GPT-2 would add the embedding of the *word* of that number to each token
+        names.append("token_type_ids")
     columns: dict[str, list[list[int]]] = {name: [] for name in names}
     places: list[tuple[int, int, int]] = []
     cut_rows = cut_questions = lost = 0
@@ -183,7 +185,9 @@ def make_span_windows(
                 held = True
             columns["input_ids"].append(tokens)
             columns["attention_mask"].append([1] * len(tokens))
-            columns["token_type_ids"].append([layout.types[0]] * len(head) + [layout.types[1]] * (end - begin + 1))
+            if not is_causal:
+                types = [layout.types[0]] * len(head) + [layout.types[1]] * (end - begin + 1)
+                columns["token_type_ids"].append(types)
             columns["labels"].append([first, last, len(head), len(tokens)])
             places.append((row, begin, len(head)))
         cut_rows += len(bounds) > 1

@@ -11,9 +11,15 @@ class TextClassificationArguments(TaskArguments):
 
     text_column: str = field(default="text", metadata={"help": "the text"})
     label_column: str = field(default="label", metadata={"help": "the class, as text or number"})
+    label_names: str | None = field(
+        default=None, metadata={"help": "names of labels that are ids: 0=ham,1=spam, or ham,spam for 0 and 1"}
+    )
     positive_label: str | None = field(
         default=None,
-        metadata={"help": "of two classes, the one that precision, recall and F1 are about; default the last"},
+        metadata={
+            "help": "of two classes, the one that precision, recall and F1 are about; default the one that is looked "
+            "for (spam, toxic, yes, 1 …), else the rarer"
+        },
     )
     max_length: int = field(
         default=256, metadata={"help": "tokens a text is cut at; the share that was cut is reported"}

@@ -1,8 +1,9 @@
 """Text classification (sentiment, spam): one text → one of c classes."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any
 
 import datasets
@@ -14,6 +15,8 @@ from llmtune.arguments.parser import Arguments
 from llmtune.baselines import majority, tfidf_logistic_regression
 from llmtune.data import Fingerprint, Splits, load_split, load_splits
 from llmtune.data.lengths import input_lengths
+from llmtune.data.named_ids import name_labels, read_label_names
+from llmtune.data.rows import Rows
 from llmtune.diagnosis.leakage import Examples
 from llmtune.errors import InputError
 from llmtune.metrics import Score, confusion_matrix
@@ -28,6 +31,7 @@ from llmtune.tasks.losses import ClassificationLoss, classification_loss
 from llmtune.tasks.task import Encoded, Task
 from llmtune.tasks.text_classification.arguments import TextClassificationArguments
 from llmtune.terminal.console import split_lines
+from llmtune.text.label_names import default_positive
 from llmtune.thresholds.decision import ThresholdChoice, choose_threshold, read_objective
 from llmtune.thresholds.temperature import TemperatureChoice, choose_temperature, scale_probabilities
 
@@ -86,23 +90,31 @@ class TextClassification(Task):
     def read(cls, args: Arguments) -> Splits:
         """Texts and labels; the classes are those of train."""
         columns = {"text": args.task.text_column, "label": args.task.label_column}
-        seed = args.training.seed
-        return load_splits(args.data, columns=columns, label_column="label", text_columns=["text"], seed=seed)
+        return load_splits(
+            args.data,
+            columns=columns,
+            label_column="label",
+            text_columns=["text"],
+            seed=args.training.seed,
+            regroup=_naming(args.task.label_names, args.task.label_column),
+        )
 
     @classmethod
     def _make(cls, args: Arguments, splits: Splits) -> "TextClassification":
-        return cls.from_options(args.task, splits.label_names)
+        return cls.from_options(args.task, splits.label_names, splits.class_counts["train"])
 
     @classmethod
-    def from_options(cls, options: TextClassificationArguments, label_names: Sequence[str]) -> "TextClassification":
-        """The task for some classes.
+    def from_options(
+        cls, options: TextClassificationArguments, label_names: Sequence[str], counts: Mapping[str, int] | None = None
+    ) -> "TextClassification":
+        """The task for some classes, of which train has so many rows each.
 
         Raises:
             InputError: the positive label is not a label, too few tokens for any text, or an unknown objective.
         """
         if options.max_length < 3:
             raise InputError(f"--max_length {options.max_length}: expected 3 or more, [CLS], one token and [SEP]")
-        positive = options.positive_label or label_names[-1]
+        positive = options.positive_label or default_positive(label_names, counts or {})
         if positive not in label_names:
             raise InputError(f"--positive_label {positive!r} is not one of the labels {', '.join(label_names)}")
         read_objective(options.threshold_objective)
@@ -124,7 +136,7 @@ class TextClassification(Task):
         names = tuple(config.id2label[i] for i in range(config.num_labels))
         kept = config.to_dict().get("llmtune", {})
         limit = min(config.max_position_embeddings, TextClassificationArguments.max_length)
-        positive, length = kept.get("positive_label", names[-1]), kept.get("max_length", limit)
+        positive, length = kept.get("positive_label", default_positive(names, {})), kept.get("max_length", limit)
         return cls(names, positive, length, kept.get("threshold", 0.5), temperature=kept.get("temperature", 1.0))
 
     def to_config(self) -> dict[str, Any]:
@@ -162,6 +174,7 @@ class TextClassification(Task):
             label_column="label" if labeled else None,
             text_columns=["text"],
             label_names=self.label_names if labeled else (),
+            regroup=_naming(columns.get("label_names"), columns["label"]) if labeled else None,
         )
 
     def train_texts(self, splits: Splits) -> list[str]:
@@ -323,6 +336,11 @@ class TextClassification(Task):
         """The confusion matrix."""
         reference, prediction = (table.label_ids(name) for name in ("reference", "prediction"))
         return confusion_matrix(reference, prediction, len(self.label_names)), self.label_names
+
+
+def _naming(label_names: str | None, column: str) -> Callable[[Rows], Rows] | None:
+    """What names the labels of a source, where --label_names does."""
+    return partial(name_labels, column=column, names=read_label_names(label_names)) if label_names else None
 
 
 def _as_json(choice: ThresholdChoice | TemperatureChoice | None) -> dict[str, Any] | None:

@@ -15,6 +15,10 @@ class TokenClassificationArguments(TaskArguments):
     )
     tokens_column: str = field(default="tokens", metadata={"help": "the words, a list"})
     tags_column: str = field(default="tags", metadata={"help": "the tags, a list as long"})
+    label_names: str | None = field(
+        default=None,
+        metadata={"help": "names of tags that are ids, in their order: O,B-PER,I-PER,… (or 0=O,1=B-PER,…)"},
+    )
     sentence_column: str | None = field(
         default=None, metadata={"help": "of files with one word a row: the column that numbers the sentences"}
     )

@@ -5,7 +5,6 @@ Read before anything is held out, so that a message names the row of the file an
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import datasets
@@ -13,6 +12,8 @@ import datasets
 from llmtune.arguments import DataArguments
 from llmtune.arguments.data import SPLITS
 from llmtune.data import Fingerprint, Splits, load_split, load_splits
+from llmtune.data.list_cells import read_list_cells
+from llmtune.data.named_ids import name_labels, read_label_names
 from llmtune.data.rows import RowErrors, Rows
 from llmtune.data.tagged_rows import detect_tag_scheme
 from llmtune.data.word_rows import group_words
@@ -148,7 +149,6 @@ class TagReader:
 
     Attributes:
         columns: canonical name → the user's.
-        regroup: rows of one word each → rows of one sentence each; None where they are sentences already.
         text_column: the canonical column that holds the words.
         schemes: by source.
         widened: by source.
@@ -158,7 +158,8 @@ class TagReader:
         if task.input_format not in INPUT_FORMATS:
             raise InputError(f"--input_format {task.input_format!r} is not one of {', '.join(INPUT_FORMATS)}")
         self.input_format = task.input_format
-        self.regroup = partial(group_words, sentence_column=task.sentence_column) if task.sentence_column else None
+        self.sentence_column, self.tags_column = task.sentence_column, task.tags_column
+        self.tag_names = read_label_names(task.label_names) if task.label_names else None
         if self.input_format == "tokens":
             self.columns = {"tokens": task.tokens_column, "tags": task.tags_column}
             self.text_column = "tokens"
@@ -167,6 +168,25 @@ class TagReader:
             self.text_column = "text"
         self.schemes: dict[str, str] = {}
         self.widened: dict[str, int] = {}
+
+    def regroup(self, rows: Rows) -> Rows:
+        """Rows of one sentence each, whatever way the source writes their words, tags and spans.
+
+        Raises:
+            InputError: words or tags that are not written as such.
+        """
+        if self.sentence_column:
+            rows = group_words(rows, self.sentence_column)
+        else:
+            rows = read_list_cells(rows, [*self.columns.values()])
+        if self.input_format == "tokens" and self.columns["tokens"] not in rows.columns and "spans" in rows.columns:
+            raise InputError(
+                f"{rows.source}: no column {self.columns['tokens']!r}, but texts with character spans, in column "
+                "'spans'; add --input_format spans"
+            )
+        if self.tag_names:
+            rows = name_labels(rows, self.tags_column, self.tag_names)
+        return rows
 
     def convert(self, rows: Rows, cells: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
         """The cells with `tokens` and IOB2 `tags`; other columns stay.
@@ -237,7 +257,8 @@ def _row_finding(tokens: Any, tags: Any, tokens_column: str, tags_column: str) -
         if isinstance(tag, int):
             return (
                 finding,
-                "write the tags' names, or give the data set's column the feature ClassLabel, which names them",
+                "name the tags in the order of their ids with --label_names O,B-PER,I-PER,…, or give the data set's "
+                "column the feature ClassLabel, which names them",
             )
         return finding, "write O, B-X and I-X (or E-X, S-X; L-X, U-X; M-X) with X the type of the entity"
     return "", ""

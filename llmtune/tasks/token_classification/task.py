@@ -166,6 +166,7 @@ class TokenClassification(Task):
             tags_column=columns["tags"],
             spans_column=columns["spans"],
             sentence_column=columns.get("sentence"),
+            label_names=columns.get("label_names"),
         )
         rows, fingerprint = load_tagged_split(data, "test", options)
         check_types(fingerprint.source, count_types(rows["tags"]), self.types)

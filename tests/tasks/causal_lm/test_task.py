@@ -1,7 +1,6 @@
 """Perplexity that is one: against lm-eval, torchmetrics, a uniform model and a calculation by hand."""
 
 import importlib.util
-import math
 import re
 
 import datasets
@@ -15,7 +14,6 @@ from llmtune.errors import InputError
 from llmtune.inference import inference_trainer, predict
 from llmtune.metrics import score_predictions
 from llmtune.tasks.causal_lm.task import CausalLM
-from llmtune.text.byte_ngrams import ByteNgrams
 from tests.tasks.causal_lm.models import TEXTS, model_of, tokenizer_of
 
 LENGTH = 12
@@ -246,13 +244,13 @@ def test_the_continuations_of_prompts_are_drawn_and_the_same_each_time(model, to
 def test_a_stride_that_leaves_no_room_is_refused():
     with pytest.raises(InputError, match="--stride 12: windows of 12 tokens share fewer than that"):
         CausalLM(stride=12).for_model(type("Loaded", (), {"max_length": 12}))
+    with pytest.raises(InputError, match="--max_new_tokens 0: expected 1 or more"):
+        CausalLM().read_as(max_length=4, stride=None).read_as(max_new_tokens=0)
 
 
-def test_the_ngram_model_gives_each_context_a_distribution_and_what_it_saw_little():
-    model = ByteNgrams(TEXTS, order=4)
+def test_windows_are_not_longer_than_a_trained_model_reads(model):
+    task = CausalLM.from_config(model.config, "model")
 
-    context = "the ri"
-    shares = [2 ** -(model.bits(context + chr(byte)) - model.bits(context)) for byte in range(128)]
-    # The bytes of two and more of UTF-8 take the rest, which is little: train has none.
-    assert 0.98 < math.fsum(shares) < 1
-    assert model.bits("the river ran") < model.bits("xyz qjk vvvvw") / 4
+    assert task.max_length == 64
+    with pytest.raises(InputError, match="--max_length 65: expected at most the 64 that the model reads"):
+        task.read_as(max_length=65)

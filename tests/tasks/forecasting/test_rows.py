@@ -110,8 +110,9 @@ def test_steps_survive_being_rows_of_a_data_set(tmp_path):
         (["1,inf,1"], "found 'inf' in column 'x', expected a number"),
         (
             ["02/08/2013,1,1"],
-            "found '02/08/2013' in column 'time', expected a date or a number as in other rows; write",
+            "row 1 (line 2): found '02/08/2013' in column 'time', expected a date or a number as in other rows; write",
         ),
+        (["yesterday,1,1"], "write dates as 2018-02-07 or 2018-02-07T13:00, or number the steps"),
         (["1,1,1", "2020-01-01,1,1"], "row 2 (line 3): found '2020-01-01' in column 'time'"),
         (["1,1,1", "1,2,2"], "row 2 (line 3): the time 1 stands in row 1 (line 2) too; keep one row a time, or name"),
     ],

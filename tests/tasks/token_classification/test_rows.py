@@ -77,7 +77,8 @@ BAD_TAGS = [
     ({"tokens": ["EU"], "tags": ["ORG"]}, "line 1: 'ORG' (word 1) in column 'tags' is not a tag; write O, B-X and I-X"),
     (
         {"tokens": ["EU"], "tags": [3]},
-        "line 1: 3 (word 1) in column 'tags' is not a tag; write the tags' names, or give",
+        "line 1: 3 (word 1) in column 'tags' is not a tag; name the tags in the order of their "
+        "ids with --label_names O,B-PER,I-PER,…, or give the data set's column the feature ClassLabel",
     ),
     ({"tokens": ["EU"], "tags": ["O"]}, "train has no entity in 1 rows, expected tags B-X or I-X, or spans"),
 ]
