@@ -204,7 +204,9 @@ def add_model_flags(parser: Parser) -> None:
         parser.add_argument(f"--{column}_column", metavar="NAME", help=f"{what} (default: {column})")
     told = "of a language model made elsewhere: text, prompt_completion or messages (default: text)"
     parser.add_argument("--input_format", metavar="FORMAT", help=told)
-    parser.add_argument("--document_start", metavar="REGEX", help="likewise, of txt files: what begins a document")
+    parser.add_argument(
+        "--document_start", metavar="REGEX", help="likewise, of txt files: what begins a document ('' for blank lines)"
+    )
     parser.add_argument("--max_length", type=int, metavar="N", help="likewise: tokens of a window (default: 1024)")
     parser.add_argument("--stride", type=int, metavar="N", help="likewise: tokens that windows share (default: 1)")
     parser.add_argument("--per_device_eval_batch_size", type=int, default=32, metavar="N", help="(default: 32)")

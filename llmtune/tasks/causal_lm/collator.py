@@ -66,6 +66,6 @@ def check_packing(model: Any) -> None:
     bound = max(TOLERANCE, 16 * torch.finfo(next(model.parameters()).dtype).eps)
     if not (packed - torch.stack(apart).float()).abs().max() <= bound * packed.abs().max():
         raise InputError(
-            f"--packing: in {model.config.model_type} with the attention {model.config._attn_implementation!r} the "
-            "documents of a row see each other; give --attn_implementation sdpa, or --packing False"
+            f"--packing: with this attention implementation of {model.config.model_type} the documents of a row see "
+            "each other; give --attn_implementation sdpa, or --packing False"
         )

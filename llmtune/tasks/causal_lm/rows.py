@@ -27,7 +27,7 @@ class RowReader:
     Args:
         input_format: one of `FORMATS`.
         columns: canonical name → the user's, of every format.
-        document_start: of txt files; None for blank lines.
+        document_start: of txt files; None or empty for blank lines.
 
     Raises:
         InputError: no such format, or a regular expression that is none.
@@ -38,7 +38,7 @@ class RowReader:
             raise InputError(f"--input_format {input_format!r}: expected one of {', '.join(FORMATS)}")
         self.format, self.user = input_format, dict(columns)
         try:
-            self.start = None if document_start is None else re.compile(document_start)
+            self.start = re.compile(document_start) if document_start else None
         except re.error as error:
             raise InputError(f"--document_start {document_start!r}: no regular expression: {error}") from error
 

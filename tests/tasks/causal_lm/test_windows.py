@@ -123,5 +123,7 @@ def test_attention_that_does_not_stop_at_windows_is_refused():
     forward = model.forward
     model.forward = lambda input_ids, position_ids=None, **more: forward(input_ids, **more)
 
-    with pytest.raises(InputError, match="the documents of a row see each other; give --attn_implementation sdpa"):
+    with pytest.raises(
+        InputError, match="documents of a row see each other; give --attn_implementation sdpa, or --packing False"
+    ):
         check_packing(model)
