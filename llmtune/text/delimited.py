@@ -25,9 +25,9 @@ def tsv_records(text: str) -> Iterator[tuple[int, list[str]]]:
     r"""Line (from 1) and cells of each line; a blank line has none.
 
     Some programs quote nevertheless. R puts all texts in quotation marks, the header too; pandas and the csv module a
-    cell that holds one, and they double those inside; Excel a cell that holds a comma too. Where the whole header, every
-    cell that holds a mark, or every cell that holds a mark or a comma is quoted so, the marks are taken off again;
-    otherwise they are letters.
+    cell that holds one, and they double those inside; Excel a cell that holds a comma too. Where the whole header,
+    every cell that holds a mark, or every cell that holds a mark or a comma is quoted so, the marks are taken off
+    again; otherwise they are letters.
 
     >>> list(tsv_records('a\tb\n"so" he said\t1\r\n\n'))
     [(1, ['a', 'b']), (2, ['"so" he said', '1']), (3, []), (4, [])]
