@@ -3,7 +3,7 @@
 Read before anything is held out, so that a message names the row of the file and a scheme is judged on all of it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -82,7 +82,7 @@ def load_tagged_splits(data: DataArguments, task: TokenClassificationArguments, 
     Raises:
         InputError: anything wrong in the rows, or no entity in train.
     """
-    reader = TagReader(task)
+    reader = TagReader(task, data.split_group_column)
     splits = load_splits(
         data,
         columns=reader.columns,
@@ -111,7 +111,7 @@ def load_tagged_split(
     Raises:
         InputError: `data` has no such split, or something is wrong in it.
     """
-    reader = TagReader(task)
+    reader = TagReader(task, data.split_group_column)
     return load_split(
         data,
         split,
@@ -134,11 +134,13 @@ class TagReader:
         widened: by source.
     """
 
-    def __init__(self, task: TokenClassificationArguments) -> None:
+    def __init__(self, task: TokenClassificationArguments, document_column: str | None = None) -> None:
         if task.input_format not in INPUT_FORMATS:
             raise InputError(f"--input_format {task.input_format!r} is not one of {', '.join(INPUT_FORMATS)}")
         self.input_format = task.input_format
-        self.regroup = partial(group_words, sentence_column=task.sentence_column) if task.sentence_column else None
+        self.regroup: Callable[[Rows], Rows] | None = None
+        if task.sentence_column:
+            self.regroup = partial(group_words, sentence_column=task.sentence_column, document_column=document_column)
         if self.input_format == "tokens":
             self.columns = {"tokens": task.tokens_column, "tags": task.tags_column}
             self.text_column = "tokens"
