@@ -31,6 +31,7 @@ NO_NUMBER = ("", "na", "n/a", "nan", "null", "none")
 # "007" and "1_000" are texts; int() and float() would take both.
 INTEGER = re.compile(r"0|-?[1-9]\d{0,17}")
 DECIMAL = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?")
+PRINTED = re.compile(r"""\[(['"]).*(['"])\s+(['"]).*\3\]|\{'text': array\(.*\}""", re.DOTALL)
 
 Cell = Callable[[str, str], Any]  # (cell, where) → value
 
@@ -54,7 +55,8 @@ def read_table_file(path: Path, kind: str | None) -> pa.Table:
         try:
             return pa.parquet.read_table(path)
         except pa.ArrowInvalid as error:
-            raise InputError(f"{path}: not readable as parquet: {error}") from error
+            reason = str(error).splitlines()[0]  # the others are the schema
+            raise InputError(f"{path}: not readable as parquet: {reason}") from error
     record = kind_named(kind, str(path)) if kind else None
     columns = _read_jsonl(path) if path.suffix == ".jsonl" else _read_delimited(path, record)
     return columns_to_arrow(columns, kind, path)
@@ -224,7 +226,10 @@ def _list_of_words(cell: str, where: str) -> list[str]:
 def _references(cell: str, where: str) -> str | list[str]:
     """A list of references, or one text. "[applause]" is a text: it spells no list."""
     parsed = _parsed(cell)
-    return parsed if isinstance(parsed, list) and all(isinstance(text, str) for text in parsed) else cell
+    if isinstance(parsed, list) and all(isinstance(text, str) for text in parsed):
+        return parsed
+    _refuse_prints(cell, where)
+    return cell
 
 
 def _answers(cell: str, where: str) -> list[str]:
@@ -237,6 +242,7 @@ def _answers(cell: str, where: str) -> list[str]:
         parsed = parsed["text"]
     if isinstance(parsed, list) and all(isinstance(text, str) for text in parsed):
         return parsed
+    _refuse_prints(cell, where)
     return [cell] if cell.strip() else []
 
 
@@ -255,8 +261,19 @@ def _parsed(cell: str, parse: Callable[[str], Any] = json.loads) -> Any:
         value = ast.literal_eval(text)
     except (ValueError, SyntaxError, RecursionError, MemoryError):
         return None
-    # numpy prints ['a' 'b'], which Python reads as ['ab']: only what Python itself would print is taken.
     return value if repr(value) == text else None
+
+
+def _refuse_prints(cell: str, where: str) -> None:
+    """Lists as numpy prints them: Python reads ['a' 'b'] as ['ab'], and SQuAD's layout of arrays not at all.
+
+    Taken for a text, such a reference would score near 0.
+    """
+    if PRINTED.fullmatch(cell.strip()):
+        raise InputError(
+            f"{where} {truncated_repr(cell)} is a list as numpy prints it, which can't be read back; write a JSON "
+            'list, such as ["one", "another"]'
+        )
 
 
 def _numbers_if_all(cells: list[str]) -> list[Any]:

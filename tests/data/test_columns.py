@@ -162,3 +162,9 @@ def test_labels_that_train_does_not_have_are_refused_with_the_nearest(tmp_path):
         "  row 4 (line 5): label 'eggs' in column 'label' is not one of train's ['ham', 'spam']",
         "mend the label; mend the label, or train on rows of that class too",
     ]
+
+
+def test_a_group_that_pandas_left_empty_is_refused(tmp_path):
+    path = write(tmp_path, "train.jsonl", [*some_rows(author=1.0), *some_rows(1, 100, author=float("nan"))])
+
+    assert "line 61: no value in column 'author'; fill it" in message(train_file=path, split_group_column="author")
