@@ -75,7 +75,7 @@ def check(
         count = partial(count_tokens, load_tokenizer(model_name_or_path))
     rows = {split: read_rows(path) for split, path in name_splits(files, given).items()}
     if sentence_column:
-        rows = {split: group_words(of, sentence_column) for split, of in rows.items()}
+        rows = {split: group_words(of, sentence_column, split_group_column) for split, of in rows.items()}
     wanted = {name: names[name] for name in columns_of(task, rows, names)}
     carried = [*group_columns, *filter(None, [split_group_column, time_column])]
     splits, missing = read_splits(rows, wanted, carried)

@@ -68,7 +68,7 @@ def check_cells(
         checked[label_column] = labels
     if split_group_column:
         for row, cell in enumerate(cells[split_group_column]):
-            if cell is None or cell == "":
+            if cell is None or cell != cell or cell == "":  # NaN is pandas' null
                 remedy = "fill it, or leave --split_group_column out"
                 problems.add(row, rows.place(row), f"no value in column {split_group_column!r}", remedy=remedy)
             elif isinstance(cell, list | dict):

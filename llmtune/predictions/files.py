@@ -31,9 +31,7 @@ NO_NUMBER = ("", "na", "n/a", "nan", "null", "none")
 # "007" and "1_000" are texts; int() and float() would take both.
 INTEGER = re.compile(r"0|-?[1-9]\d{0,17}")
 DECIMAL = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?")
-# ['a' 'b']: two texts or more, with spaces or line breaks between them.
-_QUOTED = r"""(?:'[^'\n]*'|"[^"\n]*")"""
-PRINTED_ARRAY = re.compile(rf"\[{_QUOTED}(?:\s+(?:{_QUOTED}|\.\.\.))+\]")
+PRINTED = re.compile(r"""\[(['"]).*(['"])\s+(['"]).*\3\]|\{'text': array\(.*\}""", re.DOTALL)
 
 Cell = Callable[[str, str], Any]  # (cell, where) → value
 
@@ -57,7 +55,8 @@ def read_table_file(path: Path, kind: str | None) -> pa.Table:
         try:
             return pa.parquet.read_table(path)
         except pa.ArrowInvalid as error:
-            raise InputError(f"{path}: not readable as parquet: {error}") from error
+            reason = str(error).splitlines()[0]  # the others are the schema
+            raise InputError(f"{path}: not readable as parquet: {reason}") from error
     record = kind_named(kind, str(path)) if kind else None
     columns = _read_jsonl(path) if path.suffix == ".jsonl" else _read_delimited(path, record)
     return columns_to_arrow(columns, kind, path)
@@ -230,7 +229,7 @@ def _references(cell: str, where: str) -> str | list[str]:
     parsed = spelled_value(cell)
     if isinstance(parsed, list) and all(isinstance(text, str) for text in parsed):
         return parsed
-    _refuse_printed_array(cell, where)
+    _refuse_prints(cell, where)
     return cell
 
 
@@ -244,17 +243,8 @@ def _answers(cell: str, where: str) -> list[str]:
         parsed = parsed["text"]
     if isinstance(parsed, list) and all(isinstance(text, str) for text in parsed):
         return parsed
-    _refuse_printed_array(cell, where)
+    _refuse_prints(cell, where)
     return [cell] if cell.strip() else []
-
-
-def _refuse_printed_array(cell: str, where: str) -> None:
-    """A list as numpy prints it is no list and no answer either: each of its texts would be compared with all."""
-    if PRINTED_ARRAY.fullmatch(cell.strip()):
-        raise InputError(
-            f"{where} {truncated_repr(cell)} is a list as numpy prints it, which can't be read back; write a JSON "
-            'list, such as ["Paris", "in Paris"] (json.dumps of array.tolist())'
-        )
 
 
 def spelled_value(cell: str, parse: Callable[[str], Any] = json.loads) -> Any:
@@ -272,8 +262,19 @@ def spelled_value(cell: str, parse: Callable[[str], Any] = json.loads) -> Any:
         value = ast.literal_eval(text)
     except (ValueError, SyntaxError, RecursionError, MemoryError):
         return None
-    # numpy prints ['a' 'b'], which Python reads as ['ab']: only what Python itself would print is taken.
     return value if repr(value) == text else None
+
+
+def _refuse_prints(cell: str, where: str) -> None:
+    """Lists as numpy prints them: Python reads ['a' 'b'] as ['ab'], and SQuAD's layout of arrays not at all.
+
+    Taken for a text, such a reference would score near 0.
+    """
+    if PRINTED.fullmatch(cell.strip()):
+        raise InputError(
+            f"{where} {truncated_repr(cell)} is a list as numpy prints it, which can't be read back; write a JSON "
+            'list, such as ["one", "another"]'
+        )
 
 
 def _numbers_if_all(cells: list[str]) -> list[Any]:

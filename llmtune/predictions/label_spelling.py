@@ -12,8 +12,10 @@ from collections.abc import Iterable, Sequence
 # What transformers calls class i where a config names none (`PretrainedConfig.id2label`).
 UNNAMED_CLASS = re.compile(r"LABEL_(\d+)", re.IGNORECASE)
 WHOLE_NUMBER = re.compile(r"\d+(\.0+)?")
-# Characters that show nothing and that str.strip leaves: zero-width space and joiners, word joiner, byte order mark.
-INVISIBLE = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u2060\ufeff"))
+# Characters that show nothing and that str.strip leaves: controls, zero-width space and joiners, word joiner, byte
+# order mark.
+CONTROLS = "".join(character for character in map(chr, range(32)) if not character.isspace())
+INVISIBLE = dict.fromkeys(map(ord, CONTROLS + "\x7f\u200b\u200c\u200d\u2060\ufeff"))
 BOOLEANS = {"true": "1", "false": "0"}
 
 

@@ -1,4 +1,4 @@
-"""Texts of an Arrow table that are not UTF-8: Arrow takes any bytes for a text, Python fails only where it reads."""
+"""Texts of an Arrow table that are not UTF-8: Arrow takes any bytes, and Python fails where it reads them."""
 
 import pyarrow as pa
 

@@ -189,3 +189,9 @@ def test_stars_in_halves_and_many_whole_numbers_are_classes(tmp_path, labels):
     path.write_text("\n".join(["text,label", *rows]))
 
     assert load(train_file=str(path)).label_names == tuple(labels)
+
+
+def test_a_group_that_pandas_left_empty_is_refused(tmp_path):
+    path = write(tmp_path, "train.jsonl", [*some_rows(author=1.0), *some_rows(1, 100, author=float("nan"))])
+
+    assert "line 61: no value in column 'author'; fill it" in message(train_file=path, split_group_column="author")

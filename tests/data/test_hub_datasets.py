@@ -1,3 +1,5 @@
+import json
+
 import datasets
 import pytest
 
@@ -101,6 +103,68 @@ def test_a_folder_of_shards_is_read_by_datasets(tmp_path):
     assert splits.label_names == tuple(NAMES)
 
 
+LINES = [f"00{i},2014-05-{i + 1:02},{i % 2}.0" for i in range(30)]
+CSV = "\n".join(["text,date,label", *LINES])
+JSON = [dict(zip(("text", "date", "label"), line.split(","), strict=True)) for line in LINES]
+JSONL = "\n".join(map(json.dumps, JSON))
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("mine.csv", CSV),
+        ("mine.tsv", CSV.replace(",", "\t")),
+        ("mine.jsonl", JSONL),
+        ("mine.json", json.dumps(JSON)),
+        ("my-train.csv", CSV),
+        ("data/train.csv", CSV),
+        ("train/part.jsonl", JSONL),
+    ],
+)
+def test_texts_labels_and_dates_of_a_folder_are_as_written_whatever_its_files_are_called(tmp_path, name, content):
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text(content)
+
+    splits = load(tmp_path, slice_columns=["date"])
+
+    rows = [row for split in ("train", "validation", "test") for row in splits[split]]
+    assert sorted(rows, key=lambda row: row["date"]) == JSON
+    assert splits.fingerprints["train"].source == str(tmp_path / name)
+
+
+def test_the_splits_of_a_folder_are_those_that_datasets_finds(tmp_path):
+    for split in ("train", "test"):
+        (tmp_path / f"my_{split}.csv").write_text(CSV)
+    (tmp_path / "notes.txt").write_text("about")
+
+    assert {made for split, made in load(tmp_path).made.items() if split != "validation"} == {
+        "what is left of train without validation",
+        "as given",
+    }
+
+
+def test_a_configuration_of_a_folder_is_read_as_written(tmp_path):
+    (tmp_path / "en.csv").write_text(CSV)
+    files = "configs:\n- config_name: en\n  data_files:\n  - split: train\n    path: en.csv\n"
+    (tmp_path / "README.md").write_text(f"---\n{files}---\n")
+    assert load(tmp_path, dataset_config_name="en").train["text"][0].startswith("00")
+
+    features = "".join(f"  - name: {name}\n    dtype: string\n" for name in ("text", "date", "label"))
+    declared = f"dataset_info:\n- config_name: en\n  features:\n{features}"
+    (tmp_path / "README.md").write_text(f"---\n{files}{declared}---\n")
+    assert load(tmp_path, dataset_config_name="en").train["text"][0].startswith("00")
+
+
+def test_a_folder_of_several_files_of_text_is_refused(tmp_path):
+    for part in range(3):
+        (tmp_path / f"train-{part}.csv").write_text(CSV)
+
+    assert message(tmp_path) == (
+        f"{tmp_path}: the split 'train' is 3 files (train-0.csv, train-1.csv …), expected one, for texts have no types "
+        "to join them by; join them and give --train_file, or write parquet"
+    )
+
+
 def test_what_cannot_be_opened_is_said(tmp_path):
     (tmp_path / "rows.csv").write_text("text,label\n")
     empty = datasets.DatasetDict(train=some_rows(40), test=some_rows(40).select([]))
@@ -143,7 +207,7 @@ def test_what_datasets_refuses_is_passed_on_with_its_reason(tmp_path):
     (broken / "dataset_info.json").write_text("{}")
     rows = tmp_path / "rows"
     (rows / "data").mkdir(parents=True)
-    (rows / "data" / "train.jsonl").write_text('{"text": \n')
+    (rows / "data" / "train.parquet").write_text('{"text": \n')
 
     assert "script: cannot be opened: RuntimeError: Dataset scripts are no longer supported" in message(script)
     assert "broken: cannot be opened: KeyError: '_data_files'; expected a Hub id" in message(broken)

@@ -4,6 +4,8 @@ import csv
 import io
 import json
 
+import pyarrow as pa
+import pyarrow.parquet
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -81,7 +83,9 @@ def test_a_broken_tag_is_named_by_the_line_of_its_sentence(tmp_path, capsys):
         ([",Ada", "1,is"], "row 1 (line 2): column 'doc' is empty, expected the number of the first sentence; fill it"),
         (
             ["1,Ada", "2,is", "1,here"],
-            "row 3 (line 4): sentence '1' of column 'doc' began at row 1 (line 2) and goes on after another; sort the",
+            "row 3 (line 4): sentence '1' of column 'doc' began at row 1 (line 2) and goes on after another; number "
+            "the sentences throughout, or, where their numbers begin anew with each document, name the column of the "
+            "documents by --split_group_column",
         ),
     ],
 )
@@ -103,3 +107,60 @@ def test_words_without_a_sentence_column_are_refused_with_the_flag(tmp_path):
         InputError, match="of one word a row name the column that numbers the sentences by --sentence_c"
     ):
         load_tagged_splits(DataArguments(train_file=str(tmp_path / "ner.csv")), task, seed=1)
+
+
+def documents_csv(documents, *, names_once=False):
+    lines = ["doc,sentence,word,tag"]
+    for name, sentences in documents:
+        before = None
+        for number, sentence in enumerate(sentences, start=1):
+            for word, tag in sentence:
+                lines.append(f"{'' if names_once and before == name else name},{number},{word},{tag}")
+                before = name
+    return "\n".join(lines)
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    documents=st.lists(st.lists(st.lists(st.sampled_from("xyz"), min_size=1), min_size=1, max_size=3), max_size=4),
+    names_once=st.booleans(),
+)
+def test_numbers_that_begin_anew_with_each_document_are_kept_apart_by_it(tmp_path_factory, documents, names_once):
+    named = [(f"d{n}", [[(word, "O") for word in one] for one in part]) for n, part in enumerate([[["x"]], *documents])]
+    path = tmp_path_factory.mktemp("words") / "ner.csv"
+    path.write_text(documents_csv(named, names_once=names_once))
+
+    rows = group_words(read_rows(path), "sentence", "doc")
+
+    assert rows.cells("word") == [[word for word, _ in sentence] for _, part in named for sentence in part]
+    assert rows.cells("doc") == [name for name, part in named for _ in part]
+    assert rows.cells("sentence") == [str(number) for _, part in named for number in range(1, len(part) + 1)]
+
+
+def test_documents_named_for_the_split_keep_sentences_apart(tmp_path, capsys):
+    documents = [(f"d{n}", [[("Ada", "B-PER"), (f"came{n}", "O")]]) for n in range(40)]
+    (tmp_path / "ner.csv").write_text(documents_csv(documents))
+    task = TokenClassificationArguments(tokens_column="word", tags_column="tag", sentence_column="sentence")
+
+    splits = load_tagged_splits(
+        DataArguments(train_file=str(tmp_path / "ner.csv"), split_group_column="doc"), task, seed=1
+    )
+
+    assert sum(len(splits[split]) for split in ("train", "validation", "test")) == 40
+    flags = ["--sentence_column", "sentence", "--tokens_column", "word", "--tags_column", "tag"]
+    assert not cli.run(["check", str(tmp_path / "ner.csv"), *flags, "--split_group_column", "doc"])
+    assert "40" in capsys.readouterr().out
+
+
+def test_rows_out_of_order_within_a_document_are_refused(tmp_path):
+    (tmp_path / "a.csv").write_text("doc,sentence\na,1\na,2\na,1\n")
+
+    with pytest.raises(InputError, match="goes on after another; sort the rows by sentence, or number them anew"):
+        group_words(read_rows(tmp_path / "a.csv"), "sentence", "doc")
+
+
+def test_a_sentence_named_only_at_its_first_word_by_pandas_goes_on(tmp_path):
+    path = tmp_path / "a.parquet"
+    pyarrow.parquet.write_table(pa.table({"n": [1.0, float("nan"), 2.0, None], "word": list("abcd")}), path)
+
+    assert group_words(read_rows(path), "n").cells("word") == [["a", "b"], ["c", "d"]]

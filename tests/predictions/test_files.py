@@ -187,3 +187,64 @@ def test_dates_in_parquet_are_refused_by_row_where_texts_are_due(tmp_path):
 
     with pytest.raises(InputError, match=r"row 0: datetime.date\(2014, 5, 1\) is no text; write it as a string"):
         score_predictions(read_predictions(path, kind="text-generation"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "columns", "message"),
+    [
+        ("regression", {"reference": [1.0], "prediction": [datetime.date(2014, 5, 1)]},
+         "row 0: prediction datetime.date(2014, 5, 1) is no number; give numbers, or lists of them"),
+        ("regression", {"reference": [[[1]]], "prediction": [[[1]]]},
+         "row 0: reference [[1]] is no number; give numbers, or lists of them"),
+        ("language-modeling", {"nll": [[1.0, 2.0]], "tokens": [2]}, "row 0: nll [1.0, 2.0] is no number; give numbers"),
+        ("language-modeling", {"nll": [1.0], "tokens": [datetime.timedelta(1)]}, "row 0: tokens datetime.timedelta("),
+    ],
+)  # fmt: skip
+def test_what_is_no_number_in_parquet_is_named(tmp_path, kind, columns, message):
+    from llmtune.metrics import score_predictions
+
+    path = write(tmp_path, ".parquet", columns)
+
+    with pytest.raises(InputError) as refused:
+        score_predictions(read_predictions(path, kind=kind))
+
+    assert message in str(refused.value)
+
+
+@pytest.mark.parametrize("ending", [".csv", ".tsv"])
+@pytest.mark.parametrize("kind", ["text-generation", "question-answering"])
+@pytest.mark.parametrize("cell", ["['one' 'two']", "[\"it's\" 'two']", "{'text': array(['a'], dtype=object), 'n': 1}"])
+def test_a_list_that_numpy_printed_is_refused(tmp_path, ending, kind, cell):
+    path = write(tmp_path, ending, {"reference": [cell, "b"], "prediction": ["one", "b"]})
+
+    with pytest.raises(InputError, match="row 0: reference .* is a list as numpy prints it, which can't be read back;"):
+        read_predictions(path, kind=kind)
+
+
+@pytest.mark.parametrize("text", ["[sic] 'a' 'b'", "[he said 'a' 'b']", "{'text': 'a'}", "['a', 'b'] 'c'"])
+def test_a_text_in_brackets_is_no_list(tmp_path, text):
+    path = write(tmp_path, ".csv", {"reference": [text], "prediction": ["one"]})
+
+    assert read_predictions(path, kind="text-generation").column("reference") == [text]
+
+
+@pytest.mark.parametrize("words", [pa.dictionary(pa.int32(), pa.string()), pa.string_view(), pa.large_string()])
+def test_tags_in_any_arrow_type_of_texts_are_read(tmp_path, words):
+    from llmtune.metrics import score_predictions
+
+    flat = pa.array(["O", "B-PER"] * 2)
+    flat = flat.dictionary_encode() if pa.types.is_dictionary(words) else flat.cast(words)
+    tags = pa.ListArray.from_arrays(pa.array([0, 2, 4], pa.int32()), flat)
+    path = write(tmp_path, ".parquet", {"reference": tags, "prediction": [["O", "B-PER"]] * 2})
+
+    assert score_predictions(read_predictions(path, kind="token-classification"))["entity_f1"].value == 1
+
+
+def test_parquet_that_names_a_column_twice_is_refused_in_one_line(tmp_path):
+    columns = [pa.array(["a"]), pa.array(["a"]), pa.array(["b"])]
+    table = pa.table(columns, names=["reference", "prediction", "prediction"])
+    pa.parquet.write_table(table, tmp_path / "a.parquet")
+
+    with pytest.raises(InputError, match=r"not readable as parquet: Multiple matches for .*prediction\).*$") as refused:
+        read_predictions(tmp_path / "a.parquet", kind="classification")
+    assert "\n" not in str(refused.value)

@@ -246,3 +246,11 @@ def test_spellings_are_counted_in_a_sentence(tmp_path):
     assert "Spell both columns alike; if they are different labels, name all of them with --labels" in str(
         refused.value
     )
+
+
+@pytest.mark.parametrize("hidden", ["\0", "\x07", "\x7f", "\u200b"])
+def test_a_character_that_shows_nothing_makes_no_other_label(tmp_path, hidden):
+    rows = [{"reference": "spam", "prediction": f"spam{hidden}"}, {"reference": "ham", "prediction": "ham"}]
+
+    with pytest.raises(InputError, match="did you mean 'spam'"):
+        read_predictions(write(tmp_path / "rows.jsonl", rows), kind="classification")

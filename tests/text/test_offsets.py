@@ -1,9 +1,12 @@
 """A text that stands beside its offsets is compared with what stands there, and the unit that would fit is named."""
 
+import unicodedata
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from llmtune.tasks.question_answering.rows import answer_offset_error
 from llmtune.text.offsets import find_offset
 from llmtune.text.spans import span_findings
 
@@ -74,3 +77,25 @@ def test_a_span_beyond_the_text_is_named_with_the_unit_that_reaches_it():
         f"{beyond} (it would in UTF-16 code units, as JavaScript and Java do)"
     ]
     assert span_findings("at Anna", [{"start": 5, "end": 9, "label": "PER"}]) == [beyond]
+
+
+NAMES = st.sampled_from(["Zoë", "Ñandú", "Hanyū", "김철수", "Ångström"])
+
+
+@given(NAMES, st.sampled_from(["", "Müller and ", "a "]), st.sampled_from([("NFC", "NFD"), ("NFD", "NFC")]))
+def test_a_text_given_in_another_unicode_form_is_told_so_with_the_place(name, before, forms):
+    form, other = forms
+    before = unicodedata.normalize(form, before)
+    text, own = before + unicodedata.normalize(form, name), unicodedata.normalize(other, name)
+    span = {"start": len(before), "end": len(before) + len(own), "label": "PER", "text": own}
+    answers = {"text": [own], "answer_start": [len(before)]}
+
+    for finding in (*span_findings(text, [span]), answer_offset_error(text, answers)):
+        assert f"in Unicode form {form} it begins at {len(before)}: normalize both texts alike" in finding
+
+
+def test_a_text_of_mixed_unicode_forms_is_told_so():
+    assert find_offset("Zoe\u0308 Zo\xeb", 0, "Zo\xeb Zoe\u0308").startswith(
+        "it is in the text in another Unicode form"
+    )
+    assert find_offset("\ufb01ne", 0, "fine").startswith("it is in the text in another Unicode form: normalize both")

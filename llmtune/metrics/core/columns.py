@@ -1,6 +1,7 @@
 """Reads a predictions table into the columns that metrics take, and says which columns have broken numbers."""
 
 from collections.abc import Callable, Sequence
+from numbers import Number
 from typing import Any
 
 import numpy as np
@@ -87,6 +88,8 @@ def _tag_column(predictions: Predictions, name: str) -> Tags:
         row = int(np.flatnonzero(lists.is_null().to_numpy(zero_copy_only=False))[0])
         raise InputError(f"predictions row {row}: {name} is empty (null); give a list with one tag a word")
     of = lists.type.value_type if is_list(lists.type) else None
+    if of is not None and (pa.types.is_dictionary(of) or pa.types.is_string_view(of)):  # categories of polars
+        lists, of = lists.cast(pa.list_(pa.string())), pa.string()
     if of is None or not (pa.types.is_string(of) or pa.types.is_large_string(of) or pa.types.is_null(of)):
         raise InputError(
             f"predictions row 0: {name} {lists[0].as_py()!r} is no list of tags; give one tag a word, as "
@@ -147,8 +150,21 @@ def _likelihoods(predictions: Predictions) -> ColumnsOfKind:
 
 
 def _floats(predictions: Predictions, name: str) -> np.ndarray:
-    values = predictions.table.column(name).combine_chunks().cast(pa.float64())
-    return values.to_numpy(zero_copy_only=False)
+    values = predictions.table.column(name).combine_chunks()
+    try:
+        return values.cast(pa.float64()).to_numpy(zero_copy_only=False)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        _check_numbers(name, values.to_pylist())
+        raise
+
+
+def _check_numbers(name: str, rows: Sequence[Any], *, lists: bool = False) -> None:
+    """Refuses texts, dates and the like; in a row that may be one of `lists`, each of its cells is looked at."""
+    for row, cell in enumerate(rows):
+        numbers = cell if lists and isinstance(cell, list) else [cell]
+        if not all(number is None or isinstance(number, Number) for number in numbers):
+            several = ", or lists of them" if lists else ""
+            raise InputError(f"predictions row {row}: {name} {cell!r} is no number; give numbers{several}")
 
 
 def _numbers(predictions: Predictions) -> ColumnsOfKind:
@@ -156,9 +172,7 @@ def _numbers(predictions: Predictions) -> ColumnsOfKind:
     names = [name for name in ("reference", "prediction", *OF_FORECASTS) if predictions.has(name)]
     for name in names:
         rows = predictions.column(name)
-        for row, cell in enumerate(rows):
-            if any(isinstance(number, str) for number in (cell if isinstance(cell, list) else [cell])):
-                raise InputError(f"predictions row {row}: {name} {cell!r} is no number; give numbers, or lists of them")
+        _check_numbers(name, rows, lists=True)
         widths = {len(row) if isinstance(row, list) else 1 for row in rows if row is not None}
         if len(widths) > 1:
             raise InputError(

@@ -84,7 +84,7 @@ def load_tagged_splits(data: DataArguments, task: TokenClassificationArguments, 
     Raises:
         InputError: anything wrong in the rows, or no entity in train.
     """
-    reader = TagReader(task)
+    reader = TagReader(task, data.split_group_column)
     splits = load_splits(
         data,
         columns=reader.columns,
@@ -113,7 +113,7 @@ def load_tagged_split(
     Raises:
         InputError: `data` has no such split, or something is wrong in it.
     """
-    reader = TagReader(task)
+    reader = TagReader(task, data.split_group_column)
     return load_split(
         data,
         split,
@@ -154,12 +154,13 @@ class TagReader:
         widened: by source.
     """
 
-    def __init__(self, task: TokenClassificationArguments) -> None:
+    def __init__(self, task: TokenClassificationArguments, document_column: str | None = None) -> None:
         if task.input_format not in INPUT_FORMATS:
             raise InputError(f"--input_format {task.input_format!r} is not one of {', '.join(INPUT_FORMATS)}")
         self.input_format = task.input_format
         self.sentence_column, self.tags_column = task.sentence_column, task.tags_column
         self.tag_names = read_label_names(task.label_names) if task.label_names else None
+        self.document_column = document_column
         if self.input_format == "tokens":
             self.columns = {"tokens": task.tokens_column, "tags": task.tags_column}
             self.text_column = "tokens"
@@ -176,7 +177,7 @@ class TagReader:
             InputError: words or tags that are not written as such.
         """
         if self.sentence_column:
-            rows = group_words(rows, self.sentence_column)
+            rows = group_words(rows, self.sentence_column, self.document_column)
         else:
             rows = read_list_cells(rows, [*self.columns.values()])
         if self.input_format == "tokens" and self.columns["tokens"] not in rows.columns and "spans" in rows.columns:
