@@ -220,9 +220,9 @@ BAD_FILES = [
     ("a.csv", "text,label\n", ": no rows (columns ['text', 'label']), expected at least one; fill the file"),
     ("a.json", "[]", ": no rows (columns []), expected at least one"),
     (
-        "a.xlsx",
+        "a.xls",
         "x",
-        ": unknown ending '.xlsx', expected one of .csv, .tsv, .json, .jsonl, .parquet, .xlsx, .txt, .conll",
+        ": unknown ending '.xls', expected one of .csv, .tsv, .json, .jsonl, .parquet, .xlsx, .txt, .conll",
     ),
     ("a.xml.gz", "x", ".bio, .iob, each also .gz; rename or convert the file"),
     ("a.csv", b"text\na\x00b\n", " line 2: a NUL byte at offset 6: this is a binary file, expected UTF-8 text; name"),
