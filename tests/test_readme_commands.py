@@ -1,6 +1,7 @@
 """The commands of the README's start run as they stand there, on files with its names, in the order of the page."""
 
 import csv
+import json
 import random
 import re
 import shlex
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from llmtune import cli
+from llmtune.commands.train import recipe_titles
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 START = README.partition("## Start\n")[2].partition("\n## ")[0]
@@ -83,6 +85,19 @@ def test_the_start_of_the_readme_runs(block, folder):
         assert {row["prediction"] for row in rows} <= {"junk", "legit"}
     else:
         assert "Babbage" in (folder / "entities.jsonl").read_text(encoding="utf-8")
+
+
+def test_the_page_for_agents_names_the_recipes_and_keys_that_there_are(folder, capsys):
+    page = (Path(__file__).parents[1] / "AGENTS.md").read_text(encoding="utf-8")
+    assert all(f"`{name}`" in page for name in recipe_titles())
+
+    assert len(page.splitlines()) < 50, "one page"
+    assert not exit_code(
+        ["check", "messages.csv", "--text_column", "message", "--label_column", "class", "--format=json"]
+    )
+    checked = json.loads(capsys.readouterr().out)
+    assert {"errors", "warnings"} <= checked.keys()
+    assert {"sentence", "places", "remedy"} <= checked["findings"][0].keys()
 
 
 def test_from_a_clone_to_ones_own_predictions_are_at_most_eight_commands():

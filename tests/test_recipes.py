@@ -262,6 +262,17 @@ def test_training_stops_early_when_validation_no_longer_improves_and_says_so(mes
     assert "stopped early at step 15 of 45: f1 of spam on validation was no better than " in capsys.readouterr().out
 
 
+def test_a_second_column_of_texts_is_noted(tmp_path, monkeypatch, capsys):
+    pairs = [f"a man sleeps {i},he is awake {i},{'no' if i % 2 else 'yes'}" for i in range(60)]
+    (tmp_path / "pairs.csv").write_text("\n".join(["premise,hypothesis,label", *pairs]))
+    flags = ["--train_file", str(tmp_path / "pairs.csv"), "--text_column", "premise", "--model_type", "bert", *QUICK]
+
+    in_process(monkeypatch, *flags, "--max_steps", "1", "--output_dir", str(tmp_path / "run"))
+
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "column 'hypothesis' holds texts too, and is not read: the class is told without it" in printed
+
+
 def test_ids_are_reported_by_the_names_that_the_flag_gives(tmp_path, monkeypatch):
     rows = ["text,label", *(f"{'free cash' if i % 3 else 'see you'} {i},{int(i % 3 > 0)}" for i in range(90))]
     (tmp_path / "rows.csv").write_text("\n".join(rows))

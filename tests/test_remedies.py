@@ -25,6 +25,7 @@ RECIPES = sorted((ROOT / "recipes").glob("*.py"))
 PAGES = [
     *ROOT.glob("README.md"),
     *ROOT.glob("CONTRIBUTING.md"),
+    *ROOT.glob("AGENTS.md"),
     *(ROOT / "llmtune").rglob("*.j2"),
     *(ROOT / "recipes").rglob("*.yaml"),
 ]

@@ -23,7 +23,7 @@ class DataArguments:
     dataset_revision: str | None = field(default=None, metadata={"help": "branch, tag or commit of the Hub data set"})
     train_file: str | None = field(
         default=None,
-        metadata={"help": "csv, tsv, json, jsonl, parquet, txt or conll, each also .gz; may differ per split"},
+        metadata={"help": "csv, tsv, json, jsonl, parquet, xlsx, txt or conll, each also .gz; may differ per split"},
     )
     validation_file: str | None = field(
         default=None, metadata={"help": "likewise; without it a part of train is held out"}

@@ -4,6 +4,8 @@ import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import pyarrow as pa
+
 from llmtune.arguments import DataArguments
 from llmtune.data.number_labels import refuse_measurements
 from llmtune.data.rows import RowErrors, Rows
@@ -13,6 +15,8 @@ from llmtune.text.normalize import INVISIBLE
 
 # What the predictions table holds beside the carried columns; one of these names would be lost there.
 OWN_COLUMNS = ("id", "reference", "prediction", "probabilities", "length", "raw_prediction", "probability")
+
+LOOKED_AT, WORDS_OF_A_TEXT = 200, 3  # rows; words of a cell on average: fewer are names and labels
 
 
 def pick_columns(rows: Rows, *, columns: Mapping[str, str], data: DataArguments) -> dict[str, list[Any]]:
@@ -39,6 +43,24 @@ def pick_columns(rows: Rows, *, columns: Mapping[str, str], data: DataArguments)
         if not rows.has(user_name):
             raise InputError(missing_column(rows, user_name, flag))
     return {name: rows.cells(user_name) for name, (user_name, _) in wanted.items()}
+
+
+def unread_texts(rows: Rows, read: Sequence[str]) -> tuple[str, ...]:
+    """Columns that hold running text, judged by their first rows, and are not among those that are read.
+
+    >>> unread_texts(Rows("f", {"premise": ["a man sleeps"], "hypothesis": ["he is awake"], "nr": ["7"]}), ["premise"])
+    ('hypothesis',)
+    """
+    heads = {name: column[:LOOKED_AT] for name, column in rows.columns.items() if name not in read}
+    cells = {
+        name: head.to_pylist() if isinstance(head, pa.ChunkedArray) else list(head) for name, head in heads.items()
+    }
+    texts = {name: [cell for cell in column if isinstance(cell, str)] for name, column in cells.items()}
+    return tuple(
+        name
+        for name, column in texts.items()
+        if column and sum(len(text.split()) for text in column) >= WORDS_OF_A_TEXT * len(cells[name])
+    )
 
 
 def check_cells(

@@ -1,4 +1,4 @@
-"""Reads one file: csv, tsv, json, jsonl, parquet, txt or conll, each also .gz. Every row comes out, or the run stops.
+"""Reads a file: csv, tsv, json, jsonl, parquet, xlsx, txt or conll, each also .gz. Every row comes out, or nothing.
 
 csv follows RFC 4180, in tsv a quotation mark is a letter; in both every cell stays the text it is: "007", "NA"
 and "null" are not converted.
@@ -23,6 +23,7 @@ from llmtune.data.annotation_exports import read_export
 from llmtune.data.conll import read_sentences
 from llmtune.data.json_rows import read_json, read_json_lines
 from llmtune.data.rows import RowErrors, Rows, to_arrow
+from llmtune.data.spreadsheets import read_sheet
 from llmtune.errors import InputError
 from llmtune.progress import progress
 from llmtune.text.arrow_texts import check_utf8
@@ -32,7 +33,7 @@ from llmtune.text.delimited import swallowed_rows, tsv_records
 BINARY_OPENINGS = {
     b"PAR1": "a parquet file; name it .parquet",
     b"\x1f\x8b": "gzip-compressed data; add .gz to its name",
-    b"PK\x03\x04": "a zip or Excel file; unpack it, or save the sheet as CSV UTF-8",
+    b"PK\x03\x04": "a zip or Excel file; unpack it, or name the sheet .xlsx",
     b"\xff\xfe": "UTF-16 text; save it as UTF-8",
     b"\xfe\xff": "UTF-16 text; save it as UTF-8",
 }
@@ -291,6 +292,7 @@ READERS: dict[str, Callable[[str, bytes], Rows]] = {
     ".json": _read_json,
     ".jsonl": _read_jsonl,
     ".parquet": _read_parquet,
+    ".xlsx": read_sheet,
     ".txt": _read_txt,
     ".conll": _read_conll,
     ".bio": _read_conll,

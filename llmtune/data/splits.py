@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from llmtune.arguments import DataArguments
 from llmtune.arguments.data import SPLITS
-from llmtune.data.columns import check_cells, check_labels, find_label_names, pick_columns
+from llmtune.data.columns import check_cells, check_labels, find_label_names, pick_columns, unread_texts
 from llmtune.data.files import read_rows
 from llmtune.data.holdout import TRAIN, connected_groups, stratified_group_folds, stratified_group_split
 from llmtune.data.hub_datasets import load_named_dataset
@@ -60,6 +60,7 @@ class Splits:
             "train/test" rows of test that also stand in train.
         class_counts: by split, label name → rows.
         made: by split, how it came about, in words.
+        unread_texts: columns of train that hold running text and are not read.
     """
 
     train: datasets.Dataset
@@ -70,6 +71,7 @@ class Splits:
     duplicates: dict[str, int]
     class_counts: dict[str, dict[str, int]]
     made: dict[str, str]
+    unread_texts: tuple[str, ...] = ()
 
     def __getitem__(self, split: str) -> datasets.Dataset:
         return {TRAIN: self.train, "validation": self.validation, "test": self.test}[split]
@@ -238,6 +240,7 @@ def _make_splits(reader: _Reader, sources: Mapping[str, Rows], seed: int) -> Spl
             for split, part in parts.items()
         },
         made={split: part.made for split, part in parts.items()},
+        unread_texts=unread_texts(parts[TRAIN].rows, [*columns.values(), *parts[TRAIN].cells]),
     )
 
 

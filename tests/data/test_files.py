@@ -219,7 +219,11 @@ BAD_FILES = [
     ("a.csv", b"\xef\xbb\xbf", ": the file is empty"),
     ("a.csv", "text,label\n", ": no rows (columns ['text', 'label']), expected at least one; fill the file"),
     ("a.json", "[]", ": no rows (columns []), expected at least one"),
-    ("a.xlsx", "x", ": unknown ending '.xlsx', expected one of .csv, .tsv, .json, .jsonl, .parquet, .txt, .conll"),
+    (
+        "a.xls",
+        "x",
+        ": unknown ending '.xls', expected one of .csv, .tsv, .json, .jsonl, .parquet, .xlsx, .txt, .conll",
+    ),
     ("a.xml.gz", "x", ".bio, .iob, each also .gz; rename or convert the file"),
     ("a.csv", b"text\na\x00b\n", " line 2: a NUL byte at offset 6: this is a binary file, expected UTF-8 text; name"),
     ("a.parquet", b"PAR1 and no more PAR1", ": not readable as parquet ("),
@@ -228,7 +232,7 @@ BAD_FILES = [
     (
         "a.csv",
         b"PK\x03\x04",
-        ": expected UTF-8 text, found a zip or Excel file; unpack it, or save the sheet as CSV UTF-8",
+        ": expected UTF-8 text, found a zip or Excel file; unpack it, or name the sheet .xlsx",
     ),
     (
         "a.csv",

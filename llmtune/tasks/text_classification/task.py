@@ -315,7 +315,11 @@ class TextClassification(Task):
     def summary(self, splits: Splits, encoded: Mapping[str, Encoded]) -> list[str]:
         """Rows and classes of each split, repeated texts, and how many were cut."""
         truncated = {split: of_split.facts["truncated"] for split, of_split in encoded.items()}
-        return split_lines(splits.describe(), truncated, self.max_length)
+        unread = [
+            f"column {name!r} holds texts too, and is not read: the class is told without it"
+            for name in splits.unread_texts
+        ]
+        return split_lines(splits.describe(), truncated, self.max_length) + unread
 
     def run_facts(self, predictions: Mapping[str, Predictions], *, seed: int) -> dict[str, Any]:
         """The stories of the threshold and, where one was fitted, of the temperature."""
