@@ -65,7 +65,7 @@ def test_the_merged_model_carries_card_metrics_and_page_and_can_be_pushed(
     assert (plain / "metrics.json").read_bytes() == (run / "metrics.json").read_bytes()
     assert json.loads((plain / "run.json").read_text())["merged"]["from"] == "run"
     assert "library_name: transformers" in card
-    assert "peft" not in card
+    assert "PeftModel" not in card
     sentence = next(line for line in (run / "README.md").read_text().splitlines() if line.startswith("**F1 of spam"))
     assert sentence in card
     code = re.search(r"```python\n(.*?)```", card, re.DOTALL)[1]
