@@ -128,7 +128,7 @@ def test_texts_labels_and_dates_of_a_folder_are_as_written_whatever_its_files_ar
     splits = load(tmp_path, slice_columns=["date"])
 
     rows = [row for split in ("train", "validation", "test") for row in splits[split]]
-    assert sorted(rows, key=lambda row: row["date"]) == JSON
+    assert sorted(rows, key=lambda row: row["date"]) == [{"id": number, **row} for number, row in enumerate(JSON)]
     assert splits.fingerprints["train"].source == str(tmp_path / name)
 
 

@@ -120,7 +120,6 @@ SEAMS = (
     Seam(PlacesOfInstances.trainer, "_train_batch_size", "the micro-batch of a process"),
     Seam(always(transformers.TrainingArguments), "_VALID_DICT_FIELDS", "which YAML keys may hold keys of their own"),
     Seam(always(transformers.PreTrainedModel), "_keys_to_ignore_on_save", "computed weights are not missing ones"),
-    Seam(always(transformers.PreTrainedConfig), "_attn_implementation", "which attention a refusal of packing names"),
     Seam(always(transformers.PreTrainedModel), "_init_weights", "how new weights of an LSTM begin", ("module",), True),
     Seam(always(GroupOfArguments), "_argument_group_name", "the groups of --help and of run.json"),
     Seam(always(sacrebleu.BLEU), "_extract_corpus_statistics", "statistics of each sentence, for intervals",
