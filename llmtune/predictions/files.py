@@ -268,7 +268,7 @@ def spelled_value(cell: str, parse: Callable[[str], Any] = json.loads) -> Any:
 def _refuse_prints(cell: str, where: str) -> None:
     """Lists as numpy prints them: Python reads ['a' 'b'] as ['ab'], and SQuAD's layout of arrays not at all.
 
-    Taken for a text, such a reference would score near 0.
+    Read as a text, such a reference would score near 0.
     """
     if PRINTED.fullmatch(cell.strip()):
         raise InputError(
