@@ -54,13 +54,11 @@ def pop_search(argv: Sequence[str]) -> tuple[Search | None, list[str]]:
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     parser.add_argument("--search")
     parser.add_argument("--search_trials", type=int)
-    parser.add_argument("--seed", type=int, default=42)
+    seeded = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    seeded.add_argument("--seed", type=int, default=42)
     try:
-        found, _ = parser.parse_known_args(argv)
-        seedless = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-        seedless.add_argument("--search")
-        seedless.add_argument("--search_trials", type=int)
-        _, rest = seedless.parse_known_args(argv)
+        found, rest = parser.parse_known_args(argv)
+        seed = seeded.parse_known_args(rest)[0].seed  # the runs take it too
     except argparse.ArgumentError as error:
         raise InputError(f"command line: {error}; --help lists the flags") from error
     if found.search is None:
@@ -70,7 +68,7 @@ def pop_search(argv: Sequence[str]) -> tuple[Search | None, list[str]]:
     trials = 20 if found.search_trials is None else found.search_trials
     if trials < 1:
         raise InputError(f"--search_trials {trials}: expected 1 or more")
-    return Search(found.search, parse_space(found.search), trials, found.seed), rest
+    return Search(found.search, parse_space(found.search), trials, seed), rest
 
 
 def parse_space(text: str) -> dict[str, Choose]:

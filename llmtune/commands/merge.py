@@ -64,7 +64,7 @@ def carry_results(run: RunFolder, output: Path, drift: float) -> list[str]:
             output / "run.json", {**run.settings, "merged": {"from": run.name, "largest_logit_difference": drift}}
         )
         carried.append("run.json")
-    if "test" in run.scores and run.table_path("test").exists():
+    if "test" in run.metrics and run.table_path("test").exists():
         write_card(output, _report(RunFolder(output)))
         carried.append("README.md")
     return carried
@@ -72,9 +72,9 @@ def carry_results(run: RunFolder, output: Path, drift: float) -> list[str]:
 
 def _report(merged: RunFolder) -> Report:
     """Of the results that were carried: the run's own card loads the adapter, this one loads what lies here."""
-    table, scores = merged.table("test"), merged.scores["test"]
+    table, scores = merged.table("test"), merged.metrics["test"]
     verdict = merged.verdict and replace(merged.verdict, headline=headline(table, scores))
-    baselines = {name.partition("/")[2]: of for name, of in merged.scores.items() if name.startswith("test/")}
+    baselines = {name.partition("/")[2]: of for name, of in merged.metrics.items() if name.startswith("test/")}
     return Report.of_run(merged.path, table, scores, baselines=baselines, verdict=verdict)
 
 
@@ -96,8 +96,11 @@ def check_scores(run: RunFolder, merged: str, task: Task) -> list[str]:
     apart = abs(after - before) / max(before, 1e-9)
     stored = load_config(merged).dtype or torch.float32
     bound = max(FLOAT32_TOLERANCE, 2 * torch.finfo(stored).eps)
-    if run.arguments("model").get("load_in_4bit"):
-        return [f"{len(rows)} test rows: {before:.1f} nats on 4-bit weights, {after:.1f} merged into full ones"]
+    for bits in (4, 8):
+        if run.arguments("model").get(f"load_in_{bits}bit"):
+            return [
+                f"{len(rows)} test rows: {before:.1f} nats on {bits}-bit weights, {after:.1f} merged into full ones"
+            ]
     if not apart <= bound:
         shutil.rmtree(merged)
         raise InputError(

@@ -88,18 +88,6 @@ class RunFolder:
         except (KeyError, TypeError) as error:
             raise InputError(f"{self.path / 'verdict.json'}: not a verdict of llmtune ({error}); {remedy}") from error
 
-    @cached_property
-    def scores(self) -> dict[str, dict[str, Score]]:
-        """Those of metrics.json, by split; why a value or interval is missing is not kept there."""
-        remedy = f"delete it and run llmtune report {self.path}"
-        content = self._read_json("metrics.json", remedy)
-        try:
-            return {
-                split: {name: Score(**score) for name, score in scores.items()} for split, scores in content.items()
-            }
-        except (AttributeError, TypeError) as error:
-            raise InputError(f"{self.path / 'metrics.json'}: not metrics of llmtune ({error}); {remedy}") from error
-
     @property
     def leakage(self) -> Check | None:
         """What the run said of its own rows, which may be gone by now."""

@@ -87,7 +87,7 @@ def find_label_typos(counts: Mapping[str, int]) -> list[LabelTypo]:
     """Of labels and their rows, those that are the same up to case and space as a more frequent one, or rare and alike.
 
     >>> find_label_typos({"spam": 400, "ham": 3000, "spma": 2, "Ham": 9})
-    [Slip(label='Ham', meant='ham'), Slip(label='spma', meant='spam')]
+    [LabelTypo(label='Ham', meant='ham'), LabelTypo(label='spma', meant='spam')]
     """
     found = []
     by_rows = sorted(counts, key=lambda label: (-counts[label], label))
