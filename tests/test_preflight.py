@@ -26,7 +26,7 @@ ROWS = {
     "translation": {"source": ["one two three four"], "target": ["un deux trois quatre"]},
 }
 TASKS = {
-    "spam": (TextClassification(("ham", "spam"), "spam", 64), TextClassificationArguments),
+    "spam": (TextClassification(("ham", "spam"), "spam", max_length=64), TextClassificationArguments),
     "ner": (TokenClassification(TAGS, 64, 8), TokenClassificationArguments),
     "pii": (PersonalData(TAGS, 64, 8), TokenClassificationArguments),
     "qa": (QuestionAnswering(64, 8), QuestionAnsweringArguments),

@@ -88,7 +88,9 @@ def test_reading_tokenizing_bootstrapping_and_the_baseline_show_what_they_do(mon
     tfidf_logistic_regression([f"{label} {i % 7}" for i, label in enumerate(labels)], labels, ["a", "b"], test)
 
     tokenizer = train_tokenizer("bert", ["a message"], 100, 64)
-    TextClassification(("ham", "spam"), "spam", 8).encode(datasets.Dataset.from_dict({"text": ["a"]}), tokenizer)
+    TextClassification(("ham", "spam"), "spam", max_length=8).encode(
+        datasets.Dataset.from_dict({"text": ["a"]}), tokenizer
+    )
     make_windows([["a"]], tokenizer, max_length=8, stride=2, is_causal=False)
 
     for what in (f"reading {file}", "big.csv", "bootstrap", "TF-IDF baseline", "batches", "tokenizing"):

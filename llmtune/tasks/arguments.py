@@ -1,4 +1,4 @@
-"""The arguments that every task has: more metrics, and what the verdict requires of them."""
+"""The arguments that every task has, and those of every task that answers a text."""
 
 from dataclasses import dataclass, field
 
@@ -26,3 +26,13 @@ class TaskArguments:
 
     def __post_init__(self) -> None:
         self.required: tuple[Target, ...] = read_targets(self.targets)
+
+
+@dataclass
+class SequenceArguments(TaskArguments):
+    """What a task of one answer a text reads (`SequenceTask`)."""
+
+    text_column: str = field(default="text", metadata={"help": "the text"})
+    max_length: int = field(
+        default=256, metadata={"help": "tokens a text is cut at; the share that was cut is reported"}
+    )

@@ -29,7 +29,7 @@ def make_rows(n, seed=0):
 def train_tiny(folder, model_arguments, *, tuned):
     """Some steps, until the logits depend on the text. A tuned threshold lies amid those above 0.5."""
     torch.manual_seed(0)
-    task = TextClassification(("ham", "spam"), "spam", 24)
+    task = TextClassification(("ham", "spam"), "spam", max_length=24)
     rows = make_rows(64, seed=1)
     loaded = load_model(model_arguments, task, train_texts=lambda: [row["text"] for row in rows])
     model, tokenizer = loaded.model, loaded.tokenizer

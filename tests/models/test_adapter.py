@@ -16,7 +16,7 @@ from llmtune.tasks.text_classification.task import TextClassification
 from llmtune.tasks.translation import Translation
 from tests.models.test_models import TEXTS, saved_checkpoint
 
-CLASSES = TextClassification(("ham", "spam"), "spam", 32)
+CLASSES = TextClassification(("ham", "spam"), "spam", max_length=32)
 TRANSLATION = Translation(24, 8, 8, decoder=True, prompt_template="{source} =>")
 
 

@@ -18,7 +18,7 @@ from llmtune.models.loading import load_model
 from llmtune.tasks.text_classification.task import TextClassification
 from tests.models.test_models import TEXTS, saved_checkpoint
 
-CLASSES = TextClassification(("ham", "spam"), "spam", 32)
+CLASSES = TextClassification(("ham", "spam"), "spam", max_length=32)
 
 
 def frozen(checkpoint, layers):

@@ -16,7 +16,7 @@ from llmtune.models.lstm.layers import AdditiveAttention, Lstm, TimeStepAttentio
 from llmtune.tasks.text_classification.task import TextClassification
 
 SIZES = {"hidden_size": 6, "embedding_size": 5, "attention_size": 4, "vocab_size": 30, "num_hidden_layers": 2}
-TASK = TextClassification(("ham", "spam"), "spam", 64)
+TASK = TextClassification(("ham", "spam"), "spam", max_length=64)
 HEADS = [
     transformers.AutoModel,
     transformers.AutoModelForSequenceClassification,

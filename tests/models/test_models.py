@@ -29,7 +29,7 @@ from llmtune.tasks.token_classification.task import TokenClassification
 from llmtune.tasks.translation import Translation
 from llmtune.training.trainer import FineTuningTrainer
 
-TASK = TextClassification(("ham", "spam"), "spam", 64)
+TASK = TextClassification(("ham", "spam"), "spam", max_length=64)
 TEXTS = [f"{'win cash' if i % 2 else 'see you'} {i} {'again ' * (i % 5)}" for i in range(16)]
 DISTILBERT = "dim=32,n_layers=1,n_heads=2,hidden_dim=48"
 COMMON = "hidden_size=32,num_hidden_layers=1,num_attention_heads=2,intermediate_size=48"
@@ -316,7 +316,7 @@ def test_a_head_for_the_same_classes_is_kept(theirs, ours, tmp_path):
     checkpoint = saved_checkpoint(tmp_path / "checkpoint", "bert", **named(*theirs))
     head = load_file(checkpoint / "model.safetensors")["classifier.weight"]
 
-    loaded = load(TextClassification(ours, ours[1], 64), model_name_or_path=str(checkpoint))
+    loaded = load(TextClassification(ours, ours[1], max_length=64), model_name_or_path=str(checkpoint))
 
     assert loaded.facts.new_weights == ()
     assert loaded.facts.head is None

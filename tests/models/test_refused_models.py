@@ -12,7 +12,7 @@ from llmtune.models.adapter import check_new_rows_are_trained
 from llmtune.models.loading import load_model, quantization_config, requested_family
 from llmtune.tasks.text_classification.task import TextClassification
 
-TASK = TextClassification(("ham", "spam"), "spam", 64)
+TASK = TextClassification(("ham", "spam"), "spam", max_length=64)
 
 
 def test_a_folder_without_a_config_has_no_family(tmp_path):

@@ -40,7 +40,7 @@ def count_control(ids, tokenizer):
 @few
 @given(texts, tokenizers)
 def test_a_classifier_reads_as_many_control_tokens_as_of_plain_text(text, tokenizer):
-    task = TextClassification(("ham", "spam"), "spam", 64)
+    task = TextClassification(("ham", "spam"), "spam", max_length=64)
 
     tokens = task.encode(rows(text=[text, "win"]), tokenizer).dataset
 

@@ -25,7 +25,7 @@ from llmtune.training.callbacks import EvaluationLogger
 from llmtune.training.hardware import configure_cpu
 from llmtune.training.trainer import FineTuningTrainer
 
-TASK = TextClassification(("ham", "spam"), "spam", 64)
+TASK = TextClassification(("ham", "spam"), "spam", max_length=64)
 
 
 def tokenizer() -> Any:

@@ -2,14 +2,13 @@
 
 from dataclasses import dataclass, field
 
-from llmtune.tasks.arguments import TaskArguments
+from llmtune.tasks.arguments import SequenceArguments
 
 
 @dataclass
-class TextClassificationArguments(TaskArguments):
+class TextClassificationArguments(SequenceArguments):
     """What a text classifier reads and how it is judged."""
 
-    text_column: str = field(default="text", metadata={"help": "the text"})
     label_column: str = field(default="label", metadata={"help": "the class, as text or number"})
     label_names: str | None = field(
         default=None, metadata={"help": "names of labels that are ids: 0=ham,1=spam, or ham,spam for 0 and 1"}
@@ -20,9 +19,6 @@ class TextClassificationArguments(TaskArguments):
             "help": "of two classes, the one that precision, recall and F1 are about; default the one that is looked "
             "for (spam, toxic, yes, 1 …), else the rarer"
         },
-    )
-    max_length: int = field(
-        default=256, metadata={"help": "tokens a text is cut at; the share that was cut is reported"}
     )
     class_weights: str = field(
         default="none", metadata={"help": "none, balanced (n / (classes x rows of the class)), or a,b,… in label order"}

@@ -8,7 +8,6 @@ from typing import Any
 
 import datasets
 import numpy as np
-from transformers import AutoModelForSequenceClassification, DataCollatorWithPadding, PreTrainedTokenizerBase
 
 from llmtune.arguments import DataArguments
 from llmtune.arguments.parser import Arguments
@@ -17,35 +16,27 @@ from llmtune.data import Fingerprint, Splits, load_split, load_splits
 from llmtune.data.lengths import input_lengths
 from llmtune.data.named_ids import name_labels, read_label_names
 from llmtune.data.rows import Rows
-from llmtune.diagnosis.leakage import Examples
 from llmtune.errors import InputError
 from llmtune.metrics import Score, confusion_matrix
 from llmtune.metrics.core.base import with_interval
-from llmtune.models.families import families_serving
-from llmtune.models.loaded import LoadedModel
 from llmtune.predictions import Predictions, make_predictions
-from llmtune.progress import progress
 from llmtune.stats import softmax
-from llmtune.tasks.control_tokens import encode_text
 from llmtune.tasks.losses import ClassificationLoss, classification_loss
-from llmtune.tasks.task import Encoded, Task
+from llmtune.tasks.sequence_task import SequenceTask
+from llmtune.tasks.task import Encoded
 from llmtune.tasks.text_classification.arguments import TextClassificationArguments
-from llmtune.terminal.console import split_lines
 from llmtune.text.label_names import default_positive
 from llmtune.thresholds.decision import ThresholdChoice, choose_threshold, read_objective
 from llmtune.thresholds.temperature import TemperatureChoice, choose_temperature, scale_probabilities
 
-AT_ONCE = 1_000  # texts given to the tokenizer together, so that a bar can move between
-
 
 @dataclass(frozen=True)
-class TextClassification(Task):
+class TextClassification(SequenceTask):
     """What a text classifier does to rows and to logits.
 
     Args:
         label_names: the c classes, in the order of the logits.
         positive_label: of two classes, the one a threshold is about.
-        max_length: tokens that a text is cut at.
         threshold: for two classes, the positive label is predicted from this probability on.
         threshold_objective: what `tune` chooses the threshold for; none keeps it.
         choice: what `tune` chose, and why.
@@ -56,7 +47,6 @@ class TextClassification(Task):
 
     label_names: tuple[str, ...]
     positive_label: str
-    max_length: int
     threshold: float = 0.5
     threshold_objective: str = "none"
     choice: ThresholdChoice | None = None
@@ -66,10 +56,7 @@ class TextClassification(Task):
 
     name = "text-classification"
     kind = "classification"
-    auto_model = AutoModelForSequenceClassification
     architecture = "ForSequenceClassification"
-    families = families_serving("classification")
-    reads_labels = False
 
     @property
     def deciding_metric(self) -> str:
@@ -112,8 +99,6 @@ class TextClassification(Task):
         Raises:
             InputError: the positive label is not a label, too few tokens for any text, or an unknown objective.
         """
-        if options.max_length < 3:
-            raise InputError(f"--max_length {options.max_length}: expected 3 or more, [CLS], one token and [SEP]")
         positive = options.positive_label or default_positive(label_names, counts or {})
         if positive not in label_names:
             raise InputError(f"--positive_label {positive!r} is not one of the labels {', '.join(label_names)}")
@@ -122,7 +107,13 @@ class TextClassification(Task):
             raise InputError(f"--temperature {options.temperature!r}: expected none, or auto to fit one on validation")
         objective, fits = options.threshold_objective, options.temperature == "auto"
         names = tuple(label_names)
-        return cls(names, positive, options.max_length, threshold_objective=objective, fits_temperature=fits)
+        return cls(
+            names,
+            positive,
+            max_length=options.max_length,
+            threshold_objective=objective,
+            fits_temperature=fits,
+        )
 
     @classmethod
     def from_config(cls, config: Any, name: str) -> "TextClassification":
@@ -137,7 +128,8 @@ class TextClassification(Task):
         kept = config.to_dict().get("llmtune", {})
         limit = min(config.max_position_embeddings, TextClassificationArguments.max_length)
         positive, length = kept.get("positive_label", default_positive(names, {})), kept.get("max_length", limit)
-        return cls(names, positive, length, kept.get("threshold", 0.5), temperature=kept.get("temperature", 1.0))
+        threshold, temperature = kept.get("threshold", 0.5), kept.get("temperature", 1.0)
+        return cls(names, positive, threshold, temperature=temperature, max_length=length)
 
     def to_config(self) -> dict[str, Any]:
         """What the model's config keeps, so that prediction does what evaluation did."""
@@ -158,10 +150,6 @@ class TextClassification(Task):
             "problem_type": "single_label_classification",
         }
 
-    def for_model(self, loaded: LoadedModel) -> "TextClassification":
-        """The task with texts as long as the model reads."""
-        return replace(self, max_length=loaded.max_length)
-
     def read_split(
         self, data: DataArguments, columns: Mapping[str, str], *, labeled: bool
     ) -> tuple[datasets.Dataset, Fingerprint]:
@@ -177,44 +165,14 @@ class TextClassification(Task):
             regroup=_naming(columns.get("label_names"), columns["label"]) if labeled else None,
         )
 
-    def train_texts(self, splits: Splits) -> list[str]:
-        """The texts of train."""
-        return list(splits.train["text"])
-
-    def encode(self, rows: datasets.Dataset, tokenizer: PreTrainedTokenizerBase, split: str = "test") -> Encoded:
-        """Rows with `text` (and `label`) → `input_ids`, `attention_mask` (and `labels`)."""
-        texts = list(rows["text"])
-        columns: dict[str, Any] = {"input_ids": [], "attention_mask": []}
-        truncated = 0
-        for begin in progress(range(0, len(texts), AT_ONCE), "tokenizing", unit="batches"):
-            encoded = encode_text(
-                tokenizer,
-                texts[begin : begin + AT_ONCE],
-                truncation=True,
-                max_length=self.max_length,
-                return_token_type_ids=False,
-            )
-            for name, column in columns.items():
-                column += encoded[name]
-            truncated += sum(bool(encoding.overflowing) for encoding in encoded.encodings)
-        if "label" in rows.column_names:
-            columns["labels"] = self.label_ids(rows)
-        notes = [f"texts truncated at {self.max_length} tokens: {truncated or 'none'}"]
-        inputs = datasets.Dataset.from_dict(columns)
-        return Encoded(rows, inputs, split, tokenizer, {"truncated": truncated}, notes)
-
-    def label_ids(self, rows: datasets.Dataset) -> list[int]:
+    def label_values(self, rows: datasets.Dataset) -> list[int]:
         """The class of each row, as its place among the logits."""
         ids = {name: i for i, name in enumerate(self.label_names)}
         return [ids[label] for label in rows["label"]]
 
-    def data_collator(self, tokenizer: PreTrainedTokenizerBase, model: Any = None) -> DataCollatorWithPadding:
-        """Pads each micro-batch to its longest row."""
-        return DataCollatorWithPadding(tokenizer)
-
     def loss(self, args: Arguments, splits: Splits) -> ClassificationLoss:
         """Cross entropy or focal loss, weighted by class where --class_weights asks for it."""
-        return classification_loss(args.task, args.training, self.label_ids(splits.train), self.label_names)
+        return classification_loss(args.task, args.training, self.label_values(splits.train), self.label_names)
 
     def reduce_logits(self, logits: Any, labels: Any) -> Any:
         """Log-probabilities (m, c); of a model with several outputs its first."""
@@ -305,21 +263,6 @@ class TextClassification(Task):
             "majority": majority(labels, test),
             "TF-IDF + logistic regression": tfidf_logistic_regression(texts, labels, test.column("text"), test),
         }
-
-    def leakage_examples(self, rows: datasets.Dataset, data: DataArguments) -> Examples:
-        """Texts, labels, and the groups that must stay on one side of a split."""
-        group = data.split_group_column
-        ids = {} if group is None or group not in rows.column_names else {group: list(rows[group])}
-        return Examples(list(rows["text"]), list(rows["label"]), ids=ids)
-
-    def summary(self, splits: Splits, encoded: Mapping[str, Encoded]) -> list[str]:
-        """Rows and classes of each split, repeated texts, and how many were cut."""
-        truncated = {split: of_split.facts["truncated"] for split, of_split in encoded.items()}
-        unread = [
-            f"column {name!r} holds texts too, and is not read: the class is told without it"
-            for name in splits.unread_texts
-        ]
-        return split_lines(splits.describe(), truncated, self.max_length) + unread
 
     def run_facts(self, predictions: Mapping[str, Predictions], *, seed: int) -> dict[str, Any]:
         """The stories of the threshold and, where one was fitted, of the temperature."""

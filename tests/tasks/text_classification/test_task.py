@@ -11,12 +11,12 @@ import transformers
 from llmtune.errors import InputError
 from llmtune.models.from_scratch import train_tokenizer
 from llmtune.predictions import make_predictions
-from llmtune.tasks.text_classification import task as text_classification
+from llmtune.tasks import sequence_task
 from llmtune.tasks.text_classification.arguments import TextClassificationArguments
 from llmtune.tasks.text_classification.task import TextClassification
 
-TASK = TextClassification(("ham", "spam"), "spam", 8)
-THREE = TextClassification(("bad", "fair", "good"), "good", 8)
+TASK = TextClassification(("ham", "spam"), "spam", max_length=8)
+THREE = TextClassification(("bad", "fair", "good"), "good", max_length=8)
 TEXTS = ["win cash now", "see you at lunch my friend at noon today", "ok"]
 
 
@@ -27,7 +27,7 @@ def tokenizer():
 
 @pytest.mark.parametrize("at_once", [1, 2, 1_000])
 def test_rows_keep_their_order_and_the_cut_ones_are_counted(tokenizer, at_once, monkeypatch):
-    monkeypatch.setattr(text_classification, "AT_ONCE", at_once)
+    monkeypatch.setattr(sequence_task, "AT_ONCE", at_once)
     rows = datasets.Dataset.from_dict({"text": TEXTS, "label": ["spam", "ham", "ham"]})
 
     encoded = TASK.encode(rows, tokenizer)
@@ -68,7 +68,7 @@ def test_a_row_that_is_not_finite_is_nan_and_touches_no_other(broken):
     assert np.isnan(found).all(axis=1).tolist() == [False, True, True]
     assert found[0].tolist() == [0.5, 0.5]
     assert TASK.decide(found) == ["spam", "ham", "ham"]
-    assert TextClassification(("ham", "spam"), "ham", 8).decide(found)[1:] == ["spam", "spam"]
+    assert TextClassification(("ham", "spam"), "ham", max_length=8).decide(found)[1:] == ["spam", "spam"]
     assert THREE.decide(np.full((1, 3), np.nan)) == ["bad"]
 
 
@@ -87,7 +87,7 @@ def test_a_row_that_is_not_finite_is_nan_and_touches_no_other(broken):
 def test_the_threshold_is_of_the_positive_label(positive, threshold, expected):
     probabilities = np.array([[0.9, 0.1], [0.5, 0.5], [0.3, 0.7]])
 
-    assert TextClassification(("ham", "spam"), positive, 8, threshold).decide(probabilities) == expected
+    assert TextClassification(("ham", "spam"), positive, threshold, max_length=8).decide(probabilities) == expected
 
 
 def test_three_classes_take_the_likeliest():
@@ -95,7 +95,7 @@ def test_three_classes_take_the_likeliest():
 
 
 def test_the_head_and_settings_survive_the_models_config():
-    task = TextClassification(("ham", "spam"), "ham", 48, 0.37)
+    task = TextClassification(("ham", "spam"), "ham", 0.37, max_length=48)
     config = transformers.BertConfig(**task.head_config(), llmtune=task.to_config())
 
     again = TextClassification.from_config(transformers.BertConfig.from_dict(config.to_dict()), "run")
@@ -106,7 +106,7 @@ def test_the_head_and_settings_survive_the_models_config():
 def test_a_foreign_checkpoint_is_read_with_defaults():
     config = transformers.BertConfig(num_labels=2, id2label={0: "NEG", 1: "POS"}, label2id={"NEG": 0, "POS": 1})
 
-    assert TextClassification.from_config(config, "x") == TextClassification(("NEG", "POS"), "POS", 256, 0.5)
+    assert TextClassification.from_config(config, "x") == TextClassification(("NEG", "POS"), "POS", 0.5, max_length=256)
 
 
 def test_a_config_without_classes_is_refused():
