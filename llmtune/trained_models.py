@@ -1,4 +1,4 @@
-"""Trained models for commands: the task one was trained for, and its outputs for rows."""
+"""Trained models for commands and benchmarks: the task one was trained for, and its outputs for rows."""
 
 import tempfile
 import time

@@ -1,0 +1,170 @@
+"""Runs the models of a benchmark on its tasks, one after the other, each as it is meant to be asked."""
+
+import ctypes
+import re
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from llmtune.benchmark.choices import ChoicesBenchmark
+from llmtune.benchmark.classification import ClassificationBenchmark
+from llmtune.benchmark.language_models import LocalModel
+from llmtune.benchmark.perplexity import PerplexityBenchmark
+from llmtune.benchmark.results import ModelAnswers
+from llmtune.benchmark.task import BenchmarkTask, TaskOptions
+from llmtune.benchmark.writing import QuestionsBenchmark, SummarizationBenchmark, TranslationBenchmark
+from llmtune.errors import InputError
+from llmtune.predictions import Predictions
+from llmtune.runs.tables import with_positive_label
+from llmtune.tasks.causal_lm.task import CausalLM
+from llmtune.tasks.task import Task
+from llmtune.trained_models import load_task, run_model
+from llmtune.training.hardware import configure_cpu
+
+BASELINES = "baselines"  # the word among --models that names the simple models of each task
+
+BENCHMARKS: dict[str, type[BenchmarkTask]] = {
+    task.name: task
+    for task in (
+        ClassificationBenchmark, ChoicesBenchmark, PerplexityBenchmark, QuestionsBenchmark, SummarizationBenchmark,
+        TranslationBenchmark,
+    )
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How local models are run.
+
+    Args:
+        batch_size: rows at once.
+        cpu_threads: None for all allowed cores.
+    """
+
+    batch_size: int = 32
+    cpu_threads: int | None = None
+
+
+def benchmark_tasks(named: Sequence[str], options: TaskOptions) -> list[BenchmarkTask]:
+    """The tasks of `--tasks NAME=FILE …`.
+
+    Raises:
+        InputError: no such task, no file, or a task named twice.
+    """
+    tasks: dict[str, BenchmarkTask] = {}
+    for each in named:
+        name, sign, file = each.partition("=")
+        if name not in BENCHMARKS:
+            raise InputError(f"--tasks {each!r}: expected TASK=FILE, where TASK is one of {', '.join(BENCHMARKS)}")
+        if not sign or not file:
+            raise InputError(f"--tasks {each!r}: no file of labeled rows; write {name}=FILE")
+        if name in tasks:
+            raise InputError(f"--tasks: {name} is named twice; run the benchmark once for each file")
+        tasks[name] = BENCHMARKS[name](file, options)
+    return list(tasks.values())
+
+
+def check_model_names(names: Sequence[str]) -> None:
+    """Raises InputError for a model that is named twice."""
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise InputError(f"--models: {twice} is named twice; name each model once")
+
+
+def answer_task(task: BenchmarkTask, names: Sequence[str], options: RunOptions) -> list[ModelAnswers]:
+    """What every model says of a task's rows, in the order of the names."""
+    answers: list[ModelAnswers] = []
+    for name in names:
+        answers += baseline_answers(task) if name == BASELINES else [local_answers(task, name, options)]
+    return answers
+
+
+def baseline_answers(task: BenchmarkTask) -> list[ModelAnswers]:
+    """The simple models of a task; none of a task that has none."""
+    return [ModelAnswers(name, "baseline", table) for name, table in task.baselines().items()]
+
+
+def local_answers(task: BenchmarkTask, name: str, options: RunOptions) -> ModelAnswers:
+    """A model of a folder or of the Hub: fine-tuned for the task, or a language model that is prompted.
+
+    Raises:
+        InputError: it can't answer this task.
+    """
+    trained = load_task(name)
+    configure_cpu(options.cpu_threads)
+    _reset_peak_memory()
+    if task.is_answered_by(trained):
+        table, facts, notes = _fine_tuned(task, trained, name, options)
+        way = "fine-tuned" if not isinstance(trained, CausalLM) else "scored"
+    elif isinstance(trained, CausalLM):
+        table, facts, notes = _prompted(task, name, options)
+        way = "prompted"
+    else:
+        raise InputError(
+            f"{name}: a {trained.name} model does not answer the task {task.name}; leave it out, or give a language "
+            "model, which is prompted"
+        )
+    facts |= {"peak_memory_mib": round(_peak_memory(), 1), "rows_per_second": round(len(table) / facts["seconds"], 2)}
+    return ModelAnswers(name, way, table, facts, [*notes, *task.notes(table)])
+
+
+def _fine_tuned(
+    task: BenchmarkTask, trained: Task, name: str, options: RunOptions
+) -> tuple[Predictions, dict[str, Any], list[str]]:
+    columns = {"text": task.column("text"), "label": task.column("label")}
+    columns |= {name: task.column(name) for name in ("question", "context", "answers")}
+    columns |= {name: task.options.columns[name] for name in ("source", "target") if name in task.options.columns}
+    rows, _ = trained.read_split(task.data(task.file), columns, labeled=True)
+    outputs = run_model(name, trained, rows, batch_size=options.batch_size, cpu_threads=options.cpu_threads)
+    table = trained.tabulate(outputs.outputs, outputs.encoded)
+    if isinstance(task, ClassificationBenchmark) and len(table.label_names) == 2:
+        table = with_positive_label(table, name, task.positive_label)
+    facts = {key: outputs.facts[key] for key in ("model_type", "parameters")}
+    return table, {**facts, "seconds": round(outputs.seconds, 4)}, list(outputs.encoded.notes)
+
+
+def _prompted(task: BenchmarkTask, name: str, options: RunOptions) -> tuple[Predictions, dict[str, Any], list[str]]:
+    model = LocalModel(name, batch_size=options.batch_size, is_chat=task.prompt.is_chat)
+    start = time.perf_counter()
+    table = task.predicted_by(model)
+    seconds = time.perf_counter() - start
+    notes = []
+    if model.truncated:
+        notes.append(
+            f"prompts longer than the {model.limit:,} tokens that the model reads: {model.truncated:,}, without their "
+            "beginnings"
+        )
+    return table, {**model.facts(), "seconds": round(seconds, 4)}, notes
+
+
+def table_file(folder: Path, task: str, model: str) -> Path:
+    """Where a model's predictions lie: a file's name from whatever names a model.
+
+    >>> str(table_file(Path("out"), "choices", "openai:http://127.0.0.1:8000/v1#tiny"))
+    'out/predictions/choices/openai_http_127.0.0.1_8000_v1_tiny.parquet'
+    """
+    return folder / "predictions" / task / f"{re.sub(r'[^A-Za-z0-9.+-]+', '_', model).strip('_.')}.parquet"
+
+
+def _reset_peak_memory() -> None:
+    """Lets the peak begin at what this process holds now; memory that earlier models freed goes back first."""
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+    elif sys.platform == "linux":
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
+        Path("/proc/self/clear_refs").write_text("5")  # VmHWM, see proc(5)
+
+
+def _peak_memory() -> float:
+    """In MiB: on the GPU where there is one, else resident, Python and torch with it."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / 2**20
+    status = Path("/proc/self/status")
+    lines = status.read_text().splitlines() if status.exists() else []
+    peak = next((line.split()[1] for line in lines if line.startswith("VmHWM")), "0")
+    return int(peak) / 2**10
