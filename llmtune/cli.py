@@ -274,7 +274,7 @@ def add_compare_flags(parser: Parser) -> None:
 
 def add_benchmark_flags(parser: Parser) -> None:
     """Flags of `llmtune benchmark`."""
-    told = "runs, checkpoint folders, Hub ids; baselines: the simple models"
+    told = "runs, checkpoint folders, Hub ids, servers as openai:http://host:port/v1#name; baselines: the simple models"
     parser.add_argument("--models", nargs="+", required=True, metavar="MODEL", help=told)
     told = "classification, choices, perplexity, question-answering, summarization, translation, each with its rows"
     parser.add_argument("--tasks", nargs="+", required=True, metavar="TASK=FILE", help=told)
@@ -285,6 +285,10 @@ def add_benchmark_flags(parser: Parser) -> None:
     )
     parser.add_argument("--prompt_template", metavar="T", help="of a row, as 'Text: {text}\\nLabel:'")
     parser.add_argument("--use_chat_template", action="store_true", help="prompts are the user's turn of a chat")
+    parser.add_argument("--reference", metavar="FOLDER", help="the model that must be served: same numbers, or refused")
+    told = "requests at a time (default: 4)"
+    parser.add_argument("--concurrency", nargs="+", type=int, default=[4], metavar="N", help=told)
+    parser.add_argument("--timeout", type=float, default=120.0, metavar="S", help="seconds of a request (default: 120)")
     told = "classes: likelihood of the labels, or generation (default: likelihood)"
     parser.add_argument("--scoring", default="likelihood", metavar="HOW", help=told)
     parser.add_argument("--max_new_tokens", type=int, metavar="N", help="of an answer")

@@ -36,6 +36,10 @@ class PerplexityBenchmark(BenchmarkTask):
         """The text."""
         return str(row["text"])
 
+    def asked_texts(self) -> list[str]:
+        """The texts."""
+        return list(self.test[0]["text"])
+
     def predicted_by(self, model: LanguageModel) -> Predictions:
         """Nats and tokens of each text."""
         texts = list(self.test[0]["text"])

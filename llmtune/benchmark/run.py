@@ -13,8 +13,13 @@ import torch
 
 from llmtune.benchmark.choices import ChoicesBenchmark
 from llmtune.benchmark.classification import ClassificationBenchmark
+from llmtune.benchmark.client import PREFIX, Address, Client, Refusal, RequestOptions
+from llmtune.benchmark.endpoint import Endpoint
+from llmtune.benchmark.journal import Journal
 from llmtune.benchmark.language_models import LocalModel
 from llmtune.benchmark.perplexity import PerplexityBenchmark
+from llmtune.benchmark.probe import difference, longest_text, probe_likelihoods, probe_writing
+from llmtune.benchmark.reference import Recorded, check_reference
 from llmtune.benchmark.results import ModelAnswers
 from llmtune.benchmark.task import BenchmarkTask, TaskOptions
 from llmtune.benchmark.writing import QuestionsBenchmark, SummarizationBenchmark, TranslationBenchmark
@@ -26,6 +31,7 @@ from llmtune.tasks.task import Task
 from llmtune.trained_models import load_task, run_model
 from llmtune.training.hardware import configure_cpu
 
+SERVED = "served"
 BASELINES = "baselines"  # the word among --models that names the simple models of each task
 
 BENCHMARKS: dict[str, type[BenchmarkTask]] = {
@@ -39,15 +45,19 @@ BENCHMARKS: dict[str, type[BenchmarkTask]] = {
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How local models are run.
+    """How models are run.
 
     Args:
         batch_size: rows at once.
         cpu_threads: None for all allowed cores.
+        requests: how servers are asked.
+        reference: a folder with the model that servers should serve; None for no comparison.
     """
 
     batch_size: int = 32
     cpu_threads: int | None = None
+    requests: RequestOptions = RequestOptions()
+    reference: str | None = None
 
 
 def benchmark_tasks(named: Sequence[str], options: TaskOptions) -> list[BenchmarkTask]:
@@ -69,18 +79,27 @@ def benchmark_tasks(named: Sequence[str], options: TaskOptions) -> list[Benchmar
     return list(tasks.values())
 
 
-def check_model_names(names: Sequence[str]) -> None:
-    """Raises InputError for a model that is named twice."""
+def check_model_names(names: Sequence[str], reference: str | None) -> None:
+    """Raises InputError for a model that is named twice, an address that is none, a reference of nothing."""
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise InputError(f"--models: {twice} is named twice; name each model once")
+    served = [Address.read(name) for name in names if name.startswith(PREFIX)]
+    if reference is not None and not served:
+        raise InputError(f"--reference {reference}: no served model is among --models; name one, as openai:URL#name")
 
 
-def answer_task(task: BenchmarkTask, names: Sequence[str], options: RunOptions) -> list[ModelAnswers]:
-    """What every model says of a task's rows, in the order of the names."""
+def answer_task(task: BenchmarkTask, names: Sequence[str], options: RunOptions, folder: Path) -> list[ModelAnswers]:
+    """What every model says of a task's rows, in the order of the names; journals of servers lie in the folder."""
     answers: list[ModelAnswers] = []
     for name in names:
-        answers += baseline_answers(task) if name == BASELINES else [local_answers(task, name, options)]
+        if name == BASELINES:
+            answers += baseline_answers(task)
+        elif name.startswith(PREFIX):
+            journal = folder / "journal" / f"{task.name}-{file_name(name)}.jsonl"
+            answers.append(served_answers(task, name, options, journal))
+        else:
+            answers.append(local_answers(task, name, options))
     return answers
 
 
@@ -113,6 +132,51 @@ def local_answers(task: BenchmarkTask, name: str, options: RunOptions) -> ModelA
     return ModelAnswers(name, way, table, facts, [*notes, *task.notes(table)])
 
 
+def served_answers(task: BenchmarkTask, name: str, options: RunOptions, journal_file: Path) -> ModelAnswers:
+    """A model behind an address: probed, asked, and compared with the reference; or why it was refused."""
+    facts: dict[str, Any] = {}
+    with Client(Address.read(name), options.requests, Journal(journal_file)) as client:
+        assert client.journal is not None
+        endpoint = Endpoint(name, client, is_chat=task.prompt.is_chat)
+        local = None
+        if options.reference is not None:
+            configure_cpu(options.cpu_threads)
+            local = LocalModel(options.reference, batch_size=options.batch_size, is_chat=task.prompt.is_chat)
+        try:
+            table, notes = _ask_server(task, endpoint, client.journal, local, facts)
+        except Refusal as refusal:
+            return ModelAnswers(name, SERVED, None, facts, [], str(refusal))
+        facts |= {"retries": dict(client.retries), "reused_answers": client.journal.reused}
+    return ModelAnswers(name, SERVED, table, facts, [*notes, *task.notes(table)])
+
+
+def _ask_server(
+    task: BenchmarkTask, endpoint: Endpoint, journal: Journal, local: LocalModel | None, facts: dict[str, Any]
+) -> tuple[Predictions, list[str]]:
+    if task.by_likelihood and endpoint.is_chat:
+        endpoint.likelihoods([])  # refused before anything is asked
+    longest = longest_text(task.asked_texts())
+    identity, notes = (
+        probe_likelihoods(endpoint, longest) if task.by_likelihood else probe_writing(endpoint, longest, local)
+    )
+    journal.begin(identity, difference(journal.identity, identity))
+    served = Recorded(endpoint)
+    start = time.perf_counter()
+    table = task.predicted_by(served)
+    facts["seconds"] = round(time.perf_counter() - start, 4)
+    if journal.reused:
+        notes.append(f"answers from the journal of an earlier run: {journal.reused:,}; seconds are those of the others")
+    else:
+        facts["rows_per_second"] = round(len(table) / facts["seconds"], 2)
+    if journal.stale:
+        notes.append(f"answers in the journal to other rows, prompts or settings, not used: {journal.stale:,}")
+    if endpoint.unscored:
+        notes.append(f"first tokens before which the server sets nothing, not scored: {endpoint.unscored:,}")
+    if local is not None:
+        notes.append(check_reference(task, served, table, local))
+    return table, notes
+
+
 def _fine_tuned(
     task: BenchmarkTask, trained: Task, name: str, options: RunOptions
 ) -> tuple[Predictions, dict[str, Any], list[str]]:
@@ -143,12 +207,17 @@ def _prompted(task: BenchmarkTask, name: str, options: RunOptions) -> tuple[Pred
 
 
 def table_file(folder: Path, task: str, model: str) -> Path:
-    """Where a model's predictions lie: a file's name from whatever names a model.
+    """Where a model's predictions lie."""
+    return folder / "predictions" / task / f"{file_name(model)}.parquet"
 
-    >>> str(table_file(Path("out"), "choices", "openai:http://127.0.0.1:8000/v1#tiny"))
-    'out/predictions/choices/openai_http_127.0.0.1_8000_v1_tiny.parquet'
+
+def file_name(model: str) -> str:
+    """A file's name from whatever names a model.
+
+    >>> file_name("openai:http://127.0.0.1:8000/v1#tiny")
+    'openai_http_127.0.0.1_8000_v1_tiny'
     """
-    return folder / "predictions" / task / f"{re.sub(r'[^A-Za-z0-9.+-]+', '_', model).strip('_.')}.parquet"
+    return re.sub(r"[^A-Za-z0-9.+-]+", "_", model).strip("_.")
 
 
 def _reset_peak_memory() -> None:

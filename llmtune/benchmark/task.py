@@ -172,6 +172,15 @@ class BenchmarkTask(ABC):
         """Of every row."""
         return [self.prompt.text(self.row_fields(row)) for row in self.test[0]]
 
+    def asked_texts(self) -> list[str]:
+        """What a server will be sent of each row at most, for its probes."""
+        if not self.by_likelihood:
+            return self.prompts()
+        return [prompt + self.prompt.separator + self.answer(row) for prompt, row in self._with_rows()]
+
+    def _with_rows(self) -> list[tuple[str, Any]]:
+        return list(zip(self.prompts(), self.test[0], strict=True))
+
     @abstractmethod
     def predicted_by(self, model: LanguageModel) -> Predictions:
         """The table of a prompted model."""

@@ -6,6 +6,7 @@ from typing import Any
 
 from rich.table import Table
 
+from llmtune.benchmark.client import RequestOptions
 from llmtune.benchmark.results import ModelAnswers, TaskResult, check_benchmark_targets
 from llmtune.benchmark.run import RunOptions, answer_task, benchmark_tasks, check_model_names, table_file
 from llmtune.benchmark.task import TaskOptions
@@ -36,6 +37,9 @@ def benchmark(
     scoring: str = "likelihood",
     max_new_tokens: int | None = None,
     positive_label: str | None = None,
+    reference: str | None = None,
+    concurrency: Sequence[int] = (4,),
+    timeout: float = 120.0,
     targets: str | None = None,
     max_eval_samples: int | None = None,
     per_device_eval_batch_size: int = 32,
@@ -47,7 +51,9 @@ def benchmark(
     """Asks every model, scores all on the same rows; 1 where a model was refused, else 0."""
     arguments = {name: value for name, value in locals().items() if name != "columns"} | columns
     wanted = read_targets(targets)
-    check_model_names(models)
+    check_model_names(models, reference)
+    if any(number < 1 for number in concurrency):
+        raise InputError(f"--concurrency {min(concurrency)}: expected 1 or more requests at a time")
     options = TaskOptions(
         {name: given for name in COLUMNS if (given := columns.get(f"{name}_column"))},
         train_file,
@@ -66,10 +72,11 @@ def benchmark(
         assert len(task.test[0])
         assert task.prompt
     terminal = terminal_beside(output_format)
-    running = RunOptions(per_device_eval_batch_size, cpu_threads)
+    requests = RequestOptions(max(concurrency), timeout=timeout)
+    running = RunOptions(per_device_eval_batch_size, cpu_threads, requests, reference)
     results = []
     for task in asked:
-        result = TaskResult(task, answer_task(task, models, running), targets=wanted, seed=seed)
+        result = TaskResult(task, answer_task(task, models, running, folder), targets=wanted, seed=seed)
         for each in result.scored:
             assert each.table is not None
             write_predictions(each.table, table_file(folder, task.name, each.model))

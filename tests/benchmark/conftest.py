@@ -45,8 +45,10 @@ def train_llama(folder, *, flipped=False, seed=0):
     batch = tokenizer(texts, padding=True, return_tensors="pt")
     labels = batch["input_ids"].masked_fill(batch["attention_mask"] == 0, -100)
     optimizer = torch.optim.Adam(model.parameters(), lr=5e-3)
-    for _ in range(90):
-        loss = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], labels=labels).loss
+    for step in range(80):
+        rows = slice(step % 4 * 42, step % 4 * 42 + 42)
+        inputs = {name: batch[name][rows] for name in ("input_ids", "attention_mask")}
+        loss = model(**inputs, labels=labels[rows]).loss
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()
@@ -58,6 +60,12 @@ def train_llama(folder, *, flipped=False, seed=0):
 @pytest.fixture(scope="session")
 def llama(tmp_path_factory):
     return train_llama(tmp_path_factory.mktemp("llama") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def other(tmp_path_factory):
+    """Another model, which learned the labels the wrong way round."""
+    return train_llama(tmp_path_factory.mktemp("other") / "tiny", flipped=True, seed=1)
 
 
 @pytest.fixture(scope="session")
