@@ -289,6 +289,11 @@ def add_benchmark_flags(parser: Parser) -> None:
     told = "requests at a time (default: 4)"
     parser.add_argument("--concurrency", nargs="+", type=int, default=[4], metavar="N", help=told)
     parser.add_argument("--timeout", type=float, default=120.0, metavar="S", help="seconds of a request (default: 120)")
+    told = "rows timed: a local model one at a time, a server under each --concurrency (default: 32; 0: none)"
+    parser.add_argument("--speed_requests", type=int, default=32, metavar="N", help=told)
+    parser.add_argument("--slo", metavar="LIMITS", help="what goodput counts: 'ttft<=200ms,itl<=50ms,latency<=2s'")
+    told = "1.20/h: an hour of the machine; 0.15+0.60/M: a million tokens read, and written"
+    parser.add_argument("--price", nargs="+", default=[], metavar="PRICE", help=told)
     told = "classes: likelihood of the labels, or generation (default: likelihood)"
     parser.add_argument("--scoring", default="likelihood", metavar="HOW", help=told)
     parser.add_argument("--max_new_tokens", type=int, metavar="N", help="of an answer")

@@ -90,6 +90,7 @@ class Client:
 
     Attributes:
         retries: tries after the first one, by what went wrong.
+        tokens: that the server counted in the answers of `ask_all`, those of the journal too.
     """
 
     def __init__(self, address: Address, options: RequestOptions, journal: Journal | None = None) -> None:
@@ -98,6 +99,7 @@ class Client:
         limits = httpx2.Limits(max_connections=options.concurrency)
         self.address, self.options, self.journal = address, options, journal
         self.retries: dict[str, int] = {}
+        self.tokens = {"prompt_tokens": 0, "completion_tokens": 0}
         self._lock = threading.Lock()
         self.http = httpx2.Client(headers=headers, timeout=options.timeout, limits=limits, trust_env=False)
 
@@ -153,6 +155,10 @@ class Client:
             except BaseException:
                 pool.shutdown(cancel_futures=True)
                 raise
+        for answered in entries if kept else []:
+            usage = answered["answer"].get("usage")
+            for name in self.tokens:
+                self.tokens[name] += int((usage or {}).get(name) or 0)
         by_key = dict(zip(different, entries, strict=True))
         return [by_key[request_key(path, payload)]["answer"] for payload in payloads]
 

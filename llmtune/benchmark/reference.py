@@ -33,6 +33,13 @@ class Recorded:
         self.nats |= dict(zip(pairs, likelihoods, strict=True))
         return likelihoods
 
+    def rows(self) -> list[list[Pair]]:
+        """What was asked, by row: the pairs of one context; of texts without a context, and of prompts, each alone."""
+        by_context: dict[str, list[Pair]] = {}
+        for pair in self.nats:
+            by_context.setdefault(pair[0] or pair[1], []).append(pair)
+        return [*by_context.values(), *([(prompt, "")] for prompt in self.texts)]
+
     def write(self, prompts: Sequence[str], max_new_tokens: int) -> list[str]:
         """As the model's."""
         texts = self.model.write(prompts, max_new_tokens)

@@ -4,8 +4,8 @@ import ctypes
 import re
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,12 @@ from llmtune.benchmark.classification import ClassificationBenchmark
 from llmtune.benchmark.client import PREFIX, Address, Client, Refusal, RequestOptions
 from llmtune.benchmark.endpoint import Endpoint
 from llmtune.benchmark.journal import Journal
-from llmtune.benchmark.language_models import LocalModel
+from llmtune.benchmark.language_models import LocalModel, Pair
 from llmtune.benchmark.perplexity import PerplexityBenchmark
 from llmtune.benchmark.probe import difference, longest_text, probe_likelihoods, probe_writing
 from llmtune.benchmark.reference import Recorded, check_reference
 from llmtune.benchmark.results import ModelAnswers
+from llmtune.benchmark.speed import Price, measure_load, summarized, time_rows
 from llmtune.benchmark.task import BenchmarkTask, TaskOptions
 from llmtune.benchmark.writing import QuestionsBenchmark, SummarizationBenchmark, TranslationBenchmark
 from llmtune.errors import InputError
@@ -51,6 +52,10 @@ class RunOptions:
         batch_size: rows at once.
         cpu_threads: None for all allowed cores.
         requests: how servers are asked.
+        speed_requests: rows that are timed: of a local model alone, of a server under each load; 0 for none.
+        loads: requests at a time.
+        limits: of goodput, in seconds.
+        price: of tokens, or of an hour of the machine.
         reference: a folder with the model that servers should serve; None for no comparison.
     """
 
@@ -58,6 +63,10 @@ class RunOptions:
     cpu_threads: int | None = None
     requests: RequestOptions = RequestOptions()
     reference: str | None = None
+    speed_requests: int = 0
+    loads: Sequence[int] = (4,)
+    limits: Mapping[str, float] = field(default_factory=dict)
+    price: Price = Price()
 
 
 def benchmark_tasks(named: Sequence[str], options: TaskOptions) -> list[BenchmarkTask]:
@@ -129,6 +138,7 @@ def local_answers(task: BenchmarkTask, name: str, options: RunOptions) -> ModelA
             "model, which is prompted"
         )
     facts |= {"peak_memory_mib": round(_peak_memory(), 1), "rows_per_second": round(len(table) / facts["seconds"], 2)}
+    facts |= {"cost_of_1000_rows": options.price.of_thousand_rows(facts, len(table))}
     return ModelAnswers(name, way, table, facts, [*notes, *task.notes(table)])
 
 
@@ -146,8 +156,29 @@ def served_answers(task: BenchmarkTask, name: str, options: RunOptions, journal_
             table, notes = _ask_server(task, endpoint, client.journal, local, facts)
         except Refusal as refusal:
             return ModelAnswers(name, SERVED, None, facts, [], str(refusal))
-        facts |= {"retries": dict(client.retries), "reused_answers": client.journal.reused}
+        facts |= {"retries": dict(client.retries), "reused_answers": client.journal.reused, **client.tokens}
+        facts |= {"cost_of_1000_rows": options.price.of_thousand_rows(facts, len(table))}
+        if options.speed_requests:
+            facts["loads"] = _loads(task, endpoint, options)
+            facts["latency"] = facts["loads"][0]["latency"]
     return ModelAnswers(name, SERVED, table, facts, [*notes, *task.notes(table)])
+
+
+def _loads(task: BenchmarkTask, endpoint: Endpoint, options: RunOptions) -> list[dict[str, Any]]:
+    """The speed of a server under each load, on the task's own prompts."""
+    prompts = task.prompts() if task.template else [text[: len(text) // 2] for text in task.asked_texts()]
+    return [
+        measure_load(
+            endpoint.client,
+            prompts,
+            requests=options.speed_requests,
+            concurrency=load,
+            max_new_tokens=task.answer_tokens,
+            is_chat=endpoint.is_chat,
+            limits=options.limits,
+        )
+        for load in options.loads
+    ]
 
 
 def _ask_server(
@@ -184,26 +215,45 @@ def _fine_tuned(
     columns |= {name: task.column(name) for name in ("question", "context", "answers")}
     columns |= {name: task.options.columns[name] for name in ("source", "target") if name in task.options.columns}
     rows, _ = trained.read_split(task.data(task.file), columns, labeled=True)
-    outputs = run_model(name, trained, rows, batch_size=options.batch_size, cpu_threads=options.cpu_threads)
+    outputs = run_model(
+        name,
+        trained,
+        rows,
+        batch_size=options.batch_size,
+        cpu_threads=options.cpu_threads,
+        timed=options.speed_requests,
+    )
     table = trained.tabulate(outputs.outputs, outputs.encoded)
     if isinstance(task, ClassificationBenchmark) and len(table.label_names) == 2:
         table = with_positive_label(table, name, task.positive_label)
     facts = {key: outputs.facts[key] for key in ("model_type", "parameters")}
-    return table, {**facts, "seconds": round(outputs.seconds, 4)}, list(outputs.encoded.notes)
+    facts |= {"seconds": round(outputs.seconds, 4), "latency": summarized(outputs.latencies)}
+    return table, facts, list(outputs.encoded.notes)
 
 
 def _prompted(task: BenchmarkTask, name: str, options: RunOptions) -> tuple[Predictions, dict[str, Any], list[str]]:
     model = LocalModel(name, batch_size=options.batch_size, is_chat=task.prompt.is_chat)
+    recorded = Recorded(model)
     start = time.perf_counter()
-    table = task.predicted_by(model)
+    table = task.predicted_by(recorded)
     seconds = time.perf_counter() - start
+    truncated = model.truncated
+    latencies = time_rows(recorded.rows()[: options.speed_requests], lambda row: _ask_alone(task, model, row))
     notes = []
-    if model.truncated:
+    if truncated:
         notes.append(
-            f"prompts longer than the {model.limit:,} tokens that the model reads: {model.truncated:,}, without their "
+            f"prompts longer than the {model.limit:,} tokens that the model reads: {truncated:,}, without their "
             "beginnings"
         )
-    return table, {**model.facts(), "seconds": round(seconds, 4)}, notes
+    return table, {**model.facts(), "seconds": round(seconds, 4), "latency": summarized(latencies)}, notes
+
+
+def _ask_alone(task: BenchmarkTask, model: LocalModel, row: Sequence[Pair]) -> None:
+    """One row, as it is asked among others."""
+    if task.by_likelihood:
+        model.likelihoods(row)
+    else:
+        model.write([row[0][0]], task.answer_tokens)
 
 
 def table_file(folder: Path, task: str, model: str) -> Path:

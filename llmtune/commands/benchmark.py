@@ -9,6 +9,7 @@ from rich.table import Table
 from llmtune.benchmark.client import RequestOptions
 from llmtune.benchmark.results import ModelAnswers, TaskResult, check_benchmark_targets
 from llmtune.benchmark.run import RunOptions, answer_task, benchmark_tasks, check_model_names, table_file
+from llmtune.benchmark.speed import Price, read_limits
 from llmtune.benchmark.task import TaskOptions
 from llmtune.diagnosis.target_list import read_targets
 from llmtune.errors import InputError
@@ -40,6 +41,9 @@ def benchmark(
     reference: str | None = None,
     concurrency: Sequence[int] = (4,),
     timeout: float = 120.0,
+    speed_requests: int = 32,
+    slo: str | None = None,
+    price: Sequence[str] = (),
     targets: str | None = None,
     max_eval_samples: int | None = None,
     per_device_eval_batch_size: int = 32,
@@ -73,7 +77,16 @@ def benchmark(
         assert task.prompt
     terminal = terminal_beside(output_format)
     requests = RequestOptions(max(concurrency), timeout=timeout)
-    running = RunOptions(per_device_eval_batch_size, cpu_threads, requests, reference)
+    running = RunOptions(
+        per_device_eval_batch_size,
+        cpu_threads,
+        requests,
+        reference,
+        speed_requests,
+        concurrency,
+        read_limits(slo),
+        Price.read(price),
+    )
     results = []
     for task in asked:
         result = TaskResult(task, answer_task(task, models, running, folder), targets=wanted, seed=seed)
@@ -122,6 +135,7 @@ def show_result(terminal: Terminal, result: TaskResult) -> None:
             lines.append(
                 f"intervals and p-values are corrected for all pairs of {len(result.scored)} models (Bonferroni)"
             )
+        show_speed(terminal, result)
         terminal.block("Differences", lines or ["one model: nothing to compare"])
         terminal.block("Verdicts", [verdict_line(result, each.model) for each in result.scored])
     notes = [f"{result.short_names[each.model]}: {note}" for each in result.answers for note in each.notes]
@@ -147,17 +161,59 @@ def model_table(result: TaskResult) -> Table:
     scores = result.scores[result.scored[0].model]
     others = result.task.shown or headline_names(first.kind, scores)
     names = list(dict.fromkeys([str(result.main_metric), *others]))[:SHOWN]
-    table = plain_table("model", "how", *(about_positive(name, first.positive_name) for name in names), "rows/s")
+    table = plain_table("model", "how", *(about_positive(name, first.positive_name) for name in names))
     by_name = {each.model: each for each in result.scored}
     for model in result.ranked:
         cells = [score_cell(result.scores[model], name) for name in names]
-        table.add_row(result.short_names[model], by_name[model].way, *cells, _rate(by_name[model]))
+        table.add_row(result.short_names[model], by_name[model].way, *cells)
     return table
 
 
-def _rate(answers: ModelAnswers) -> str:
-    rate: Any = answers.facts.get("rows_per_second")
-    return "" if rate is None else number(rate)
+def show_speed(terminal: Terminal, result: TaskResult) -> None:
+    """Latency, throughput, memory and cost of each model; of servers a table of each load."""
+    timed = [each for each in result.scored if each.facts]
+    if timed:
+        terminal.block("Speed (ms of one row; its p50 with 95 % interval, p95, p99)", [])
+        table = plain_table("model", "latency", "rows/s", "peak MiB", "cost of 1,000 rows")
+        for each in timed:
+            facts = each.facts
+            latency = percentile_cell(facts.get("latency"))
+            more = [
+                _plain_number(facts.get(key)) for key in ("rows_per_second", "peak_memory_mib", "cost_of_1000_rows")
+            ]
+            table.add_row(result.short_names[each.model], latency, *more)
+        terminal.table(table)
+    for each in timed:
+        if each.facts.get("loads"):
+            terminal.block(f"{result.short_names[each.model]} under load (ms: p50, p95, p99)", [])
+            terminal.table(load_table(each))
+
+
+def load_table(answers: ModelAnswers) -> Table:
+    """A row for each load of a server."""
+    loads: Sequence[Any] = answers.facts["loads"]
+    with_limits = any("goodput" in load for load in loads)
+    columns = ("to first token", "between tokens", "latency", "tokens/s", "requests/s", "failed")
+    table = plain_table("at a time", *columns, *(["goodput/s"] if with_limits else []))
+    for load in loads:
+        times = [percentile_cell(load[name]) for name in ("ttft", "itl", "latency")]
+        rates = [_plain_number(load[name]) for name in ("tokens_per_second", "requests_per_second")]
+        good = [f"{load['goodput']:g} ({load['within_limits']:.0%})"] if with_limits else []
+        table.add_row(str(load["concurrency"]), *times, *rates, str(sum(load["failures"].values())), *good)
+    return table
+
+
+def percentile_cell(summary: Any) -> str:
+    """`12.3 [11.9, 13.0], 15.1, 18.0`: milliseconds; empty where nothing was measured."""
+    if not summary:
+        return ""
+    p50, p95, p99 = (f"{1000 * summary[name]:.1f}" for name in ("p50", "p95", "p99"))
+    ends = "" if summary["low"] is None else f" [{1000 * summary['low']:.1f}, {1000 * summary['high']:.1f}]"
+    return f"{p50}{ends}, {p95}, {p99}"
+
+
+def _plain_number(value: Any) -> str:
+    return "" if value is None else number(float(value))
 
 
 def verdict_line(result: TaskResult, model: str) -> str:

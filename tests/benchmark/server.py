@@ -31,7 +31,8 @@ class Server:
         self.answered: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
         self.at_once, self.most_at_once, self.rest = 0, 0, 0.0
-        self.usage = True
+        self.usage, self.streams = True, True
+        self.before_first, self.between = 0.0, 0.0  # seconds of a streamed answer
         self.lock = threading.Lock()
         server = self
 
@@ -124,12 +125,32 @@ class _Handler(BaseHTTPRequestHandler):
                 time.sleep(trouble)
             with server.lock:
                 answer = server.complete(asked)
-            self._send(200, answer)
+            if asked.get("stream") and server.streams:
+                self._stream(answer)
+            else:
+                self._send(200, answer)
             with server.lock:
                 server.answered.append(asked)
         finally:
             with server.lock:
                 server.at_once -= 1
+
+    def _stream(self, answer: dict[str, Any]) -> None:
+        """Two letters a chunk, each a token for the usage that ends it."""
+        server, text = self.serves, answer["choices"][0]["text"][:8]
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Connection", "close")
+        self.end_headers()
+        time.sleep(server.before_first)
+        for place in range(0, len(text), 2):
+            time.sleep(server.between if place else 0)
+            chunk = {"choices": [{"text": text[place : place + 2]}]}
+            self.wfile.write(f"data: {json.dumps(chunk)}\n\n".encode())
+            self.wfile.flush()
+        last = {"choices": [], "usage": {"prompt_tokens": 10, "completion_tokens": len(text)}}
+        self.wfile.write(f"data: {json.dumps(last)}\n\ndata: [DONE]\n\n".encode())
+        self.close_connection = True
 
     def _send(self, status: int, content: dict[str, Any], headers: dict[str, str] | None = None) -> None:
         body = json.dumps(content).encode()

@@ -25,7 +25,18 @@ def without_rests(monkeypatch):
 def benchmark(folder, server, rows, *more, task="classification"):
     flags = ["--prompt_template", TEMPLATE] if task == "classification" else []
     spec = server if isinstance(server, str) else server.spec
-    arguments = ["--models", spec, "--tasks", f"{task}={rows}", "--output_dir", str(folder), "--timeout", "2"]
+    arguments = [
+        "--models",
+        spec,
+        "--tasks",
+        f"{task}={rows}",
+        "--output_dir",
+        str(folder),
+        "--timeout",
+        "2",
+        "--speed_requests",
+        "0",
+    ]
     code = cli.run(["benchmark", *arguments, *flags, *more])
     content = json.loads((folder / "benchmark.json").read_text())
     return code, content["tasks"][0]["models"][0]

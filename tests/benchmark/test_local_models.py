@@ -25,7 +25,20 @@ needs_lm_eval = pytest.mark.skipif(
 
 
 def benchmark(folder, models, tasks, *more):
-    code = cli.run(["benchmark", "--models", *map(str, models), "--tasks", *tasks, "--output_dir", str(folder), *more])
+    code = cli.run(
+        [
+            "benchmark",
+            "--models",
+            *map(str, models),
+            "--tasks",
+            *tasks,
+            "--output_dir",
+            str(folder),
+            "--speed_requests",
+            "0",
+            *more,
+        ]
+    )
     return code, json.loads((folder / "benchmark.json").read_text())
 
 
