@@ -164,6 +164,13 @@ class TaskResult:
         return available_metrics(table)[self.main_metric].higher_is_better
 
     @cached_property
+    def metric_range(self) -> tuple[float, float]:
+        """Least and greatest possible value of the metric that decides."""
+        table = self.scored[0].table
+        assert table is not None
+        return available_metrics(table)[str(self.main_metric)].range
+
+    @cached_property
     def ranked(self) -> list[str]:
         """The models, best value first; those without one last."""
         sign = -1 if self.higher_is_better else 1
@@ -194,7 +201,7 @@ class TaskResult:
         if of_pair.low is not None and of_pair.high is not None:
             effect += f", {100 * of_pair.level:.4g} % CI [{of_pair.low:+.3f}, {of_pair.high:+.3f}]"
         if pair.p is not None:
-            effect += f", McNemar p = {pair.p:.2g} corrected"
+            effect += f"; McNemar's test of accuracy, corrected: p = {pair.p:.2g}"
         if not pair.outcome:
             return f"No significant difference between {b} and {a} on {effect}"
         return f"{b} is significantly {pair.outcome} than {a} on {effect}"

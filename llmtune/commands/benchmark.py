@@ -7,13 +7,14 @@ from typing import Any
 from rich.table import Table
 
 from llmtune.benchmark.client import RequestOptions
+from llmtune.benchmark.page import shown_metrics, write_benchmark_page
 from llmtune.benchmark.results import ModelAnswers, TaskResult, check_benchmark_targets
 from llmtune.benchmark.run import RunOptions, answer_task, benchmark_tasks, check_model_names, table_file
 from llmtune.benchmark.speed import Price, read_limits
 from llmtune.benchmark.task import TaskOptions
 from llmtune.diagnosis.target_list import read_targets
 from llmtune.errors import InputError
-from llmtune.metrics.core.headlines import about_positive, headline_names
+from llmtune.metrics.core.headlines import about_positive
 from llmtune.metrics.core.parts import score_cell
 from llmtune.predictions import write_predictions
 from llmtune.runs.folder import make_folder, run_content, write_json
@@ -100,9 +101,10 @@ def benchmark(
         {"command": "benchmark", "seed": seed, "tasks": [result.to_json() for result in results]},
     )
     write_json(folder / RESULT, content)
+    page = write_benchmark_page(folder, results, content["hardware"])
     for result in results:
         show_result(terminal, result)
-    terminal.block("Written", [f"the benchmark is in {folder}: {RESULT}, predictions"])
+    terminal.block("Written", [f"the benchmark is in {folder}: {RESULT}, predictions, {page.name}"])
     print_document(content, output_format)
     return int(any(each.refusal for result in results for each in result.answers))
 
@@ -158,9 +160,7 @@ def model_table(result: TaskResult) -> Table:
     """A row for each model, best first: how it was asked, its metrics with intervals, seconds."""
     first = result.scored[0].table
     assert first is not None
-    scores = result.scores[result.scored[0].model]
-    others = result.task.shown or headline_names(first.kind, scores)
-    names = list(dict.fromkeys([str(result.main_metric), *others]))[:SHOWN]
+    names = shown_metrics(result, SHOWN)
     table = plain_table("model", "how", *(about_positive(name, first.positive_name) for name in names))
     by_name = {each.model: each for each in result.scored}
     for model in result.ranked:
