@@ -1,5 +1,6 @@
 """Runs the models of a benchmark on its tasks, one after the other, each as it is meant to be asked."""
 
+import contextlib
 import ctypes
 import re
 import sys
@@ -26,6 +27,7 @@ from llmtune.benchmark.task import BenchmarkTask, TaskOptions
 from llmtune.benchmark.writing import QuestionsBenchmark, SummarizationBenchmark, TranslationBenchmark
 from llmtune.errors import InputError
 from llmtune.predictions import Predictions
+from llmtune.runs.folder import peak_memory_mib
 from llmtune.runs.tables import with_positive_label
 from llmtune.tasks.causal_lm.task import CausalLM
 from llmtune.tasks.task import Task
@@ -109,6 +111,8 @@ def answer_task(task: BenchmarkTask, names: Sequence[str], options: RunOptions, 
             answers.append(served_answers(task, name, options, journal))
         else:
             answers.append(local_answers(task, name, options))
+    if not answers:
+        raise InputError(f"--models {BASELINES}: the task {task.name} has no simple models; name a model too")
     return answers
 
 
@@ -276,7 +280,8 @@ def _reset_peak_memory() -> None:
         torch.cuda.reset_peak_memory_stats()
     elif sys.platform == "linux":
         ctypes.CDLL("libc.so.6").malloc_trim(0)
-        Path("/proc/self/clear_refs").write_text("5")  # VmHWM, see proc(5)
+        with contextlib.suppress(OSError):  # some sandboxes don't let a process: then the peak is that of all models
+            Path("/proc/self/clear_refs").write_text("5")  # VmHWM, see proc(5)
 
 
 def _peak_memory() -> float:
@@ -285,5 +290,5 @@ def _peak_memory() -> float:
         return torch.cuda.max_memory_allocated() / 2**20
     status = Path("/proc/self/status")
     lines = status.read_text().splitlines() if status.exists() else []
-    peak = next((line.split()[1] for line in lines if line.startswith("VmHWM")), "0")
-    return int(peak) / 2**10
+    peak = next((line.split()[1] for line in lines if line.startswith("VmHWM")), None)
+    return peak_memory_mib() if peak is None else int(peak) / 2**10

@@ -1,13 +1,16 @@
 import importlib.util
 import json
+import shutil
 
 import numpy as np
 import pytest
 import torch
 import transformers
+from scipy.stats import binomtest
 
 from llmtune import cli
 from llmtune.benchmark.language_models import LocalModel
+from llmtune.benchmark.run import table_file
 from llmtune.errors import InputError
 from llmtune.predictions import read_predictions
 from tests.benchmark.conftest import TEMPLATE, labeled_rows, write_rows
@@ -79,16 +82,17 @@ def test_every_model_is_compared_with_the_first_and_with_the_best(on_classes):
 def test_corrected_p_values_are_those_of_mcnemar_times_the_pairs(on_classes):
     folder, _, content = on_classes
     (task,) = content["tasks"]
-    tables = {path.stem: read_predictions(path) for path in (folder / "predictions" / "classification").iterdir()}
-    majority, tfidf = tables["majority"], tables["TF-IDF_+_logistic_regression"]
-    right = [np.array(t.column("prediction")) == np.array(t.column("reference")) for t in (majority, tfidf)]
-    only = [int((right[0] & ~right[1]).sum()), int((right[1] & ~right[0]).sum())]
-    from scipy.stats import binomtest
+    right = {}
+    for model in task["models"]:
+        table = read_predictions(table_file(folder, "classification", model["model"]))
+        right[model["model"]] = np.array(table.column("prediction")) == np.array(table.column("reference"))
 
-    expected = min(1.0, 6 * binomtest(only[0], sum(only), 0.5).pvalue)
-    pair = next(p for p in task["pairs"] if {p["a"], p["b"]} == {"majority", "TF-IDF + logistic regression"})
-    assert pair["p"] == pytest.approx(expected)
-    assert pair["outcome"] in ("better", "worse")
+    for pair in task["pairs"]:
+        a, b = right[pair["a"]], right[pair["b"]]
+        only = [int((a & ~b).sum()), int((b & ~a).sum())]
+        expected = min(1.0, 6 * binomtest(only[0], sum(only), 0.5).pvalue) if sum(only) else 1.0
+        assert pair["p"] == pytest.approx(expected)
+    assert any(pair["outcome"] in ("better", "worse") for pair in task["pairs"])
 
 
 def test_the_prompt_is_kept_with_a_hash_that_follows_its_text(on_classes, llama, labeled, train_rows, tmp_path):
@@ -233,6 +237,31 @@ def test_choices_are_those_of_lm_eval(llama, tmp_path):
     assert [int(place) for place in table.column("prediction")] == places
 
 
+def test_a_prompt_that_is_too_long_loses_its_beginning_and_is_counted(llama, tmp_path):
+    long = write_rows(tmp_path / "long.jsonl", [{"text": "call me " * 80, "label": "ham"}, *labeled_rows(5, seed=2)])
+    _, content = benchmark(tmp_path / "b", [llama], [f"classification={long}"], "--prompt_template", TEMPLATE)
+
+    (model,) = content["tasks"][0]["models"]
+    assert "prompts longer than the 96 tokens that the model reads: 2, without their beginnings" in model["notes"]
+
+
+def test_a_chat_model_is_asked_in_its_own_template(llama, labeled, tmp_path):
+    tokenizer = transformers.AutoTokenizer.from_pretrained(llama)
+    tokenizer.chat_template = "{% for turn in messages %}{{ turn.content }}{% endfor %}"  # the prompt as it is
+    shutil.copytree(llama, tmp_path / "chat")
+    tokenizer.save_pretrained(tmp_path / "chat")
+    flags = ["--prompt_template", TEMPLATE, "--use_chat_template"]
+
+    _, content = benchmark(tmp_path / "b", [tmp_path / "chat"], [f"classification={labeled}"], *flags)
+    model = LocalModel(str(tmp_path / "chat"), batch_size=2, is_chat=True)
+    ids, begin = model.encode("win a prize now\nLabel:", " spam")
+
+    assert content["tasks"][0]["prompt"]["is_chat"] is True
+    assert len(content["tasks"][0]["models"][0]["metrics"]) > 5
+    assert tokenizer.decode(ids[begin:]) == " spam"
+    assert ids == tokenizer("win a prize now\nLabel: spam", add_special_tokens=False)["input_ids"]
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
@@ -278,6 +307,9 @@ def test_rows_and_folders_that_can_not_be_are_refused(llama, spam_model, labeled
     fine = write_rows(tmp_path / "fine.jsonl", CHOICES)
     with pytest.raises(InputError, match="text-classification model does not answer the task choices; leave it out"):
         benchmark(tmp_path / "b", [spam_model], [f"choices={fine}"])
+
+    with pytest.raises(InputError, match="the task choices has no simple models; name a model too"):
+        benchmark(tmp_path / "c", ["baselines"], [f"choices={fine}"])
 
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "notes.txt").write_text("mine")
