@@ -296,7 +296,7 @@ def add_benchmark_flags(parser: Parser) -> None:
     parser.add_argument("--slo", metavar="LIMITS", help="what goodput counts: 'ttft<=200ms,itl<=50ms,latency<=2s'")
     told = "1.20/h: an hour of the machine; 0.15+0.60/M: a million tokens read, and written"
     parser.add_argument("--price", nargs="+", default=[], metavar="PRICE", help=told)
-    told = "classes: likelihood of the labels, or generation (default: likelihood)"
+    told = "classes: likelihood of the labels, generation, or decision (of transformers serve) (default: likelihood)"
     parser.add_argument("--scoring", default="likelihood", metavar="HOW", help=told)
     parser.add_argument("--max_new_tokens", type=int, metavar="N", help="of an answer")
     for name in ("text", "label", "source", "target", "question", "context", "answers", "choices", "answer"):

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from llmtune.arguments import DataArguments
-from llmtune.benchmark.language_models import LanguageModel
+from llmtune.benchmark.language_models import LanguageModel, Pair
 from llmtune.benchmark.task import BenchmarkTask
 from llmtune.data import Fingerprint, load_split
 from llmtune.data.rows import RowErrors, Rows
@@ -74,13 +74,16 @@ class ChoicesBenchmark(BenchmarkTask):
         """The text of the right choice."""
         return str(row["choices"][row["answer"]])
 
+    def pairs(self) -> list[list[Pair]]:
+        """Each prompt with each of its choices."""
+        separator, lists = self.prompt.separator, self.test[0]["choices"]
+        return [[(prompt, separator + text) for text in row] for prompt, row in zip(self.prompts(), lists, strict=True)]
+
     def predicted_by(self, model: LanguageModel) -> Predictions:
         """The choices' probabilities are the softmax of their likelihoods; `prediction_norm` is acc_norm's."""
-        rows, prompts = self.test[0], self.prompts()
+        rows = self.test[0]
         lists = list(rows["choices"])
-        separator = self.prompt.separator
-        pairs = [(prompt, separator + text) for prompt, row in zip(prompts, lists, strict=True) for text in row]
-        nats = iter([each.nats for each in model.likelihoods(pairs)])
+        nats = iter([each.nats for each in model.likelihoods([pair for row in self.pairs() for pair in row])])
         of_rows = [np.array([next(nats) for _ in row]) for row in lists]
         most = max(map(len, lists))
         probabilities = np.zeros((len(lists), most))

@@ -10,8 +10,8 @@ import numpy as np
 
 from llmtune.arguments import DataArguments
 from llmtune.baselines import majority, tfidf_logistic_regression
-from llmtune.benchmark.language_models import LanguageModel, Likelihood
-from llmtune.benchmark.task import LIKELIHOOD, BenchmarkTask
+from llmtune.benchmark.language_models import LanguageModel, Likelihood, Pair
+from llmtune.benchmark.task import DECISION, LIKELIHOOD, BenchmarkTask
 from llmtune.data import Fingerprint, load_split
 from llmtune.data.columns import label_text
 from llmtune.data.files import read_rows
@@ -33,8 +33,13 @@ class ClassificationBenchmark(BenchmarkTask):
 
     @property
     def by_likelihood(self) -> bool:
+        """As --scoring says; a local model decides by the likelihoods of the labels."""
+        return self.options.scoring in (LIKELIHOOD, DECISION)
+
+    @property
+    def by_decision(self) -> bool:
         """As --scoring says."""
-        return self.options.scoring == LIKELIHOOD
+        return self.options.scoring == DECISION
 
     def read(self, data: DataArguments) -> tuple[datasets.Dataset, Fingerprint]:
         """`text` and `label`."""
@@ -90,15 +95,22 @@ class ClassificationBenchmark(BenchmarkTask):
         turns = [of_label[turn] for turn in rounds for of_label in places.values() if turn < len(of_label)]
         return turns[: self.options.num_fewshot]
 
+    def pairs(self) -> list[list[Pair]]:
+        """Each prompt with each label."""
+        answers = [f"{self.prompt.separator}{label}" for label in self.label_names]
+        return [[(prompt, answer) for answer in answers] for prompt in self.prompts()]
+
     def predicted_by(self, model: LanguageModel) -> Predictions:
         """By likelihood with probabilities: the labels' softmax; the first of equals is taken, and counted."""
-        return self._by_likelihood(model) if self.by_likelihood else self._by_writing(model)
+        if not self.by_decision:
+            return self._by_likelihood(model) if self.by_likelihood else self._by_writing(model)
+        texts = list(self.test[0]["text"])
+        probabilities = np.array(model.decide(texts, self.prompts(), self.label_names, self.prompt.separator))
+        return self.table([self.label_names[place] for place in probabilities.argmax(axis=1)], [], {}, probabilities)
 
     def _by_likelihood(self, model: LanguageModel) -> Predictions:
         c = len(self.label_names)
-        answers = [f"{self.prompt.separator}{label}" for label in self.label_names]
-        pairs = [(prompt, answer) for prompt in self.prompts() for answer in answers]
-        likelihoods = model.likelihoods(pairs)
+        likelihoods = model.likelihoods([pair for row in self.pairs() for pair in row])
         nats = np.array([each.nats for each in likelihoods]).reshape(-1, c)
         ties = int((np.isclose(nats, nats.min(axis=1, keepdims=True), rtol=0, atol=1e-9).sum(axis=1) > 1).sum())
         notes = [f"rows on which two labels are equally probable: {ties} (the first label is taken)"] if ties else []

@@ -13,7 +13,9 @@ from llmtune.benchmark.client import Client, Refusal
 from llmtune.benchmark.language_models import Likelihood, Pair
 from llmtune.text.shorten import truncated_line
 
-COMPLETIONS, CHAT = "/completions", "/chat/completions"
+COMPLETIONS, CHAT, DECISIONS = "/completions", "/chat/completions", "/systemone"
+QUESTION = "label"  # the name of the one question that a decision endpoint is asked
+SUM_OFF = 1e-3  # by which probabilities may miss 1
 LEAST = -9000.0  # vLLM writes -9999 for minus infinity
 MOST_LEADING = 4  # tokens before the text that are looked at: one begin token is right, more is a fault
 FEWEST_LETTERS = 8  # of the end of a text, by which a truncated one is known
@@ -174,6 +176,38 @@ class Endpoint:
         payloads = [write_payload(prompt, max_new_tokens, is_chat=self.is_chat) for prompt in prompts]
         answers = self.client.ask_all(CHAT if self.is_chat else COMPLETIONS, payloads)
         return [written_text(answer).strip() for answer in answers]
+
+    def decide(
+        self, texts: Sequence[str], prompts: Sequence[str], labels: Sequence[str], separator: str
+    ) -> list[list[float]]:
+        """By the decision endpoint of `transformers serve`: its own template around the text, a probability a label."""
+        answers = self.client.ask_all(DECISIONS, [decision_payload(text, labels) for text in texts])
+        return [read_decision(answer, labels) for answer in answers]
+
+
+def decision_payload(text: str, labels: Sequence[str]) -> dict[str, Any]:
+    """Asks which label fits a text."""
+    asked = {"type": "choice", "instructions": "Which label fits the text?", "criteria": dict.fromkeys(labels)}
+    return {"state": text, "questions": {QUESTION: asked}}
+
+
+def read_decision(answer: Mapping[str, Any], labels: Sequence[str]) -> list[float]:
+    """The probability of each label.
+
+    Raises:
+        Refusal: the answer does not give one for each, or they don't add up to 1.
+    """
+    answers = answer.get("answers")
+    of_question = answers.get(QUESTION) if isinstance(answers, Mapping) else None
+    given = of_question.get("probabilities") if isinstance(of_question, Mapping) else None
+    values = [given.get(label) for label in labels] if isinstance(given, Mapping) else [None]
+    numbers = [float(value) for value in values if isinstance(value, int | float) and math.isfinite(value)]
+    if len(numbers) < len(values) or abs(sum(numbers) - 1) > SUM_OFF:
+        raise Refusal(
+            f"the decision endpoint answered {truncated_line(str(of_question), 80)!r}, expected a probability of each "
+            f"of {', '.join(labels)} that add up to 1; score otherwise: --scoring likelihood or generation"
+        )
+    return numbers
 
 
 def check_leading(leading: Sequence[str]) -> None:

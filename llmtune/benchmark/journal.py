@@ -13,7 +13,7 @@ from llmtune.runs.folder import make_folder
 
 def request_key(path: str, payload: Mapping[str, Any]) -> str:
     """What an answer is found by: the address below the server's and all that was asked."""
-    return hashlib.sha256(f"{path} {json.dumps(payload, sort_keys=True)}".encode()).hexdigest()
+    return hashlib.sha256(f"{path} {json.dumps(payload)}".encode()).hexdigest()
 
 
 class Journal:

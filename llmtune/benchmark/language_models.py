@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from transformers import AutoModelForCausalLM
 
@@ -15,6 +16,7 @@ from llmtune.metrics.core.base import IGNORED
 from llmtune.metrics.perplexity import row_likelihoods
 from llmtune.models.checkpoints import load_run
 from llmtune.progress import progress
+from llmtune.stats import softmax
 from llmtune.tasks.causal_lm.scoring import LikelihoodScoring
 from llmtune.tasks.causal_lm.sequences import first_ids
 from llmtune.tasks.control_tokens import encode_text
@@ -48,6 +50,11 @@ class LanguageModel(Protocol):
 
     def write(self, prompts: Sequence[str], max_new_tokens: int) -> list[str]:
         """The most probable answer to each prompt, token by token."""
+
+    def decide(
+        self, texts: Sequence[str], prompts: Sequence[str], labels: Sequence[str], separator: str
+    ) -> list[list[float]]:
+        """Of each text the probability of each label; a server asks in its own words, a local model by the prompts."""
 
 
 class LocalModel:
@@ -110,6 +117,15 @@ class LocalModel:
         ids = [self.prompt_ids(prompt) for prompt in prompts]
         self.truncated += sum(len(row) > room for row in ids)
         return [text.strip() for text in scoring.answers(self.model, [row[-room:] for row in ids])]
+
+    def decide(
+        self, texts: Sequence[str], prompts: Sequence[str], labels: Sequence[str], separator: str
+    ) -> list[list[float]]:
+        """The softmax of the labels' likelihoods after each prompt."""
+        pairs = [(prompt, separator + label) for prompt in prompts for label in labels]
+        nats = np.array([each.nats for each in self.likelihoods(pairs)]).reshape(-1, len(labels))
+        probabilities: list[list[float]] = softmax(-nats).tolist()
+        return probabilities
 
     def prompt_ids(self, prompt: str) -> list[int]:
         """The tokens of a prompt as the model reads it, without an end token that the tokenizer would add."""

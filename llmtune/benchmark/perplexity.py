@@ -7,7 +7,7 @@ import datasets
 
 from llmtune.arguments import DataArguments
 from llmtune.baselines import byte_ngram
-from llmtune.benchmark.language_models import LanguageModel
+from llmtune.benchmark.language_models import LanguageModel, Pair
 from llmtune.benchmark.task import BenchmarkTask
 from llmtune.data import Fingerprint
 from llmtune.errors import InputError
@@ -36,14 +36,13 @@ class PerplexityBenchmark(BenchmarkTask):
         """The text."""
         return str(row["text"])
 
-    def asked_texts(self) -> list[str]:
-        """The texts."""
-        return list(self.test[0]["text"])
+    def pairs(self) -> list[list[Pair]]:
+        """Each text after nothing."""
+        return [[("", text)] for text in self.test[0]["text"]]
 
     def predicted_by(self, model: LanguageModel) -> Predictions:
         """Nats and tokens of each text."""
-        texts = list(self.test[0]["text"])
-        likelihoods = model.likelihoods([("", text) for text in texts])
+        likelihoods = model.likelihoods([pair for row in self.pairs() for pair in row])
         return self.table([each.nats for each in likelihoods], [each.tokens for each in likelihoods])
 
     def table(self, nats: list[float], tokens: list[int]) -> Predictions:

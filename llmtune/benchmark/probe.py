@@ -11,9 +11,12 @@ from llmtune.benchmark.endpoint import (
     BY_GENERATION,
     CHAT,
     COMPLETIONS,
+    DECISIONS,
     Endpoint,
     check_leading,
+    decision_payload,
     echo_payload,
+    read_decision,
     read_echo,
     write_payload,
     written_text,
@@ -134,6 +137,24 @@ def difference(before: Mapping[str, Any] | None, now: Mapping[str, Any]) -> str:
     if nats is not None and abs(before["sentence_nats"] - nats) > SAME_MODEL * tokens:
         return f"{before['sentence_nats']:.3f} nats of the known sentence, now {nats:.3f}"
     return ""
+
+
+def probe_decisions(endpoint: Endpoint, labels: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
+    """A decision endpoint: a probability of each label; how much the order of the labels matters is told.
+
+    Returns:
+        by what the model is known, and lines for a person.
+
+    Raises:
+        Refusal: it gives none.
+    """
+    told = name_lines(endpoint.client)
+    turned = list(reversed(labels))
+    first = read_decision(endpoint.client.ask(DECISIONS, decision_payload(SENTENCE, labels)), labels)
+    second = read_decision(endpoint.client.ask(DECISIONS, decision_payload(SENTENCE, turned)), labels)
+    moved = max(abs(a - b) for a, b in zip(first, second, strict=True))
+    told.append(f"probed: naming the labels in reverse moves their probabilities by up to {moved:.2g} on a known text")
+    return {"answer": [round(value, 3) for value in first]}, told
 
 
 def name_lines(client: Client) -> list[str]:

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from llmtune.benchmark.client import Refusal
 from llmtune.benchmark.language_models import LanguageModel, Likelihood, Pair
 from llmtune.benchmark.task import BenchmarkTask
@@ -33,12 +35,11 @@ class Recorded:
         self.nats |= dict(zip(pairs, likelihoods, strict=True))
         return likelihoods
 
-    def rows(self) -> list[list[Pair]]:
-        """What was asked, by row: the pairs of one context; of texts without a context, and of prompts, each alone."""
-        by_context: dict[str, list[Pair]] = {}
-        for pair in self.nats:
-            by_context.setdefault(pair[0] or pair[1], []).append(pair)
-        return [*by_context.values(), *([(prompt, "")] for prompt in self.texts)]
+    def decide(
+        self, texts: Sequence[str], prompts: Sequence[str], labels: Sequence[str], separator: str
+    ) -> list[list[float]]:
+        """As the model's; what it asks itself stands in the tables."""
+        return self.model.decide(texts, prompts, labels, separator)
 
     def write(self, prompts: Sequence[str], max_new_tokens: int) -> list[str]:
         """As the model's."""
@@ -97,6 +98,15 @@ def check_reference(task: BenchmarkTask, served: Recorded, table: Predictions, l
                     f"row {place}: decided {there_decided!r} there, {mine_decided!r} in {local.name}: two answers are "
                     "too close to tell; serve the model in float32"
                 )
+    if task.by_decision:
+        apart = np.abs(own.probabilities() - table.probabilities()).max(axis=1)
+        if not apart.max() <= SAME_NATS:
+            raise Refusal(
+                f"row {int(apart.argmax())}: probabilities up to {apart.max():.3g} from those of {local.name}: the "
+                "endpoint asks by another template (decision.json), or serves another model; give both the same "
+                "prompt, or leave --reference out"
+            )
+        return f"agrees with the label likelihoods of {local.name} on all {len(table):,} rows"
     asked = len(served.nats) + len(served.texts)
     nats = f", at most {largest:.1e} nats a token apart" if served.nats else ""
     return f"agrees with {local.name} on all {asked:,} requests{nats}, and on every decision"

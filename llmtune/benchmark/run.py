@@ -15,11 +15,19 @@ import torch
 from llmtune.benchmark.choices import ChoicesBenchmark
 from llmtune.benchmark.classification import ClassificationBenchmark
 from llmtune.benchmark.client import PREFIX, Address, Client, Refusal, RequestOptions
-from llmtune.benchmark.endpoint import Endpoint
+from llmtune.benchmark.endpoint import (
+    CHAT,
+    COMPLETIONS,
+    DECISIONS,
+    Endpoint,
+    decision_payload,
+    echo_payload,
+    write_payload,
+)
 from llmtune.benchmark.journal import Journal
-from llmtune.benchmark.language_models import LocalModel, Pair
+from llmtune.benchmark.language_models import LocalModel
 from llmtune.benchmark.perplexity import PerplexityBenchmark
-from llmtune.benchmark.probe import difference, longest_text, probe_likelihoods, probe_writing
+from llmtune.benchmark.probe import difference, longest_text, probe_decisions, probe_likelihoods, probe_writing
 from llmtune.benchmark.reference import Recorded, check_reference
 from llmtune.benchmark.results import ModelAnswers
 from llmtune.benchmark.speed import Price, measure_load, summarized, time_rows
@@ -163,9 +171,20 @@ def served_answers(task: BenchmarkTask, name: str, options: RunOptions, journal_
         facts |= {"retries": dict(client.retries), "reused_answers": client.journal.reused, **client.tokens}
         facts |= {"cost_of_1000_rows": options.price.of_thousand_rows(facts, len(table))}
         if options.speed_requests:
+            asked = _row_requests(task, endpoint)[: options.speed_requests]
+            facts["latency"] = summarized(time_rows(asked, lambda row: [client.ask(*request) for request in row]))
             facts["loads"] = _loads(task, endpoint, options)
-            facts["latency"] = facts["loads"][0]["latency"]
     return ModelAnswers(name, SERVED, table, facts, [*notes, *task.notes(table)])
+
+
+def _row_requests(task: BenchmarkTask, endpoint: Endpoint) -> list[list[tuple[str, dict[str, Any]]]]:
+    """What a server is asked about each row: the way, and what is sent there."""
+    if isinstance(task, ClassificationBenchmark) and task.by_decision:
+        return [[(DECISIONS, decision_payload(text, task.label_names))] for text in task.test[0]["text"]]
+    if task.by_likelihood:
+        return [[(COMPLETIONS, echo_payload("".join(pair))) for pair in row] for row in task.pairs()]
+    path, is_chat, most = CHAT if endpoint.is_chat else COMPLETIONS, endpoint.is_chat, task.answer_tokens
+    return [[(path, write_payload(prompt, most, is_chat=is_chat))] for prompt in task.prompts()]
 
 
 def _loads(task: BenchmarkTask, endpoint: Endpoint, options: RunOptions) -> list[dict[str, Any]]:
@@ -188,12 +207,9 @@ def _loads(task: BenchmarkTask, endpoint: Endpoint, options: RunOptions) -> list
 def _ask_server(
     task: BenchmarkTask, endpoint: Endpoint, journal: Journal, local: LocalModel | None, facts: dict[str, Any]
 ) -> tuple[Predictions, list[str]]:
-    if task.by_likelihood and endpoint.is_chat:
+    if task.by_likelihood and not task.by_decision and endpoint.is_chat:
         endpoint.likelihoods([])  # refused before anything is asked
-    longest = longest_text(task.asked_texts())
-    identity, notes = (
-        probe_likelihoods(endpoint, longest) if task.by_likelihood else probe_writing(endpoint, longest, local)
-    )
+    identity, notes = _probe(task, endpoint, local)
     journal.begin(identity, difference(journal.identity, identity))
     served = Recorded(endpoint)
     start = time.perf_counter()
@@ -210,6 +226,14 @@ def _ask_server(
     if local is not None:
         notes.append(check_reference(task, served, table, local))
     return table, notes
+
+
+def _probe(task: BenchmarkTask, endpoint: Endpoint, local: LocalModel | None) -> tuple[dict[str, Any], list[str]]:
+    """What the way that the task is scored assumes of a server."""
+    if isinstance(task, ClassificationBenchmark) and task.by_decision:
+        return probe_decisions(endpoint, task.label_names)
+    longest = longest_text(task.asked_texts())
+    return probe_likelihoods(endpoint, longest) if task.by_likelihood else probe_writing(endpoint, longest, local)
 
 
 def _fine_tuned(
@@ -237,12 +261,15 @@ def _fine_tuned(
 
 def _prompted(task: BenchmarkTask, name: str, options: RunOptions) -> tuple[Predictions, dict[str, Any], list[str]]:
     model = LocalModel(name, batch_size=options.batch_size, is_chat=task.prompt.is_chat)
-    recorded = Recorded(model)
     start = time.perf_counter()
-    table = task.predicted_by(recorded)
+    table = task.predicted_by(model)
     seconds = time.perf_counter() - start
     truncated = model.truncated
-    latencies = time_rows(recorded.rows()[: options.speed_requests], lambda row: _ask_alone(task, model, row))
+    timed = options.speed_requests
+    if task.by_likelihood:
+        latencies = time_rows(task.pairs()[:timed], model.likelihoods)
+    else:
+        latencies = time_rows(task.prompts()[:timed], lambda prompt: model.write([prompt], task.answer_tokens))
     notes = []
     if truncated:
         notes.append(
@@ -250,14 +277,6 @@ def _prompted(task: BenchmarkTask, name: str, options: RunOptions) -> tuple[Pred
             "beginnings"
         )
     return table, {**model.facts(), "seconds": round(seconds, 4), "latency": summarized(latencies)}, notes
-
-
-def _ask_alone(task: BenchmarkTask, model: LocalModel, row: Sequence[Pair]) -> None:
-    """One row, as it is asked among others."""
-    if task.by_likelihood:
-        model.likelihoods(row)
-    else:
-        model.write([row[0][0]], task.answer_tokens)
 
 
 def table_file(folder: Path, task: str, model: str) -> Path:

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import datasets
 
 from llmtune.arguments import DataArguments
-from llmtune.benchmark.language_models import LanguageModel
+from llmtune.benchmark.language_models import LanguageModel, Pair
 from llmtune.benchmark.prompts import Prompt, check_prompt_template
 from llmtune.data import Fingerprint
 from llmtune.errors import InputError
@@ -23,7 +23,7 @@ from llmtune.predictions import Predictions
 from llmtune.predictions.kinds import kind_named
 from llmtune.tasks.task import Task
 
-LIKELIHOOD, GENERATION = SCORINGS = ("likelihood", "generation")
+LIKELIHOOD, GENERATION, DECISION = SCORINGS = ("likelihood", "generation", "decision")
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class TaskOptions:
         num_fewshot: demonstrations in a prompt.
         prompt_template: of a row; None for the task's own.
         use_chat_template: whether prompts become the user's turn of a chat.
-        scoring: of classes: by the likelihood of the labels, or by what is written.
+        scoring: of classes: by the likelihood of the labels, by what is written, or (servers) by a decision endpoint.
         max_new_tokens: of an answer; None for the task's own.
         positive_label: of two classes.
         max_eval_samples: only the first rows.
@@ -102,6 +102,11 @@ class BenchmarkTask(ABC):
     def by_likelihood(self) -> bool:
         """Whether a prompted model is asked how probable answers are; else it writes them."""
         return self.needs_likelihood
+
+    @property
+    def by_decision(self) -> bool:
+        """Whether a server is asked for the probability of each label, at its decision endpoint."""
+        return False
 
     @property
     def answer_tokens(self) -> int:
@@ -172,14 +177,15 @@ class BenchmarkTask(ABC):
         """Of every row."""
         return [self.prompt.text(self.row_fields(row)) for row in self.test[0]]
 
+    def pairs(self) -> list[list[Pair]]:
+        """By row the contexts and continuations whose likelihoods decide; of tasks that are scored so."""
+        raise NotImplementedError
+
     def asked_texts(self) -> list[str]:
         """What a server will be sent of each row at most, for its probes."""
         if not self.by_likelihood:
             return self.prompts()
-        return [prompt + self.prompt.separator + self.answer(row) for prompt, row in self._with_rows()]
-
-    def _with_rows(self) -> list[tuple[str, Any]]:
-        return list(zip(self.prompts(), self.test[0], strict=True))
+        return ["".join(pair) for row in self.pairs() for pair in row]
 
     @abstractmethod
     def predicted_by(self, model: LanguageModel) -> Predictions:

@@ -64,6 +64,15 @@ class Server:
         return ids[-self.window :] if self.fault == TRUNCATED else ids
 
     @torch.no_grad()
+    def decide(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """As `transformers serve`: the softmax of the labels' next-token logits after a template of its own."""
+        labels = list(asked["questions"]["label"]["criteria"])
+        logits = self.model(torch.tensor([self.ids(f"{asked['state']}\nLabel:")])).logits[0, -1]
+        tokens = [self.tokenizer(f" {label}", add_special_tokens=False)["input_ids"][0] for label in labels]
+        probabilities = dict(zip(labels, logits[tokens].softmax(-1).tolist(), strict=True))
+        return {"answers": {"label": {"type": "choice", "probabilities": probabilities}}}
+
+    @torch.no_grad()
     def complete(self, asked: dict[str, Any]) -> dict[str, Any]:
         prompt = asked["prompt"] if "prompt" in asked else asked["messages"][-1]["content"]
         ids = self.ids(prompt)
@@ -125,7 +134,7 @@ class _Handler(BaseHTTPRequestHandler):
             if isinstance(trouble, float):
                 time.sleep(trouble)
             with server.lock:
-                answer = server.complete(asked)
+                answer = server.decide(asked) if self.path.endswith("/systemone") else server.complete(asked)
             if asked.get("stream") and server.streams:
                 self._stream(answer)
             else:

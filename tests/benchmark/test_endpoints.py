@@ -294,3 +294,19 @@ def test_a_chat_has_no_likelihoods_and_can_be_written_to(llama, rows, tmp_path):
     assert "a chat API gives no log-probabilities of the prompt; leave --use_chat_template" in model["refusal"]
     assert len(read_predictions(next((tmp_path / "c" / "predictions" / "classification").iterdir()))) == 24
     assert written["refusal"] is None
+
+
+def test_a_decision_endpoint_agrees_with_the_likelihoods_of_the_labels(llama, other, rows, tmp_path):
+    flags = ["--scoring", "decision", "--reference", str(llama)]
+    with Server(llama) as server:
+        code, model = benchmark(tmp_path / "b", server, rows, *flags)
+    with Server(llama, fault=stand_in.TEMPLATE) as server:
+        _, other_words = benchmark(tmp_path / "c", server, rows, *flags)
+    table = read_predictions(next((tmp_path / "b" / "predictions" / "classification").iterdir()))
+
+    assert code == 0
+    assert any("agrees with the label likelihoods of" in note for note in model["notes"])
+    assert any("naming the labels in reverse moves their probabilities" in note for note in model["notes"])
+    assert table.probabilities().sum(axis=1) == pytest.approx(1)
+    refusal = other_words["refusal"]
+    assert "endpoint asks by another template (decision.json)" in refusal or "two answers are too close" in refusal

@@ -269,7 +269,7 @@ def test_a_chat_model_is_asked_in_its_own_template(llama, labeled, tmp_path):
         (["--tasks", "choices"], "--tasks 'choices': no file of labeled rows; write choices=FILE"),
         (["--tasks", "{c}", "{c}"], "classification is named twice; run the benchmark once for each file"),
         (["--models", "a", "a"], "--models: a is named twice; name each model once"),
-        (["--scoring", "luck"], "--scoring 'luck': expected one of likelihood, generation"),
+        (["--scoring", "luck"], "--scoring 'luck': expected one of likelihood, generation, decision"),
         (["--num_fewshot", "-1"], "--num_fewshot -1: expected 0 or more demonstrations"),
         (["--num_fewshot", "2"], "the demonstrations are rows of train; add --train_file FILE"),
         (["--prompt_template", "{text"], "write {{ for a brace of the prompt"),

@@ -6,7 +6,7 @@ import httpx2
 import pytest
 
 from llmtune.benchmark.client import Address, Client, Refusal, RequestOptions
-from llmtune.benchmark.endpoint import Endpoint, read_echo, written_text
+from llmtune.benchmark.endpoint import Endpoint, read_decision, read_echo, written_text
 from llmtune.benchmark.journal import Journal
 from llmtune.benchmark.language_models import LocalModel
 from llmtune.benchmark.probe import REVERSED, SENTENCE, probe_likelihoods, probe_writing
@@ -132,6 +132,12 @@ def test_a_listed_name_that_is_not_asked_for_and_two_answers_to_one_prompt_are_t
 def test_a_continuation_without_a_token_of_its_own_is_refused():
     with pytest.raises(Refusal, match="no token of the server ends in the continuation ''"):
         Endpoint("served", replying(LISTED)).likelihood(echo(["ab", " cd"], [None, -1.0], "ab cd"), "ab cd", "")
+
+
+@pytest.mark.parametrize("given", [None, {"ham": 0.5}, {"ham": 0.5, "spam": 0.7}, {"ham": float("nan"), "spam": 0.5}])
+def test_a_decision_without_a_probability_of_each_label_is_refused(given):
+    with pytest.raises(Refusal, match="expected a probability of each of ham, spam that add up to 1; score otherwise"):
+        read_decision({"answers": {"label": {"probabilities": given}}}, ["ham", "spam"])
 
 
 def test_a_half_written_line_of_a_journal_is_dropped(tmp_path):
