@@ -63,7 +63,7 @@ def benchmark(
         {name: given for name in COLUMNS if (given := columns.get(f"{name}_column"))},
         train_file,
         num_fewshot,
-        prompt_template,
+        prompt_template and prompt_template.replace("\\n", "\n"),  # a shell hands the two letters on as they are
         use_chat_template,
         scoring,
         max_new_tokens,

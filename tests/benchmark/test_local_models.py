@@ -110,6 +110,13 @@ def test_the_prompt_is_kept_with_a_hash_that_follows_its_text(on_classes, llama,
     ]  # one of each class
 
 
+def test_a_line_break_in_a_template_may_be_typed_as_a_shell_hands_it_on(on_classes, llama, labeled, tmp_path):
+    flags = ["--prompt_template", r"{text}\nLabel:", "--max_eval_samples", "4"]
+    prompt = benchmark(tmp_path / "b", [llama], [f"classification={labeled}"], *flags)[1]["tasks"][0]["prompt"]
+
+    assert prompt == on_classes[2]["tasks"][0]["prompt"]
+
+
 def test_the_likelihood_of_labels_is_that_of_the_model_itself(llama):
     tokenizer = transformers.AutoTokenizer.from_pretrained(llama)
     model = transformers.AutoModelForCausalLM.from_pretrained(llama)
