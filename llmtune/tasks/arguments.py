@@ -33,6 +33,19 @@ class SequenceArguments(TaskArguments):
     """What a task of one answer a text reads (`SequenceTask`)."""
 
     text_column: str = field(default="text", metadata={"help": "the text"})
+    text_pair_column: str | None = field(
+        default=None,
+        metadata={
+            "help": "a second text of each row, for pairs: premise and hypothesis, two questions. An encoder reads "
+            "them as its tokenizer sets pairs, a decoder with a line break between; the longer text is cut first"
+        },
+    )
     max_length: int = field(
         default=256, metadata={"help": "tokens a text is cut at; the share that was cut is reported"}
     )
+
+    @property
+    def text_columns(self) -> dict[str, str]:
+        """The columns of text: canonical name → the user's."""
+        pair = {} if self.text_pair_column is None else {"text_pair": self.text_pair_column}
+        return {"text": self.text_column, **pair}
