@@ -27,6 +27,7 @@ FAMILIES = {
     "lstm": "hidden_size=8,embedding_size=8,attention_size=4",
 }
 QUICK = ["--max_steps", "3", "--learning_rate", "1e-2", "--cpu_threads", "1", "--tokenizer_vocab_size", "300"]
+WINDOWS = ("--long_text", "windows", "--stride", "4")
 ANIMALS = ["dog", "cat", "horse", "bird"]
 
 
@@ -48,6 +49,8 @@ class Problem:
 PROBLEMS = {
     "one label": Problem("sentiment.py", ()),
     "pairs": Problem("sentiment.py", ("--text_pair_column", "other")),
+    "windows": Problem("sentiment.py", WINDOWS),
+    "pairs in windows": Problem("sentiment.py", ("--text_pair_column", "other", *WINDOWS, "--window_pooling", "max")),
 }
 CELLS = [(problem, family) for problem in PROBLEMS for family in FAMILIES]
 
@@ -120,8 +123,8 @@ def test_the_code_of_every_cells_card_answers_as_its_table_does(cell, monkeypatc
 def test_the_pipeline_of_transformers_reads_pairs_as_the_run_did(cell):
     _, run = cell
     settings = json.loads((run / "config.json").read_text())["llmtune"]
-    if "pair_prefix" not in settings:
-        pytest.skip("one text a row")
+    if "pair_prefix" not in settings or "pooling" in settings:
+        pytest.skip("one text a row, or windows, of which it reads the first")
     table = read_predictions(run / "predictions" / "test.parquet")
     pipe = transformers.pipeline("text-classification", model=str(run), top_k=None, truncation=True, max_length=24)
 

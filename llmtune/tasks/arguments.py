@@ -3,6 +3,10 @@
 from dataclasses import dataclass, field
 
 from llmtune.diagnosis.target_list import Target, read_targets
+from llmtune.errors import InputError
+
+LONG_TEXTS = TRUNCATE, WINDOWS = ("truncate", "windows")
+POOLINGS = ("mean", "max")
 
 
 @dataclass
@@ -43,6 +47,21 @@ class SequenceArguments(TaskArguments):
     max_length: int = field(
         default=256, metadata={"help": "tokens a text is cut at; the share that was cut is reported"}
     )
+    long_text: str = field(
+        default=TRUNCATE,
+        metadata={
+            "help": "truncate: texts are cut at --max_length; windows: every window of that many tokens is read and "
+            "the logits of a row's windows are pooled, in training as in prediction; of a pair those of the longer text"
+        },
+    )
+    stride: int = field(default=64, metadata={"help": "tokens that neighboring windows of --long_text windows share"})
+    window_pooling: str = field(default="mean", metadata={"help": "of the logits of a row's windows: mean or max"})
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for flag, known in (("long_text", LONG_TEXTS), ("window_pooling", POOLINGS)):
+            if getattr(self, flag) not in known:
+                raise InputError(f"--{flag} {getattr(self, flag)!r} is not one of {', '.join(known)}")
 
     @property
     def text_columns(self) -> dict[str, str]:

@@ -7,7 +7,7 @@ shows, `joined_texts` what a baseline reads.
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, ClassVar, Self
 
 import datasets
@@ -21,9 +21,10 @@ from llmtune.errors import InputError
 from llmtune.models.families import families_serving
 from llmtune.models.loaded import LoadedModel
 from llmtune.progress import progress
-from llmtune.tasks.arguments import SequenceArguments
+from llmtune.tasks.arguments import WINDOWS, SequenceArguments
 from llmtune.tasks.control_tokens import encode_text
-from llmtune.tasks.task import Encoded, Metric, Task
+from llmtune.tasks.task import Encoded, Metric, Task, count_splits
+from llmtune.tasks.text_windows import WindowCollator, Windows
 from llmtune.terminal.console import split_lines
 from llmtune.text.text_pairs import join_pairs
 
@@ -39,11 +40,13 @@ class SequenceTask(Task):
         max_length: tokens that a text, or both texts of a pair together, are cut at.
         pair_prefix: what stands before the second text of a pair: a line break for a decoder, nothing for an encoder,
             whose tokenizer has a form for pairs; None where rows have one text.
+        windows: how rows of more than `max_length` tokens are read; None where they are cut.
         is_foreign: whether the model was made elsewhere: then a command may say that it reads pairs.
     """
 
     max_length: int = field(kw_only=True)
     pair_prefix: str | None = field(default=None, kw_only=True)
+    windows: Windows | None = field(default=None, kw_only=True)
     is_foreign: bool = field(default=False, kw_only=True, compare=False)
 
     auto_model = AutoModelForSequenceClassification
@@ -69,9 +72,11 @@ class SequenceTask(Task):
 
     @classmethod
     def from_arguments(cls, args: Arguments, splits: Splits, *, metrics: Sequence[Metric] | None = None) -> Self:
-        """The task of a recipe, reading the columns that its arguments name."""
+        """The task of a recipe, reading the columns that its arguments name, as they say."""
+        options = args.task
+        windows = Windows(options.stride, options.window_pooling) if options.long_text == WINDOWS else None
         task = super().from_arguments(args, splits, metrics=metrics)
-        return task if args.task.text_pair_column is None else replace(task, pair_prefix="")
+        return replace(task, windows=windows, pair_prefix=None if options.text_pair_column is None else "")
 
     def for_model(self, loaded: LoadedModel) -> Self:
         """The task with texts as long as the model reads, and pairs as its family reads them."""
@@ -81,7 +86,9 @@ class SequenceTask(Task):
     def to_config(self) -> dict[str, Any]:
         """What the model's config keeps of the reading; `reading_of_config` reads it."""
         kept = {"task": self.name, "max_length": self.max_length}
-        return kept if self.pair_prefix is None else {**kept, "pair_prefix": self.pair_prefix}
+        if self.reads_pairs:
+            kept["pair_prefix"] = self.pair_prefix
+        return kept if self.windows is None else {**kept, **asdict(self.windows)}
 
     @staticmethod
     def reading_of_config(config: Any) -> dict[str, Any]:
@@ -90,7 +97,8 @@ class SequenceTask(Task):
         limit = min(config.max_position_embeddings, SequenceArguments.max_length)
         names = ("max_length", "pair_prefix")
         reading = {name: kept[name] for name in names if name in kept}
-        return {"max_length": limit, **reading, "is_foreign": not kept}
+        windows = Windows(kept["stride"], kept["pooling"]) if "pooling" in kept else None
+        return {"max_length": limit, **reading, "windows": windows, "is_foreign": not kept}
 
     def read_as(self, **options: Any) -> Self:
         """With pairs, where a command names their column and the model was made elsewhere.
@@ -132,37 +140,65 @@ class SequenceTask(Task):
     def encode(self, rows: datasets.Dataset, tokenizer: PreTrainedTokenizerBase, split: str = "test") -> Encoded:
         """Rows with their texts (and references) → `input_ids`, `attention_mask` (and `labels`).
 
-        Of pairs also `token_type_ids` where the tokenizer has them; the longer text is cut first.
+        Of pairs also `token_type_ids` where the tokenizer has them; the longer text is cut first. With windows each of
+        them is a list of a row's windows.
         """
         texts = self.inputs(rows)
-        # Of one text they are 0, which a model takes anyway.
-        types = self.reads_pairs and "token_type_ids" in tokenizer.model_input_names
-        columns: dict[str, Any] = {"input_ids": [], "attention_mask": [], **({"token_type_ids": []} if types else {})}
+        columns: dict[str, list[Any]] = {}
         truncated = 0
+        encode = self._encode_cut if self.windows is None else self._encode_windows
         for begin in progress(range(0, len(rows), AT_ONCE), "tokenizing", unit="batches"):
             part = {name: cells[begin : begin + AT_ONCE] for name, cells in texts.items()}
-            if self.reads_pairs:
-                part["text_pair"] = [f"{self.pair_prefix}{text}" for text in part["text_pair"]]
-            encoded = encode_text(
-                tokenizer,
-                part.pop("text"),
-                **part,
-                truncation=True,
-                max_length=self.max_length,
-                return_token_type_ids=types,
-            )
-            for name, column in columns.items():
-                column += encoded[name]
-            truncated += sum(bool(encoding.overflowing) for encoding in encoded.encodings)
+            encoded, cut = encode(part, tokenizer)
+            for name, cells in encoded.items():
+                columns.setdefault(name, []).extend(cells)
+            truncated += cut
+        facts = {"truncated": truncated}
+        notes = [self._cut_note(truncated, len(rows))]
+        if self.windows is not None:
+            facts["windows"] = sum(map(len, columns["input_ids"]))
+            notes = [f"{facts['windows']:,} windows of {self.max_length} tokens of {len(rows):,} rows"]
         if self.answer_column in rows.column_names:
             columns["labels"] = self.label_values(rows)
-        notes = [f"texts truncated at {self.max_length} tokens: {truncated or 'none'}"]
-        inputs = datasets.Dataset.from_dict(columns)
-        return Encoded(rows, inputs, split, tokenizer, {"truncated": truncated}, notes)
+        return Encoded(rows, datasets.Dataset.from_dict(columns), split, tokenizer, facts, notes)
 
-    def data_collator(self, tokenizer: PreTrainedTokenizerBase, model: Any = None) -> DataCollatorWithPadding:
-        """Pads each micro-batch to its longest row."""
-        return DataCollatorWithPadding(tokenizer)
+    def _encode_cut(
+        self, texts: Mapping[str, Sequence[str]], tokenizer: PreTrainedTokenizerBase
+    ) -> tuple[dict[str, list[Any]], int]:
+        """The inputs of some rows, each text cut at `max_length`, and how many were."""
+        second = {}
+        if self.reads_pairs:
+            second = {"text_pair": [f"{self.pair_prefix}{text}" for text in texts["text_pair"]]}
+        # Of one text they are 0, which a model takes anyway.
+        types = self.reads_pairs and "token_type_ids" in tokenizer.model_input_names
+        encoded = encode_text(
+            tokenizer,
+            list(texts["text"]),
+            **second,
+            truncation=True,
+            max_length=self.max_length,
+            return_token_type_ids=types,
+        )
+        return dict(encoded), sum(bool(encoding.overflowing) for encoding in encoded.encodings)
+
+    def _encode_windows(
+        self, texts: Mapping[str, Sequence[str]], tokenizer: PreTrainedTokenizerBase
+    ) -> tuple[dict[str, list[Any]], int]:
+        """The inputs of some rows, each a list of windows, and how many have a text that was cut nevertheless."""
+        assert self.windows is not None
+        prefix = self.pair_prefix or ""
+        rows, cut = self.windows.encode(tokenizer, texts, prefix=prefix, max_length=self.max_length)
+        return {name: [row[name] for row in rows] for name in rows[0]}, cut
+
+    def _cut_note(self, truncated: int, count: int) -> str:
+        share = (
+            f" ({truncated / count:.1%} of the rows; --long_text windows in training reads all)" if truncated else ""
+        )
+        return f"texts truncated at {self.max_length} tokens: {truncated or 'none'}{share}"
+
+    def data_collator(self, tokenizer: PreTrainedTokenizerBase, model: Any = None) -> Any:
+        """Pads each micro-batch to its longest row, or to its longest window."""
+        return DataCollatorWithPadding(tokenizer) if self.windows is None else WindowCollator(tokenizer, self.windows)
 
     def leakage_examples(self, rows: datasets.Dataset, data: DataArguments) -> Examples:
         """Texts, references, and the groups that must stay on one side of a split."""
@@ -179,4 +215,14 @@ class SequenceTask(Task):
             f"--text_pair_column {name})"
             for name in splits.unread_texts
         ]
-        return split_lines(splits.describe(), truncated, self.max_length) + unread
+        return split_lines(splits.describe(), truncated, self.max_length) + self._length_lines(encoded) + unread
+
+    def _length_lines(self, encoded: Mapping[str, Encoded]) -> list[str]:
+        """How many rows are longer than the model reads at once, and how they are read or could be."""
+        if self.windows is None:
+            rows = sum(len(of_split.rows) for of_split in encoded.values())
+            cut = sum(of_split.facts["truncated"] for of_split in encoded.values())
+            return [f"{cut / rows:.1%} of all rows are truncated; --long_text windows reads them whole"] if cut else []
+        counts = count_splits({split: of_split.facts["windows"] for split, of_split in encoded.items()})
+        how = f"{self.max_length} tokens that share {self.windows.stride}, {self.windows.pooling} of their logits"
+        return [f"long texts are read in windows of {how}: {counts} windows"]
