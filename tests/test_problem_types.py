@@ -19,12 +19,14 @@ from llmtune.predictions import read_predictions
 from tests.test_lstm_recipes import run_recipe
 
 BERT = "hidden_size=16,num_hidden_layers=1,num_attention_heads=2,intermediate_size=32"
+LLAMA = f"{BERT},num_key_value_heads=1,head_dim=8"
 FAMILIES = {
-    "bert": BERT,
-    "modernbert": BERT,
-    "llama": f"{BERT},num_key_value_heads=1,head_dim=8",
-    "mistral": f"{BERT},num_key_value_heads=1,head_dim=8",
-    "lstm": "hidden_size=8,embedding_size=8,attention_size=4",
+    "bert": ("bert", BERT),
+    "modernbert": ("modernbert", BERT),
+    "llama": ("llama", LLAMA),
+    "llama, LoRA": ("llama", LLAMA, "--use_peft", "--lora_r", "2"),
+    "mistral": ("mistral", LLAMA),
+    "lstm": ("lstm", "hidden_size=8,embedding_size=8,attention_size=4"),
 }
 QUICK = ["--max_steps", "3", "--learning_rate", "1e-2", "--cpu_threads", "1", "--tokenizer_vocab_size", "300"]
 WINDOWS = ("--long_text", "windows", "--stride", "4")
@@ -76,7 +78,8 @@ def cell(request: pytest.FixtureRequest, rows_file: Path, tmp_path_factory: pyte
     """A problem type and the run of a family on it."""
     name, family = request.param
     folder = tmp_path_factory.mktemp("cell") / "run"
-    model = ["--model_type", family, "--config_overrides", FAMILIES[family], "--max_length", "24"]
+    model_type, overrides, *more = FAMILIES[family]
+    model = ["--model_type", model_type, "--config_overrides", overrides, "--max_length", "24", *more]
     problem = PROBLEMS[name]
     flags = [*model, *QUICK, *problem.flags, "--train_file", str(rows_file), "--output_dir", str(folder)]
     assert run_recipe(problem.recipe, *flags) == 0
@@ -123,8 +126,8 @@ def test_the_code_of_every_cells_card_answers_as_its_table_does(cell, monkeypatc
 def test_the_pipeline_of_transformers_reads_pairs_as_the_run_did(cell):
     _, run = cell
     settings = json.loads((run / "config.json").read_text())["llmtune"]
-    if "pair_prefix" not in settings or "pooling" in settings:
-        pytest.skip("one text a row, or windows, of which it reads the first")
+    if "pair_prefix" not in settings or "pooling" in settings or (run / "adapter_config.json").exists():
+        pytest.skip("one text a row; windows, of which it reads the first; an adapter")
     table = read_predictions(run / "predictions" / "test.parquet")
     pipe = transformers.pipeline("text-classification", model=str(run), top_k=None, truncation=True, max_length=24)
 
@@ -133,6 +136,17 @@ def test_the_pipeline_of_transformers_reads_pairs_as_the_run_did(cell):
         told = pipe({"text": table.column("text")[row], "text_pair": second})
         probabilities = dict(zip(table.label_names, table.probabilities()[row], strict=True))
         assert {answer["label"]: answer["score"] for answer in told} == pytest.approx(probabilities, abs=1e-5)
+
+
+def test_the_page_shows_every_text_of_a_row(cell):
+    _, run = cell
+    table = read_predictions(run / "predictions" / "test.parquet")
+    page = (run / "report.html").read_text(encoding="utf-8")
+
+    for name in ("text", "text_pair"):
+        assert (f">{name}<" in page) == table.has(name)
+        if table.has(name):
+            assert any(text in page for text in table.column(name))
 
 
 @pytest.mark.parametrize("model_type", ["t5", "bart", "marian"])

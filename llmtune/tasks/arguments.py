@@ -37,25 +37,14 @@ class SequenceArguments(TaskArguments):
     """What a task of one answer a text reads (`SequenceTask`)."""
 
     text_column: str = field(default="text", metadata={"help": "the text"})
-    text_pair_column: str | None = field(
-        default=None,
-        metadata={
-            "help": "a second text of each row, for pairs: premise and hypothesis, two questions. An encoder reads "
-            "them as its tokenizer sets pairs, a decoder with a line break between; the longer text is cut first"
-        },
-    )
-    max_length: int = field(
-        default=256, metadata={"help": "tokens a text is cut at; the share that was cut is reported"}
-    )
+    text_pair_column: str | None = field(default=None, metadata={"help": "pairs: the second text of each row"})
+    max_length: int = field(default=256, metadata={"help": "tokens of a text, a pair or a window"})
     long_text: str = field(
         default=TRUNCATE,
-        metadata={
-            "help": "truncate: texts are cut at --max_length; windows: every window of that many tokens is read and "
-            "the logits of a row's windows are pooled, in training as in prediction; of a pair those of the longer text"
-        },
+        metadata={"help": "truncate, or windows: all of a text is read, the logits of its windows pooled"},
     )
-    stride: int = field(default=64, metadata={"help": "tokens that neighboring windows of --long_text windows share"})
-    window_pooling: str = field(default="mean", metadata={"help": "of the logits of a row's windows: mean or max"})
+    stride: int = field(default=64, metadata={"help": "tokens that windows share"})
+    window_pooling: str = field(default="mean", metadata={"help": "mean or max of the windows' logits"})
 
     def __post_init__(self) -> None:
         super().__post_init__()
