@@ -30,7 +30,8 @@ from llmtune.progress import waiting
 from llmtune.text.byte_ngrams import ByteNgrams
 from llmtune.text.sentences import sentences_of
 from llmtune.text.tag_schemes import entity_spans
-from llmtune.text.words import fold_words, words_and_signs
+from llmtune.text.text_pairs import words_by_half
+from llmtune.text.words import fold_words
 
 INTERVAL = ("lower", "upper")  # columns of a prediction interval
 LEAD = 3  # sentences: lead-3 is the yardstick of news summaries
@@ -57,14 +58,17 @@ def majority(train_labels: Sequence[str], test: Predictions) -> Predictions:
 def tfidf_logistic_regression(
     train_texts: Sequence[str], train_labels: Sequence[str], test_texts: Sequence[str], test: Predictions
 ) -> Predictions:
-    """TF-IDF of words and word pairs with logistic regression (scikit-learn), trained on the same rows."""
+    """TF-IDF of words and word pairs with logistic regression (scikit-learn), trained on the same rows.
+
+    Two texts a row come joined (`join_pairs`): a word counts by which of them holds it, or both.
+    """
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
 
     # sublinear_tf and C=10: the usual settings for short texts; nothing is tuned, it is a yardstick.
     pipeline = make_pipeline(
-        TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=1, tokenizer=words_and_signs, token_pattern=None),
+        TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=1, tokenizer=words_by_half, token_pattern=None),
         LogisticRegression(C=10.0, max_iter=1000),
     )
     pipeline.fit(train_texts, train_labels)

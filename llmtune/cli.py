@@ -131,6 +131,7 @@ def add_check_flags(parser: Parser) -> None:
     parser.add_argument("--task", metavar="TASK", help="classification, token-classification … (default: by columns)")
     for name in ["text", "label", "tokens", "tags", "spans", "source", "target", "question", "context", "answers"]:
         parser.add_argument(f"--{name}_column", default=name, metavar="NAME", help=f"(default: {name})")
+    parser.add_argument("--text_pair_column", metavar="NAME", help="of pairs: the second text of each row")
     parser.add_argument("--sentence_column", metavar="NAME", help="one word a row: what numbers the sentences")
     parser.add_argument("--group_columns", nargs="+", default=[], metavar="NAME", help="people or sources, for balance")
     parser.add_argument("--split_group_column", metavar="NAME", help="an id that must not occur in two splits")
@@ -196,6 +197,7 @@ def add_model_flags(parser: Parser) -> None:
     """What evaluate and predict share."""
     parser.add_argument("--model", required=True, metavar="MODEL", help="a run, a checkpoint folder or a Hub id")
     parser.add_argument("--text_column", default="text", metavar="NAME", help="the text (default: text)")
+    parser.add_argument("--text_pair_column", metavar="NAME", help="of pairs: the second text (default: text_pair)")
     for column in ("question", "context"):
         parser.add_argument(f"--{column}_column", default=column, metavar="NAME", help=f"answers: the {column}")
     told = "texts to write: the source (default: source, of summaries document)"
@@ -242,6 +244,7 @@ def add_verdict_flags(parser: Parser) -> None:
     parser.add_argument("--train_file", metavar="FILE", help="the model's training rows: leakage and simple models")
     parser.add_argument("--naive_mae", type=float, metavar="X", help="of forecasts: the naive forecast's, for MASE")
     parser.add_argument("--text_column", metavar="NAME", help="of the training rows (default: text)")
+    parser.add_argument("--text_pair_column", metavar="NAME", help="likewise, of pairs (default: text_pair)")
     parser.add_argument("--label_column", metavar="NAME", help="of the training rows (default: label)")
     parser.add_argument("--group_columns", nargs="+", default=[], metavar="NAME", help="of the table, for fairness")
     parser.add_argument("--slice_columns", nargs="+", default=[], metavar="NAME", help="of the table, for slices")

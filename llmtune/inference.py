@@ -17,6 +17,7 @@ from llmtune.predictions.kinds import DECIDING_METRIC
 from llmtune.report.attention import attention_rows, with_attention
 from llmtune.report.number_plots import ATTENTION
 from llmtune.tasks.task import Encoded, Task
+from llmtune.tasks.text_windows import WindowCollator
 from llmtune.training.trainer import FineTuningTrainer
 
 TaskType = TypeVar("TaskType", bound=Task)
@@ -100,10 +101,10 @@ def attention_of_examples(
 ) -> dict[int, list[tuple[str, float]]] | None:
     """The tokens of the rows that a report shows and their weights in the model's pooling, by row number.
 
-    None of models that don't pool by attention.
+    None of models that don't pool by attention, and of rows that are read in windows.
     """
     model = trainer.accelerator.unwrap_model(trainer.model)
-    if not isinstance(model, LstmForSequenceClassification):
+    if not isinstance(model, LstmForSequenceClassification) or isinstance(trainer.data_collator, WindowCollator):
         return None
     rows = attention_rows(table)
     inputs = encoded.dataset.select_columns(["input_ids", "attention_mask"]).select(rows)

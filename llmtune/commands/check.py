@@ -37,6 +37,7 @@ def check(
     test_file: str | None = None,
     task: str | None = None,
     text_column: str = "text",
+    text_pair_column: str | None = None,
     label_column: str = "label",
     tokens_column: str = "tokens",
     tags_column: str = "tags",
@@ -77,6 +78,8 @@ def check(
     if sentence_column:
         rows = {split: group_words(of, sentence_column, split_group_column) for split, of in rows.items()}
     wanted = {name: names[name] for name in columns_of(task, rows, names)}
+    if text_pair_column and "text" in wanted:
+        wanted["text_pair"] = text_pair_column
     carried = [*group_columns, *filter(None, [split_group_column, time_column])]
     splits, missing = read_splits(rows, wanted, carried)
     findings = [*missing]
@@ -86,6 +89,8 @@ def check(
         findings += groups.ids_on_both_sides(splits, split_group_column)
     if "context" in wanted:
         findings += groups.ids_on_both_sides(splits, "context")
+    if "text_pair" in wanted:
+        findings += groups.halves_on_both_sides(splits, {name: wanted[name] for name in ("text", "text_pair")})
     if time_column:
         findings += groups.times_before(splits, time_column)
     findings += [*about_rows(splits), *copies.find_duplicates(splits)]

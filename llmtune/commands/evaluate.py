@@ -30,6 +30,7 @@ def evaluate(
     dataset_config_name: str | None = None,
     dataset_revision: str | None = None,
     text_column: str = "text",
+    text_pair_column: str | None = None,
     label_column: str = "label",
     tokens_column: str = "tokens",
     tags_column: str = "tags",
@@ -62,7 +63,7 @@ def evaluate(
     arguments = dict(locals())
     folder = Path(output_dir)
     check_output_dir(folder, overwrite=overwrite)
-    reading = {"input_format": input_format, "document_start": document_start}
+    reading = {"input_format": input_format, "document_start": document_start, "text_pair_column": text_pair_column}
     task = load_task(model).read_as(**reading, max_length=max_length, stride=stride)
     data = DataArguments(
         test_file=test_file,
@@ -79,7 +80,7 @@ def evaluate(
     columns |= {"sentence": sentence_column} if sentence_column else {}
     columns |= {"label_names": label_names} if label_names else {}
     columns |= {"question": question_column, "context": context_column, "answers": answers_column}
-    named = {"source": source_column, "target": target_column, "prompt": prompt_column}
+    named = {"text_pair": text_pair_column, "source": source_column, "target": target_column, "prompt": prompt_column}
     named |= {"completion": completion_column, "messages": messages_column}
     columns |= {name: given for name, given in named.items() if given}
     rows, fingerprint = task.read_split(data, columns, labeled=True)

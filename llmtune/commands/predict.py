@@ -22,7 +22,7 @@ from llmtune.errors import InputError
 from llmtune.terminal.document import JSON, print_document, terminal_beside
 
 Columns = Mapping[str, list[Any]]
-INPUT_NAMES = ("text", "question", "context", "source")  # of ours, those that the input may hold already
+INPUT_NAMES = ("text", "text_pair", "question", "context", "source")  # of ours, those that the input may hold already
 
 
 def predict(
@@ -32,6 +32,7 @@ def predict(
     texts: Sequence[str] = (),
     output_file: str | None = None,
     text_column: str = "text",
+    text_pair_column: str | None = None,
     question_column: str = "question",
     context_column: str = "context",
     source_column: str | None = None,
@@ -56,10 +57,15 @@ def predict(
         raise InputError("llmtune predict: give the rows with --input FILE, --input - for stdin, or --text TEXT …")
     if output is not None:
         check_output(output, Path(input_file or ""), overwrite=overwrite)
-    reading = {"input_format": input_format, "document_start": document_start}
+    reading = {"input_format": input_format, "document_start": document_start, "text_pair_column": text_pair_column}
     task = load_task(model).read_as(**reading, max_length=max_length, stride=stride)
     columns = {"text": text_column, "question": question_column, "context": context_column, "answers": "answers"}
-    named = {"source": source_column, "prompt": prompt_column, "messages": messages_column}
+    named = {
+        "text_pair": text_pair_column,
+        "source": source_column,
+        "prompt": prompt_column,
+        "messages": messages_column,
+    }
     columns |= {name: given for name, given in named.items() if given}
     inputs = task.input_columns(columns)
     source = open_source(input_file, texts, inputs)

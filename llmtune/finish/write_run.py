@@ -28,7 +28,7 @@ from llmtune.terminal.score_tables import show_scores
 from llmtune.terminal.verdict_lines import show_verdict
 from llmtune.training.trainer import FineTuningTrainer
 
-INPUT_COLUMNS = ("text_column", "question_column", "context_column", "source_column")
+INPUT_COLUMNS = ("text_column", "text_pair_column", "question_column", "context_column", "source_column")
 
 
 def training_facts(trainer: FineTuningTrainer) -> dict[str, Any]:

@@ -26,7 +26,7 @@ FORMATS = (".parquet", ".csv", ".tsv", ".jsonl")
 # csv has no lists: in these columns a cell may be a JSON list (or a Python list, as pandas writes it).
 LABEL_COLUMNS = ("reference", "prediction")
 # These stay texts even where every cell is a number, and so do the texts that a kind compares.
-INPUT_COLUMNS = ("text", "source", "question", "context")
+INPUT_COLUMNS = ("text", "text_pair", "source", "question", "context")
 NO_NUMBER = ("", "na", "n/a", "nan", "null", "none")
 # "007" and "1_000" are texts; int() and float() would take both.
 INTEGER = re.compile(r"0|-?[1-9]\d{0,17}")

@@ -100,7 +100,7 @@ class Kind(str):
     input_column: str = "text"
     answer_column: str | None = None
     data_columns: tuple[tuple[str, ...], ...] = ()
-    row_columns: tuple[str, ...] = ("reference", "text", "source", "question", "time")
+    row_columns: tuple[str, ...] = ("reference", "text", "text_pair", "source", "question", "time")
     token_metrics: tuple[str, ...] = ()
     headlines: tuple[str, ...] = ()
     compared: tuple[str, ...] = ()
@@ -279,7 +279,7 @@ REGRESSION = Kind(
     csv_texts=(),
     csv_numbers=("reference", "prediction", "last_value", "lower", "upper"),
     number_columns=("reference", "prediction"),
-    row_columns=("reference", "text", "source", "question", "time", "series"),
+    row_columns=("reference", "text", "text_pair", "source", "question", "time", "series"),
     slice_metrics=("mae", "rmse"),
 )
 KINDS: dict[str, Kind] = {

@@ -19,6 +19,7 @@ from llmtune.report.card_code_forecasting import forecasting_code
 from llmtune.report.card_code_generation import auto_of, writing_code
 from llmtune.report.card_code_language_modeling import likelihood_code
 from llmtune.report.card_code_question_answering import answering_code
+from llmtune.report.card_code_texts import given_texts, logits_code
 from llmtune.report.judged_table import JudgedTable
 from llmtune.runs.folder import write_text
 from llmtune.runs.redact import hub_id, public
@@ -202,11 +203,8 @@ def code_of(report: JudgedTable, settings: dict[str, Any]) -> str:
         answer = "model.config.id2label[max(range(len(row)), key=row.__getitem__)]"
     divided = f".div({settings['temperature']!r})" if "temperature" in settings else ""
     return code + (
-        'texts = ["Write here a text to classify.", "And a second text."]\n'
-        f'inputs = tokenizer(texts, truncation=True, max_length={length}, padding=True, return_tensors="pt", '
-        "return_token_type_ids=False, split_special_tokens=True)\n"
-        f"with torch.no_grad():\n    probabilities = model(**inputs).logits{divided}.softmax(-1).tolist()\n"
-        f"for text, row in zip(texts, probabilities):\n    print({answer}, max(row), text)\n"
+        f"{logits_code(settings)}probabilities = logits{divided}.softmax(-1).tolist()\n"
+        f"for row, *shown in zip(probabilities, {given_texts(settings)}):\n    print({answer}, max(row), *shown)\n"
     )
 
 

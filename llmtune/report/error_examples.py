@@ -20,7 +20,7 @@ from llmtune.text.shorten import truncated
 MOST, LONGEST = 15, 500  # rows of a table, characters of a cell
 WIDE = 40  # characters from which a cell needs room to break in lines
 MOST_ERRORS = 20
-INPUTS = ("text", "source", "question", "context")
+INPUTS = ("text", "text_pair", "source", "question", "context")
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,7 @@ class Report(JudgedTable):
     | --- | --- |
     | `targets` | that the verdict requires, as `"recall[spam]>=0.8,accuracy>=0.85"` |
     | `train` | the rows that the model was trained on (a path, DataFrame or Dataset): leakage and baselines |
-    | `text_column`, `label_column` | of these rows |
+    | `text_column`, `text_pair_column`, `label_column` | of these rows |
     | `group_columns`, `slice_columns` | of the predictions: people, and parts of the data |
     | `base` | the base model or an earlier run on the same rows: a path, a run folder or a `Report` |
     | `metrics` | additional ones: names, modules of `evaluate`, functions |

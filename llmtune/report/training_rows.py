@@ -13,6 +13,7 @@ from llmtune.diagnosis.leakage import Examples
 from llmtune.errors import InputError, truncated_repr
 from llmtune.predictions import Predictions
 from llmtune.text.tag_schemes import parse_tag, to_iob2
+from llmtune.text.text_pairs import join_pairs
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,12 @@ class TrainingRows:
 
 
 def read_training_rows(
-    train: Any, table: Predictions, text_column: str | None = None, label_column: str | None = None
+    train: Any,
+    table: Predictions,
+    text_column: str | None = None,
+    label_column: str | None = None,
+    *,
+    pair_column: str | None = None,
 ) -> TrainingRows:
     """Reads the rows, and trains what they allow.
 
@@ -38,6 +44,7 @@ def read_training_rows(
         table: the predictions.
         text_column: the rows' input; default by kind.
         label_column: their class or tags; default label or tags.
+        pair_column: of a table of pairs, their second text; default text_pair.
 
     Raises:
         InputError: a column that is not there, tags that are none, or a class of the table that train has not.
@@ -51,16 +58,22 @@ def read_training_rows(
     if is_series(table) and text_column is None and table.kind.input_column not in rows.columns:
         return TrainingRows()  # a series without texts: its naive error is all that it tells
     texts = _column(rows, text_column or table.kind.input_column, "it by --text_column", where)
+    carried = next((name for name in (table.kind.input_column, text_column) if name and table.has(name)), None)
+    halves: tuple[dict[str, Any], dict[str, Any]] = ({}, {})
+    inputs = None if carried is None else table.column(carried)
+    if inputs is not None and table.has("text_pair"):
+        pairs = _column(rows, pair_column or "text_pair", "the second text by --text_pair_column", where)
+        halves = {"text": texts, "text_pair": pairs}, {"text": inputs, "text_pair": table.column("text_pair")}
+        texts, inputs = (join_pairs(*half.values()) for half in halves)
     answer = label_column or table.kind.answer_column
     if label_column is None and answer not in rows.columns:
         answer = None
     answers = None if answer is None else _column(rows, answer, "the class by --label_column", where)
-    carried = next((name for name in (table.kind.input_column, text_column) if name and table.has(name)), None)
     labels = [str(label) for label in answers] if answers and table.kind.single_label else None
-    examples = {"train": Examples(texts, labels)}
-    if carried is not None:
+    examples = {"train": Examples(texts, labels, halves=halves[0])}
+    if inputs is not None:
         reference = table.column("reference") if table.kind.single_label else None
-        examples["test"] = Examples(table.column(carried), reference, row_ids=table.column("id"))
+        examples["test"] = Examples(inputs, reference, halves=halves[1], row_ids=table.column("id"))
     if answers and table.kind.tagged and table.has("tokens"):
         known = gazetteer(texts, _iob2(rows, answers, str(answer), where), table)
         return TrainingRows(examples, {"names known from train": known})
@@ -68,8 +81,8 @@ def read_training_rows(
         return TrainingRows(examples)
     _check_classes(labels, table, str(answer), where)
     baselines = {"majority": majority(labels, table)}
-    if carried is not None:
-        tfidf = tfidf_logistic_regression(texts, labels, table.column(carried), table)
+    if inputs is not None:
+        tfidf = tfidf_logistic_regression(texts, labels, inputs, table)
         baselines["TF-IDF + logistic regression"] = tfidf
     return TrainingRows(examples, baselines)
 

@@ -23,6 +23,7 @@ from llmtune.arguments import TrainingArguments
 from llmtune.models.lstm import LstmConfig
 from llmtune.tasks.losses import ClassificationLoss
 from llmtune.tasks.question_answering.loss import SpanLoss
+from llmtune.tasks.text_windows import WindowCollator, Windows
 from llmtune.training.trainer import FineTuningTrainer
 
 EFFECTIVE_BATCH = 8
@@ -141,6 +142,59 @@ def exact(processes: int, folder: Path) -> Iterator[dict[str, Any]]:
             }
 
 
+def rows_of_windows(n: int) -> datasets.Dataset:
+    """The texts of `rows` in windows of 8 tokens that share 2."""
+    texts = rows(n)
+    cut = [[ids[begin : begin + 8] for begin in range(0, max(1, len(ids) - 2), 6)] for ids in texts["input_ids"]]
+    masks = [[[1] * len(window) for window in windows] for windows in cut]
+    return datasets.Dataset.from_dict({"input_ids": cut, "attention_mask": masks, "labels": texts["labels"]})
+
+
+def windows(processes: int, folder: Path) -> Iterator[dict[str, Any]]:
+    """As `exact`, of rows that are read in windows, their logits pooled; then what is predicted of them."""
+    for model_type, pooling, n in (
+        ("bert", "mean", 21),
+        ("bert", "max", 17),
+        ("llama", "max", 21),
+        ("lstm", "mean", 17),
+    ):
+        for micro, accumulation in SPLITS[processes]:
+            trainer = FineTuningTrainer(
+                model=tiny_model(model_type, lora=False),
+                args=arguments(
+                    folder,
+                    per_device_train_batch_size=micro,
+                    gradient_accumulation_steps=accumulation,
+                    per_device_eval_batch_size=4,
+                ),
+                train_dataset=rows_of_windows(n),
+                data_collator=WindowCollator(tiny_tokenizer(), Windows(2, pooling)),
+                compute_loss_func=LOSSES["weights"],
+            )
+            yield {
+                "case": f"{model_type}, {pooling}, {n} rows",
+                "split": f"{processes} x {micro} x {accumulation}",
+                "updates": logged_updates(trainer),
+                "tokens": trainer.tokens_trained(),
+            }
+        yield {
+            "case": f"{model_type}, {pooling}, {n} rows",
+            "logits": trainer.predict(rows_of_windows(n)).predictions.tolist(),
+            "without labels": trainer.predict(rows_of_windows(n).remove_columns("labels")).predictions.tolist(),
+            "plain": plain_pooled(trainer.model, rows_of_windows(n), pooling),
+        }
+
+
+def plain_pooled(model: Any, dataset: datasets.Dataset, pooling: str) -> list[list[float]]:
+    """The pooled logits of each row, its windows given to the model one by one."""
+    pooled = []
+    for row in dataset["input_ids"]:
+        with torch.no_grad():
+            logits = torch.cat([model.eval()(input_ids=torch.tensor([window])).logits for window in row])
+        pooled.append((logits.mean(0) if pooling == "mean" else logits.max(0).values).tolist())
+    return pooled
+
+
 def spans(processes: int, folder: Path) -> Iterator[dict[str, Any]]:
     """As `exact`, of heads that mark where an answer begins and ends."""
     random = np.random.default_rng(1)
@@ -246,7 +300,7 @@ def main(out: Path, folder: Path) -> None:
     torch.set_num_threads(1)
     transformers.logging.set_verbosity_error()
     processes = arguments(folder).world_size
-    sections = {section.__name__: section for section in (exact, spans, stock, predicted, resumed)}
+    sections = {section.__name__: section for section in (exact, windows, spans, stock, predicted, resumed)}
     seen: dict[str, Any] = {name: list(section(processes, folder)) for name, section in sections.items()}
     if os.environ.get("RANK", "0") == "0":
         out.write_text(json.dumps({"processes": processes, **seen}), encoding="utf-8")

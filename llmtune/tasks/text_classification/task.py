@@ -76,12 +76,12 @@ class TextClassification(SequenceTask):
     @classmethod
     def read(cls, args: Arguments) -> Splits:
         """Texts and labels; the classes are those of train."""
-        columns = {"text": args.task.text_column, "label": args.task.label_column}
+        texts = args.task.text_columns
         return load_splits(
             args.data,
-            columns=columns,
+            columns={**texts, "label": args.task.label_column},
             label_column="label",
-            text_columns=["text"],
+            text_columns=list(texts),
             seed=args.training.seed,
             regroup=_naming(args.task.label_names, args.task.label_column),
         )
@@ -126,16 +126,14 @@ class TextClassification(SequenceTask):
             raise InputError(f"{name}: its config names no classes (id2label); is it a text classifier?")
         names = tuple(config.id2label[i] for i in range(config.num_labels))
         kept = config.to_dict().get("llmtune", {})
-        limit = min(config.max_position_embeddings, TextClassificationArguments.max_length)
-        positive, length = kept.get("positive_label", default_positive(names, {})), kept.get("max_length", limit)
+        positive = kept.get("positive_label", default_positive(names, {}))
         threshold, temperature = kept.get("threshold", 0.5), kept.get("temperature", 1.0)
-        return cls(names, positive, threshold, temperature=temperature, max_length=length)
+        return cls(names, positive, threshold, temperature=temperature, **cls.reading_of_config(config))
 
     def to_config(self) -> dict[str, Any]:
         """What the model's config keeps, so that prediction does what evaluation did."""
         return {
-            "task": self.name,
-            "max_length": self.max_length,
+            **super().to_config(),
             "positive_label": self.positive_label,
             "threshold": self.threshold,
             **({"temperature": self.temperature} if self.temperature != 1 else {}),
@@ -153,14 +151,14 @@ class TextClassification(SequenceTask):
     def read_split(
         self, data: DataArguments, columns: Mapping[str, str], *, labeled: bool
     ) -> tuple[datasets.Dataset, Fingerprint]:
-        """`text`, and where they are wanted the labels, each one that the model knows."""
-        wanted = ("text", "label") if labeled else ("text",)
+        """The texts, and where they are wanted the labels, each one that the model knows."""
+        texts = self.input_columns(columns)
         return load_split(
             data,
             "test",
-            columns={name: columns[name] for name in wanted},
+            columns={**texts, "label": columns["label"]} if labeled else texts,
             label_column="label" if labeled else None,
-            text_columns=["text"],
+            text_columns=list(texts),
             label_names=self.label_names if labeled else (),
             regroup=_naming(columns.get("label_names"), columns["label"]) if labeled else None,
         )
@@ -216,12 +214,12 @@ class TextClassification(SequenceTask):
         )
 
     def predicted_columns(self, outputs: Any, encoded: Encoded) -> tuple[dict[str, list[Any]], list[str]]:
-        """`text`, `prediction` and `probability[LABEL]` of each label; a row that is not finite has neither."""
+        """The texts, `prediction` and `probability[LABEL]` of each label; a row that is not finite has neither."""
         probabilities = self.probabilities(outputs)
         finite = np.isfinite(probabilities).all(axis=1)
         decided = zip(self.decide(probabilities), finite, strict=True)
         predictions = [label if is_finite else None for label, is_finite in decided]
-        columns: dict[str, list[Any]] = {"text": list(encoded.rows["text"]), "prediction": predictions}
+        columns: dict[str, list[Any]] = {**self.inputs(encoded.rows), "prediction": predictions}
         for name, of_label in zip(self.label_names, probabilities.T.tolist(), strict=True):
             columns[f"probability[{name}]"] = [p if ok else None for p, ok in zip(of_label, finite, strict=True)]
         counts = Counter(predictions)
@@ -258,10 +256,11 @@ class TextClassification(SequenceTask):
 
     def baselines(self, splits: Splits, test: Predictions) -> dict[str, Predictions]:
         """The most frequent class of train, and TF-IDF with logistic regression."""
-        texts, labels = list(splits.train["text"]), list(splits.train["label"])
+        labels = list(splits.train["label"])
+        texts = self.joined_texts(splits.train), self.joined_texts(splits.test)
         return {
             "majority": majority(labels, test),
-            "TF-IDF + logistic regression": tfidf_logistic_regression(texts, labels, test.column("text"), test),
+            "TF-IDF + logistic regression": tfidf_logistic_regression(texts[0], labels, texts[1], test),
         }
 
     def run_facts(self, predictions: Mapping[str, Predictions], *, seed: int) -> dict[str, Any]:
