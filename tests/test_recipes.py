@@ -224,11 +224,14 @@ def test_two_processes_print_one_report_and_train_and_predict_alike(bert_run, me
     ]
     folder = one.parent
 
-    on_two = in_subprocess(ON_TWO, *data_flags(messages), *no_dropout, "4", "--output_dir", "two", cwd=folder)
+    on_two = in_subprocess(
+        ON_TWO, *data_flags(messages), *no_dropout, "4", "--output_dir", "two", "--format", "json", cwd=folder
+    )
     on_one = in_subprocess([sys.executable], *data_flags(messages), *no_dropout, "8", "--output_dir", "one", cwd=folder)
 
     assert on_two.returncode == on_one.returncode == 0, on_two.stderr[-3000:]
-    assert on_two.stdout.count("Test: 18 rows") == on_two.stdout.count("epoch 1.00") == 1
+    assert on_two.stderr.count("Test: 18 rows") == on_two.stderr.count("epoch 1.00") == 1
+    assert json.loads(on_two.stdout)["run"] == "two"  # one document, of the first process
     tables = [read_predictions(folder / name / "predictions" / "test.parquet") for name in ("one", "two")]
     assert tables[0].column("id") == tables[1].column("id")
     assert tables[0].column("text") == tables[1].column("text")
