@@ -95,7 +95,9 @@ def evaluate(
     scores = score_table(table, metrics=metrics, seed=seed)
     write_metrics(folder, {"test": scores})
     terminal.block("Model", model_lines(outputs, fingerprint))
-    show_scores(terminal, table, scores, notes=[*missing_reasons(scores), f"the evaluation is in {folder}"])
+    show_scores(
+        terminal, table, scores, notes=[*missing_reasons(scores, table.positive_name), f"the evaluation is in {folder}"]
+    )
     document = {"output_dir": str(folder), "rows": len(table), "metrics": {"test": metrics_to_json(dict(scores))}}
     print_document(document, output_format)
 

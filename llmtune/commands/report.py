@@ -119,7 +119,7 @@ def open_source(
 def show_judgement(terminal: Terminal, table: OpenTable) -> JudgedTable:
     """Prints scores and verdict."""
     judged = table.judgement.judged(table_name(table.source))
-    notes = [*judged.test.settings.get(COLUMN_NOTES, []), *missing_reasons(judged.scores)]
+    notes = [*judged.test.settings.get(COLUMN_NOTES, []), *missing_reasons(judged.scores, judged.test.positive_name)]
     show_scores(terminal, judged.test, judged.scores, judged.baselines, notes, judged.entities)
     if judged.verdict is not None:
         show_verdict(terminal, judged.verdict)

@@ -17,6 +17,7 @@ from llmtune.diagnosis.target_list import Target
 from llmtune.errors import InputError
 from llmtune.evidence import ENOUGH, FEWEST
 from llmtune.metrics import Score, available_metrics, score_predictions
+from llmtune.metrics.core.headlines import about_positive
 from llmtune.predictions import Predictions
 from llmtune.stats import tells_no_spread
 
@@ -188,11 +189,12 @@ def _counted(one: TargetResult, predictions: Predictions) -> str:
 def _sentence(one: TargetResult, predictions: Predictions) -> str:
     """A judged target in words, with its interval."""
     target, label = one.target, _label(one.target, predictions)
+    name = about_positive(target.name, predictions.positive_name)
     wanted = f"target {target.value:g} {'or more' if target.at_least else 'or less'}"
     if one.value is None:
-        return f"{target.name} is undefined{f' ({one.reason})' if one.reason else ''}; {wanted}"
+        return f"{name} is undefined{f' ({one.reason})' if one.reason else ''}; {wanted}"
     if one.reason is not None:
-        return f"{target.name} is {one.value:.3f} without an interval ({one.reason}), {wanted}: not decided by a value"
+        return f"{name} is {one.value:.3f} without an interval ({one.reason}), {wanted}: not decided by a value"
     between = "" if one.low is None or one.high is None else f" (95 % interval {one.low:.3f} to {one.high:.3f})"
     if target.metric in ("recall", "precision") and one.of == "rows" and label is not None and one.n:
         said = describe_rate(target.metric, label, Proportion(round(one.value * one.n), one.n))
@@ -200,7 +202,7 @@ def _sentence(one: TargetResult, predictions: Predictions) -> str:
     elif target.name == "accuracy":
         said, wanted = f"accuracy is {percent(one.value)} on {one.n} rows", f"target {percent(target.value)}"
     else:
-        said = f"{target.name} is {one.value:.3f} on {one.n} {one.of}"
+        said = f"{name} is {one.value:.3f} on {one.n} {one.of}"
     verdict = {FAIL: "missed", PASS: "met", NOT_ENOUGH_DATA: "too few rows to tell"}[one.status]
     return f"{said}, {wanted}: {verdict}{between}"
 

@@ -63,11 +63,11 @@ class Terminal:
     def training(self, facts: Mapping[str, Any], positive_label: str | None = None) -> None:
         """How long, how fast, which checkpoint; `positive_label`: that its metric is about."""
         best = facts["best_checkpoint"]
+        metric = about_positive(best["metric"].removeprefix("eval_"), positive_label) if best else ""
         lines = [
             f"{facts['steps']:,} optimizer steps of {facts['effective_batch']} rows in {facts['train_seconds']:.1f} s; "
             f"{facts['tokens_per_second']:,.0f} tokens/s",
-            f"best checkpoint: step {best['step']}, {about_positive(best['metric'], positive_label)} "
-            f"{best['value']:.4f} on validation"
+            f"best checkpoint: step {best['step']}, {metric} {best['value']:.4f} on validation"
             if best
             else "the last weights are kept: checkpoints were not compared on validation",
         ]

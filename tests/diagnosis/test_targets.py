@@ -218,3 +218,10 @@ def test_two_classes_that_are_swapped_are_the_opposite_and_not_guesses():
     assert check.finding.startswith("Predictions say mostly another class than the labels: their Matthews correlation")
     assert check.remedy == "compare the order of the model's classes with that of the labels"
     assert accuracy_paradox(binary(500, 500, 500, 500)).finding.startswith("Predictions hardly depend on the input")
+
+
+def test_a_target_on_f1_says_of_which_class_it_is():
+    rows = {"reference": ["junk", "legit"] * 60, "prediction": ["junk"] * 120}
+    table = make_predictions("classification", rows, label_names=("junk", "legit"), positive_label="junk")
+
+    assert targets(table, read_targets("f1>=0.9")).finding.startswith("f1 of junk is 0.667 on 60 rows of ")

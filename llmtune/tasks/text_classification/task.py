@@ -275,7 +275,7 @@ class TextClassification(SequenceTask):
         notes += [] if self.temperature_choice is None else [f"temperature {self.temperature_choice.reason}"]
         if "f1@0.5" in scores:
             at_half, chosen = (with_interval(scores[name]) for name in ("f1@0.5", "f1"))
-            notes.append(f"F1 on test at 0.5: {at_half}; at the threshold: {chosen}")
+            notes.append(f"F1 of {test.positive_name} on test at 0.5: {at_half}; at the threshold: {chosen}")
         undefined = next((score.reason for score in scores.values() if score.value is None), None)
         return [*notes, f"undefined: {undefined}"] if undefined else notes
 
