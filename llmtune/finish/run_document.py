@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from llmtune.diagnosis.headline import headline
+from llmtune.diagnosis.text_cautions import text_cautions
 from llmtune.errors import InputError
 from llmtune.metrics import metrics_to_json
 from llmtune.metrics.core.headlines import is_one_sided
@@ -76,5 +77,6 @@ def run_document(folder: Path) -> dict[str, Any]:
         "sentence": replace(verdict, headline=headline(test, scores)).sentence,
         **verdict.to_json(),
         "metric": {"name": name, "label": label, **metrics_to_json({name: scores[name]})[name]} if name else None,
+        "cautions": [*run.settings.get("cautions", []), *text_cautions(test, scores)],
         "files": sorted(str(path) for path in files if not path.parts[0].startswith((".", "checkpoint-"))),
     }

@@ -121,11 +121,13 @@ def label_typo_lines(classes: Sequence[Mapping[str, int]], unit: str = "rows") -
     """
     counts = sum((Counter(of) for of in classes), Counter[str]())
     slips = find_label_typos(counts)
-    lines = [
-        f"{slip.label!r} ({counts[slip.label]:,} {unit}) is a separate class here, but is probably {slip.meant!r} "
-        f"({counts[slip.meant]:,} {unit}): if so, write {slip.meant!r} in the file"
-        for slip in slips[:MOST_SLIPS]
-    ]
+    lines = []
+    for slip in slips[:MOST_SLIPS]:
+        label, meant = slip.names
+        lines.append(
+            f"{label} ({counts[slip.label]:,} {unit}) is a separate class here, but is probably {meant} "
+            f"({counts[slip.meant]:,} {unit}): if so, write {meant} in the file"
+        )
     if len(slips) > MOST_SLIPS:
         lines.append(f"and {len(slips) - MOST_SLIPS} more classes that are probably typos: llmtune check lists them")
     return lines
