@@ -163,6 +163,8 @@ def add_evaluate_flags(parser: Parser) -> None:
         told = f"entities: {what} (default: {column})"
         parser.add_argument(f"--{column}_column", default=column, metavar="NAME", help=told)
     parser.add_argument("--sentence_column", metavar="NAME", help="entities, a word a row: what numbers sentences")
+    told = "likewise: the document, where sentences are numbered anew in each"
+    parser.add_argument("--split_group_column", metavar="NAME", help=told)
     parser.add_argument(
         "--answers_column", default="answers", metavar="NAME", help="answers: the references, as in SQuAD"
     )

@@ -11,7 +11,7 @@ from typing import Any
 
 from llmtune.diagnosis.check import FAIL, NOT_ENOUGH_DATA, PASS, Check, percent
 from llmtune.diagnosis.default_target import default_target
-from llmtune.diagnosis.messages import describe_rate, reference_ranges, remedy_for
+from llmtune.diagnosis.messages import describe_rate, more_rows, reference_ranges, remedy_for
 from llmtune.diagnosis.proportions import OUTCOMES, ClassCounts, Proportion, outcomes, rows_to_decide, rows_to_narrow
 from llmtune.diagnosis.target_list import Target
 from llmtune.errors import InputError
@@ -213,9 +213,10 @@ def _remedy(one: TargetResult, predictions: Predictions) -> str:
         if one.reason is not None:
             return f"set a target on a metric with an interval in the place of {one.target.name}"
         if one.n < ENOUGH:
-            return f"label at least {ENOUGH - one.n} more {what} for {one.target.name}"
+            return f"{more_rows(predictions, ENOUGH - one.n, least=True, what=what)} for {one.target.name}"
         more = _rows_needed(one, predictions)
         if more is None or more <= one.n:
-            return f"label more test rows until the interval of {one.target.name} excludes {one.target.value:g}"
+            remedy = more_rows(predictions, what="test rows")
+            return f"{remedy} until the interval of {one.target.name} excludes {one.target.value:g}"
         return f"about {more - one.n:,} more {what} would decide {one.target.name}, if it stays {one.value:.3f}"
     return remedy_for(one.target.metric, one.target.label, one.target.value, predictions)
