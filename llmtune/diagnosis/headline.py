@@ -13,6 +13,7 @@ NAMES = {"f1_macro": "Macro F1", "entity_f1": "Entity F1", "bleu": "BLEU", "roug
 NAMES |= {"mse": "MSE", "mae": "MAE", "mcc": "MCC", "roc_auc": "ROC AUC", "chrf": "chrF", "entity_f2": "Entity F2"}
 NAMES |= {"mape": "MAPE", "smape": "sMAPE", "mase": "MASE", "r2": "R²", "ter": "TER", "cohen_kappa": "Cohen's kappa"}
 NAMES |= {"rouge1": "ROUGE-1", "rouge2": "ROUGE-2", "f1_weighted": "Weighted F1", "f1_micro": "Micro F1"}
+NAMES |= {"chrf++": "chrF++", "rougeLsum": "ROUGE-Lsum"}
 NAMES |= {"ece": "Calibration error", "ece_null": "Calibration error by chance", "brier": "Brier score"}
 
 
