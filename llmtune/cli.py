@@ -105,9 +105,8 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
     def command(run: Any, summary: str) -> Parser:
         made: Parser = commands.add_parser(run.__name__, help=summary, description=f"{summary}.")
         made.set_defaults(run=run)
-        if run is not train:
-            told = "json: one document on stdout, all else on stderr (default: text)"
-            made.add_argument("--format", dest="output_format", choices=("text", "json"), default="text", help=told)
+        told = "json: one document on stdout, all else on stderr (default: text)"
+        made.add_argument("--format", dest="output_format", choices=("text", "json"), default="text", help=told)
         return made
 
     add_check_flags(command(check, "faults of the data that would make a result wrong, before anything is trained"))
@@ -165,6 +164,8 @@ def add_evaluate_flags(parser: Parser) -> None:
         told = f"entities: {what} (default: {column})"
         parser.add_argument(f"--{column}_column", default=column, metavar="NAME", help=told)
     parser.add_argument("--sentence_column", metavar="NAME", help="entities, a word a row: what numbers sentences")
+    told = "likewise: the document, where sentences are numbered anew in each"
+    parser.add_argument("--split_group_column", metavar="NAME", help=told)
     parser.add_argument(
         "--answers_column", default="answers", metavar="NAME", help="answers: the references, as in SQuAD"
     )

@@ -10,6 +10,7 @@ from transformers import PreTrainedTokenizerBase
 from llmtune.arguments import TrainingArguments
 from llmtune.arguments.search import TrialFinished
 from llmtune.metrics import score_predictions
+from llmtune.metrics.core.headlines import about_positive
 from llmtune.models.lstm import LstmForSequenceClassification
 from llmtune.models.lstm.forecasting import LstmForForecasting
 from llmtune.predictions import Predictions
@@ -88,6 +89,7 @@ def _finished(trainer: FineTuningTrainer, task: Task, validation: Predictions) -
     """What a trial of --search is judged by: the metric that picks the checkpoint, of the tuned validation table."""
     name = str(trainer.args.metric_for_best_model).removeprefix("eval_")
     score = score_predictions(validation, metrics=task.metrics, seed=trainer.args.seed).get(name)
+    name = about_positive(name, validation.positive_name)
     better = bool(trainer.args.greater_is_better)
     if score is None or score.value is None:  # the loss, or a number of its own
         best = trainer.state.best_metric

@@ -36,6 +36,7 @@ def evaluate(
     tags_column: str = "tags",
     spans_column: str = "spans",
     sentence_column: str | None = None,
+    split_group_column: str | None = None,
     label_names: str | None = None,
     question_column: str = "question",
     context_column: str = "context",
@@ -70,6 +71,7 @@ def evaluate(
         dataset_name=dataset_name,
         dataset_config_name=dataset_config_name,
         dataset_revision=dataset_revision,
+        split_group_column=split_group_column,
         group_columns=list(group_columns),
         slice_columns=list(slice_columns),
         max_eval_samples=max_eval_samples,
@@ -96,7 +98,9 @@ def evaluate(
     scores = score_table(table, metrics=metrics, seed=seed)
     write_metrics(folder, {"test": scores})
     terminal.block("Model", model_lines(outputs, fingerprint))
-    show_scores(terminal, table, scores, notes=[*missing_reasons(scores), f"the evaluation is in {folder}"])
+    show_scores(
+        terminal, table, scores, notes=[*missing_reasons(scores, table.positive_name), f"the evaluation is in {folder}"]
+    )
     document = {"output_dir": str(folder), "rows": len(table), "metrics": {"test": metrics_to_json(dict(scores))}}
     print_document(document, output_format)
 

@@ -84,7 +84,7 @@ def predict(
         read = {name: source.cells(column) for name, column in inputs.items()}
         answers = {name: spread(cells, kept, reasons, read.get(name)) for name, cells in answers.items()}
         answers["reason"] = reasons
-        lines.append(f"no prediction for {sum(map(bool, reasons)):,} rows without text; column reason says so")
+        lines.append(f"no prediction for {_rows(sum(map(bool, reasons)))} without text; column reason says so")
     table, renamed = joined(carried, answers)
     if output is not None:
         write_table(table, output)
@@ -92,7 +92,7 @@ def predict(
         sys.stdout.writelines(json_lines(table))
     notes = [f"the input has a column {name!r}: ours is {ours!r}" for name, ours in renamed.items()]
     written = [] if output is None else [f"written to {output}"]
-    said = [f"{len(rows):,} rows of {source.source}", *lines, outputs.truncation, *notes, *written]
+    said = [f"{_rows(len(rows))} of {source.source}", *lines, outputs.truncation, *notes, *written]
     terminal.block("Predictions", said)
     shown = [json.loads(line) for line in json_lines(table)] if output is None and output_format == JSON else None
     document = {"rows": len(rows), "notes": said, "output": output and str(output), "predictions": shown}
@@ -261,3 +261,7 @@ WRITERS: dict[str, Callable[[Columns, Path], None]] = {
     ".csv": _write_csv,
     ".jsonl": _write_jsonl,
 }
+
+
+def _rows(count: int) -> str:
+    return f"{count:,} row{'s' if count != 1 else ''}"

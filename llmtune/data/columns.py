@@ -10,6 +10,7 @@ from llmtune.arguments import DataArguments
 from llmtune.data.number_labels import refuse_measurements
 from llmtune.data.rows import RowErrors, Rows
 from llmtune.errors import InputError, truncated_repr
+from llmtune.text.delimited import other_separators
 from llmtune.text.label_names import is_positional, parse_number
 from llmtune.text.normalize import INVISIBLE
 
@@ -165,10 +166,9 @@ def missing_column(rows: Rows, name: str, flag: str) -> str:
     """The message on a column that is not there, of the flag that names it."""
     found = list(rows.columns)
     message = f"{rows.source}: no column {name!r} ({flag}); columns found: {_shown_names(found)}"
-    separators = {";": "semicolons", "\t": "tabs", "|": "bars", ",": "commas"}
-    separator = next((sign for sign in separators if len(found) == 1 and sign in found[0]), None)
-    if separator:
-        return f"{message}: the columns seem separated by {separators[separator]}; .csv needs commas, .tsv tabs"
+    separators = other_separators(found)
+    if separators:
+        return f"{message}: the columns seem separated by {separators}; .csv needs commas, .tsv tabs"
     nearest = closest(name, found)
     if nearest:
         return f"{message}; did you mean {flag} {nearest!r}?"

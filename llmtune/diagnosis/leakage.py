@@ -295,7 +295,7 @@ def _drop_sentence(drop: Drop) -> str:
     ends = drop.interval
     interval = "" if ends.low is None or ends.high is None else f" [{ends.low:.3f}, {ends.high:.3f}]"
     return (
-        f"{drop.metric} is {drop.with_leaked:.3f} with them and {drop.without:.3f} without "
+        f"{drop.name} is {drop.with_leaked:.3f} with them and {drop.without:.3f} without "
         f"(inflated by {drop.value:.3f}{interval})"
     )
 

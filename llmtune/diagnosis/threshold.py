@@ -35,7 +35,7 @@ def threshold(predictions: Predictions, objective: str | None = None, *, seed: i
     f1 = f_beta(1.0)
     default, tuned = (float(f1(cells.sum(axis=axis))) for axis in (2, 1))
     numbers = {"threshold": predictions.threshold, "f1_at_half": default, "f1": tuned, "objective": objective}
-    said = f"F1 on test {tuned:.3f} at {predictions.threshold:.3g}, {default:.3f} at 0.5"
+    said = f"F1 of {predictions.positive_name} on test {tuned:.3f} at {predictions.threshold:.3g}, {default:.3f} at 0.5"
     if is_positive.sum() < ENOUGH:
         return Check(
             NAME, PASS, f"{said}; {int(is_positive.sum())} positive rows are too few to tell a difference", numbers

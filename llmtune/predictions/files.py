@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet
 
 from llmtune.errors import InputError, truncated_repr
 from llmtune.predictions.kinds import Kind, kind_named
-from llmtune.text.delimited import swallowed_rows, tsv_records
+from llmtune.text.delimited import other_separators, swallowed_rows, tsv_records
 from llmtune.text.json_objects import REMEDY, RepeatedKeyError, parse_json
 
 FORMATS = (".parquet", ".csv", ".tsv", ".jsonl")
@@ -53,7 +54,7 @@ def read_table_file(path: Path, kind: str | None) -> pa.Table:
         raise InputError(f"{path}: ending {path.suffix!r} is not one of {', '.join(FORMATS)}")
     if path.suffix == ".parquet":
         try:
-            return pa.parquet.read_table(path)
+            return _with_answer_texts(pa.parquet.read_table(path))
         except pa.ArrowInvalid as error:
             reason = str(error).splitlines()[0]  # the others are the schema
             raise InputError(f"{path}: not readable as parquet: {reason}") from error
@@ -73,7 +74,18 @@ def columns_to_arrow(columns: Mapping[str, list[Any]], kind: str | None, where: 
         columns["reference"] = _one_type(columns["reference"])
     if record and record.single_label:  # here, because an Arrow column can't hold a class "1" beside a class 1
         columns |= {name: to_labels(columns[name], where, name) for name in LABEL_COLUMNS if name in columns}
-    return pa.table({name: _to_arrow(where, name, cells) for name, cells in columns.items()})
+    return _with_answer_texts(pa.table({name: _to_arrow(where, name, cells) for name, cells in columns.items()}))
+
+
+def _with_answer_texts(table: pa.Table) -> pa.Table:
+    """References as SQuAD lays them out, {text, answer_start}, as their texts; any other table as it is."""
+    if "reference" not in table.column_names:
+        return table
+    references = table.column("reference")
+    if not pa.types.is_struct(references.type) or references.type.get_field_index("text") < 0:
+        return table
+    texts = pc.struct_field(references, "text")
+    return table.set_column(table.column_names.index("reference"), "reference", texts)
 
 
 def _text(path: Path) -> str:
@@ -116,6 +128,11 @@ def _read_delimited(path: Path, kind: Kind | None) -> dict[str, list[Any]]:
     if not records:
         raise InputError(f"{path}: not readable as {path.suffix[1:]}: Empty CSV file; write a header and a line a row")
     header, rows = records[0][1], records[1:]
+    if separators := other_separators(header):
+        raise InputError(
+            f"{path}: the columns seem separated by {separators}: found the one name {truncated_repr(header[0])}; save "
+            "it with commas as .csv, or with tabs as .tsv"
+        )
     repeated = next((name for name in header if header.count(name) > 1), None)
     if repeated is not None:
         raise InputError(f"{path}: the header names {repeated!r} twice; rename one of {header}")

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from llmtune.diagnosis.text_cautions import text_cautions
 from llmtune.diagnosis.verdict import Verdict
 from llmtune.metrics import Score, available_metrics
 from llmtune.metrics.core.entity_errors import EntityComparison, compare_entities
@@ -125,6 +126,11 @@ class JudgedTable:
         """The rows to look at."""
         tables = error_examples(self.test, self.entities, self.sentence_scores)
         return [*tables, *written_samples(self.run.get("training", {}))]
+
+    @cached_property
+    def cautions(self) -> list[str]:
+        """What makes the numbers mean less than they seem, with a remedy: the run's own, then those of the texts."""
+        return [*self.run.get("cautions", ()), *text_cautions(self.test, self.scores)]
 
     @property
     def is_private(self) -> bool:

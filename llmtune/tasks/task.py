@@ -267,6 +267,10 @@ class Task(ABC):
         """What a person must know of the numbers; `facts` are those of `run_facts`."""
         return []
 
+    def cautions(self, test: Predictions, facts: Mapping[str, Any]) -> list[str]:
+        """What makes the numbers mean less than they seem, with a remedy; `facts` are those of run.json."""
+        return []
+
     def rescored(self, table: Predictions) -> datasets.Dataset | None:
         """Rows of a table of this task that it can score again, so that a merged model is seen to be the same.
 

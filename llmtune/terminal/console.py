@@ -63,11 +63,11 @@ class Terminal:
     def training(self, facts: Mapping[str, Any], positive_label: str | None = None) -> None:
         """How long, how fast, which checkpoint; `positive_label`: that its metric is about."""
         best = facts["best_checkpoint"]
+        metric = about_positive(best["metric"].removeprefix("eval_"), positive_label) if best else ""
         lines = [
             f"{facts['steps']:,} optimizer steps of {facts['effective_batch']} rows in {facts['train_seconds']:.1f} s; "
             f"{facts['tokens_per_second']:,.0f} tokens/s",
-            f"best checkpoint: step {best['step']}, {about_positive(best['metric'], positive_label)} "
-            f"{best['value']:.4f} on validation"
+            f"best checkpoint: step {best['step']}, {metric} {best['value']:.4f} on validation"
             if best
             else "the last weights are kept: checkpoints were not compared on validation",
         ]
@@ -121,11 +121,13 @@ def label_typo_lines(classes: Sequence[Mapping[str, int]], unit: str = "rows") -
     """
     counts = sum((Counter(of) for of in classes), Counter[str]())
     slips = find_label_typos(counts)
-    lines = [
-        f"{slip.label!r} ({counts[slip.label]:,} {unit}) is a separate class here, but is probably {slip.meant!r} "
-        f"({counts[slip.meant]:,} {unit}): if so, write {slip.meant!r} in the file"
-        for slip in slips[:MOST_SLIPS]
-    ]
+    lines = []
+    for slip in slips[:MOST_SLIPS]:
+        label, meant = slip.names
+        lines.append(
+            f"{label} ({counts[slip.label]:,} {unit}) is a separate class here, but is probably {meant} "
+            f"({counts[slip.meant]:,} {unit}): if so, write {meant} in the file"
+        )
     if len(slips) > MOST_SLIPS:
         lines.append(f"and {len(slips) - MOST_SLIPS} more classes that are probably typos: llmtune check lists them")
     return lines

@@ -6,7 +6,8 @@ from typing import Any
 
 from llmtune.terminal.console import Terminal
 
-JSON = "json"  # the other is text
+FORMATS = ("text", "json")
+JSON = FORMATS[1]
 
 
 def terminal_beside(output_format: str) -> Terminal:

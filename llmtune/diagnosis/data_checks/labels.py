@@ -1,6 +1,8 @@
 """Classes: balance, missing labels, slips of the pen, classes that train never shows."""
 
 import difflib
+import re
+import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +11,7 @@ from llmtune.data.columns import label_text
 from llmtune.diagnosis.data_checks.finding import ERROR, OK, WARNING, Finding, Split, of_rows, percentage, worse_of
 from llmtune.errors import truncated_repr
 from llmtune.evidence import ENOUGH, SIGNIFICANT
+from llmtune.predictions.label_spelling import fold_label
 from llmtune.stats import homogeneity_test
 from llmtune.text.label_names import parse_number
 from llmtune.text.shorten import join_names
@@ -25,6 +28,14 @@ class LabelTypo:
 
     label: str
     meant: str
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """Both as they are told apart: where they look the same, as ASCII with escapes."""
+        write = (
+            ascii if unicodedata.normalize("NFKC", self.label) == unicodedata.normalize("NFKC", self.meant) else repr
+        )
+        return write(self.label), write(self.meant)
 
 
 def labels_of(split: Split) -> list[str | None]:
@@ -73,18 +84,19 @@ def slips(splits: Sequence[Split]) -> list[Finding]:
     counts = Counter(label for split in splits for label in labels_of(split) if label is not None)
     findings = []
     for slip in find_label_typos(counts):
+        label, meant = slip.names
         places = [
-            split.place(row) for split in splits for row, label in enumerate(labels_of(split)) if label == slip.label
+            split.place(row) for split in splits for row, cell in enumerate(labels_of(split)) if cell == slip.label
         ]
-        sentence = (
-            f"label {slip.label!r} ({len(places):,} rows) is probably {slip.meant!r} ({counts[slip.meant]:,} rows)"
-        )
-        findings.append(Finding("labels", ERROR, sentence, places, f"write {slip.meant!r}"))
+        sentence = f"label {label} ({len(places):,} rows) is probably {meant} ({counts[slip.meant]:,} rows)"
+        findings.append(Finding("labels", ERROR, sentence, places, f"write {meant}"))
     return findings
 
 
 def find_label_typos(counts: Mapping[str, int]) -> list[LabelTypo]:
-    """Of labels and their rows, those that are the same up to case and space as a more frequent one, or rare and alike.
+    """Of labels and their rows, those that are a more frequent one spelled otherwise, or rare and alike.
+
+    Spelled otherwise: up to case, space, Unicode form, the spelling of a number (1.0) or a truth value.
 
     >>> find_label_typos({"spam": 400, "ham": 3000, "spma": 2, "Ham": 9})
     [LabelTypo(label='Ham', meant='ham'), LabelTypo(label='spma', meant='spam')]
@@ -93,10 +105,9 @@ def find_label_typos(counts: Mapping[str, int]) -> list[LabelTypo]:
     by_rows = sorted(counts, key=lambda label: (-counts[label], label))
     for place, label in enumerate(by_rows):
         larger = by_rows[:place]
-        # Numbers are what they say, but for space around them: -1 is not 1 misspelled, nor 4.0 a slip of 4.5.
+        # Numbers are what they say, however written: 1.0 is 1, but -1 is not 1 misspelled, nor 4.0 a slip of 4.5.
         is_number = parse_number(label) is not None
-        fold = str.strip if is_number else _folded
-        same = [other for other in larger if fold(other) == fold(label)]
+        same = [other for other in larger if _folded(other) == _folded(label)]
         rare = [other for other in larger if counts[label] <= max(1, RARE * counts[other])]
         folded = {_folded(other): other for other in reversed(rare) if parse_number(other) is None}
         # Very short names are alike without being slips: A and B.
@@ -155,7 +166,7 @@ def shifts(splits: Sequence[Split]) -> list[Finding]:
 
 
 def _folded(label: str) -> str:
-    return " ".join(label.casefold().replace("_", " ").replace("-", " ").split())
+    return fold_label(label if parse_number(label) is not None else re.sub("[_-]", " ", label))
 
 
 def _named(labels: Sequence[str]) -> str:

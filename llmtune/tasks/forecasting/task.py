@@ -336,15 +336,20 @@ class Forecasting(Task):
         return {"intervals": {"level": self.interval_level, "half_widths": list(self.interval_widths)}}
 
     def notes(self, test: Predictions, scores: Mapping[str, Score], facts: Mapping[str, Any]) -> list[str]:
-        """What the intervals cover, and how series are compared."""
-        covered = "validation is too short for prediction intervals of this level"
+        """How series are compared, and what the intervals cover."""
+        notes = ["brackets and paired tests by a block bootstrap over time: errors of neighboring steps are alike"]
         if "coverage" in scores:
-            covered = (
-                f"{self.interval_level:.0%} prediction intervals cover {with_interval(scores['coverage'])} of test"
-            )
+            covered = with_interval(scores["coverage"])
+            notes.append(f"{self.interval_level:.0%} prediction intervals cover {covered} of test")
+        return notes
+
+    def cautions(self, test: Predictions, facts: Mapping[str, Any]) -> list[str]:
+        """Intervals that are not there."""
+        if self.interval_widths:
+            return []
         return [
-            "brackets and paired tests by a block bootstrap over time: errors of neighboring steps are alike",
-            covered,
+            f"validation is too short for prediction intervals of {self.interval_level:.0%}: give a longer one "
+            "(--validation_fraction), or lower --interval_level"
         ]
 
 

@@ -25,6 +25,7 @@ from llmtune.tasks.losses import ClassificationLoss, classification_loss
 from llmtune.tasks.sequence_task import SequenceTask
 from llmtune.tasks.task import Encoded
 from llmtune.tasks.text_classification.arguments import TextClassificationArguments
+from llmtune.terminal.console import label_typo_lines
 from llmtune.text.label_names import default_positive
 from llmtune.thresholds.decision import ThresholdChoice, choose_threshold, read_objective
 from llmtune.thresholds.temperature import TemperatureChoice, choose_temperature, scale_probabilities
@@ -274,9 +275,13 @@ class TextClassification(SequenceTask):
         notes += [] if self.temperature_choice is None else [f"temperature {self.temperature_choice.reason}"]
         if "f1@0.5" in scores:
             at_half, chosen = (with_interval(scores[name]) for name in ("f1@0.5", "f1"))
-            notes.append(f"F1 on test at 0.5: {at_half}; at the threshold: {chosen}")
+            notes.append(f"F1 of {test.positive_name} on test at 0.5: {at_half}; at the threshold: {chosen}")
         undefined = next((score.reason for score in scores.values() if score.value is None), None)
         return [*notes, f"undefined: {undefined}"] if undefined else notes
+
+    def cautions(self, test: Predictions, facts: Mapping[str, Any]) -> list[str]:
+        """Classes that are probably one."""
+        return label_typo_lines([split["classes"] for split in facts["data"].values()])
 
     def confusion(self, table: Predictions) -> tuple[np.ndarray, tuple[str, ...]]:
         """The confusion matrix."""
