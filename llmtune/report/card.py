@@ -19,17 +19,20 @@ from llmtune.report.card_code_forecasting import forecasting_code
 from llmtune.report.card_code_generation import auto_of, writing_code
 from llmtune.report.card_code_language_modeling import likelihood_code
 from llmtune.report.card_code_question_answering import answering_code
+from llmtune.report.card_code_text_regression import scoring_code
 from llmtune.report.judged_table import JudgedTable
 from llmtune.runs.folder import write_text
 from llmtune.runs.redact import hub_id, public
 from llmtune.text.spans import WORDS
 
 MOST_CHECKS = 4
+OTHERS = {"max_source_length", "target_center"}  # settings of tasks whose kind leaves open what loads a model
 # The Hub's name of a task that its kind of table leaves open.
 PIPELINES = {
     "translation": "translation",
     "summarization": "summarization",
     "forecasting": "time-series-forecasting",
+    "text-regression": "text-classification",  # the Hub has one name for all that reads a text and answers it
 }
 # What a reader asks of a training run first; in the order of the card.
 HYPERPARAMETERS = (
@@ -103,7 +106,7 @@ def render_card(report: JudgedTable, settings: dict[str, Any] | None = None) -> 
     if report.run and settings is not None and "lookback" in settings:
         parts += ["## How to use", f"```python\n{code_of(report, settings)}```"]
         parts += ["`llmtune predict` predicts what comes after the last row of a file, with intervals."]
-    elif report.run and settings is not None and (test.kind.auto_model or "max_source_length" in settings):
+    elif report.run and settings is not None and (test.kind.auto_model or OTHERS.intersection(settings)):
         parts += ["## How to use", f"```python\n{code_of(report, settings)}```"]
         limit = f"A text is cut at {settings.get('max_length', settings.get('max_source_length'))} tokens here; "
         parts += [(limit if test.kind.truncates else "") + test.kind.long_inputs]
@@ -184,6 +187,8 @@ def code_of(report: JudgedTable, settings: dict[str, Any]) -> str:
         return _loading(report, "AutoModelForTimeSeriesPrediction", uses_words=False, reads_text=False) + (
             forecasting_code(settings)
         )
+    if "target_center" in settings:
+        return _loading(report, "AutoModelForSequenceClassification", uses_words=False) + scoring_code(settings)
     auto, length = report.test.kind.auto_model, settings["max_length"]
     if report.test.kind.token_metrics:
         return _loading(report, auto, uses_words=False, writes=True) + likelihood_code(settings)

@@ -43,6 +43,7 @@ class TextClassification(SequenceTask):
         temperature: that logits are divided by.
         fits_temperature: whether `tune` fits it.
         temperature_choice: what the fit was, and why it was taken or not.
+        ordinal: whether the classes have an order, that of `label_names`.
     """
 
     label_names: tuple[str, ...]
@@ -53,6 +54,7 @@ class TextClassification(SequenceTask):
     temperature: float = 1.0
     fits_temperature: bool = False
     temperature_choice: TemperatureChoice | None = None
+    ordinal: bool = False
 
     name = "text-classification"
     kind = "classification"
@@ -60,7 +62,9 @@ class TextClassification(SequenceTask):
 
     @property
     def deciding_metric(self) -> str:
-        """F1 of the positive label, with more than two classes macro F1."""
+        """F1 of the positive label, with more than two classes macro F1, of classes in an order weighted kappa."""
+        if self.ordinal:
+            return "qwk"
         return "f1" if len(self.label_names) == 2 else "f1_macro"
 
     @property
@@ -97,7 +101,8 @@ class TextClassification(SequenceTask):
         """The task for some classes, of which train has so many rows each.
 
         Raises:
-            InputError: the positive label is not a label, too few tokens for any text, or an unknown objective.
+            InputError: the positive label is not a label, too few tokens for any text, an unknown objective, or an
+                order of two classes.
         """
         positive = options.positive_label or default_positive(label_names, counts or {})
         if positive not in label_names:
@@ -105,6 +110,10 @@ class TextClassification(SequenceTask):
         read_objective(options.threshold_objective)
         if options.temperature not in ("none", "auto"):
             raise InputError(f"--temperature {options.temperature!r}: expected none, or auto to fit one on validation")
+        if options.ordinal and len(label_names) < 3:
+            raise InputError(
+                f"--ordinal: found {' and '.join(label_names)}, expected three or more in an order; leave it out"
+            )
         objective, fits = options.threshold_objective, options.temperature == "auto"
         names = tuple(label_names)
         return cls(
@@ -113,6 +122,7 @@ class TextClassification(SequenceTask):
             max_length=options.max_length,
             threshold_objective=objective,
             fits_temperature=fits,
+            ordinal=options.ordinal,
         )
 
     @classmethod
@@ -129,7 +139,8 @@ class TextClassification(SequenceTask):
         limit = min(config.max_position_embeddings, TextClassificationArguments.max_length)
         positive, length = kept.get("positive_label", default_positive(names, {})), kept.get("max_length", limit)
         threshold, temperature = kept.get("threshold", 0.5), kept.get("temperature", 1.0)
-        return cls(names, positive, threshold, temperature=temperature, max_length=length)
+        ordinal = kept.get("ordinal", False)
+        return cls(names, positive, threshold, temperature=temperature, max_length=length, ordinal=ordinal)
 
     def to_config(self) -> dict[str, Any]:
         """What the model's config keeps, so that prediction does what evaluation did."""
@@ -139,7 +150,16 @@ class TextClassification(SequenceTask):
             "positive_label": self.positive_label,
             "threshold": self.threshold,
             **({"temperature": self.temperature} if self.temperature != 1 else {}),
+            **self._order,
         }
+
+    @property
+    def _order(self) -> dict[str, bool]:
+        return {"ordinal": True} if self.ordinal else {}
+
+    def settings(self, **more: Any) -> dict[str, Any]:
+        """Of a table: also whether its classes have an order."""
+        return super().settings(**self._order, **more)
 
     def head_config(self) -> dict[str, Any]:
         """Config values that size and name the classification head."""
@@ -171,7 +191,7 @@ class TextClassification(SequenceTask):
         return [ids[label] for label in rows["label"]]
 
     def loss(self, args: Arguments, splits: Splits) -> ClassificationLoss:
-        """Cross entropy or focal loss, weighted by class where --class_weights asks for it."""
+        """Cross entropy, focal or ordinal loss, weighted by class where --class_weights asks for it."""
         return classification_loss(args.task, args.training, self.label_values(splits.train), self.label_names)
 
     def reduce_logits(self, logits: Any, labels: Any) -> Any:
@@ -254,7 +274,13 @@ class TextClassification(SequenceTask):
         return self._table({"reference": labels, "prediction": labels, "probabilities": right})
 
     def _table(self, columns: Mapping[str, Any]) -> Predictions:
-        return make_predictions(self.kind, columns, label_names=self.label_names, positive_label=self.positive_label)
+        return make_predictions(
+            self.kind,
+            columns,
+            label_names=self.label_names,
+            positive_label=self.positive_label,
+            settings=self._order,
+        )
 
     def baselines(self, splits: Splits, test: Predictions) -> dict[str, Predictions]:
         """The most frequent class of train, and TF-IDF with logistic regression."""
@@ -263,6 +289,13 @@ class TextClassification(SequenceTask):
             "majority": majority(labels, test),
             "TF-IDF + logistic regression": tfidf_logistic_regression(texts, labels, test.column("text"), test),
         }
+
+    def summary(self, splits: Splits, encoded: Mapping[str, Encoded]) -> list[str]:
+        """As of all sequence tasks, and the order of the classes where they have one."""
+        lines = super().summary(splits, encoded)
+        if self.ordinal:
+            lines.append(f"order of the classes: {' < '.join(self.label_names)}; --label_names lists another")
+        return lines
 
     def run_facts(self, predictions: Mapping[str, Predictions], *, seed: int) -> dict[str, Any]:
         """The stories of the threshold and, where one was fitted, of the temperature."""
@@ -276,6 +309,9 @@ class TextClassification(SequenceTask):
         if "f1@0.5" in scores:
             at_half, chosen = (with_interval(scores[name]) for name in ("f1@0.5", "f1"))
             notes.append(f"F1 on test at 0.5: {at_half}; at the threshold: {chosen}")
+        if self.ordinal:
+            right, near = (scores[name].value or 0.0 for name in ("accuracy", "within_one_step"))
+            notes.append(f"{right:.1%} right, {near - right:.1%} one step off, {1 - near:.1%} further")
         undefined = next((score.reason for score in scores.values() if score.value is None), None)
         return [*notes, f"undefined: {undefined}"] if undefined else notes
 
