@@ -10,12 +10,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import datasets
 import numpy as np
 import pytest
 
 from llmtune import cli
+from llmtune.data import load_splits
 from llmtune.errors import InputError
 from llmtune.predictions import read_predictions
+from llmtune.tasks.text_classification.task import TextClassification
 
 ROOT = Path(__file__).parent.parent
 RECIPES, DEMO = ROOT / "recipes", ROOT / "recipes" / "demo" / "text_regression"
@@ -168,18 +171,49 @@ def test_lora_trains_the_head_on_a_base_of_another_task(stars, demo_run, tmp_pat
     assert np.ptp(numbers) > 0.001  # a head that reads nothing gives one number
 
 
-def test_stars_as_classes_in_an_order_are_judged_by_weighted_kappa(stars, tmp_path, capsys):
+@pytest.fixture(scope="module")
+def ordered_run(stars, tmp_path_factory):
+    """Stars as classes in an order."""
+    folder = tmp_path_factory.mktemp("ordered") / "run"
     model = ["--model_type", "bert", "--config_overrides", SIZES["bert"], "--learning_rate", "1e-2"]
     data = ["--train_file", str(stars), "--label_column", "stars", "--ordinal", "--loss", "cumulative"]
+    assert run_recipe("sentiment", *data, *model, *QUICK, "--output_dir", str(folder)) == 0
+    return folder
 
-    assert run_recipe("sentiment", *data, *model, *QUICK, "--output_dir", str(tmp_path / "run"), "--verbose") == 0
 
-    printed = " ".join(capsys.readouterr().out.split())
-    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
-    assert "order of the classes: 1 < 2 < 3 < 4 < 5; --label_names lists another" in printed
-    assert "one step off" in printed
+def test_stars_as_classes_in_an_order_are_judged_by_weighted_kappa(ordered_run):
+    metrics = json.loads((ordered_run / "metrics.json").read_text())
+    training = json.loads((ordered_run / "run.json").read_text())["training"]
+
     assert {"qwk", "mae_steps", "within_one_step"} <= set(metrics["test"]) & set(metrics["test/majority"])
-    assert json.loads((tmp_path / "run" / "run.json").read_text())["training"]["best_checkpoint"]["metric"] == "qwk"
+    assert "decision:median" in metrics["test"]["qwk"]["signature"]
+    assert training["best_checkpoint"]["metric"] == "qwk"
+
+
+def test_the_order_is_said_where_the_rows_are(stars):
+    train = [json.loads(line) for line in stars.read_text(encoding="utf-8").splitlines()]
+    rows = datasets.Dataset.from_list([{"text": row["text"], "label": str(row["stars"])} for row in train])
+    splits = load_splits(
+        rows, columns={"text": "text", "label": "label"}, label_column="label", text_columns=["text"], seed=1
+    )
+    task = TextClassification(splits.label_names, "5", max_length=16, ordinal=True)
+
+    lines = task.summary(splits, {})
+
+    assert lines[-1] == "order of the classes: 1 < 2 < 3 < 4 < 5; --label_names lists another"
+
+
+def test_the_card_of_an_order_answers_by_the_median_as_the_predictions_do(ordered_run, monkeypatch):
+    table = read_predictions(ordered_run / "predictions" / "test.parquet")
+    code = re.search(r"```python\n(.*?)```", (ordered_run / "README.md").read_text(encoding="utf-8"), re.DOTALL)[1]
+    texts = table.column("text")[:20]
+    code = code.replace('["Write here a text to classify.", "And a second text."]', repr(texts))
+    monkeypatch.chdir(ordered_run)
+
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        exec(compile(code, "README.md", "exec"), {})
+
+    assert [line.split()[0] for line in out.getvalue().strip().splitlines()] == table.column("prediction")[:20]
 
 
 def test_check_reads_numbers_and_says_what_is_odd_in_them(tmp_path, capsys):

@@ -199,8 +199,11 @@ def code_of(report: JudgedTable, settings: dict[str, Any]) -> str:
         )
     if report.test.kind.unanswerable:
         return code + answering_code(settings, str(report.run.get("model", {}).get("model_type")))
-    names = report.test.label_names
-    if len(names) == 2:
+    names, beside = report.test.label_names, "max(row)"
+    if settings.get("ordinal"):  # the median: the first class up to which half of the probability lies
+        answer = "model.config.id2label[min(range(len(row)), key=lambda k: sum(row[: k + 1]) < 0.5)]"
+        beside = "[round(p, 3) for p in row]"
+    elif len(names) == 2:
         yes = report.test.positive_id
         answer = f"{names[yes]!r} if row[{yes}] >= {report.test.threshold!r} else {names[1 - yes]!r}"
     else:
@@ -211,7 +214,7 @@ def code_of(report: JudgedTable, settings: dict[str, Any]) -> str:
         f'inputs = tokenizer(texts, truncation=True, max_length={length}, padding=True, return_tensors="pt", '
         "return_token_type_ids=False, split_special_tokens=True)\n"
         f"with torch.no_grad():\n    probabilities = model(**inputs).logits{divided}.softmax(-1).tolist()\n"
-        f"for text, row in zip(texts, probabilities):\n    print({answer}, max(row), text)\n"
+        f"for text, row in zip(texts, probabilities):\n    print({answer}, {beside}, text)\n"
     )
 
 

@@ -27,7 +27,7 @@ class TextClassificationArguments(SequenceArguments):
         default=False,
         metadata={
             "help": "classes in an order (stars, grades): of numbers their size, else as --label_names lists them. "
-            "Judged by quadratically weighted kappa (qwk), with the steps that a prediction is off"
+            "Answered by the median class, judged by quadratically weighted kappa (qwk)"
         },
     )
     loss: str = field(

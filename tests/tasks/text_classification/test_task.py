@@ -201,6 +201,18 @@ def test_classes_in_an_order_are_judged_by_weighted_kappa_and_told_how_far_they_
     assert {"qwk", "mae_steps"} <= set(score_predictions(majority(["1", "1", "5"], table)))
 
 
+def test_an_order_is_answered_by_the_median_which_is_off_by_the_fewest_steps():
+    shares = np.random.default_rng(0).dirichlet(np.ones(5), 500)
+    steps = np.abs(np.arange(5)[:, None] - np.arange(5))
+
+    decided = [STARS.index(label) for label in ORDERED.decide(shares)]
+
+    expected = shares @ steps  # of each row the mean steps off for each answer
+    np.testing.assert_allclose(expected[np.arange(500), decided], expected.min(axis=1))
+    assert ORDERED.decide(np.full((1, 5), np.nan)) == ["1"]
+    assert ORDERED.decide(np.array([[0, 0, 0, 0, 0.499]])) == ["5"]
+
+
 def test_the_order_survives_the_models_config():
     config = transformers.BertConfig(**ORDERED.head_config(), llmtune=ORDERED.to_config())
 
