@@ -157,7 +157,7 @@ def add_evaluate_flags(parser: Parser) -> None:
     parser.add_argument("--dataset_name", metavar="ID", help="instead: a Hub id or a folder; its test split is read")
     parser.add_argument("--dataset_config_name", metavar="NAME", help="configuration of the Hub data set")
     parser.add_argument("--dataset_revision", metavar="REVISION", help="branch, tag or commit of the Hub data set")
-    parser.add_argument("--label_column", default="label", metavar="NAME", help="the class (default: label)")
+    parser.add_argument("--label_column", default="label", metavar="NAME", help="the class or number (default: label)")
     told = "names of labels that are ids: 0=ham,1=spam, or ham,spam for 0 and 1"
     parser.add_argument("--label_names", metavar="NAMES", help=told)
     for column, what in (("tokens", "the words"), ("tags", "their tags"), ("spans", "character spans of the text")):

@@ -52,6 +52,13 @@ PROBLEMS = {
     "one label": Problem("sentiment.py", ()),
     "pairs": Problem("sentiment.py", ("--text_pair_column", "other")),
     "windows": Problem("sentiment.py", WINDOWS),
+    "ordered classes": Problem(
+        "sentiment.py", ("--label_column", "stars", "--ordinal", "--loss", "cumulative", *WINDOWS)
+    ),
+    "a score": Problem("text_regression.py", ("--label_column", "score")),
+    "a score of pairs in windows": Problem(
+        "text_regression.py", ("--label_column", "score", "--text_pair_column", "other", *WINDOWS)
+    ),
     "pairs in windows": Problem("sentiment.py", ("--text_pair_column", "other", *WINDOWS, "--window_pooling", "max")),
 }
 CELLS = [(problem, family) for problem in PROBLEMS for family in FAMILIES]
@@ -59,7 +66,7 @@ CELLS = [(problem, family) for problem in PROBLEMS for family in FAMILIES]
 
 @pytest.fixture(scope="module")
 def rows_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """120 texts and a second text of each; the label is whether both are about one animal."""
+    """120 texts and a second text of each; the label is whether both are about one animal, the score the years."""
     draw = random.Random(0)
     path = tmp_path_factory.mktemp("data") / "animals.jsonl"
     rows = []
@@ -68,7 +75,10 @@ def rows_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
         second = first if number % 2 else second
         text = f"a {first} of {number} years " + "walks home " * draw.randint(0, 12)
         other = f"the {second} is number {number}" + " and eats" * draw.randint(0, 3)
-        rows.append({"text": text.strip(), "other": other, "label": "same" if first == second else "different"})
+        label = "same" if first == second else "different"
+        rows.append(
+            {"text": text.strip(), "other": other, "label": label, "score": number / 8, "stars": 1 + number % 3}
+        )
     path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
     return path
 
@@ -86,6 +96,11 @@ def cell(request: pytest.FixtureRequest, rows_file: Path, tmp_path_factory: pyte
     return problem, folder
 
 
+def is_numbers(table) -> bool:
+    """Whether predictions are numbers, which differ in the last digit."""
+    return isinstance(table.column("prediction")[0], float)
+
+
 def test_every_cell_predicts_from_the_rows_alone_what_its_run_reports(cell, tmp_path):
     problem, run = cell
     table = read_predictions(run / "predictions" / "test.parquet")
@@ -98,7 +113,8 @@ def test_every_cell_predicts_from_the_rows_alone_what_its_run_reports(cell, tmp_
 
     predicted = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     for name in problem.shown:
-        assert [row[name] for row in predicted] == table.column(name)
+        answers = [row[name] for row in predicted]
+        assert answers == (pytest.approx(table.column(name), abs=1e-5) if is_numbers(table) else table.column(name))
     if table.has("probabilities"):
         for row, probabilities in zip(predicted, table.probabilities(), strict=True):
             own = [row[f"probability[{label}]"] for label in table.label_names]
@@ -118,7 +134,11 @@ def test_the_code_of_every_cells_card_answers_as_its_table_does(cell, monkeypatc
         exec(compile(code, "README.md", "exec"), {})
 
     lines = out.getvalue().splitlines()
-    assert [line.split()[0] for line in lines] == [str(value) for value in table.column("prediction")]
+    answers = [line.split()[0] for line in lines]
+    if is_numbers(table):
+        assert list(map(float, answers)) == pytest.approx(table.column("prediction"), abs=1e-5)
+    else:
+        assert answers == [str(value) for value in table.column("prediction")]
     if table.has("text_pair"):
         assert all(pair in line for pair, line in zip(table.column("text_pair"), lines, strict=True))
 
@@ -126,7 +146,12 @@ def test_the_code_of_every_cells_card_answers_as_its_table_does(cell, monkeypatc
 def test_the_pipeline_of_transformers_reads_pairs_as_the_run_did(cell):
     _, run = cell
     settings = json.loads((run / "config.json").read_text())["llmtune"]
-    if "pair_prefix" not in settings or "pooling" in settings or (run / "adapter_config.json").exists():
+    if (
+        "pair_prefix" not in settings
+        or "pooling" in settings
+        or "target_center" in settings
+        or (run / "adapter_config.json").exists()
+    ):
         pytest.skip("one text a row; windows, of which it reads the first; an adapter")
     table = read_predictions(run / "predictions" / "test.parquet")
     pipe = transformers.pipeline("text-classification", model=str(run), top_k=None, truncation=True, max_length=24)

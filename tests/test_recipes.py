@@ -274,7 +274,7 @@ def test_a_second_column_of_texts_is_noted(tmp_path, monkeypatch, capsys):
     in_process(monkeypatch, *flags, "--max_steps", "1", "--output_dir", str(tmp_path / "run"))
 
     printed = " ".join(capsys.readouterr().out.split())
-    assert "column 'hypothesis' holds texts too, and is not read: the class is told without it" in printed
+    assert "column 'hypothesis' holds texts too, and is not read: the answer is told without it" in printed
 
 
 def test_ids_are_reported_by_the_names_that_the_flag_gives(tmp_path, monkeypatch):

@@ -53,6 +53,7 @@ class Kind(str):
         metrics: the metric modules that every report asks, in its order.
         decides: the metric that decides between two models, of a table whose settings name none.
         example_target: for `--targets`, quoted for the shell.
+        ordinal_metrics: the modules asked too where a table's settings say that its classes have an order.
         single_label: reference and prediction are one of `label_names` each: there is a confusion matrix, McNemar's
             test, a threshold.
         tagged: reference and prediction are lists of tags, one a word.
@@ -89,6 +90,7 @@ class Kind(str):
     metrics: tuple[str, ...]
     decides: Callable[[Table], str]
     example_target: str
+    ordinal_metrics: tuple[str, ...] = ()
     single_label: bool = False
     tagged: bool = False
     free_text: bool = False
@@ -137,6 +139,11 @@ def shortens(table: Table) -> bool:
     return float(np.median(sources)) > LONG_SOURCE * max(1.0, float(np.median(references)))
 
 
+def scores_texts(table: Table) -> bool:
+    """Whether a regression table is of texts, each with a score, and not of the steps of a series."""
+    return table.has("text") and not table.has("time")
+
+
 def first_reference(value: Any) -> Any:
     """The first of several references, or the only one."""
     return value[0] if isinstance(value, list) else value
@@ -177,13 +184,14 @@ CLASSIFICATION = Kind(
     data_columns=(("text", "label"),),
     headlines=(
         "accuracy", "balanced_accuracy", "f1_macro", "precision", "recall", "f1", "f1@0.5", "mcc", "roc_auc",
-        "average_precision", "log_loss", "brier", "ece",
+        "average_precision", "log_loss", "brier", "ece", "qwk", "mae_steps", "within_one_step",
     ),
     compared=(
         "accuracy", "balanced_accuracy", "f1", "f1_macro", "precision", "recall", "mcc", "roc_auc",
-        "average_precision", "log_loss", "brier",
+        "average_precision", "log_loss", "brier", "qwk", "mae_steps", "within_one_step",
     ),
-    merged=("accuracy", "f1", "f1_macro", "precision", "recall", "mcc"),
+    merged=("accuracy", "f1", "f1_macro", "precision", "recall", "mcc", "qwk", "mae_steps"),
+    ordinal_metrics=("qwk", "steps_off"),
     slice_metrics=("accuracy", "precision", "recall"),
     pipeline_tag="text-classification",
     auto_model="AutoModelForSequenceClassification",
@@ -273,15 +281,21 @@ REGRESSION = Kind(
     "Regression",
     required=("reference", "prediction"),
     optional=("time", "last_value", "lower", "upper"),
-    metrics=("mse", "rmse", "mae", "smape", "mase", "r2", "directional_accuracy", "prediction_interval"),
+    metrics=(
+        "mse", "rmse", "mae", "smape", "mase", "r2", "pearson", "spearman", "directional_accuracy",
+        "prediction_interval",
+    ),
     decides=lambda table: "mse",
     example_target="'mae<=1'",
     csv_texts=(),
     csv_numbers=("reference", "prediction", "last_value", "lower", "upper"),
     number_columns=("reference", "prediction"),
     row_columns=("reference", "text", "text_pair", "source", "question", "time", "series"),
+    headlines=("mse", "rmse", "mae", "pearson", "spearman"),
     slice_metrics=("mae", "rmse"),
-)
+    answer_column="label",
+    data_columns=(("text", "label"),),
+)  # fmt: skip
 KINDS: dict[str, Kind] = {
     kind.name: kind
     for kind in (
@@ -297,7 +311,7 @@ SYNONYMS = {
     TEXT_GENERATION: "translation mt machine-translation summarization generation text2text-generation seq2seq",
     QUESTION_ANSWERING: "qa squad extractive-qa answers",
     LANGUAGE_MODELING: "lm causal-lm perplexity language-model",
-    REGRESSION: "forecast forecasting time-series numbers",
+    REGRESSION: "forecast forecasting time-series numbers text-regression scores stars",
 }
 
 

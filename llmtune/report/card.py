@@ -19,6 +19,7 @@ from llmtune.report.card_code_forecasting import forecasting_code
 from llmtune.report.card_code_generation import auto_of, writing_code
 from llmtune.report.card_code_language_modeling import likelihood_code
 from llmtune.report.card_code_question_answering import answering_code
+from llmtune.report.card_code_text_regression import scoring_code
 from llmtune.report.card_code_texts import given_texts, logits_code
 from llmtune.report.judged_table import JudgedTable
 from llmtune.runs.folder import write_text
@@ -26,11 +27,13 @@ from llmtune.runs.redact import hub_id, public
 from llmtune.text.spans import WORDS
 
 MOST_CHECKS = 4
+OTHERS = {"max_source_length", "target_center"}  # settings of tasks whose kind leaves open what loads a model
 # The Hub's name of a task that its kind of table leaves open.
 PIPELINES = {
     "translation": "translation",
     "summarization": "summarization",
     "forecasting": "time-series-forecasting",
+    "text-regression": "text-classification",  # the Hub has one name for all that reads a text and answers it
 }
 # What a reader asks of a training run first; in the order of the card.
 HYPERPARAMETERS = (
@@ -104,7 +107,7 @@ def render_card(report: JudgedTable, settings: dict[str, Any] | None = None) -> 
     if report.run and settings is not None and "lookback" in settings:
         parts += ["## How to use", f"```python\n{code_of(report, settings)}```"]
         parts += ["`llmtune predict` predicts what comes after the last row of a file, with intervals."]
-    elif report.run and settings is not None and (test.kind.auto_model or "max_source_length" in settings):
+    elif report.run and settings is not None and (test.kind.auto_model or OTHERS.intersection(settings)):
         parts += ["## How to use", f"```python\n{code_of(report, settings)}```"]
         limit = f"A text is cut at {settings.get('max_length', settings.get('max_source_length'))} tokens here; "
         parts += [(limit if test.kind.truncates else "") + test.kind.long_inputs]
@@ -185,6 +188,8 @@ def code_of(report: JudgedTable, settings: dict[str, Any]) -> str:
         return _loading(report, "AutoModelForTimeSeriesPrediction", uses_words=False, reads_text=False) + (
             forecasting_code(settings)
         )
+    if "target_center" in settings:
+        return _loading(report, "AutoModelForSequenceClassification", uses_words=False) + scoring_code(settings)
     auto, length = report.test.kind.auto_model, settings["max_length"]
     if report.test.kind.token_metrics:
         return _loading(report, auto, uses_words=False, writes=True) + likelihood_code(settings)
@@ -195,8 +200,11 @@ def code_of(report: JudgedTable, settings: dict[str, Any]) -> str:
         )
     if report.test.kind.unanswerable:
         return code + answering_code(settings, str(report.run.get("model", {}).get("model_type")))
-    names = report.test.label_names
-    if len(names) == 2:
+    names, beside = report.test.label_names, "max(row)"
+    if settings.get("ordinal"):  # the median: the first class up to which half of the probability lies
+        answer = "model.config.id2label[min(range(len(row)), key=lambda k: sum(row[: k + 1]) < 0.5)]"
+        beside = "[round(p, 3) for p in row]"
+    elif len(names) == 2:
         yes = report.test.positive_id
         answer = f"{names[yes]!r} if row[{yes}] >= {report.test.threshold!r} else {names[1 - yes]!r}"
     else:
@@ -204,7 +212,7 @@ def code_of(report: JudgedTable, settings: dict[str, Any]) -> str:
     divided = f".div({settings['temperature']!r})" if "temperature" in settings else ""
     return code + (
         f"{logits_code(settings)}probabilities = logits{divided}.softmax(-1).tolist()\n"
-        f"for row, *shown in zip(probabilities, {given_texts(settings)}):\n    print({answer}, max(row), *shown)\n"
+        f"for row, *shown in zip(probabilities, {given_texts(settings)}):\n    print({answer}, {beside}, *shown)\n"
     )
 
 

@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from llmtune.baselines import gazetteer, majority, tfidf_logistic_regression
+from llmtune.baselines import gazetteer, majority, mean_value, tfidf_logistic_regression, tfidf_ridge
 from llmtune.data.rows import Rows
 from llmtune.data.tagged_rows import detect_tag_scheme
 from llmtune.diagnosis.leakage import Examples
 from llmtune.errors import InputError, truncated_repr
 from llmtune.predictions import Predictions
+from llmtune.predictions.kinds import scores_texts
+from llmtune.text.label_names import parse_number
 from llmtune.text.tag_schemes import parse_tag, to_iob2
 from llmtune.text.text_pairs import join_pairs
 
@@ -77,6 +79,10 @@ def read_training_rows(
     if answers and table.kind.tagged and table.has("tokens"):
         known = gazetteer(texts, _iob2(rows, answers, str(answer), where), table)
         return TrainingRows(examples, {"names known from train": known})
+    if answers and inputs is not None and scores_texts(table):
+        numbers = _finite_numbers(rows, answers, str(answer), where)
+        ridge = tfidf_ridge(texts, numbers, inputs, table)
+        return TrainingRows(examples, {"mean": mean_value(table, numbers), "TF-IDF + ridge": ridge})
     if labels is None:
         return TrainingRows(examples)
     _check_classes(labels, table, str(answer), where)
@@ -89,7 +95,7 @@ def read_training_rows(
 
 def is_series(table: Predictions) -> bool:
     """Whether a table is scored by MASE, which asks how hard the training series is."""
-    return "mase" in table.kind.metrics
+    return "mase" in table.kind.metrics and not scores_texts(table)
 
 
 def with_naive_error(
@@ -141,6 +147,19 @@ def _column(rows: Rows, name: str, remedy: str, where: str) -> list[Any]:
     if name not in rows.columns:
         raise InputError(f"{where}: no column {name!r}; found {', '.join(rows.columns)}; name {remedy}")
     return rows.cells(name)
+
+
+def _finite_numbers(rows: Rows, answers: Sequence[Any], column: str, where: str) -> list[float]:
+    numbers: list[float] = []
+    for row, cell in enumerate(answers):
+        number = parse_number(cell)
+        if number is None:
+            raise InputError(
+                f"{where}: column {column!r}, {rows.place(row)}: {truncated_repr(cell)} is no finite number; mend it, "
+                "or name the column of the numbers by --label_column"
+            )
+        numbers.append(number)
+    return numbers
 
 
 def _check_classes(labels: Sequence[str], table: Predictions, column: str, where: str) -> None:

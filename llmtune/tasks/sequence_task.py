@@ -211,7 +211,7 @@ class SequenceTask(Task):
         """Rows of each split, repeated texts, how many were truncated, and columns of text that are not read."""
         truncated = {split: of_split.facts["truncated"] for split, of_split in encoded.items()}
         unread = [
-            f"column {name!r} holds texts too, and is not read: the class is told without it (pairs of texts: "
+            f"column {name!r} holds texts too, and is not read: the answer is told without it (pairs of texts: "
             f"--text_pair_column {name})"
             for name in splits.unread_texts
         ]

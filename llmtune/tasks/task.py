@@ -78,6 +78,9 @@ class Task(ABC):
     architecture: ClassVar[str] = ""
     """The end of the class name of checkpoints made elsewhere, which do not name their task; a variant has none."""
 
+    problem_type: ClassVar[str | None] = None
+    """As transformers' config says it, of tasks that share an architecture; None of the one that has it by default."""
+
     scored: ClassVar[tuple[str, ...]] = ()
     """Metrics of an evaluation in training, where all of the kind would take too long; empty for all."""
 

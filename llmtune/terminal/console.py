@@ -102,7 +102,8 @@ def split_lines(splits: Mapping[str, Mapping[str, Any]], truncated: Mapping[str,
         rows = max(1, said["rows"])
         classes = sorted(said["classes"].items(), key=lambda item: -item[1])
         shares = join_names([f"{label} {count:,} ({count / rows:.1%})" for label, count in classes], 6, "classes")
-        lines.append(f"{split:<11}{said['rows']:>8,} rows: {shares}; {said['made']}")
+        rows_of_split = f"{split:<11}{said['rows']:>8,} rows"
+        lines.append(f"{rows_of_split}: {shares}; {said['made']}" if classes else f"{rows_of_split}: {said['made']}")
     repeats = {pair: n for said in splits.values() for pair, n in said["duplicates"].items() if n}
     lines.append(
         "repeated texts: " + (", ".join(f"{pair} {n:,}" for pair, n in repeats.items()) if repeats else "none")

@@ -21,7 +21,7 @@ from transformers import DataCollatorWithPadding, PreTrainedTokenizerFast, set_s
 
 from llmtune.arguments import TrainingArguments
 from llmtune.models.lstm import LstmConfig
-from llmtune.tasks.losses import ClassificationLoss
+from llmtune.tasks.losses import ClassificationLoss, RegressionLoss
 from llmtune.tasks.question_answering.loss import SpanLoss
 from llmtune.tasks.text_windows import WindowCollator, Windows
 from llmtune.training.trainer import FineTuningTrainer
@@ -39,7 +39,11 @@ LOSSES = {
     "weights": ClassificationLoss(class_weights=(0.5, 4.0)),
     "focal, weights": ClassificationLoss("focal", (0.5, 4.0)),
     "smoothing": ClassificationLoss(label_smoothing=0.1),
+    "order": ClassificationLoss("cumulative"),
+    "squared": RegressionLoss(),
+    "huber": RegressionLoss("huber", 0.5),
 }
+OF_NUMBERS = ("squared", "huber")
 # model_type, LoRA, loss, rows. 21 rows end in 8 + 8 + 5; 17 in 8 + 8 + 1, where the second process has no row.
 COMBINATIONS = [
     *((kind, lora, loss, 21) for kind in INFLATED for lora in (False, True) for loss in ("plain", "weights")),
@@ -49,22 +53,30 @@ COMBINATIONS = [
     ("bert", False, "smoothing", 21),
     ("lstm", False, "weights", 21),
     ("lstm", False, "plain", 17),
+    ("bert", False, "order", 21),
+    ("bert", False, "squared", 17),
+    ("llama", True, "huber", 21),
 ]
 
 
-def rows(n: int) -> datasets.Dataset:
-    """Texts of 3 to 40 random tokens; a third has class 1, and those are longer."""
+def rows(n: int, *, numbers: bool = False) -> datasets.Dataset:
+    """Texts of 3 to 40 random tokens; a third has class 1, and those are longer. Or each has a number of its own."""
     random = np.random.default_rng(0)
     labels = [int(i % 3 == 0) for i in range(n)]
     lengths = [int(random.integers(3, 20) * (1 + label)) for label in labels]
     texts = [random.integers(4, 60, length).tolist() for length in lengths]
+    labels = random.normal(size=n).tolist() if numbers else labels
     return datasets.Dataset.from_dict(
         {"input_ids": texts, "attention_mask": [[1] * n for n in lengths], "labels": labels}
     )
 
 
 def tiny_model(
-    model_type: str, *, lora: bool, auto_model: Any = transformers.AutoModelForSequenceClassification
+    model_type: str,
+    *,
+    lora: bool,
+    auto_model: Any = transformers.AutoModelForSequenceClassification,
+    num_labels: int = 2,
 ) -> Any:
     """32 wide, two layers, float32, no dropout, the same weights in every process."""
     set_seed(0)
@@ -75,7 +87,7 @@ def tiny_model(
         num_hidden_layers=2,
         num_attention_heads=2,
         intermediate_size=48,
-        num_labels=2,
+        num_labels=num_labels,
         pad_token_id=0,
         **NO_DROPOUT[model_type],
     )
@@ -128,9 +140,9 @@ def exact(processes: int, folder: Path) -> Iterator[dict[str, Any]]:
     for model_type, lora, loss, n in COMBINATIONS:
         for micro, accumulation in SPLITS[processes]:
             trainer = FineTuningTrainer(
-                model=tiny_model(model_type, lora=lora),
+                model=tiny_model(model_type, lora=lora, num_labels=1 if loss in OF_NUMBERS else 2),
                 args=arguments(folder, per_device_train_batch_size=micro, gradient_accumulation_steps=accumulation),
-                train_dataset=rows(n),
+                train_dataset=rows(n, numbers=loss in OF_NUMBERS),
                 data_collator=DataCollatorWithPadding(tiny_tokenizer()),
                 compute_loss_func=LOSSES[loss],
             )

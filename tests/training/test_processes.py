@@ -55,7 +55,7 @@ def _check_cuts(cases: dict[str, dict[str, np.ndarray]]) -> None:
 def test_loss_and_gradient_norm_do_not_depend_on_the_cut_of_the_effective_batch(seen):
     cases = _by_case(seen, "exact")
 
-    assert len(cases) == 14
+    assert len(cases) == 17
     _check_cuts(cases)
 
 

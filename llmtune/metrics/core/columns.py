@@ -18,6 +18,7 @@ from llmtune.predictions.kinds import (
     TEXT_GENERATION,
     TOKEN_CLASSIFICATION,
     Kind,
+    scores_texts,
 )
 from llmtune.predictions.table import is_list
 from llmtune.text.languages import is_latin, language_of_script
@@ -190,14 +191,18 @@ def _numbers(predictions: Predictions) -> ColumnsOfKind:
     flaws = broken(columns, tuple(names))
     if predictions.has("time") and not predictions.table.column("time").null_count:
         columns["time"] = np.unique(np.array(predictions.column("time")), return_inverse=True)[1]
-    setting = number_setting(predictions.kind, columns["reference"], dict(predictions.settings))
+    options = {**predictions.settings, "of_texts": scores_texts(predictions)}
+    setting = number_setting(
+        predictions.kind, columns["reference"], options | ({"series": True} if "time" in columns else {})
+    )
     return setting, columns, flaws
 
 
 def number_setting(kind: str, reference: np.ndarray, options: dict[str, Any]) -> MetricContext:
-    """With a value near the references' mean, from which R² counts."""
+    """With a value near the references' mean, from which R² counts; several steps a row are of a series."""
     finite = reference[np.isfinite(reference)]
-    return MetricContext(kind, options={"center": float(finite.mean()) if len(finite) else 0.0} | options)
+    center = float(finite.mean()) if len(finite) else 0.0
+    return MetricContext(kind, options={"center": center, "series": reference.shape[1] > 1} | options)
 
 
 def broken(columns: Columns, names: tuple[str, ...]) -> dict[str, str]:
