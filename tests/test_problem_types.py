@@ -124,7 +124,11 @@ def test_every_cell_predicts_from_the_rows_alone_what_its_run_reports(cell, tmp_
 def test_the_code_of_every_cells_card_answers_as_its_table_does(cell, monkeypatch):
     _, run = cell
     table = read_predictions(run / "predictions" / "test.parquet")
-    code = re.search(r"```python\n(.*?)```", (run / "README.md").read_text(encoding="utf-8"), re.DOTALL)[1]
+    card = (run / "README.md").read_text(encoding="utf-8")
+    windowed = "pooling" in json.loads((run / "config.json").read_text())["llmtune"]
+    assert ("A long text is read in windows of 24 tokens that share 4, the " in card) == windowed
+    assert ("A text is cut at 24 tokens here" in card) != windowed
+    code = re.search(r"```python\n(.*?)```", card, re.DOTALL)[1]
     code = re.sub(r"^texts = .*", f"texts = {table.column('text')!r}", code, flags=re.MULTILINE)
     if table.has("text_pair"):
         code = re.sub(r"^pairs = .*", f"pairs = {table.column('text_pair')!r}", code, flags=re.MULTILINE)

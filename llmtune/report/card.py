@@ -20,7 +20,7 @@ from llmtune.report.card_code_generation import auto_of, writing_code
 from llmtune.report.card_code_language_modeling import likelihood_code
 from llmtune.report.card_code_question_answering import answering_code
 from llmtune.report.card_code_text_regression import scoring_code
-from llmtune.report.card_code_texts import given_texts, logits_code
+from llmtune.report.card_code_texts import given_texts, logits_code, windows_note
 from llmtune.report.judged_table import JudgedTable
 from llmtune.runs.folder import write_text
 from llmtune.runs.redact import hub_id, public
@@ -110,7 +110,8 @@ def render_card(report: JudgedTable, settings: dict[str, Any] | None = None) -> 
     elif report.run and settings is not None and (test.kind.auto_model or OTHERS.intersection(settings)):
         parts += ["## How to use", f"```python\n{code_of(report, settings)}```"]
         limit = f"A text is cut at {settings.get('max_length', settings.get('max_source_length'))} tokens here; "
-        parts += [(limit if test.kind.truncates else "") + test.kind.long_inputs]
+        cut = (limit if test.kind.truncates else "") + test.kind.long_inputs
+        parts += [windows_note(settings) if "pooling" in settings else cut]
     if training := _training(report):
         parts += ["## Training", training]
     body = "\n\n".join(part for part in [*parts, END] if part)

@@ -12,6 +12,14 @@ def given_texts(settings: Mapping[str, Any]) -> str:
     return "texts" if settings.get("pair_prefix") is None else "texts, pairs"
 
 
+def windows_note(settings: Mapping[str, Any]) -> str:
+    """What is done with long texts by a model of windows."""
+    return (
+        f"A long text is read in windows of {settings['max_length']} tokens that share {settings['stride']}, the "
+        f"{settings['pooling']} of their logits is the text's; `llmtune predict` does likewise, for a whole file."
+    )
+
+
 def logits_code(settings: Mapping[str, Any]) -> str:
     """Lines that set `texts`, of pairs also `pairs`, and `logits`, a row a text.
 
