@@ -34,7 +34,7 @@ def fairness(predictions: Predictions, group_columns: Sequence[str] = (), slice_
     """
     if not group_columns and not slice_columns:
         return not_applicable(NAME, "no group columns were given (--group_columns)")
-    of_numbers = scores_texts(predictions) and "prediction" in predictions.kind.number_columns
+    of_numbers = scores_texts(predictions)
     if predictions.kind not in OUTCOMES and not of_numbers:
         return not_applicable(
             NAME, f"{predictions.kind} tables have no classes whose recall could be compared between groups"

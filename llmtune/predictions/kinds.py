@@ -140,8 +140,8 @@ def shortens(table: Table) -> bool:
 
 
 def scores_texts(table: Table) -> bool:
-    """Whether a regression table is of texts, each with a score, and not of the steps of a series."""
-    return table.has("text") and not table.has("time")
+    """Whether a table is of texts, each with a number, and not of classes or of the steps of a series."""
+    return "prediction" in table.kind.number_columns and table.has("text") and not table.has("time")
 
 
 def first_reference(value: Any) -> Any:

@@ -218,7 +218,7 @@ def test_texts_stand_beside_their_references_and_numbers_in_a_plot():
     assert "a dog | the dog" in text
     assert "&lt;script" in text
     assert "Actual and predicted" in plotted
-    assert plotted.count('<circle class="s0"') == 3
+    assert plotted.count('<circle class="s0"') == 2 * 3  # actual and predicted, and the residuals
     assert "Largest errors" in plotted
 
 
