@@ -89,6 +89,13 @@ def compare(options: dict[str, Any]) -> int:
     return compare(**options)
 
 
+def benchmark(options: dict[str, Any]) -> int:
+    """Imports and runs the command."""
+    from llmtune.commands.benchmark import benchmark
+
+    return benchmark(**options)
+
+
 def push(options: dict[str, Any]) -> None:
     """Imports and runs the command."""
     from llmtune.commands.push import push
@@ -116,6 +123,7 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
     add_merge_flags(command(merge, "turn a LoRA run into plain weights"))
     add_report_flags(command(report, "all metrics, with intervals, of predictions made anywhere"))
     add_compare_flags(command(compare, "two models on the same rows: is B significantly better or worse than A?"))
+    add_benchmark_flags(command(benchmark, "models, fine-tuned, prompted or served, on the same rows of your files"))
     add_push_flags(command(push, "publish a run on the Hub: weights, card, report and metrics, in one commit"))
     return parser, dict(commands.choices)
 
@@ -266,6 +274,43 @@ def add_compare_flags(parser: Parser) -> None:
     parser.add_argument("--show", type=int, default=5, metavar="N", help="wins and losses listed, each (default: 5)")
     parser.add_argument("--output_dir", metavar="FOLDER", help="write comparison.json here")
     parser.add_argument("--seed", type=int, default=42, metavar="N", help="of the intervals (default: 42)")
+
+
+def add_benchmark_flags(parser: Parser) -> None:
+    """Flags of `llmtune benchmark`."""
+    told = "runs, checkpoint folders, Hub ids, servers as openai:http://host:port/v1#name; baselines: the simple models"
+    parser.add_argument("--models", nargs="+", required=True, metavar="MODEL", help=told)
+    told = "classification, choices, perplexity, question-answering, summarization, translation, each with its rows"
+    parser.add_argument("--tasks", nargs="+", required=True, metavar="TASK=FILE", help=told)
+    parser.add_argument("--output_dir", required=True, metavar="FOLDER", help="where the results go")
+    parser.add_argument("--train_file", metavar="FILE", help="for baselines and demonstrations")
+    parser.add_argument(
+        "--num_fewshot", type=int, default=0, metavar="N", help="demonstrations in a prompt (default: 0)"
+    )
+    parser.add_argument("--prompt_template", metavar="T", help="of a row, as 'Text: {text}\\nLabel:'")
+    parser.add_argument("--use_chat_template", action="store_true", help="prompts are the user's turn of a chat")
+    parser.add_argument("--reference", metavar="FOLDER", help="the model that must be served: same numbers, or refused")
+    told = "requests at a time (default: 4)"
+    parser.add_argument("--concurrency", nargs="+", type=int, default=[4], metavar="N", help=told)
+    parser.add_argument("--timeout", type=float, default=120.0, metavar="S", help="seconds of a request (default: 120)")
+    told = "rows timed: a local model one at a time, a server under each --concurrency (default: 32; 0: none)"
+    parser.add_argument("--speed_requests", type=int, default=32, metavar="N", help=told)
+    parser.add_argument("--slo", metavar="LIMITS", help="what goodput counts: 'ttft<=200ms,itl<=50ms,latency<=2s'")
+    told = "1.20/h: an hour of the machine; 0.15+0.60/M: a million tokens read, and written"
+    parser.add_argument("--price", nargs="+", default=[], metavar="PRICE", help=told)
+    told = "classes: likelihood of the labels, or generation (default: likelihood)"
+    parser.add_argument("--scoring", default="likelihood", metavar="HOW", help=told)
+    parser.add_argument("--max_new_tokens", type=int, metavar="N", help="of an answer")
+    for name in ("text", "label", "source", "target", "question", "context", "answers", "choices", "answer"):
+        parser.add_argument(f"--{name}_column", metavar="NAME", help=f"(default: {name})")
+    parser.add_argument("--positive_label", metavar="LABEL", help="of two, the one F1 is about")
+    parser.add_argument("--targets", metavar="T", help="of the verdicts: 'accuracy>=0.85'")
+    parser.add_argument("--max_eval_samples", type=int, metavar="N", help="use only the first n rows")
+    parser.add_argument("--per_device_eval_batch_size", type=int, default=32, metavar="N", help="(default: 32)")
+    parser.add_argument("--cpu_threads", type=int, metavar="N", help="default: allowed cores")
+    parser.add_argument(
+        "--seed", type=int, default=42, metavar="N", help="of demonstrations and intervals (default: 42)"
+    )
 
 
 def add_push_flags(parser: Parser) -> None:

@@ -180,7 +180,7 @@ def test_the_commands_name_flags_of_commands():
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("evaluate a task too (llmtune benchmark)", ["no command: llmtune benchmark"]),
+        ("evaluate a task too (llmtune audition)", ["no command: llmtune audition"]),
         ("from llmtune import Report", []),
         ("see `recipes/spma.py`", ["no file: recipes/spma.py"]),
         ("bash scripts/tset", ["no file: scripts/tset"]),

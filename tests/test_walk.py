@@ -13,7 +13,8 @@ ROOT = Path(llmtune.__file__).parent
 ORDER = (
     "closed_pipe", "errors", "progress", "evidence", "arguments", "text", "predictions", "stats", "baselines",
     "metrics", "comparison", "thresholds", "data", "diagnosis", "runs", "hub", "terminal", "report", "models", "tasks",
-    "training", "inference", "finish", "preflight", "search", "commands", "cli", "__main__",
+    "training", "inference", "trained_models", "finish", "preflight", "search", "benchmark", "commands", "cli",
+    "__main__",
 )
 # fmt: on
 PLACE = {name: place for place, name in enumerate(ORDER)}

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from llmtune.arguments import RUN_MARKER, DataArguments
-from llmtune.commands.models import InferenceResult, load_task, run_model
 from llmtune.data import Fingerprint
 from llmtune.errors import InputError
 from llmtune.metrics import metrics_to_json
@@ -16,6 +15,7 @@ from llmtune.report.judgement import score_table
 from llmtune.runs.folder import make_folder, run_content, write_json, write_metrics
 from llmtune.terminal.document import print_document, terminal_beside
 from llmtune.terminal.score_tables import missing_reasons, show_scores
+from llmtune.trained_models import InferenceResult, load_task, run_model
 
 LEFT = ("run.json", "predictions/test.parquet", "metrics.json")
 COMMAND = "evaluate"

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from llmtune.commands.models import load_task, run_model
 from llmtune.diagnosis.headline import headline
 from llmtune.errors import InputError
 from llmtune.models.checkpoints import FLOAT32_TOLERANCE, load_config, merge_run
@@ -16,6 +15,7 @@ from llmtune.report.report import Report
 from llmtune.runs.folder import RunFolder, write_json
 from llmtune.tasks.task import Task
 from llmtune.terminal.document import print_document, terminal_beside
+from llmtune.trained_models import load_task, run_model
 
 RESULTS = ("metrics.json", "verdict.json", "report.html")
 BATCH = 8  # rows scored at once

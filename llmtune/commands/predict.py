@@ -13,13 +13,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet
 
-from llmtune.commands.models import load_task, run_model
 from llmtune.data.columns import empty_text
 from llmtune.data.files import read_lines, read_rows
 from llmtune.data.in_memory import InMemoryData
 from llmtune.data.rows import Rows, to_arrow
 from llmtune.errors import InputError
 from llmtune.terminal.document import JSON, print_document, terminal_beside
+from llmtune.trained_models import load_task, run_model
 
 Columns = Mapping[str, list[Any]]
 INPUT_NAMES = ("text", "text_pair", "question", "context", "source")  # of ours, those that the input may hold already

@@ -1,7 +1,8 @@
-"""Trained models for commands: the task one was trained for, and its outputs for rows."""
+"""Trained models for commands and benchmarks: the task one was trained for, and its outputs for rows."""
 
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ from llmtune.models.checkpoints import load_config, load_run
 from llmtune.tasks.registry import task_of_architecture, tasks
 from llmtune.tasks.task import Encoded, Task
 from llmtune.training.hardware import configure_cpu
+from llmtune.training.trainer import FineTuningTrainer
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ class InferenceResult:
         processes: that shared it.
         main_process: whether this one writes and prints.
         facts: of the model, for run.json.
+        latencies: seconds of single model inputs, where they were asked for.
     """
 
     outputs: Any
@@ -34,6 +37,7 @@ class InferenceResult:
     processes: int
     main_process: bool
     facts: dict[str, Any]
+    latencies: Sequence[float] = ()
 
     @property
     def truncation(self) -> str:
@@ -65,9 +69,12 @@ def load_task(model: str) -> Task:
 
 
 def run_model(
-    model: str, task: Task, rows: datasets.Dataset, *, batch_size: int, cpu_threads: int | None
+    model: str, task: Task, rows: datasets.Dataset, *, batch_size: int, cpu_threads: int | None, timed: int = 0
 ) -> InferenceResult:
-    """Loads the model and predicts the rows, on one process or several. Call it on every process."""
+    """Loads the model and predicts the rows, on one process or several. Call it on every process.
+
+    Of `timed` model inputs each is then answered alone, for its latency.
+    """
     if batch_size < 1:
         raise InputError(f"--per_device_eval_batch_size {batch_size}: expected 1 or more")
     if cpu_threads is not None and cpu_threads < 1:
@@ -87,5 +94,24 @@ def run_model(
         start = time.perf_counter()
         outputs = predict(trainer, task, encoded)
         seconds = time.perf_counter() - start
+        latencies = single_latencies(trainer, task, encoded, timed)
         trainer.accelerator.wait_for_everyone()
-    return InferenceResult(outputs, encoded, seconds, trainer.args.world_size, trainer.is_world_process_zero(), facts)
+    return InferenceResult(
+        outputs, encoded, seconds, trainer.args.world_size, trainer.is_world_process_zero(), facts, latencies
+    )
+
+
+def single_latencies(trainer: FineTuningTrainer, task: Task, encoded: Encoded, count: int) -> list[float]:
+    """Seconds of each of the first model inputs alone, without those of the very first, which warms up."""
+    inputs = encoded.dataset.select(range(min(count + 1, len(encoded.dataset)))) if count else None
+    if inputs is None:
+        return []
+    if not task.reads_labels and "labels" in inputs.column_names:
+        inputs = inputs.remove_columns(["labels"])
+    trainer.args.per_device_eval_batch_size = 1
+    seconds = []
+    for batch in trainer.get_test_dataloader(inputs):
+        start = time.perf_counter()
+        trainer.prediction_step(trainer.model, batch, prediction_loss_only=False)
+        seconds.append(time.perf_counter() - start)
+    return seconds[1:]

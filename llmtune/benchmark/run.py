@@ -1,0 +1,289 @@
+"""Runs the models of a benchmark on its tasks, one after the other, each as it is meant to be asked."""
+
+import ctypes
+import re
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from llmtune.benchmark.choices import ChoicesBenchmark
+from llmtune.benchmark.classification import ClassificationBenchmark
+from llmtune.benchmark.client import PREFIX, Address, Client, Refusal, RequestOptions
+from llmtune.benchmark.endpoint import Endpoint
+from llmtune.benchmark.journal import Journal
+from llmtune.benchmark.language_models import LocalModel, Pair
+from llmtune.benchmark.perplexity import PerplexityBenchmark
+from llmtune.benchmark.probe import difference, longest_text, probe_likelihoods, probe_writing
+from llmtune.benchmark.reference import Recorded, check_reference
+from llmtune.benchmark.results import ModelAnswers
+from llmtune.benchmark.speed import Price, measure_load, summarized, time_rows
+from llmtune.benchmark.task import BenchmarkTask, TaskOptions
+from llmtune.benchmark.writing import QuestionsBenchmark, SummarizationBenchmark, TranslationBenchmark
+from llmtune.errors import InputError
+from llmtune.predictions import Predictions
+from llmtune.runs.tables import with_positive_label
+from llmtune.tasks.causal_lm.task import CausalLM
+from llmtune.tasks.task import Task
+from llmtune.trained_models import load_task, run_model
+from llmtune.training.hardware import configure_cpu
+
+SERVED = "served"
+BASELINES = "baselines"  # the word among --models that names the simple models of each task
+
+BENCHMARKS: dict[str, type[BenchmarkTask]] = {
+    task.name: task
+    for task in (
+        ClassificationBenchmark, ChoicesBenchmark, PerplexityBenchmark, QuestionsBenchmark, SummarizationBenchmark,
+        TranslationBenchmark,
+    )
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How models are run.
+
+    Args:
+        batch_size: rows at once.
+        cpu_threads: None for all allowed cores.
+        requests: how servers are asked.
+        speed_requests: rows that are timed: of a local model alone, of a server under each load; 0 for none.
+        loads: requests at a time.
+        limits: of goodput, in seconds.
+        price: of tokens, or of an hour of the machine.
+        reference: a folder with the model that servers should serve; None for no comparison.
+    """
+
+    batch_size: int = 32
+    cpu_threads: int | None = None
+    requests: RequestOptions = RequestOptions()
+    reference: str | None = None
+    speed_requests: int = 0
+    loads: Sequence[int] = (4,)
+    limits: Mapping[str, float] = field(default_factory=dict)
+    price: Price = Price()
+
+
+def benchmark_tasks(named: Sequence[str], options: TaskOptions) -> list[BenchmarkTask]:
+    """The tasks of `--tasks NAME=FILE …`.
+
+    Raises:
+        InputError: no such task, no file, or a task named twice.
+    """
+    tasks: dict[str, BenchmarkTask] = {}
+    for each in named:
+        name, sign, file = each.partition("=")
+        if name not in BENCHMARKS:
+            raise InputError(f"--tasks {each!r}: expected TASK=FILE, where TASK is one of {', '.join(BENCHMARKS)}")
+        if not sign or not file:
+            raise InputError(f"--tasks {each!r}: no file of labeled rows; write {name}=FILE")
+        if name in tasks:
+            raise InputError(f"--tasks: {name} is named twice; run the benchmark once for each file")
+        tasks[name] = BENCHMARKS[name](file, options)
+    return list(tasks.values())
+
+
+def check_model_names(names: Sequence[str], reference: str | None) -> None:
+    """Raises InputError for a model that is named twice, an address that is none, a reference of nothing."""
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise InputError(f"--models: {twice} is named twice; name each model once")
+    served = [Address.read(name) for name in names if name.startswith(PREFIX)]
+    if reference is not None and not served:
+        raise InputError(f"--reference {reference}: no served model is among --models; name one, as openai:URL#name")
+
+
+def answer_task(task: BenchmarkTask, names: Sequence[str], options: RunOptions, folder: Path) -> list[ModelAnswers]:
+    """What every model says of a task's rows, in the order of the names; journals of servers lie in the folder."""
+    answers: list[ModelAnswers] = []
+    for name in names:
+        if name == BASELINES:
+            answers += baseline_answers(task)
+        elif name.startswith(PREFIX):
+            journal = folder / "journal" / f"{task.name}-{file_name(name)}.jsonl"
+            answers.append(served_answers(task, name, options, journal))
+        else:
+            answers.append(local_answers(task, name, options))
+    return answers
+
+
+def baseline_answers(task: BenchmarkTask) -> list[ModelAnswers]:
+    """The simple models of a task; none of a task that has none."""
+    return [ModelAnswers(name, "baseline", table) for name, table in task.baselines().items()]
+
+
+def local_answers(task: BenchmarkTask, name: str, options: RunOptions) -> ModelAnswers:
+    """A model of a folder or of the Hub: fine-tuned for the task, or a language model that is prompted.
+
+    Raises:
+        InputError: it can't answer this task.
+    """
+    trained = load_task(name)
+    configure_cpu(options.cpu_threads)
+    _reset_peak_memory()
+    if task.is_answered_by(trained):
+        table, facts, notes = _fine_tuned(task, trained, name, options)
+        way = "fine-tuned" if not isinstance(trained, CausalLM) else "scored"
+    elif isinstance(trained, CausalLM):
+        table, facts, notes = _prompted(task, name, options)
+        way = "prompted"
+    else:
+        raise InputError(
+            f"{name}: a {trained.name} model does not answer the task {task.name}; leave it out, or give a language "
+            "model, which is prompted"
+        )
+    facts |= {"peak_memory_mib": round(_peak_memory(), 1), "rows_per_second": round(len(table) / facts["seconds"], 2)}
+    facts |= {"cost_of_1000_rows": options.price.of_thousand_rows(facts, len(table))}
+    return ModelAnswers(name, way, table, facts, [*notes, *task.notes(table)])
+
+
+def served_answers(task: BenchmarkTask, name: str, options: RunOptions, journal_file: Path) -> ModelAnswers:
+    """A model behind an address: probed, asked, and compared with the reference; or why it was refused."""
+    facts: dict[str, Any] = {}
+    with Client(Address.read(name), options.requests, Journal(journal_file)) as client:
+        assert client.journal is not None
+        endpoint = Endpoint(name, client, is_chat=task.prompt.is_chat)
+        local = None
+        if options.reference is not None:
+            configure_cpu(options.cpu_threads)
+            local = LocalModel(options.reference, batch_size=options.batch_size, is_chat=task.prompt.is_chat)
+        try:
+            table, notes = _ask_server(task, endpoint, client.journal, local, facts)
+        except Refusal as refusal:
+            return ModelAnswers(name, SERVED, None, facts, [], str(refusal))
+        facts |= {"retries": dict(client.retries), "reused_answers": client.journal.reused, **client.tokens}
+        facts |= {"cost_of_1000_rows": options.price.of_thousand_rows(facts, len(table))}
+        if options.speed_requests:
+            facts["loads"] = _loads(task, endpoint, options)
+            facts["latency"] = facts["loads"][0]["latency"]
+    return ModelAnswers(name, SERVED, table, facts, [*notes, *task.notes(table)])
+
+
+def _loads(task: BenchmarkTask, endpoint: Endpoint, options: RunOptions) -> list[dict[str, Any]]:
+    """The speed of a server under each load, on the task's own prompts."""
+    prompts = task.prompts() if task.template else [text[: len(text) // 2] for text in task.asked_texts()]
+    return [
+        measure_load(
+            endpoint.client,
+            prompts,
+            requests=options.speed_requests,
+            concurrency=load,
+            max_new_tokens=task.answer_tokens,
+            is_chat=endpoint.is_chat,
+            limits=options.limits,
+        )
+        for load in options.loads
+    ]
+
+
+def _ask_server(
+    task: BenchmarkTask, endpoint: Endpoint, journal: Journal, local: LocalModel | None, facts: dict[str, Any]
+) -> tuple[Predictions, list[str]]:
+    if task.by_likelihood and endpoint.is_chat:
+        endpoint.likelihoods([])  # refused before anything is asked
+    longest = longest_text(task.asked_texts())
+    identity, notes = (
+        probe_likelihoods(endpoint, longest) if task.by_likelihood else probe_writing(endpoint, longest, local)
+    )
+    journal.begin(identity, difference(journal.identity, identity))
+    served = Recorded(endpoint)
+    start = time.perf_counter()
+    table = task.predicted_by(served)
+    facts["seconds"] = round(time.perf_counter() - start, 4)
+    if journal.reused:
+        notes.append(f"answers from the journal of an earlier run: {journal.reused:,}; seconds are those of the others")
+    else:
+        facts["rows_per_second"] = round(len(table) / facts["seconds"], 2)
+    if journal.stale:
+        notes.append(f"answers in the journal to other rows, prompts or settings, not used: {journal.stale:,}")
+    if endpoint.unscored:
+        notes.append(f"first tokens before which the server sets nothing, not scored: {endpoint.unscored:,}")
+    if local is not None:
+        notes.append(check_reference(task, served, table, local))
+    return table, notes
+
+
+def _fine_tuned(
+    task: BenchmarkTask, trained: Task, name: str, options: RunOptions
+) -> tuple[Predictions, dict[str, Any], list[str]]:
+    columns = {"text": task.column("text"), "label": task.column("label")}
+    columns |= {name: task.column(name) for name in ("question", "context", "answers")}
+    columns |= {name: task.options.columns[name] for name in ("source", "target") if name in task.options.columns}
+    rows, _ = trained.read_split(task.data(task.file), columns, labeled=True)
+    outputs = run_model(
+        name,
+        trained,
+        rows,
+        batch_size=options.batch_size,
+        cpu_threads=options.cpu_threads,
+        timed=options.speed_requests,
+    )
+    table = trained.tabulate(outputs.outputs, outputs.encoded)
+    if isinstance(task, ClassificationBenchmark) and len(table.label_names) == 2:
+        table = with_positive_label(table, name, task.positive_label)
+    facts = {key: outputs.facts[key] for key in ("model_type", "parameters")}
+    facts |= {"seconds": round(outputs.seconds, 4), "latency": summarized(outputs.latencies)}
+    return table, facts, list(outputs.encoded.notes)
+
+
+def _prompted(task: BenchmarkTask, name: str, options: RunOptions) -> tuple[Predictions, dict[str, Any], list[str]]:
+    model = LocalModel(name, batch_size=options.batch_size, is_chat=task.prompt.is_chat)
+    recorded = Recorded(model)
+    start = time.perf_counter()
+    table = task.predicted_by(recorded)
+    seconds = time.perf_counter() - start
+    truncated = model.truncated
+    latencies = time_rows(recorded.rows()[: options.speed_requests], lambda row: _ask_alone(task, model, row))
+    notes = []
+    if truncated:
+        notes.append(
+            f"prompts longer than the {model.limit:,} tokens that the model reads: {truncated:,}, without their "
+            "beginnings"
+        )
+    return table, {**model.facts(), "seconds": round(seconds, 4), "latency": summarized(latencies)}, notes
+
+
+def _ask_alone(task: BenchmarkTask, model: LocalModel, row: Sequence[Pair]) -> None:
+    """One row, as it is asked among others."""
+    if task.by_likelihood:
+        model.likelihoods(row)
+    else:
+        model.write([row[0][0]], task.answer_tokens)
+
+
+def table_file(folder: Path, task: str, model: str) -> Path:
+    """Where a model's predictions lie."""
+    return folder / "predictions" / task / f"{file_name(model)}.parquet"
+
+
+def file_name(model: str) -> str:
+    """A file's name from whatever names a model.
+
+    >>> file_name("openai:http://127.0.0.1:8000/v1#tiny")
+    'openai_http_127.0.0.1_8000_v1_tiny'
+    """
+    return re.sub(r"[^A-Za-z0-9.+-]+", "_", model).strip("_.")
+
+
+def _reset_peak_memory() -> None:
+    """Lets the peak begin at what this process holds now; memory that earlier models freed goes back first."""
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+    elif sys.platform == "linux":
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
+        Path("/proc/self/clear_refs").write_text("5")  # VmHWM, see proc(5)
+
+
+def _peak_memory() -> float:
+    """In MiB: on the GPU where there is one, else resident, Python and torch with it."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / 2**20
+    status = Path("/proc/self/status")
+    lines = status.read_text().splitlines() if status.exists() else []
+    peak = next((line.split()[1] for line in lines if line.startswith("VmHWM")), "0")
+    return int(peak) / 2**10
