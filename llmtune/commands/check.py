@@ -16,13 +16,14 @@ from llmtune.arguments import DataArguments
 from llmtune.arguments.data import SPLIT_NAMES
 from llmtune.data.columns import pick_columns
 from llmtune.data.files import read_rows
+from llmtune.data.label_sets import LABELS, gather_label_sets, looks_like_sets
 from llmtune.data.rows import Rows
 from llmtune.data.word_rows import group_words
 from llmtune.diagnosis.data_checks import duplicates as copies
 from llmtune.diagnosis.data_checks import groups, labels, tags, texts
 from llmtune.diagnosis.data_checks.finding import ERROR, OK, WARNING, Finding, Split, of_rows
 from llmtune.errors import InputError
-from llmtune.predictions.kinds import KINDS
+from llmtune.predictions.kinds import KINDS, MULTILABEL_CLASSIFICATION
 from llmtune.terminal.console import Terminal, plain_table
 from llmtune.terminal.document import print_document, terminal_beside
 
@@ -42,6 +43,8 @@ def check(
     tags_column: str = "tags",
     spans_column: str = "spans",
     sentence_column: str | None = None,
+    label_separator: str | None = None,
+    label_columns: Sequence[str] = (),
     source_column: str = "source",
     target_column: str = "target",
     question_column: str = "question",
@@ -60,6 +63,8 @@ def check(
     names = {
         "text": text_column,
         "label": label_column,
+        # What --label_column says of rows with several labels each: else they stand under the plural.
+        LABELS: LABELS if label_column == "label" else label_column,
         "tokens": tokens_column,
         "tags": tags_column,
         "spans": spans_column,
@@ -76,6 +81,12 @@ def check(
     rows = {split: read_rows(path) for split, path in name_splits(files, given).items()}
     if sentence_column:
         rows = {split: group_words(of, sentence_column, split_group_column) for split, of in rows.items()}
+    if label_columns or label_separator:
+        names[LABELS] = LABELS if label_columns else label_column
+        gather = partial(gather_label_sets, separator=label_separator, label_columns=label_columns)
+        rows = {split: gather(of, names[LABELS]) for split, of in rows.items()}
+    if task is None and any(looks_like_sets(of, names[LABELS]) for of in rows.values()):
+        task = MULTILABEL_CLASSIFICATION.name
     wanted = {name: names[name] for name in columns_of(task, rows, names)}
     carried = [*group_columns, *filter(None, [split_group_column, time_column])]
     splits, missing = read_splits(rows, wanted, carried)
@@ -109,8 +120,7 @@ def to_document(splits: Sequence[Split], findings: Sequence[Finding]) -> dict[st
 def about_rows(splits: Sequence[Split]) -> list[Finding]:
     """What single rows and their labels tell."""
     findings = [finding for split in splits for finding in texts.missing_texts(split)]
-    if any("label" in split.columns for split in splits):
-        labeled = [split for split in splits if "label" in split.columns]
+    if labeled := [split for split in splits if labels.is_labeled(split)]:
         findings += [finding for split in labeled for finding in labels.missing_labels(split)]
         findings += [*labels.slips(labeled), *labels.unseen(labeled), labels.balance(labeled)]
         findings += labels.shifts(labeled)

@@ -50,7 +50,7 @@ def load_task(model: str) -> Task:
     config = load_config(model)
     named = config.to_dict().get("llmtune", {}).get("task")
     architectures = config.architectures or []
-    by_architecture = (task_of_architecture(architecture) for architecture in architectures)
+    by_architecture = (task_of_architecture(name, config.problem_type) for name in architectures)
     task = tasks().get(named) if named else next((task for task in by_architecture if task is not None), None)
     if task is None:
         told = f"its task is {named!r}" if named else f"its architecture is {', '.join(architectures) or 'not named'}"

@@ -62,6 +62,19 @@ for kind, found in entities:
 """
 
 
+# Each label by its own probability and threshold, in the order of the model's labels; none may reach it.
+SETS = """\
+thresholds = {thresholds}
+texts = ["Write here a text to label.", "And a second text."]
+inputs = tokenizer(texts, truncation=True, max_length={max_length}, padding=True, return_tensors="pt", \
+return_token_type_ids=False, split_special_tokens=True)
+with torch.no_grad():
+    probabilities = model(**inputs).logits.sigmoid().tolist()
+for text, row in zip(texts, probabilities):
+    print([model.config.id2label[i] for i, (p, t) in enumerate(zip(row, thresholds)) if p >= t], text)
+"""
+
+
 def write_card(folder: Path, report: JudgedTable) -> Path:
     """Writes README.md, beside weights with the code that loads them; hand-written sections of an earlier one stay."""
     path, config = folder / "README.md", folder / "config.json"
@@ -92,7 +105,11 @@ def render_card(report: JudgedTable, settings: dict[str, Any] | None = None) -> 
         parts += ["## Confusion matrix", _matrix(report.matrix)]
     if report.parts.rows:
         parts += [f"## {test.kind.part_heading}", _parts(report)]
-    if len(test.label_names) == 2:
+    if report.label_matrices:
+        parts += ["## Labels: found, missed, spurious", _label_matrices(report)]
+    if test.kind.multi_label:
+        parts += ["## Thresholds", _thresholds(report)]
+    if test.has_positive:
         reason = (report.run.get("threshold") or {}).get("reason")
         positive = test.label_names[test.positive_id]
         parts += [
@@ -195,6 +212,8 @@ def code_of(report: JudgedTable, settings: dict[str, Any]) -> str:
     if report.test.kind.unanswerable:
         return code + answering_code(settings, str(report.run.get("model", {}).get("model_type")))
     names = report.test.label_names
+    if report.test.kind.multi_label:
+        return code + SETS.format(max_length=length, thresholds=report.test.thresholds.tolist())
     if len(names) == 2:
         yes = report.test.positive_id
         answer = f"{names[yes]!r} if row[{yes}] >= {report.test.threshold!r} else {names[1 - yes]!r}"
@@ -278,6 +297,18 @@ def _parts(report: JudgedTable) -> str:
     parts = report.parts
     table = _table(["name", *map(_line, parts.metrics)], [[_line(name), *cells] for name, cells in parts.rows])
     return f"{table}\n\n{parts.left_out} more are in metrics.json." if parts.left_out else table
+
+
+def _label_matrices(report: JudgedTable) -> str:
+    rows = [[_line(one.name), *(f"{count:,}" for count in one[1:])] for one in report.label_matrices]
+    return _table(["label", "found", "missed", "spurious", "rightly absent"], rows)
+
+
+def _thresholds(report: JudgedTable) -> str:
+    reason = (report.run.get("threshold") or {}).get("reason")
+    pairs = zip(report.test.label_names, report.test.thresholds, strict=True)
+    each = ", ".join(f"{_line(name)} {threshold:.3g}" for name, threshold in pairs)
+    return f"A label is predicted from this probability on: {each}." + (f" Why: {_line(reason)}." if reason else "")
 
 
 def _matrix(matrix: Matrix) -> str:

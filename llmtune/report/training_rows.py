@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from llmtune.baselines import gazetteer, majority, tfidf_logistic_regression
+from llmtune.baselines import gazetteer, majority, majority_set, tfidf_logistic_regression, tfidf_one_vs_rest
 from llmtune.data.rows import Rows
 from llmtune.data.tagged_rows import detect_tag_scheme
 from llmtune.diagnosis.leakage import Examples
@@ -57,6 +57,8 @@ def read_training_rows(
     answers = None if answer is None else _column(rows, answer, "the class by --label_column", where)
     carried = next((name for name in (table.kind.input_column, text_column) if name and table.has(name)), None)
     labels = [str(label) for label in answers] if answers and table.kind.single_label else None
+    if answers and table.kind.multi_label:
+        return _of_label_sets(rows, texts, str(answer), table, carried, where)
     examples = {"train": Examples(texts, labels)}
     if carried is not None:
         reference = table.column("reference") if table.kind.single_label else None
@@ -70,6 +72,25 @@ def read_training_rows(
     baselines = {"majority": majority(labels, table)}
     if carried is not None:
         tfidf = tfidf_logistic_regression(texts, labels, table.column(carried), table)
+        baselines["TF-IDF + logistic regression"] = tfidf
+    return TrainingRows(examples, baselines)
+
+
+def _of_label_sets(
+    rows: Rows, texts: list[Any], column: str, table: Predictions, carried: str | None, where: str
+) -> TrainingRows:
+    """Of rows with several labels each, as lists."""
+    from llmtune.data.label_sets import gather_label_sets
+
+    sets = gather_label_sets(rows, column).cells(column)
+    _check_classes([label for labels in sets for label in labels], table, column, where)
+    indicators = np.array([[name in labels for name in table.label_names] for labels in sets])
+    examples = {"train": Examples(texts, [", ".join(sorted(labels)) for labels in sets])}
+    baselines = {"majority set": majority_set(indicators, table)}
+    if carried is not None:
+        reference = [", ".join(sorted(labels)) for labels in table.column("reference")]
+        examples["test"] = Examples(table.column(carried), reference, row_ids=table.column("id"))
+        tfidf = tfidf_one_vs_rest(texts, indicators, table.column(carried), table)
         baselines["TF-IDF + logistic regression"] = tfidf
     return TrainingRows(examples, baselines)
 

@@ -19,7 +19,13 @@ def tasks() -> dict[str, type[Task]]:
     return found
 
 
-def task_of_architecture(architecture: str) -> type[Task] | None:
-    """The task of a checkpoint made elsewhere, by the end of its class's name; None where none serves it."""
-    endings = {task.architecture: task for task in tasks().values() if "architecture" in vars(task)}
-    return next((task for ending, task in endings.items() if architecture.endswith(ending)), None)
+def task_of_architecture(architecture: str, problem_type: str | None = None) -> type[Task] | None:
+    """The task of a checkpoint made elsewhere, by the end of its class's name; None where none serves it.
+
+    Of several that share a head, the one of the config's problem type; without one, as most checkpoints, one label.
+    """
+    fitting = [
+        task for task in tasks().values() if "architecture" in vars(task) and architecture.endswith(task.architecture)
+    ]
+    wanted = problem_type or "single_label_classification"
+    return next((task for task in fitting if getattr(task, "problem_type", wanted) == wanted), None)

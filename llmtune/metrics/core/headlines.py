@@ -23,4 +23,4 @@ def about_positive(name: str, positive_label: str | None) -> str:
 
 
 def _is_variant(name: str) -> bool:
-    return name.endswith(("_macro", "_micro", "_weighted", "@0.5", "_lenient"))
+    return name.endswith(("_macro", "_micro", "_weighted", "_samples", "@0.5", "_lenient"))
