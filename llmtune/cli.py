@@ -253,6 +253,7 @@ def add_verdict_flags(parser: Parser) -> None:
     parser.add_argument("--naive_mae", type=float, metavar="X", help="of forecasts: the naive forecast's, for MASE")
     parser.add_argument("--text_column", metavar="NAME", help="of the training rows (default: text)")
     parser.add_argument("--label_column", metavar="NAME", help="of the training rows (default: label)")
+    add_label_set_flags(parser)
     parser.add_argument("--group_columns", nargs="+", default=[], metavar="NAME", help="of the table, for fairness")
     parser.add_argument("--slice_columns", nargs="+", default=[], metavar="NAME", help="of the table, for slices")
     parser.add_argument("--base", metavar="RUN|PREDICTIONS", help="of the base model or an earlier run, on these rows")

@@ -29,7 +29,13 @@ class TrainingRows:
 
 
 def read_training_rows(
-    train: Any, table: Predictions, text_column: str | None = None, label_column: str | None = None
+    train: Any,
+    table: Predictions,
+    text_column: str | None = None,
+    label_column: str | None = None,
+    *,
+    label_separator: str | None = None,
+    label_columns: Sequence[str] = (),
 ) -> TrainingRows:
     """Reads the rows, and trains what they allow.
 
@@ -37,7 +43,9 @@ def read_training_rows(
         train: a file, or rows in memory; None for none.
         table: the predictions.
         text_column: the rows' input; default by kind.
-        label_column: their class or tags; default label or tags.
+        label_column: their class or tags; default label or tags, of several labels a row labels.
+        label_separator: of several labels in one text, what is between them.
+        label_columns: of several labels, the columns of 0 and 1.
 
     Raises:
         InputError: a column that is not there, tags that are none, or a class of the table that train has not.
@@ -52,13 +60,18 @@ def read_training_rows(
         return TrainingRows()  # a series without texts: its naive error is all that it tells
     texts = _column(rows, text_column or table.kind.input_column, "it by --text_column", where)
     answer = label_column or table.kind.answer_column
+    if table.kind.multi_label:
+        from llmtune.data.label_sets import LABELS, gather_label_sets
+
+        answer = LABELS if label_columns else str(answer)
+        rows = gather_label_sets(rows, answer, separator=label_separator, label_columns=label_columns)
     if label_column is None and answer not in rows.columns:
         answer = None
     answers = None if answer is None else _column(rows, answer, "the class by --label_column", where)
     carried = next((name for name in (table.kind.input_column, text_column) if name and table.has(name)), None)
     labels = [str(label) for label in answers] if answers and table.kind.single_label else None
     if answers and table.kind.multi_label:
-        return _of_label_sets(rows, texts, str(answer), table, carried, where)
+        return _of_label_sets(texts, answers, str(answer), table, carried, where)
     examples = {"train": Examples(texts, labels)}
     if carried is not None:
         reference = table.column("reference") if table.kind.single_label else None
@@ -77,12 +90,9 @@ def read_training_rows(
 
 
 def _of_label_sets(
-    rows: Rows, texts: list[Any], column: str, table: Predictions, carried: str | None, where: str
+    texts: list[Any], sets: list[Any], column: str, table: Predictions, carried: str | None, where: str
 ) -> TrainingRows:
     """Of rows with several labels each, as lists."""
-    from llmtune.data.label_sets import gather_label_sets
-
-    sets = gather_label_sets(rows, column).cells(column)
     _check_classes([label for labels in sets for label in labels], table, column, where)
     indicators = np.array([[name in labels for name in table.label_names] for labels in sets])
     examples = {"train": Examples(texts, [", ".join(sorted(labels)) for labels in sets])}

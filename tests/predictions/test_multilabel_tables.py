@@ -157,3 +157,26 @@ def test_wrong_labels_overconfidence_broken_numbers_and_bad_thresholds_are_found
         "a threshold is for two classes, or for several labels a row"
         in threshold(make_predictions("regression", {"reference": [1.0], "prediction": [1.0]})).finding
     )
+
+
+@pytest.mark.parametrize("layout", ["lists", "separator", "columns"])
+def test_the_rows_of_train_give_the_simple_models_and_the_copies(layout):
+    words = {"insult": "fool", "threat": "beware", "toxic": "yuck"}
+    sets = [[name for place, name in enumerate(words) if row >> place & 1] for row in range(8)] * 12
+    texts = [" ".join([*(words[label] for label in labels), f"row {row}"]) for row, labels in enumerate(sets)]
+    columns = {"text": texts[:48], "reference": sets[:48], "prediction": [["toxic"]] * 48}
+    flags = {"separator": {"label_column": "topics", "label_separator": ";"}, "columns": {"label_columns": [*words]}}
+    labels = {
+        "lists": {"labels": sets[40:]},
+        "separator": {"topics": [";".join(labels) for labels in sets[40:]]},
+        "columns": {name: [int(name in labels) for labels in sets[40:]] for name in words},
+    }[layout]
+
+    report = Report.from_table(columns, kind=KIND, train={"text": texts[40:], **labels}, **flags.get(layout, {}))
+
+    assert set(report.baselines) == {"majority set", "TF-IDF + logistic regression"}
+    assert report.baselines["majority set"]["subset_accuracy"].value == 6 / 48
+    assert report.baselines["TF-IDF + logistic regression"]["f1_micro"].value > 0.9
+    (leakage,) = (check for check in report.verdict.checks if check.check == "leakage")
+    assert leakage.numbers["copies"]["test/train"]["equal"] == 8
+    assert leakage.numbers["copies"]["test/train"]["other_label"] == 0

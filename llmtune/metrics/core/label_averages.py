@@ -15,7 +15,13 @@ from llmtune.metrics.core.base import Columns, Metric, MetricContext, Sufficient
 from llmtune.metrics.core.clusters import mean_of, row_mean_interval, some_rows
 from llmtune.predictions.kinds import kind_named
 from llmtune.predictions.table import THRESHOLDS
-from llmtune.stats import ConfidenceInterval, Statistic, multinomial_bootstrap, wilson_interval
+from llmtune.stats import (
+    ConfidenceInterval,
+    Statistic,
+    mean_of_proportions_interval,
+    multinomial_bootstrap,
+    wilson_interval,
+)
 
 
 @dataclass(frozen=True)
@@ -117,7 +123,7 @@ def rows_interval(
     setting: MetricContext,
     labels: tuple[int, ...],
 ) -> ConfidenceInterval:
-    """BCa over rows, above the evidence floor: in each of these labels, else in all together."""
+    """BCa over rows, of a mean of proportions from Wilson's; above the floor in each of these labels, else in all."""
     total = sample.total
     rarest = min(labels, key=lambda label: total[label, 2], default=None)
     if rarest is None:
@@ -126,6 +132,8 @@ def rows_interval(
         few = insufficient_support(total[rarest, 2], f"rows of {setting.label_names[rarest]!r}")
     if few:
         return few
+    if labels and ratio_of.proportion:
+        return _proportions_interval(sample, ratio_of, score)
     drawn = sample.bootstrap(score)
     if labels:
         return with_extreme_labels(total, score, drawn)
@@ -133,6 +141,23 @@ def rows_interval(
         numerator, denominator = (term.sum() for term in ratio_of.terms(total[None]))
         return _of_all_alike(ratio_of, numerator, denominator, total)
     return drawn
+
+
+def _proportions_interval(sample: SufficientStatistics, ratio_of: ClassRatio, score: Statistic) -> ConfidenceInterval:
+    """Of the mean of each label's proportion: from Wilson's of each, as wide as the labels go together.
+
+    A bootstrap covers 90 % instead of 95 % where a label has 40 rows. Wilson's hold there, but for labels apart: by as
+    much as rows drawn as a whole scatter more than such labels, the interval is wider.
+    """
+    hits, trials = (term[0] for term in ratio_of.terms(sample.total[None]))
+    low, high, reason = mean_of_proportions_interval(hits, trials)
+    if low is None or high is None:
+        return ConfidenceInterval(None, None, reason)
+    shares = hits / trials
+    apart = float(np.sqrt((shares * (1 - shares) / trials).sum())) / len(shares)
+    together = float(np.nanstd(score(sample.confusion_bootstrap_interval)))
+    value, wider = float(shares.mean()), together / apart if apart and together else 1.0
+    return ConfidenceInterval(max(0.0, value - wider * (value - low)), min(1.0, value + wider * (high - value)))
 
 
 def with_extreme_labels(total: np.ndarray, score: Statistic, drawn: ConfidenceInterval) -> ConfidenceInterval:
