@@ -18,7 +18,7 @@ import numpy as np
 from scipy import special
 
 from llmtune.metrics.core.base import Metric, MetricContext, SufficientStatistics
-from llmtune.metrics.core.registry import named_metrics
+from llmtune.metrics.core.registry import named_metrics, reported_metrics
 from llmtune.metrics.entity_f1 import EntityCounts
 from llmtune.stats import ConfidenceInterval
 
@@ -32,6 +32,12 @@ OF_ALL_CLASSES = ("f1_macro", "recall_macro", "balanced_accuracy", "mcc", "cohen
 ORDERED = ("qwk", "steps_off")
 NUMBERS = ("mse", "rmse", "mae", "r2", "pearson", "spearman")
 LAWS = ("normal", "stars", "skewed", "far errors")
+LABEL_SHARES = ((0.4, 0.35, 0.3, 0.25, 0.2), (0.5, 0.3, 0.2, 0.1, 0.05))
+OF_LABEL_SETS = (
+    *("f1_micro", "f1_macro", "f1_weighted", "f1_samples", "precision_micro", "recall_micro", "precision_macro"),
+    *("recall_macro", "subset_accuracy", "hamming_loss", "jaccard_samples", "lrap", "average_precision_macro"),
+    "roc_auc_macro",
+)
 Cell = tuple[str, str, float, Callable[[np.random.Generator], ConfidenceInterval]]
 
 
@@ -88,6 +94,40 @@ def drawn(rng: np.random.Generator, n: int, balance: float, gap: float) -> dict[
 def of_columns(rng: np.random.Generator, *, metric: Metric, n: int, balance: float, gap: float) -> ConfidenceInterval:
     """The interval of one test set of n rows."""
     return metric.interval(SufficientStatistics(metric.statistics(drawn(rng, n, balance, gap)), 0))
+
+
+def label_set_cells() -> Iterator[Cell]:
+    """Rows with several of five labels, which go together, as do the errors of a row."""
+    names = tuple(f"label {place}" for place in range(5))
+    setting = MetricContext("multilabel-classification", names)
+    for (shares, gap), n in itertools.product(itertools.product(LABEL_SHARES, (1.5, 4.0)), SIZES[:2]):
+        population = drawn_sets(np.random.default_rng(1), 500_000, shares, gap)
+        for name in OF_LABEL_SETS:
+            metric = next(metric for metric in reported_metrics(setting) if metric.name == name)
+            truth = metric.value(metric.aggregate(metric.statistics(population)))
+            assert truth is not None
+            where = f"n={n} shares={shares[-1]:.0%} to {shares[0]:.0%} gap={gap}"
+            yield f"{name} of sets", where, truth, partial(of_sets, metric=metric, n=n, shares=shares, gap=gap)
+
+
+def drawn_sets(rng: np.random.Generator, n: int, shares: tuple[float, ...], gap: float) -> dict[str, np.ndarray]:
+    """Columns of a classifier of several labels: each logit `gap` higher where the row has the label."""
+    c = len(shares)
+    latent = 0.6 * rng.normal(size=(n, 1)) + 0.8 * rng.normal(size=(n, c))
+    reference = latent > -special.ndtri(np.array(shares))
+    errors = 0.6 * rng.normal(size=(n, 1)) + 0.8 * rng.normal(size=(n, c))
+    probabilities = special.expit(errors + gap * (reference - 0.5))
+    return {"reference": reference, "prediction": probabilities >= 0.5, "probabilities": probabilities}
+
+
+def of_sets(
+    rng: np.random.Generator, *, metric: Metric, n: int, shares: tuple[float, ...], gap: float
+) -> ConfidenceInterval:
+    """The interval of one test set of n rows."""
+    statistics = metric.statistics(drawn_sets(rng, n, shares, gap))
+    if metric.undefined(metric.aggregate(statistics)):
+        return ConfidenceInterval(None, None, "undefined")
+    return metric.interval(SufficientStatistics(statistics, int(rng.integers(2**31))))
 
 
 def clustered_cells() -> Iterator[Cell]:
@@ -206,7 +246,9 @@ def main() -> int:
     options = parser.parse_args()
     start = time.time()
     found: dict[str, list[tuple[float, str]]] = {}
-    cells = itertools.chain(binary_cells(), ranked_cells(), clustered_cells(), ordered_cells(), number_cells())
+    cells = itertools.chain(
+        binary_cells(), ranked_cells(), clustered_cells(), ordered_cells(), number_cells(), label_set_cells()
+    )
     for number, (name, where, truth, interval) in enumerate(cells):
         if options.metrics and name not in options.metrics:
             continue

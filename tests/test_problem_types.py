@@ -55,6 +55,10 @@ PROBLEMS = {
     "ordered classes": Problem(
         "sentiment.py", ("--label_column", "stars", "--ordinal", "--loss", "cumulative", *WINDOWS)
     ),
+    "several labels": Problem("text_classification.py", ("--label_column", "labels")),
+    "several labels of pairs in windows": Problem(
+        "text_classification.py", ("--label_column", "labels", "--text_pair_column", "other", *WINDOWS)
+    ),
     "a score": Problem("text_regression.py", ("--label_column", "score")),
     "a score of pairs in windows": Problem(
         "text_regression.py", ("--label_column", "score", "--text_pair_column", "other", *WINDOWS)

@@ -109,7 +109,8 @@ class LocalModel:
         room = max(1, self.limit - max_new_tokens)
         ids = [self.prompt_ids(prompt) for prompt in prompts]
         self.truncated += sum(len(row) > room for row in ids)
-        return [text.strip() for text in scoring.answers(self.model, [row[-room:] for row in ids])]
+        answers, _ = scoring.answers(self.model, [row[-room:] for row in ids])
+        return [text.strip() for text in answers]
 
     def prompt_ids(self, prompt: str) -> list[int]:
         """The tokens of a prompt as the model reads it, without an end token that the tokenizer would add."""

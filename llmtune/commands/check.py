@@ -16,13 +16,14 @@ from llmtune.arguments import DataArguments
 from llmtune.arguments.data import SPLIT_NAMES
 from llmtune.data.columns import pick_columns
 from llmtune.data.files import read_rows
+from llmtune.data.label_sets import LABELS, gather_label_sets, looks_like_sets
 from llmtune.data.rows import Rows
 from llmtune.data.word_rows import group_words
 from llmtune.diagnosis.data_checks import duplicates as copies
 from llmtune.diagnosis.data_checks import groups, labels, scores, tags, texts
 from llmtune.diagnosis.data_checks.finding import ERROR, OK, WARNING, Finding, Split, of_rows
 from llmtune.errors import InputError
-from llmtune.predictions.kinds import KINDS
+from llmtune.predictions.kinds import KINDS, MULTILABEL_CLASSIFICATION
 from llmtune.terminal.console import Terminal, plain_table
 from llmtune.terminal.document import print_document, terminal_beside
 
@@ -43,6 +44,8 @@ def check(
     tags_column: str = "tags",
     spans_column: str = "spans",
     sentence_column: str | None = None,
+    label_separator: str | None = None,
+    label_columns: Sequence[str] = (),
     source_column: str = "source",
     target_column: str = "target",
     question_column: str = "question",
@@ -61,6 +64,8 @@ def check(
     names = {
         "text": text_column,
         "label": label_column,
+        # What --label_column says of rows with several labels each: else they stand under the plural.
+        LABELS: LABELS if label_column == "label" else label_column,
         "tokens": tokens_column,
         "tags": tags_column,
         "spans": spans_column,
@@ -77,6 +82,12 @@ def check(
     rows = {split: read_rows(path) for split, path in name_splits(files, given).items()}
     if sentence_column:
         rows = {split: group_words(of, sentence_column, split_group_column) for split, of in rows.items()}
+    if label_columns or label_separator:
+        names[LABELS] = LABELS if label_columns else label_column
+        gather = partial(gather_label_sets, separator=label_separator, label_columns=label_columns)
+        rows = {split: gather(of, names[LABELS]) for split, of in rows.items()}
+    if task is None and any(looks_like_sets(of, names[LABELS]) for of in rows.values()):
+        task = MULTILABEL_CLASSIFICATION.name
     wanted = {name: names[name] for name in columns_of(task, rows, names)}
     if text_pair_column and "text" in wanted:
         wanted["text_pair"] = text_pair_column
@@ -123,7 +134,7 @@ def without(columns: Mapping[str, list[Any]], name: str) -> dict[str, list[Any]]
 def about_rows(splits: Sequence[Split], *, of_numbers: bool = False) -> list[Finding]:
     """What single rows and their labels tell; the labels are classes, or `of_numbers`."""
     findings = [finding for split in splits for finding in texts.missing_texts(split)]
-    labeled = [split for split in splits if "label" in split.columns]
+    labeled = [split for split in splits if labels.is_labeled(split)]
     if labeled and of_numbers:
         findings += scores.about_numbers(labeled)
     elif labeled:

@@ -38,6 +38,8 @@ def evaluate(
     sentence_column: str | None = None,
     split_group_column: str | None = None,
     label_names: str | None = None,
+    label_separator: str | None = None,
+    label_columns: Sequence[str] = (),
     question_column: str = "question",
     context_column: str = "context",
     answers_column: str = "answers",
@@ -81,6 +83,8 @@ def evaluate(
     columns |= {"tokens": tokens_column, "tags": tags_column, "spans": spans_column}
     columns |= {"sentence": sentence_column} if sentence_column else {}
     columns |= {"label_names": label_names} if label_names else {}
+    columns |= {"label_separator": label_separator} if label_separator else {}
+    columns |= {"label_columns": "\n".join(label_columns)} if label_columns else {}
     columns |= {"question": question_column, "context": context_column, "answers": answers_column}
     named = {"text_pair": text_pair_column, "source": source_column, "target": target_column, "prompt": prompt_column}
     named |= {"completion": completion_column, "messages": messages_column}

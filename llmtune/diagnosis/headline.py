@@ -14,6 +14,9 @@ NAMES |= {"mse": "MSE", "mae": "MAE", "mcc": "MCC", "roc_auc": "ROC AUC", "chrf"
 NAMES |= {"mape": "MAPE", "smape": "sMAPE", "mase": "MASE", "r2": "R²", "ter": "TER", "cohen_kappa": "Cohen's kappa"}
 NAMES |= {"rouge1": "ROUGE-1", "rouge2": "ROUGE-2", "f1_weighted": "Weighted F1", "f1_micro": "Micro F1"}
 NAMES |= {"chrf++": "chrF++", "rougeLsum": "ROUGE-Lsum"}
+NAMES |= {"f1_samples": "F1 by row", "jaccard_samples": "Jaccard index by row", "lrap": "Label ranking precision"}
+NAMES |= {"average_precision_macro": "Macro average precision", "roc_auc_macro": "Macro ROC AUC"}
+NAMES |= {"f1_micro@0.5": "Micro F1 at 0.5", "f1_macro@0.5": "Macro F1 at 0.5"}
 NAMES |= {"ece": "Calibration error", "ece_null": "Calibration error by chance", "brier": "Brier score"}
 
 

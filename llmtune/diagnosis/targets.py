@@ -173,7 +173,7 @@ def _rows_needed(one: TargetResult, predictions: Predictions) -> int | None:
 
 def _label(target: Target, predictions: Predictions) -> str | None:
     """That a metric is about: of two classes the positive one, where none is named."""
-    if target.label is None and len(predictions.label_names) == 2:
+    if target.label is None and predictions.has_positive:
         return predictions.label_names[predictions.positive_id]
     return target.label
 

@@ -72,6 +72,10 @@ def columns_to_arrow(columns: Mapping[str, list[Any]], kind: str | None, where: 
     columns, record = dict(columns), kind_named(kind, str(where)) if kind else None
     if record and record.free_text and "reference" in columns:
         columns["reference"] = _one_type(columns["reference"])
+    if record and record.multi_label:  # likewise: a list can't hold "1" beside 1
+        for name in LABEL_COLUMNS:
+            if name in columns:
+                columns[name] = [to_label_set(cell, where, name, row) for row, cell in enumerate(columns[name])]
     if record and record.single_label:  # here, because an Arrow column can't hold a class "1" beside a class 1
         columns |= {name: to_labels(columns[name], where, name) for name in LABEL_COLUMNS if name in columns}
     return _with_answer_texts(pa.table({name: _to_arrow(where, name, cells) for name, cells in columns.items()}))
@@ -202,7 +206,15 @@ def _converter(kind: Kind | None, name: str) -> Cell | None:
     if name in kind.csv_numbers:
         return _number_or_numbers
     if name in kind.csv_lists:
-        return _list_of_words if kind.tagged else _answers if kind.unanswerable else _references
+        return (
+            _label_set
+            if kind.multi_label
+            else _list_of_words
+            if kind.tagged
+            else _answers
+            if kind.unanswerable
+            else _references
+        )
     return _as_it_is if name in (*INPUT_COLUMNS, *kind.csv_texts) else None
 
 
@@ -239,6 +251,17 @@ def _list_of_words(cell: str, where: str) -> list[str]:
             f'{where} {truncated_repr(cell)} is no list of texts; write a JSON list, such as ["B-PER", "O"]'
         )
     return words
+
+
+def _label_set(cell: str, where: str) -> list[Any]:
+    """A JSON list of labels; an empty cell is the empty set."""
+    labels = spelled_value(cell) if cell.strip() else []
+    if not isinstance(labels, list):
+        raise InputError(
+            f'{where} {truncated_repr(cell)} is no list of labels; write a JSON list, such as ["toxic", "insult"], and '
+            "[] for none"
+        )
+    return labels
 
 
 def _references(cell: str, where: str) -> str | list[str]:
@@ -341,6 +364,21 @@ def to_labels(cells: Sequence[Any], where: str | Path, column: str) -> list[str]
             raise InputError(f"{where} row {row}: {column} {finding}; write the name of one class, or delete the row")
         labels.append(label)
     return labels
+
+
+def to_label_set(cell: Any, where: str | Path, column: str, row: int) -> list[str]:
+    """The labels of a row as texts.
+
+    Raises:
+        InputError: the cell is no list, or holds what is no label.
+    """
+    labels = [to_label(label) for label in cell] if isinstance(cell, list) else [None]
+    if None in labels:
+        finding = "is empty (null)" if cell is None else f"{truncated_repr(cell)} is no list of labels"
+        raise InputError(
+            f'{where} row {row}: {column} {finding}; write a list, such as ["toxic", "insult"], [] for none'
+        )
+    return [label for label in labels if label is not None]
 
 
 def to_label(cell: Any) -> str | None:

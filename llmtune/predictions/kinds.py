@@ -56,6 +56,8 @@ class Kind(str):
         ordinal_metrics: the modules asked too where a table's settings say that its classes have an order.
         single_label: reference and prediction are one of `label_names` each: there is a confusion matrix, McNemar's
             test, a threshold.
+        multi_label: reference and prediction are lists of `label_names` each, perhaps empty, and the probabilities of
+            the labels are independent.
         tagged: reference and prediction are lists of tags, one a word.
         free_text: reference and prediction are texts, or lists of accepted ones.
         unanswerable: no reference (an empty list) means that there is no answer.
@@ -92,6 +94,7 @@ class Kind(str):
     example_target: str
     ordinal_metrics: tuple[str, ...] = ()
     single_label: bool = False
+    multi_label: bool = False
     tagged: bool = False
     free_text: bool = False
     unanswerable: bool = False
@@ -198,6 +201,38 @@ CLASSIFICATION = Kind(
     long_inputs="`llmtune predict` cuts it likewise, and answers a whole file.",
     without_baseline="no baseline to compare with: --train_file lets a simple model be trained",
 )  # fmt: skip
+MULTILABEL_CLASSIFICATION = Kind(
+    "multilabel-classification",
+    "Multi-label text classification",
+    required=("reference", "prediction"),
+    optional=("probabilities",),
+    metrics=(
+        "f1", "precision", "recall", "subset_accuracy", "hamming_loss", "jaccard", "lrap", "average_precision",
+        "roc_auc",
+    ),
+    decides=lambda table: "f1_micro",
+    example_target="'f1_micro>=0.8'",
+    multi_label=True,
+    csv_lists=("reference", "prediction"),
+    answer_column="labels",
+    data_columns=(("text", "labels"),),
+    headlines=(
+        "f1_micro", "f1_macro", "f1_weighted", "f1_samples", "f1_micro@0.5", "f1_macro@0.5", "precision_micro",
+        "recall_micro", "subset_accuracy", "hamming_loss", "jaccard_samples", "lrap", "average_precision_macro",
+        "roc_auc_macro",
+    ),
+    compared=(
+        "f1_micro", "f1_macro", "f1_weighted", "f1_samples", "precision_micro", "recall_micro", "subset_accuracy",
+        "hamming_loss", "jaccard_samples", "lrap", "average_precision_macro", "roc_auc_macro",
+    ),
+    merged=("f1_micro", "f1_macro", "precision_micro", "recall_micro", "subset_accuracy"),
+    slice_metrics=("f1_micro", "subset_accuracy"),
+    part_heading="By label",
+    pipeline_tag="text-classification",
+    auto_model="AutoModelForSequenceClassification",
+    long_inputs="`llmtune predict` cuts it likewise, and answers a whole file.",
+    without_baseline="no baseline to compare with: --train_file lets a simple model be trained",
+)  # fmt: skip
 TOKEN_CLASSIFICATION = Kind(
     "token-classification",
     "Entities",
@@ -299,7 +334,8 @@ REGRESSION = Kind(
 KINDS: dict[str, Kind] = {
     kind.name: kind
     for kind in (
-        CLASSIFICATION, TOKEN_CLASSIFICATION, TEXT_GENERATION, QUESTION_ANSWERING, LANGUAGE_MODELING, REGRESSION,
+        CLASSIFICATION, MULTILABEL_CLASSIFICATION, TOKEN_CLASSIFICATION, TEXT_GENERATION, QUESTION_ANSWERING,
+        LANGUAGE_MODELING, REGRESSION,
     )
 }  # fmt: skip
 
@@ -307,6 +343,7 @@ KINDS: dict[str, Kind] = {
 # What people call a kind: by the Hub's tasks, the field's words and the recipes.
 SYNONYMS = {
     CLASSIFICATION: "text-classification sequence-classification sentiment sentiment-analysis spam binary multiclass",
+    MULTILABEL_CLASSIFICATION: "multilabel multi-label multi-label-classification multilabel-text-classification",
     TOKEN_CLASSIFICATION: "ner entities named-entity-recognition pii sequence-labeling tagging pos",
     TEXT_GENERATION: "translation mt machine-translation summarization generation text2text-generation seq2seq",
     QUESTION_ANSWERING: "qa squad extractive-qa answers",

@@ -20,7 +20,7 @@ from llmtune.report.card_code_generation import auto_of, writing_code
 from llmtune.report.card_code_language_modeling import likelihood_code
 from llmtune.report.card_code_question_answering import answering_code
 from llmtune.report.card_code_text_regression import scoring_code
-from llmtune.report.card_code_texts import given_texts, logits_code, windows_note
+from llmtune.report.card_code_texts import given_texts, logits_code, sets_code, windows_note
 from llmtune.report.judged_table import JudgedTable
 from llmtune.runs.folder import write_text
 from llmtune.runs.redact import hub_id, public
@@ -96,7 +96,11 @@ def render_card(report: JudgedTable, settings: dict[str, Any] | None = None) -> 
         parts += ["## Confusion matrix", _matrix(report.matrix)]
     if report.parts.rows:
         parts += [f"## {test.kind.part_heading}", _parts(report)]
-    if len(test.label_names) == 2:
+    if report.label_matrices:
+        parts += ["## Labels: found, missed, spurious", _label_matrices(report)]
+    if test.kind.multi_label:
+        parts += ["## Thresholds", _thresholds(report)]
+    if test.has_positive:
         reason = (report.run.get("threshold") or {}).get("reason")
         positive = test.label_names[test.positive_id]
         parts += [
@@ -202,6 +206,8 @@ def code_of(report: JudgedTable, settings: dict[str, Any]) -> str:
     if report.test.kind.unanswerable:
         return code + answering_code(settings, str(report.run.get("model", {}).get("model_type")))
     names, beside = report.test.label_names, "max(row)"
+    if report.test.kind.multi_label:
+        return code + sets_code(settings, report.test.thresholds.tolist())
     if settings.get("ordinal"):  # the median: the first class up to which half of the probability lies
         answer = "model.config.id2label[min(range(len(row)), key=lambda k: sum(row[: k + 1]) < 0.5)]"
         beside = "[round(p, 3) for p in row]"
@@ -285,6 +291,18 @@ def _parts(report: JudgedTable) -> str:
     parts = report.parts
     table = _table(["name", *map(_line, parts.metrics)], [[_line(name), *cells] for name, cells in parts.rows])
     return f"{table}\n\n{parts.left_out} more are in metrics.json." if parts.left_out else table
+
+
+def _label_matrices(report: JudgedTable) -> str:
+    rows = [[_line(one.name), *(f"{count:,}" for count in one[1:])] for one in report.label_matrices]
+    return _table(["label", "found", "missed", "spurious", "rightly absent"], rows)
+
+
+def _thresholds(report: JudgedTable) -> str:
+    reason = (report.run.get("threshold") or {}).get("reason")
+    pairs = zip(report.test.label_names, report.test.thresholds, strict=True)
+    each = ", ".join(f"{_line(name)} {threshold:.3g}" for name, threshold in pairs)
+    return f"A label is predicted from this probability on: {each}." + (f" Why: {_line(reason)}." if reason else "")
 
 
 def _matrix(matrix: Matrix) -> str:

@@ -1,6 +1,6 @@
 """The lines of a card that read texts, or pairs of texts, as their `SequenceTask` does: up to the logits of a row."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 TEXTS = 'texts = ["Write here a text to classify.", "And a second text."]\n'
@@ -37,6 +37,21 @@ def logits_code(settings: Mapping[str, Any]) -> str:
         f"{given}inputs = tokenizer({inputs}, truncation=True, max_length={settings['max_length']}, padding=True, "
         'return_tensors="pt", split_special_tokens=True)\n'
         "with torch.no_grad():\n    logits = model(**inputs).logits\n"
+    )
+
+
+def sets_code(settings: Mapping[str, Any], thresholds: Sequence[float]) -> str:
+    """Lines that print the labels of each text: each by its own probability and threshold, perhaps none.
+
+    Args:
+        settings: `llmtune` of the model's config.
+        thresholds: of each label, in the order of the model's labels.
+    """
+    return (
+        f"thresholds = {list(thresholds)}\n{logits_code(settings)}"
+        f"for row, *shown in zip(logits.sigmoid().tolist(), {given_texts(settings)}):\n"
+        "    labels = [model.config.id2label[i] for i, (p, t) in enumerate(zip(row, thresholds)) if p >= t]\n"
+        "    print(labels, *shown)\n"
     )
 
 

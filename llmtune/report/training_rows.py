@@ -6,13 +6,21 @@ from typing import Any
 
 import numpy as np
 
-from llmtune.baselines import gazetteer, majority, mean_value, tfidf_logistic_regression, tfidf_ridge
+from llmtune.baselines import (
+    gazetteer,
+    majority,
+    majority_set,
+    mean_value,
+    tfidf_logistic_regression,
+    tfidf_one_vs_rest,
+    tfidf_ridge,
+)
 from llmtune.data.rows import Rows
 from llmtune.data.tagged_rows import detect_tag_scheme
 from llmtune.diagnosis.leakage import Examples
 from llmtune.errors import InputError, truncated_repr
 from llmtune.predictions import Predictions
-from llmtune.predictions.kinds import scores_texts
+from llmtune.predictions.kinds import Kind, scores_texts
 from llmtune.text.label_names import parse_number
 from llmtune.text.tag_schemes import parse_tag, to_iob2
 from llmtune.text.text_pairs import join_pairs
@@ -38,6 +46,8 @@ def read_training_rows(
     label_column: str | None = None,
     *,
     pair_column: str | None = None,
+    label_separator: str | None = None,
+    label_columns: Sequence[str] = (),
 ) -> TrainingRows:
     """Reads the rows, and trains what they allow.
 
@@ -45,8 +55,10 @@ def read_training_rows(
         train: a file, or rows in memory; None for none.
         table: the predictions.
         text_column: the rows' input; default by kind.
-        label_column: their class or tags; default label or tags.
+        label_column: their class or tags; default label or tags, of several labels a row labels.
         pair_column: of a table of pairs, their second text; default text_pair.
+        label_separator: of several labels in one text, what is between them.
+        label_columns: of several labels, the columns of 0 and 1.
 
     Raises:
         InputError: a column that is not there, tags that are none, or a class of the table that train has not.
@@ -68,29 +80,59 @@ def read_training_rows(
         halves = {"text": texts, "text_pair": pairs}, {"text": inputs, "text_pair": table.column("text_pair")}
         texts, inputs = (join_pairs(*half.values()) for half in halves)
     answer = label_column or table.kind.answer_column
+    if table.kind.multi_label:
+        from llmtune.data.label_sets import LABELS, gather_label_sets
+
+        answer = LABELS if label_columns else str(answer)
+        rows = gather_label_sets(rows, answer, separator=label_separator, label_columns=label_columns)
     if label_column is None and answer not in rows.columns:
         answer = None
     answers = None if answer is None else _column(rows, answer, "the class by --label_column", where)
-    labels = [str(label) for label in answers] if answers and table.kind.single_label else None
+    labels = None if answers is None else _labels(answers, table.kind)
     examples = {"train": Examples(texts, labels, halves=halves[0])}
     if inputs is not None:
-        reference = table.column("reference") if table.kind.single_label else None
+        reference = _labels(table.column("reference"), table.kind)
         examples["test"] = Examples(inputs, reference, halves=halves[1], row_ids=table.column("id"))
-    if answers and table.kind.tagged and table.has("tokens"):
-        known = gazetteer(texts, _iob2(rows, answers, str(answer), where), table)
-        return TrainingRows(examples, {"names known from train": known})
-    if answers and inputs is not None and scores_texts(table):
-        numbers = _finite_numbers(rows, answers, str(answer), where)
-        ridge = tfidf_ridge(texts, numbers, inputs, table)
-        return TrainingRows(examples, {"mean": mean_value(table, numbers), "TF-IDF + ridge": ridge})
-    if labels is None:
+    if not answers:
         return TrainingRows(examples)
-    _check_classes(labels, table, str(answer), where)
-    baselines = {"majority": majority(labels, table)}
-    if inputs is not None:
-        tfidf = tfidf_logistic_regression(texts, labels, inputs, table)
-        baselines["TF-IDF + logistic regression"] = tfidf
-    return TrainingRows(examples, baselines)
+    return TrainingRows(examples, _baselines(rows, texts, str(answer), answers, table, inputs, where))
+
+
+def _labels(cells: Sequence[Any], kind: Kind) -> list[str] | None:
+    """The label of each row, several of a row as one; None of kinds without."""
+    if kind.multi_label:
+        return [", ".join(sorted(names)) for names in cells]
+    return [str(label) for label in cells] if kind.single_label else None
+
+
+def _baselines(
+    rows: Rows,
+    texts: list[Any],
+    column: str,
+    answers: list[Any],
+    table: Predictions,
+    inputs: list[Any] | None,
+    where: str,
+) -> dict[str, Predictions]:
+    """The simple models that texts and answers of train, and the inputs of the table, allow."""
+    kind = table.kind
+    if kind.tagged and table.has("tokens"):
+        return {"names known from train": gazetteer(texts, _iob2(rows, answers, column, where), table)}
+    if scores_texts(table) and inputs is not None:
+        numbers = _finite_numbers(rows, answers, column, where)
+        return {"mean": mean_value(table, numbers), "TF-IDF + ridge": tfidf_ridge(texts, numbers, inputs, table)}
+    regression = "TF-IDF + logistic regression"
+    if kind.multi_label:
+        _check_classes([label for labels in answers for label in labels], table, column, where)
+        indicators = np.array([[name in labels for name in table.label_names] for labels in answers])
+        simple = {"majority set": majority_set(indicators, table)}
+        return simple if inputs is None else {**simple, regression: tfidf_one_vs_rest(texts, indicators, inputs, table)}
+    if not kind.single_label:
+        return {}
+    labels = [str(label) for label in answers]
+    _check_classes(labels, table, column, where)
+    simple = {"majority": majority(labels, table)}
+    return simple if inputs is None else {**simple, regression: tfidf_logistic_regression(texts, labels, inputs, table)}
 
 
 def is_series(table: Predictions) -> bool:

@@ -56,6 +56,9 @@ class SequenceTask(Task):
     answer_column: ClassVar[str] = "label"
     """The canonical column of the references."""
 
+    problem_type: ClassVar[str]
+    """Of the model's config, in transformers' words."""
+
     def __post_init__(self) -> None:
         if self.max_length < 3:
             raise InputError(f"--max_length {self.max_length}: expected 3 or more, [CLS], one token and [SEP]")

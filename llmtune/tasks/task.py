@@ -329,7 +329,11 @@ class ValidationMetrics:
     def positive_id(self) -> int | None:
         """Of two classes, the place of the positive one; None of others."""
         table = self.table
-        return table.positive_id if table is not None and len(table.label_names) == 2 else None
+        return table.positive_id if table is not None and table.has_positive else None
+
+    def label_set_names(self) -> tuple[str, ...]:
+        """The labels, where a row may have several; empty for other kinds."""
+        return self.table.label_names if self.table is not None and self.table.kind.multi_label else ()
 
     def samples(self) -> list[dict[str, str]]:
         """The first answers of the last evaluation, so that one sees the model learn to write."""

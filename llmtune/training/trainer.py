@@ -79,7 +79,7 @@ class FineTuningTrainer(transformers.Trainer):
         self.evaluation_lines = evaluation_lines or EvaluationLogger()
         # Of this process, for all: the sampler gives each the same share, and a line of the log waits for none.
         self.evaluation_lines.tokens_here = lambda: int(self.real_tokens) * self.args.world_size
-        self.curves = LearningCurves()
+        self.curves = LearningCurves(getattr(self.compute_loss_func, "row_losses", None))
         self._last_output: EvalLoopOutput | None = None
         self.add_callback(self.evaluation_lines)
         if self.args.early_stopping_patience:
@@ -314,10 +314,16 @@ class FineTuningTrainer(transformers.Trainer):
         self._last_output = None
         if self.evaluation_lines.history:
             matrix = self.evaluation_lines.history[-1].get("confusion_matrix")
-            names = self.evaluation_lines.matrix_names
-            positive = self.evaluation_lines.positive_id()
+            # Without a confusion matrix: the labels of rows that have several.
+            sets = self.compute_metrics.label_set_names() if isinstance(self.compute_metrics, ValidationMetrics) else ()
             show_evaluation(
-                self.callback_handler.callbacks, matrix, validation, names, self.state.global_step, positive_id=positive
+                self.callback_handler.callbacks,
+                matrix,
+                validation,
+                sets or self.evaluation_lines.matrix_names,
+                self.state.global_step,
+                positive_id=self.evaluation_lines.positive_id(),
+                several=bool(sets),
             )
             samples = self.evaluation_lines.history[-1].get("samples", [])
             show_samples(self.callback_handler.callbacks, samples, self.state.global_step)

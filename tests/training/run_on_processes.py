@@ -22,6 +22,7 @@ from transformers import DataCollatorWithPadding, PreTrainedTokenizerFast, set_s
 from llmtune.arguments import TrainingArguments
 from llmtune.models.lstm import LstmConfig
 from llmtune.tasks.losses import ClassificationLoss, RegressionLoss
+from llmtune.tasks.multi_label_classification.loss import LabelSetLoss
 from llmtune.tasks.question_answering.loss import SpanLoss
 from llmtune.tasks.text_windows import WindowCollator, Windows
 from llmtune.training.trainer import FineTuningTrainer
@@ -230,6 +231,31 @@ def spans(processes: int, folder: Path) -> Iterator[dict[str, Any]]:
             }
 
 
+def several_labels(processes: int, folder: Path) -> Iterator[dict[str, Any]]:
+    """As `exact`, of rows with several labels each, some with none."""
+    random = np.random.default_rng(2)
+    for model_type, lora, loss, n in (
+        ("bert", False, "plain", 21),
+        ("bert", True, "weights", 17),
+        ("llama", False, "focal, weights", 21),
+        ("lstm", False, "smoothing", 17),
+    ):
+        labels = (random.random((n, 2)) < 0.4).astype(float).tolist()
+        for micro, accumulation in SPLITS[processes]:
+            trainer = FineTuningTrainer(
+                model=tiny_model(model_type, lora=lora),
+                args=arguments(folder, per_device_train_batch_size=micro, gradient_accumulation_steps=accumulation),
+                train_dataset=rows(n).remove_columns("labels").add_column("labels", labels),
+                data_collator=DataCollatorWithPadding(tiny_tokenizer()),
+                compute_loss_func=LabelSetLoss(LOSSES[loss]),
+            )
+            yield {
+                "case": f"{model_type}{', lora' * lora}, {loss}, {n} rows",
+                "split": f"{processes} x {micro} x {accumulation}",
+                "updates": logged_updates(trainer),
+            }
+
+
 def stock(processes: int, folder: Path) -> Iterator[dict[str, Any]]:
     """What the stock Trainer logs with the model's own loss, on one update in file order."""
     for model_type in INFLATED:
@@ -312,7 +338,8 @@ def main(out: Path, folder: Path) -> None:
     torch.set_num_threads(1)
     transformers.logging.set_verbosity_error()
     processes = arguments(folder).world_size
-    sections = {section.__name__: section for section in (exact, windows, spans, stock, predicted, resumed)}
+    parts = (exact, windows, spans, several_labels, stock, predicted, resumed)
+    sections = {section.__name__: section for section in parts}
     seen: dict[str, Any] = {name: list(section(processes, folder)) for name, section in sections.items()}
     if os.environ.get("RANK", "0") == "0":
         out.write_text(json.dumps({"processes": processes, **seen}), encoding="utf-8")

@@ -82,6 +82,13 @@ def test_nor_do_those_of_rows_in_windows_and_a_row_counts_once_however_many_it_h
     assert all(len(counts) == 1 for counts in tokens.values())
 
 
+def test_nor_do_those_of_several_labels_a_row(seen):
+    cases = _by_case(seen, "several_labels")
+
+    assert len(cases) == 4
+    _check_cuts(cases)
+
+
 def test_the_stock_trainer_inflates_both_by_accumulation_and_processes(seen):
     """Were this to fail, transformers#47688 is mended and the test above could no longer tell."""
     for splits in _by_case(seen, "stock").values():

@@ -11,11 +11,13 @@ from llmtune.data.columns import label_text
 from llmtune.diagnosis.data_checks.finding import ERROR, OK, WARNING, Finding, Split, of_rows, percentage, worse_of
 from llmtune.errors import truncated_repr
 from llmtune.evidence import ENOUGH, SIGNIFICANT
+from llmtune.predictions.files import spelled_value
 from llmtune.predictions.label_spelling import fold_label
 from llmtune.stats import homogeneity_test
 from llmtune.text.label_names import parse_number
 from llmtune.text.shorten import join_names
 
+SEVERAL = "labels"  # the canonical column of rows with several labels each
 MOST_CLASSES = 10  # named in a line
 RARE = 0.02  # of the rows of a class: what is so rare and spelled alike is a slip
 UNBALANCED = 0.8  # share of one class from which on accuracy says little
@@ -39,17 +41,45 @@ class LabelTypo:
 
 
 def labels_of(split: Split) -> list[str | None]:
-    """The label of each row as text, None where it has none."""
+    """The label of each row as text, of several all in one; None where it has none."""
+    if SEVERAL in split.columns:
+        return [None if labels is None else ", ".join(sorted(labels)) for labels in label_sets_of(split)]
     return [label_text(cell) for cell in split.columns.get("label", [])]
 
 
+def label_sets_of(split: Split) -> list[list[str] | None]:
+    """The labels of each row: one where rows have one, or any number; None where there are none to be read."""
+    if SEVERAL not in split.columns:
+        return [None if label is None else [label] for label in labels_of(split)]
+    found: list[list[str] | None] = []
+    for cell in split.columns[SEVERAL]:
+        items = spelled_value(cell) if isinstance(cell, str) else cell
+        texts = [label_text(item) for item in items] if isinstance(items, list) else [None]
+        found.append(None if None in texts else [text for text in dict.fromkeys(texts) if text is not None])
+    return found
+
+
+def all_labels(split: Split) -> Counter[str]:
+    """How many rows have each label."""
+    return Counter(label for labels in label_sets_of(split) for label in labels or ())
+
+
+def is_labeled(split: Split) -> bool:
+    """Whether the rows have a label, or labels, each."""
+    return "label" in split.columns or SEVERAL in split.columns
+
+
 def missing_labels(split: Split) -> list[Finding]:
-    """Rows without a label, or with one that is no class."""
-    cells = split.columns.get("label", [])
-    rows = [row for row, label in enumerate(labels_of(split)) if label is None]
+    """Rows without a label, or with one that is no class; where a row has several, without a list of them."""
+    several = SEVERAL in split.columns
+    cells = split.columns[SEVERAL] if several else split.columns.get("label", [])
+    rows = [row for row, labels in enumerate(label_sets_of(split)) if labels is None]
     if not rows:
         return []
     places = [f"{split.place(row)}: {truncated_repr(cells[row])}" for row in rows]
+    if several:
+        remedy = 'write a list, as ["toxic", "insult"], [] for none; or name another column with --label_column'
+        return [Finding("labels", ERROR, f"no list of labels in {of_rows(len(rows), split)}", places, remedy)]
     remedy = "write the class, as text or whole number, or delete the rows"
     return [Finding("labels", ERROR, f"no class in {of_rows(len(rows), split)}", places, remedy)]
 
@@ -58,8 +88,9 @@ def balance(splits: Sequence[Split]) -> Finding:
     """Rows of each class in each split."""
     lines, remedies, severity = [], [], OK
     for split in splits:
-        counts = Counter(label for label in labels_of(split) if label is not None)
-        named = [f"{label} {n:,} ({percentage(n, counts.total())})" for label, n in counts.most_common()]
+        counts = all_labels(split)
+        total = len(split) if SEVERAL in split.columns else counts.total()
+        named = [f"{label} {n:,} ({percentage(n, total)})" for label, n in counts.most_common()]
         lines.append(f"{split.name}: {join_names(named, MOST_CLASSES, 'classes') or 'no labels'}")
         if len(counts) < 2:
             severity = ERROR if split.name == "train" else worse_of(severity, WARNING)
@@ -67,7 +98,7 @@ def balance(splits: Sequence[Split]) -> Finding:
             remedies.append(f"add {split.name} rows of another class, or name another column with --label_column")
             continue
         scarce = sorted(label for label, n in counts.items() if n < ENOUGH)
-        if counts.most_common(1)[0][1] > UNBALANCED * counts.total():
+        if counts.most_common(1)[0][1] > UNBALANCED * total:
             severity = worse_of(severity, WARNING)
             remedies.append(
                 "most rows are of one class: judge by F1 and recall, not by accuracy; consider --class_weights balanced"
@@ -81,12 +112,15 @@ def balance(splits: Sequence[Split]) -> Finding:
 
 def slips(splits: Sequence[Split]) -> list[Finding]:
     """Labels that are probably another, misspelled or in other case."""
-    counts = Counter(label for split in splits for label in labels_of(split) if label is not None)
+    counts = sum((all_labels(split) for split in splits), Counter[str]())
     findings = []
     for slip in find_label_typos(counts):
         label, meant = slip.names
         places = [
-            split.place(row) for split in splits for row, cell in enumerate(labels_of(split)) if cell == slip.label
+            split.place(row)
+            for split in splits
+            for row, labels in enumerate(label_sets_of(split))
+            if slip.label in (labels or ())
         ]
         sentence = f"label {label} ({len(places):,} rows) is probably {meant} ({counts[slip.meant]:,} rows)"
         findings.append(Finding("labels", ERROR, sentence, places, f"write {meant}"))
@@ -120,20 +154,18 @@ def find_label_typos(counts: Mapping[str, int]) -> list[LabelTypo]:
 
 def unseen(splits: Sequence[Split]) -> list[Finding]:
     """Classes of validation or test that train never shows, and classes of train that they lack."""
-    by_name = {split.name: set(labels_of(split)) - {None} for split in splits if "label" in split.columns}
+    by_name = {split.name: set(all_labels(split)) for split in splits if is_labeled(split)}
     known = by_name.get("train")
     if known is None:
         return []
-    slipped = {
-        slip.label for slip in find_label_typos(Counter(x for s in splits for x in labels_of(s) if x is not None))
-    }
+    slipped = {slip.label for slip in find_label_typos(sum(map(all_labels, splits), Counter[str]()))}
     findings = []
     for split in splits:
         if split.name not in by_name or split.name == "train":
             continue
-        labels = labels_of(split)
+        sets = label_sets_of(split)
         for label in sorted(by_name[split.name] - known - slipped, key=str):
-            places = [split.place(row) for row, other in enumerate(labels) if other == label]
+            places = [split.place(row) for row, labels in enumerate(sets) if label in (labels or ())]
             sentence = f"label {label!r} of {of_rows(len(places), split)} never occurs in train"
             findings.append(
                 Finding("labels", ERROR, sentence, places, "add rows of that class to train, or correct the label")
@@ -149,15 +181,17 @@ def unseen(splits: Sequence[Split]) -> list[Finding]:
 
 def shifts(splits: Sequence[Split]) -> list[Finding]:
     """Classes whose share in validation or test differs significantly and by much from train."""
-    counts = {split.name: Counter(x for x in labels_of(split) if x is not None) for split in splits}
+    counts = {split.name: all_labels(split) for split in splits}
+    # Of one label a row, the rows that have one.
+    rows = {split.name: len(split) if SEVERAL in split.columns else counts[split.name].total() for split in splits}
     if not counts.get("train"):
         return []
     train = counts.pop("train")
     findings = []
     for name, here in counts.items():
         for label in sorted(train):
-            share, before = here[label] / max(1, here.total()), train[label] / train.total()
-            p = homogeneity_test([here[label], train[label]], [here.total(), train.total()])
+            share, before = here[label] / max(1, rows[name]), train[label] / rows["train"]
+            p = homogeneity_test([here[label], train[label]], [rows[name], rows["train"]])
             if abs(share - before) >= SHIFT and p < SIGNIFICANT:
                 sentence = f"{label!r} is {share:.0%} of {name}, {before:.0%} of train".replace("%", " %")
                 remedy = "choose the threshold on rows as in use; a score holds for the class shares it was measured on"

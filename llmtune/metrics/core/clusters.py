@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from llmtune.metrics.core.base import SufficientStatistics, insufficient_support, ratio
-from llmtune.stats import ConfidenceInterval, Statistic, wilson_interval
+from llmtune.stats import ConfidenceInterval, Statistic, mean_interval, wilson_interval
 
 
 def cluster_bootstrap_interval(
@@ -43,6 +43,13 @@ def cluster_bootstrap_interval(
         return found
 
     return interval
+
+
+def row_mean_interval(sample: SufficientStatistics) -> ConfidenceInterval:
+    """Of the mean over rows of a number each, (n, 2) with the number first: Student's t, corrected for skewness."""
+    values = sample.statistics[:, 0]
+    few = insufficient_support(len(values), "rows")
+    return few or mean_interval(len(values), values.sum(), (values**2).sum(), (values**3).sum())
 
 
 def mean_of(position: int) -> Statistic:

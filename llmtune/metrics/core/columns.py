@@ -13,6 +13,7 @@ from llmtune.predictions import Predictions
 from llmtune.predictions.kinds import (
     CLASSIFICATION,
     LANGUAGE_MODELING,
+    MULTILABEL_CLASSIFICATION,
     QUESTION_ANSWERING,
     REGRESSION,
     TEXT_GENERATION,
@@ -44,13 +45,27 @@ def _classes(predictions: Predictions) -> ColumnsOfKind:
     columns = {name: predictions.label_ids(name) for name in ("reference", "prediction")}
     if predictions.has("probabilities"):
         columns["probabilities"] = predictions.probabilities()
+    return setting, columns, _flaws_of_probabilities(columns)
+
+
+def _flaws_of_probabilities(columns: Columns) -> dict[str, str]:
     flaws = broken(columns, ("probabilities",))
     if "probabilities" in columns and not flaws:
         shares = columns["probabilities"]
         outside = np.asarray(((shares < 0) | (shares > 1 + 1e-6)).any(axis=1))
         if outside.any():
             flaws["probabilities"] = f"{outside.sum()} of {len(outside)} rows have probabilities outside 0 to 1"
-    return setting, columns, flaws
+    return flaws
+
+
+def _sets(predictions: Predictions) -> ColumnsOfKind:
+    """`reference`, `prediction`: bool (n, c); `probabilities` (n, c)."""
+    options = dict(predictions.settings)
+    setting = MetricContext(predictions.kind, predictions.label_names, None, predictions.threshold, options)
+    columns = {name: predictions.label_sets(name) for name in ("reference", "prediction")}
+    if predictions.has("probabilities"):
+        columns["probabilities"] = predictions.probabilities()
+    return setting, columns, _flaws_of_probabilities(columns)
 
 
 def _tags(predictions: Predictions) -> ColumnsOfKind:
@@ -220,6 +235,7 @@ def broken(columns: Columns, names: tuple[str, ...]) -> dict[str, str]:
 
 READERS: dict[Kind, Callable[[Predictions], ColumnsOfKind]] = {
     CLASSIFICATION: _classes,
+    MULTILABEL_CLASSIFICATION: _sets,
     TOKEN_CLASSIFICATION: _tags,
     TEXT_GENERATION: _texts,
     QUESTION_ANSWERING: _texts,

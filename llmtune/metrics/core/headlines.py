@@ -27,4 +27,4 @@ def is_one_sided(name: str) -> bool:
 
 
 def _is_variant(name: str) -> bool:
-    return name.endswith(("_macro", "_micro", "_weighted", "@0.5", "_lenient"))
+    return name.endswith(("_macro", "_micro", "_weighted", "_samples", "@0.5", "_lenient"))

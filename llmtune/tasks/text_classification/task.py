@@ -60,6 +60,7 @@ class TextClassification(SequenceTask):
     name = "text-classification"
     kind = "classification"
     architecture = "ForSequenceClassification"
+    problem_type = "single_label_classification"
 
     @property
     def deciding_metric(self) -> str:
@@ -166,7 +167,7 @@ class TextClassification(SequenceTask):
             "num_labels": len(self.label_names),
             "id2label": dict(enumerate(self.label_names)),
             "label2id": {name: i for i, name in enumerate(self.label_names)},
-            "problem_type": "single_label_classification",
+            "problem_type": self.problem_type,
         }
 
     def read_split(
