@@ -70,7 +70,7 @@ CELLS = [(problem, family) for problem in PROBLEMS for family in FAMILIES]
 
 @pytest.fixture(scope="module")
 def rows_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """120 texts and a second text of each; the label is whether both are about one animal, the score the years."""
+    """120 texts and a second text of each; the label is whether both are of one animal, the labels are which."""
     draw = random.Random(0)
     path = tmp_path_factory.mktemp("data") / "animals.jsonl"
     rows = []
@@ -80,9 +80,8 @@ def rows_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
         text = f"a {first} of {number} years " + "walks home " * draw.randint(0, 12)
         other = f"the {second} is number {number}" + " and eats" * draw.randint(0, 3)
         label = "same" if first == second else "different"
-        rows.append(
-            {"text": text.strip(), "other": other, "label": label, "score": number / 8, "stars": 1 + number % 3}
-        )
+        answers = {"label": label, "labels": sorted({first, second}), "score": number / 8, "stars": 1 + number % 3}
+        rows.append({"text": text.strip(), "other": other, **answers})
     path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
     return path
 
