@@ -53,7 +53,7 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     return probabilities
 
 
-def wilson_interval(successes: int, n: int, level: float = 0.95) -> ConfidenceInterval:
+def wilson_interval(successes: float, n: float, level: float = 0.95) -> ConfidenceInterval:
     """Score interval of a proportion (Wilson 1927), within [0, 1]; never empty at 0 or n successes.
 
     >>> low, high, _ = wilson_interval(98, 100)

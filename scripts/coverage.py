@@ -100,7 +100,7 @@ def label_set_cells() -> Iterator[Cell]:
     """Rows with several of five labels, which go together, as do the errors of a row."""
     names = tuple(f"label {place}" for place in range(5))
     setting = MetricContext("multilabel-classification", names)
-    for (shares, gap), n in itertools.product(itertools.product(LABEL_SHARES, (1.5, 4.0)), SIZES[:2]):
+    for (shares, gap), n in itertools.product(itertools.product(LABEL_SHARES, (1.5, 3.0)), SIZES[:2]):
         population = drawn_sets(np.random.default_rng(1), 500_000, shares, gap)
         for name in OF_LABEL_SETS:
             metric = next(metric for metric in reported_metrics(setting) if metric.name == name)
