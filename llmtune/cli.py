@@ -113,8 +113,10 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
     def command(run: Any, summary: str) -> Parser:
         made: Parser = commands.add_parser(run.__name__, help=summary, description=f"{summary}.")
         made.set_defaults(run=run)
+        formats = ["text", "json"] + ["eee"] * (run in (report, benchmark))
         told = "json: one document on stdout, all else on stderr (default: text)"
-        made.add_argument("--format", dest="output_format", choices=("text", "json"), default="text", help=told)
+        told = told.replace("json:", "eee: records of Every Eval Ever, json:") if "eee" in formats else told
+        made.add_argument("--format", dest="output_format", choices=formats, default="text", help=told)
         return made
 
     add_check_flags(command(check, "faults of the data that would make a result wrong, before anything is trained"))

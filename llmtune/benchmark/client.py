@@ -25,10 +25,6 @@ class Refusal(Exception):
     """A server can't give numbers that can be believed. The message says why, and the way that works there."""
 
 
-class RequestRefused(Refusal):
-    """One request was answered by a status that no retry changes."""
-
-
 @dataclass(frozen=True)
 class Address:
     """Where a model is served.
@@ -112,10 +108,10 @@ class Client:
             self.journal.close()
 
     def models(self) -> list[str]:
-        """The names that the server says it serves; empty where it says none."""
+        """The names that the server says it serves; empty where it says none, or has trouble with the question."""
         try:
-            answer = self._answered("GET", "/models", None)
-        except RequestRefused:  # not every server lists them
+            answer = self._answered("GET", "/models", None, tries=1)
+        except Refusal:  # whether the server is there is seen by the next request
             return []
         data = answer.get("data")
         return [str(each.get("id")) for each in data if isinstance(each, Mapping)] if isinstance(data, list) else []
@@ -162,9 +158,12 @@ class Client:
         by_key = dict(zip(different, entries, strict=True))
         return [by_key[request_key(path, payload)]["answer"] for payload in payloads]
 
-    def _answered(self, method: str, path: str, payload: Mapping[str, Any] | None) -> dict[str, Any]:
+    def _answered(
+        self, method: str, path: str, payload: Mapping[str, Any] | None, *, tries: int | None = None
+    ) -> dict[str, Any]:
         trouble = ""
-        for attempt in range(self.options.tries):
+        tries = tries or self.options.tries
+        for attempt in range(tries):
             if attempt:
                 with self._lock:
                     self.retries[trouble] = self.retries.get(trouble, 0) + 1
@@ -178,16 +177,16 @@ class Client:
                     return self._content(response, path)
                 trouble = f"status {response.status_code}"
                 if response.status_code not in WORTH_RETRYING:
-                    raise RequestRefused(
+                    raise Refusal(
                         f"{path} answered {trouble}: {_shown(response)}; mend the request or the server, then run "
                         "the same command again"
                     )
                 rest = _wished_rest(response)
-            if attempt + 1 < self.options.tries:
+            if attempt + 1 < tries:
                 usual = self.options.first_rest * 2**attempt * random.uniform(0.75, 1.25)  # else all come back at once
                 time.sleep(min(LONGEST_REST, usual if rest is None else rest))
         raise Refusal(
-            f"{path} failed {self.options.tries} times, the last time with {trouble}; what was answered is kept: run "
+            f"{path} failed {tries} times, the last time with {trouble}; what was answered is kept: run "
             "the same command again once the server answers"
         )
 

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from llmtune.benchmark.task import BenchmarkTask
@@ -21,6 +22,7 @@ from llmtune.errors import InputError
 from llmtune.metrics import Score, available_metrics, metrics_to_json
 from llmtune.predictions import Predictions
 from llmtune.predictions.kinds import deciding_metric
+from llmtune.report.every_eval_ever import eee_record
 from llmtune.report.judgement import Judgement, JudgementOptions
 
 ALPHA = 0.05  # of all pairs of a task together
@@ -138,8 +140,8 @@ class TaskResult:
     def short_names(self) -> dict[str, str]:
         """By model, what tables and sentences call it: the end of its name, where no other model ends so.
 
-        >>> shortened_names(["runs/a", "runs/b", "old/b"])
-        {'runs/a': 'a', 'runs/b': 'runs/b', 'old/b': 'old/b'}
+        >>> shortened_names(["runs/a", "runs/b", "old/b", "openai:http://host:8000/v1#b"])
+        {'runs/a': 'a', 'runs/b': 'runs/b', 'old/b': 'old/b', 'openai:http://host:8000/v1#b': 'b at host:8000'}
         """
         return shortened_names([each.model for each in self.answers])
 
@@ -256,6 +258,23 @@ class TaskResult:
             "cautions": self.cautions,
         }
 
+    def to_records(self) -> list[dict[str, Any]]:
+        """The scored models as records of Every Eval Ever."""
+        facts = asdict(self.fingerprint)
+        data = Path(self.fingerprint.source).name
+        return [
+            eee_record(
+                each.model,
+                each.table,
+                self.scores[each.model],
+                data=data,
+                model_facts={"way": each.way, **each.facts},
+                data_facts=facts,
+            )
+            for each in self.scored
+            if each.table is not None
+        ]
+
     def _model_json(self, each: ModelAnswers) -> dict[str, Any]:
         content: dict[str, Any] = {"model": each.model, "way": each.way, "facts": dict(each.facts)}
         content |= {"notes": list(each.notes), "refusal": each.refusal}
@@ -275,7 +294,13 @@ def shortened_names(models: Sequence[str]) -> dict[str, str]:
     """By model the end of its path or address, where it is of one model alone; else all of it."""
     ends = {model: re.split(r"[/#]", model.rstrip("/"))[-1] or model for model in models}
     counts = Counter(ends.values())
-    return {model: end if counts[end] == 1 else model for model, end in ends.items()}
+    return {model: end if counts[end] == 1 else _with_host(model, end) for model, end in ends.items()}
+
+
+def _with_host(model: str, end: str) -> str:
+    """A served model with its host; of another one all of its name."""
+    host = re.match(r"openai:https?://([^/#]+)", model)
+    return model if host is None else f"{end} at {host[1]}"
 
 
 MANY = 200  # rows from which a difference of 0.1 of two accuracies shows, if a fifth of the rows is discordant

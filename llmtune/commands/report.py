@@ -11,13 +11,14 @@ from llmtune.diagnosis.target_list import read_targets
 from llmtune.errors import InputError
 from llmtune.metrics import metrics_to_json
 from llmtune.predictions.table import COLUMN_NOTES
+from llmtune.report.every_eval_ever import eee_record
 from llmtune.report.judged_table import JudgedTable
 from llmtune.report.judgement import Judgement, JudgementOptions, table_name
 from llmtune.report.report import save_reports
 from llmtune.runs.folder import RunFolder
 from llmtune.runs.tables import find_tables, open_table, split_labels
 from llmtune.terminal.console import Terminal
-from llmtune.terminal.document import print_document, terminal_beside
+from llmtune.terminal.document import EEE, print_document, terminal_beside
 from llmtune.terminal.run_end import show_cautions
 from llmtune.terminal.score_tables import missing_reasons, show_scores
 from llmtune.terminal.verdict_lines import show_verdict
@@ -43,7 +44,7 @@ def report(
     """
     options = JudgementOptions(train=train_file, **asked)
     read_targets(options.targets)  # a typo is reported before anything is read
-    several = len(sources) > 1 and all(Path(source).is_dir() for source in sources)
+    several = len(sources) > 1 and output_format != EEE and all(Path(source).is_dir() for source in sources)
     if output_dir is not None and (several or output_dir not in sources):
         RunFolder(output_dir).refuse_results(f"--output_dir {output_dir}")
     if several:
@@ -67,7 +68,15 @@ def report(
         if folder is not None:
             paths = save_reports(folder, of_folder, no_examples=no_examples)
             terminal.block(f"written to {', '.join(map(str, paths))}", [])
-    print_document([to_document(report) for of_folder in reports.values() for report in of_folder], output_format)
+    documented = to_record if output_format == EEE else to_document
+    print_document([documented(report) for of_folder in reports.values() for report in of_folder], output_format)
+
+
+def to_record(report: JudgedTable) -> dict[str, Any]:
+    """What was judged, as Every Eval Ever has it."""
+    data = report.run.get("data", {}).get(report.test.split, {})
+    source = Path(str(data.get("source", ""))).name or report.name
+    return eee_record(report.name, report.test, report.scores, data=source, data_facts=data)
 
 
 def to_document(report: JudgedTable) -> dict[str, Any]:

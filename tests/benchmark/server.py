@@ -40,6 +40,7 @@ class Server:
             serves = server
 
         self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.http.handle_error = lambda *where: None  # a client that was killed hangs up
         self.url = f"http://127.0.0.1:{self.http.server_port}/v1"
         self.spec = f"openai:{self.url}#tiny"
         threading.Thread(target=self.http.serve_forever, daemon=True).start()

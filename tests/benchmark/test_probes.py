@@ -73,7 +73,10 @@ LETTERS = list(SENTENCE)
 @pytest.mark.parametrize(
     ("responses", "message"),
     [
-        ([httpx2.Response(200, text="<html>")], "/models answered no JSON (<html>); is this the address of an API?"),
+        (
+            [httpx2.Response(200, text="<html>")],
+            "/completions answered no JSON (<html>); is this the address of an API?",
+        ),
         ([httpx2.Response(200, json=[])], "answered a JSON list, expected an object; is this its API?"),
         (
             [LISTED, of_echo(SENTENCE, LETTERS, [None, *[-2.0] * 71]), of_echo(REVERSED, list(REVERSED), [-1.0] * 72)],

@@ -497,7 +497,7 @@ def test_templates_are_in_the_package():
 
     templates = Path(llmtune.__file__).parent / "report" / "templates"
     assert {path.name for path in templates.iterdir()} == {
-        *("compare.html.j2", "page.html.j2", "report.html.j2", "tables.html.j2"),
+        *("benchmark.html.j2", "compare.html.j2", "page.html.j2", "report.html.j2", "tables.html.j2"),
         *("report.css", "report.js"),
     }
 
