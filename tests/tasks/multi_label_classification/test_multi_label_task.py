@@ -10,7 +10,6 @@ import datasets
 import numpy as np
 import pytest
 import transformers
-from llmtune.commands.models import load_task
 
 from llmtune import cli
 from llmtune.arguments import DataArguments
@@ -22,6 +21,7 @@ from llmtune.tasks.multi_label_classification.general import GeneralTextClassifi
 from llmtune.tasks.multi_label_classification.task import MultiLabelClassification
 from llmtune.tasks.registry import task_of_architecture
 from llmtune.tasks.text_classification.task import TextClassification
+from llmtune.trained_models import load_task
 
 LABELS = ("insult", "threat", "toxic")
 SETS = [["toxic", "insult"], [], ["threat"], ["toxic"], ["insult", "toxic"], ["threat", "toxic"]] * 8
