@@ -1,8 +1,8 @@
 """What a model must beat: simple predictions of the rows of a table, each as a predictions table of its own.
 
-Classes: the majority, TF-IDF with logistic regression. Entities: known names. Texts: the source copied, its first
-sentences. Answers: the sentence of the context that the question shares most words with. Numbers: the mean, and for
-series the last value. Language models: an n-gram model of bytes.
+Classes, one or several a row: the majority, TF-IDF with logistic regression. Entities: known names. Texts: the source
+copied, its first sentences. Answers: the sentence of the context that the question shares most words with. Numbers: the
+mean, TF-IDF with ridge regression, for series the last value. Language models: an n-gram model of bytes.
 """
 
 import math
@@ -18,6 +18,7 @@ from llmtune.errors import InputError
 from llmtune.predictions import Predictions, make_predictions
 from llmtune.predictions.kinds import (
     CLASSIFICATION,
+    MULTILABEL_CLASSIFICATION,
     QUESTION_ANSWERING,
     REGRESSION,
     TEXT_GENERATION,
@@ -30,7 +31,8 @@ from llmtune.progress import waiting
 from llmtune.text.byte_ngrams import ByteNgrams
 from llmtune.text.sentences import sentences_of
 from llmtune.text.tag_schemes import entity_spans
-from llmtune.text.words import fold_words, words_and_signs
+from llmtune.text.text_pairs import words_by_half
+from llmtune.text.words import fold_words
 
 INTERVAL = ("lower", "upper")  # columns of a prediction interval
 LEAD = 3  # sentences: lead-3 is the yardstick of news summaries
@@ -50,23 +52,34 @@ def majority(train_labels: Sequence[str], test: Predictions) -> Predictions:
         split=test.split,
         label_names=test.label_names,
         positive_label=test.positive_label,
+        settings=test.settings,
     )
+
+
+@waiting("TF-IDF baseline")
+def tfidf_ridge(
+    train_texts: Sequence[str], train_values: Sequence[float], test_texts: Sequence[str], test: Predictions
+) -> Predictions:
+    """TF-IDF of words and word pairs with ridge regression (scikit-learn, alpha 1), trained on the same rows."""
+    from sklearn.linear_model import Ridge
+    from sklearn.pipeline import make_pipeline
+
+    pipeline = make_pipeline(_tfidf(), Ridge()).fit(train_texts, train_values)
+    return _answered(test, pipeline.predict(test_texts).tolist())
 
 
 @waiting("TF-IDF baseline")
 def tfidf_logistic_regression(
     train_texts: Sequence[str], train_labels: Sequence[str], test_texts: Sequence[str], test: Predictions
 ) -> Predictions:
-    """TF-IDF of words and word pairs with logistic regression (scikit-learn), trained on the same rows."""
-    from sklearn.feature_extraction.text import TfidfVectorizer
+    """TF-IDF of words and word pairs with logistic regression (scikit-learn), trained on the same rows.
+
+    Two texts a row come joined (`join_pairs`): a word counts by which of them holds it, or both.
+    """
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
 
-    # sublinear_tf and C=10: the usual settings for short texts; nothing is tuned, it is a yardstick.
-    pipeline = make_pipeline(
-        TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=1, tokenizer=words_and_signs, token_pattern=None),
-        LogisticRegression(C=10.0, max_iter=1000),
-    )
+    pipeline = make_pipeline(_tfidf(), LogisticRegression(C=10.0, max_iter=1000))
     pipeline.fit(train_texts, train_labels)
     order = [list(pipeline.classes_).index(name) for name in test.label_names]
     probabilities = pipeline.predict_proba(test_texts)[:, order]
@@ -80,7 +93,65 @@ def tfidf_logistic_regression(
         split=test.split,
         label_names=test.label_names,
         positive_label=test.positive_label,
+        settings=test.settings,
     )
+
+
+def _tfidf() -> Any:
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    # sublinear_tf, and C=10 of what reads it: the usual settings for short texts; nothing is tuned, it is a yardstick.
+    return TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=1, tokenizer=words_by_half, token_pattern=None)
+
+
+def majority_set(train: np.ndarray, test: Predictions) -> Predictions:
+    """Always the most frequent set of labels of train, with the shares of its labels as probabilities.
+
+    Args:
+        train: which labels each row has, bool (n, c) in the order of the table's.
+        test: a table of several labels a row.
+    """
+    sets, counts = np.unique(train, axis=0, return_counts=True)
+    return _of_sets(np.repeat(train.mean(axis=0)[None], len(test), axis=0), sets[counts.argmax()][None], test)
+
+
+@waiting("TF-IDF baseline")
+def tfidf_one_vs_rest(
+    train_texts: Sequence[str], train: np.ndarray, test_texts: Sequence[str], test: Predictions
+) -> Predictions:
+    """TF-IDF of words and word pairs with a logistic regression a label (scikit-learn), its rare side weighted up.
+
+    Args:
+        train_texts: n texts.
+        train: which labels each has, bool (n, c) in the order of the table's.
+        test_texts: of the rows of the table.
+        test: a table of several labels a row.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    words = _tfidf()
+    rows, asked = words.fit_transform(train_texts), words.transform(test_texts)
+    columns = []
+    for labels in train.T:
+        if labels.all() or not labels.any():  # nothing to learn
+            columns.append(np.full(len(test), float(labels.all())))
+            continue
+        # Balanced: at a threshold of one half the plain one hardly ever predicts a rare label.
+        model = LogisticRegression(C=10.0, max_iter=1000, class_weight="balanced").fit(rows, labels)
+        columns.append(model.predict_proba(asked)[:, 1])
+    probabilities = np.stack(columns, axis=1)
+    return _of_sets(probabilities, probabilities >= 0.5, test)
+
+
+def _of_sets(probabilities: np.ndarray, predicted: np.ndarray, test: Predictions) -> Predictions:
+    """A table of the rows of `test` from (n, c) probabilities and decisions, or decisions (1, c) for all rows."""
+    sets = [[test.label_names[label] for label in np.flatnonzero(row)] for row in predicted]
+    columns = {
+        "reference": test.column("reference"),
+        "prediction": sets if len(sets) == len(test) else sets * len(test),
+        "probabilities": probabilities,
+    }
+    return make_predictions(MULTILABEL_CLASSIFICATION, columns, split=test.split, label_names=test.label_names)
 
 
 def gazetteer(

@@ -17,6 +17,7 @@ exit codes: 0 done; 1 a gate that was asked for is not met (--fail-if-worse, --s
 # The smallest table of each kind, as a csv with `;` in the place of a line break; a list is JSON, quoted as csv has it.
 EXAMPLES = {
     "classification": 'reference,prediction,"probability[ham]","probability[spam]";spam,ham,0.7,0.3',
+    "multilabel-classification": 'reference,prediction;"[""toxic""]","[""toxic"", ""insult""]"',
     "token-classification": 'tokens,reference,prediction;"[""Ada""]","[""B-PER""]","[""O""]"',
     "text-generation": "source,reference,prediction;le chat,the cat,a cat",
     "question-answering": "question,reference,prediction;Where?,Paris,in Paris",
@@ -112,11 +113,10 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
     def command(run: Any, summary: str) -> Parser:
         made: Parser = commands.add_parser(run.__name__, help=summary, description=f"{summary}.")
         made.set_defaults(run=run)
-        if run is not train:
-            formats = ["text", "json"] + ["eee"] * (run in (report, benchmark))
-            told = "json: one document on stdout, all else on stderr (default: text)"
-            told = told.replace("json:", "eee: records of Every Eval Ever, json:") if "eee" in formats else told
-            made.add_argument("--format", dest="output_format", choices=formats, default="text", help=told)
+        formats = ["text", "json"] + ["eee"] * (run in (report, benchmark))
+        told = "json: one document on stdout, all else on stderr (default: text)"
+        told = told.replace("json:", "eee: records of Every Eval Ever, json:") if "eee" in formats else told
+        made.add_argument("--format", dest="output_format", choices=formats, default="text", help=told)
         return made
 
     add_check_flags(command(check, "faults of the data that would make a result wrong, before anything is trained"))
@@ -141,7 +141,9 @@ def add_check_flags(parser: Parser) -> None:
     parser.add_argument("--task", metavar="TASK", help="classification, token-classification … (default: by columns)")
     for name in ["text", "label", "tokens", "tags", "spans", "source", "target", "question", "context", "answers"]:
         parser.add_argument(f"--{name}_column", default=name, metavar="NAME", help=f"(default: {name})")
+    parser.add_argument("--text_pair_column", metavar="NAME", help="of pairs: the second text of each row")
     parser.add_argument("--sentence_column", metavar="NAME", help="one word a row: what numbers the sentences")
+    add_label_set_flags(parser)
     parser.add_argument("--group_columns", nargs="+", default=[], metavar="NAME", help="people or sources, for balance")
     parser.add_argument("--split_group_column", metavar="NAME", help="an id that must not occur in two splits")
     parser.add_argument("--time_column", metavar="NAME", help="of a series: validation and test must be after train")
@@ -151,6 +153,13 @@ def add_check_flags(parser: Parser) -> None:
     )
     parser.add_argument("--show", type=int, default=3, metavar="N", help="rows listed of each finding (default: 3)")
     parser.add_argument("--strict", action="store_true", help="exit 1 if an error was found")
+
+
+def add_label_set_flags(parser: Parser) -> None:
+    """How rows say that they have several labels, where not by a list."""
+    parser.add_argument("--label_separator", metavar="SIGN", help="several labels in one text: what is between them")
+    told = "several labels: a column of 0 and 1 each"
+    parser.add_argument("--label_columns", nargs="+", default=[], metavar="NAME", help=told)
 
 
 def add_train_flags(parser: Parser) -> None:
@@ -167,13 +176,16 @@ def add_evaluate_flags(parser: Parser) -> None:
     parser.add_argument("--dataset_name", metavar="ID", help="instead: a Hub id or a folder; its test split is read")
     parser.add_argument("--dataset_config_name", metavar="NAME", help="configuration of the Hub data set")
     parser.add_argument("--dataset_revision", metavar="REVISION", help="branch, tag or commit of the Hub data set")
-    parser.add_argument("--label_column", default="label", metavar="NAME", help="the class (default: label)")
+    parser.add_argument("--label_column", default="label", metavar="NAME", help="the class or number (default: label)")
     told = "names of labels that are ids: 0=ham,1=spam, or ham,spam for 0 and 1"
     parser.add_argument("--label_names", metavar="NAMES", help=told)
+    add_label_set_flags(parser)
     for column, what in (("tokens", "the words"), ("tags", "their tags"), ("spans", "character spans of the text")):
         told = f"entities: {what} (default: {column})"
         parser.add_argument(f"--{column}_column", default=column, metavar="NAME", help=told)
     parser.add_argument("--sentence_column", metavar="NAME", help="entities, a word a row: what numbers sentences")
+    told = "likewise: the document, where sentences are numbered anew in each"
+    parser.add_argument("--split_group_column", metavar="NAME", help=told)
     parser.add_argument(
         "--answers_column", default="answers", metavar="NAME", help="answers: the references, as in SQuAD"
     )
@@ -206,6 +218,7 @@ def add_model_flags(parser: Parser) -> None:
     """What evaluate and predict share."""
     parser.add_argument("--model", required=True, metavar="MODEL", help="a run, a checkpoint folder or a Hub id")
     parser.add_argument("--text_column", default="text", metavar="NAME", help="the text (default: text)")
+    parser.add_argument("--text_pair_column", metavar="NAME", help="of pairs: the second text (default: text_pair)")
     for column in ("question", "context"):
         parser.add_argument(f"--{column}_column", default=column, metavar="NAME", help=f"answers: the {column}")
     told = "texts to write: the source (default: source, of summaries document)"
@@ -235,7 +248,7 @@ def add_report_flags(parser: Parser) -> None:
         "sources", nargs="+", metavar="PREDICTIONS|RUN", help="tables (.parquet, .csv, .jsonl), or run folders"
     )
     add_table_flags(parser)
-    smallest = "\n".join(f"  {kind:<22}{example.replace(';', '   ')}" for kind, example in EXAMPLES.items())
+    smallest = "\n".join(f"  {kind:<27}{example.replace(';', '   ')}" for kind, example in EXAMPLES.items())
     parser.epilog = f"the smallest table of each --kind, header and row of a csv:\n{smallest}"
     parser.add_argument(
         "--output_dir", metavar="FOLDER", help="write the results here; a run's own are renewed without it"
@@ -252,7 +265,9 @@ def add_verdict_flags(parser: Parser) -> None:
     parser.add_argument("--train_file", metavar="FILE", help="the model's training rows: leakage and simple models")
     parser.add_argument("--naive_mae", type=float, metavar="X", help="of forecasts: the naive forecast's, for MASE")
     parser.add_argument("--text_column", metavar="NAME", help="of the training rows (default: text)")
+    parser.add_argument("--text_pair_column", metavar="NAME", help="likewise, of pairs (default: text_pair)")
     parser.add_argument("--label_column", metavar="NAME", help="of the training rows (default: label)")
+    add_label_set_flags(parser)
     parser.add_argument("--group_columns", nargs="+", default=[], metavar="NAME", help="of the table, for fairness")
     parser.add_argument("--slice_columns", nargs="+", default=[], metavar="NAME", help="of the table, for slices")
     parser.add_argument("--base", metavar="RUN|PREDICTIONS", help="of the base model or an earlier run, on these rows")

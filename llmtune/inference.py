@@ -10,6 +10,7 @@ from transformers import PreTrainedTokenizerBase
 from llmtune.arguments import TrainingArguments
 from llmtune.arguments.search import TrialFinished
 from llmtune.metrics import score_predictions
+from llmtune.metrics.core.headlines import about_positive
 from llmtune.models.lstm import LstmForSequenceClassification
 from llmtune.models.lstm.forecasting import LstmForForecasting
 from llmtune.predictions import Predictions
@@ -17,6 +18,7 @@ from llmtune.predictions.kinds import DECIDING_METRIC
 from llmtune.report.attention import attention_rows, with_attention
 from llmtune.report.number_plots import ATTENTION
 from llmtune.tasks.task import Encoded, Task
+from llmtune.tasks.text_windows import WindowCollator
 from llmtune.training.trainer import FineTuningTrainer
 
 TaskType = TypeVar("TaskType", bound=Task)
@@ -87,6 +89,7 @@ def _finished(trainer: FineTuningTrainer, task: Task, validation: Predictions) -
     """What a trial of --search is judged by: the metric that picks the checkpoint, of the tuned validation table."""
     name = str(trainer.args.metric_for_best_model).removeprefix("eval_")
     score = score_predictions(validation, metrics=task.metrics, seed=trainer.args.seed).get(name)
+    name = about_positive(name, validation.positive_name)
     better = bool(trainer.args.greater_is_better)
     if score is None or score.value is None:  # the loss, or a number of its own
         best = trainer.state.best_metric
@@ -100,10 +103,10 @@ def attention_of_examples(
 ) -> dict[int, list[tuple[str, float]]] | None:
     """The tokens of the rows that a report shows and their weights in the model's pooling, by row number.
 
-    None of models that don't pool by attention.
+    None of models that don't pool by attention, and of rows that are read in windows.
     """
     model = trainer.accelerator.unwrap_model(trainer.model)
-    if not isinstance(model, LstmForSequenceClassification):
+    if not isinstance(model, LstmForSequenceClassification) or isinstance(trainer.data_collator, WindowCollator):
         return None
     rows = attention_rows(table)
     inputs = encoded.dataset.select_columns(["input_ids", "attention_mask"]).select(rows)

@@ -15,19 +15,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from scipy.stats import norm
 
 from llmtune.arguments.search import TrialFinished, pop_search
 from llmtune.errors import InputError
-
-
-class Main(Protocol):
-    """What a recipe defines: arguments → the run's folder."""
-
-    def __call__(self, argv: Sequence[str] | None = None) -> Path:
-        """Trains; `argv` None for those of the process."""
+from llmtune.finish.run_document import Main, with_document
 
 
 @dataclass(frozen=True)
@@ -44,9 +38,10 @@ class Trial:
 
 
 def with_search(main: Main) -> Main:
-    """A recipe's `main` that takes --search: the trials first, then the run with the best settings."""
+    """A recipe's `main` that takes --search: the trials first, then the run with the best settings; and --format."""
 
     @functools.wraps(main)
+    @with_document
     def searching(argv: Sequence[str] | None = None) -> Path:
         asked, rest = pop_search(list(sys.argv[1:] if argv is None else argv))
         if asked is None:

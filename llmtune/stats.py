@@ -53,7 +53,7 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     return probabilities
 
 
-def wilson_interval(successes: int, n: int, level: float = 0.95) -> ConfidenceInterval:
+def wilson_interval(successes: float, n: float, level: float = 0.95) -> ConfidenceInterval:
     """Score interval of a proportion (Wilson 1927), within [0, 1]; never empty at 0 or n successes.
 
     >>> low, high, _ = wilson_interval(98, 100)
@@ -321,15 +321,19 @@ def _bca(
     spread = float((weights * deviation**2).sum())
     acceleration = float((weights * deviation**3).sum()) / (6 * spread**1.5) if spread > 0 else 0.0
     z = float(special.ndtri(0.5 + level / 2))
-    shares = [special.ndtr(bias + (bias + end) / (1 - acceleration * (bias + end))) for end in (-z, z)]
-    low, high = np.quantile(samples, shares)
+    low, high = np.quantile(samples, [_bca_share(bias, acceleration, end) for end in (-z, z)])
     return ConfidenceInterval(min(float(low), value), max(float(high), value))
+
+
+def _bca_share(bias: float, acceleration: float, end: float) -> float:
+    """The share of resamples below an end; 0 or 1 beyond the pole, and of two units, whose level is all but 1."""
+    rest = 1 - acceleration * (bias + end)
+    return float(end > 0) if math.isinf(end) or rest <= 0 else float(special.ndtr(bias + (bias + end) / rest))
 
 
 def percentile_interval(samples: np.ndarray, value: float, level: float = 0.95) -> ConfidenceInterval:
     """Percentiles of resampled scores (B,): for scores that are too dear for the jackknife of BCa."""
-    undefined = int((~np.isfinite(samples)).sum())
-    if undefined:
+    if undefined := int((~np.isfinite(samples)).sum()):
         return ConfidenceInterval(None, None, f"undefined in {undefined} of {len(samples)} resamples")
     if float(np.ptp(samples)) <= 1e-12 * max(1.0, abs(value)):
         return ConfidenceInterval(None, None, f"{ALIKE} scores {value:g}: the rows give no interval")

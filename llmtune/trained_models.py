@@ -54,7 +54,9 @@ def load_task(model: str) -> Task:
     config = load_config(model)
     named = config.to_dict().get("llmtune", {}).get("task")
     architectures = config.architectures or []
-    by_architecture = (task_of_architecture(architecture) for architecture in architectures)
+    # Cross-encoders often leave problem_type out; of one output it can be nothing else.
+    problem_type = "regression" if config.num_labels == 1 else config.problem_type
+    by_architecture = (task_of_architecture(architecture, problem_type) for architecture in architectures)
     task = tasks().get(named) if named else next((task for task in by_architecture if task is not None), None)
     if task is None:
         told = f"its task is {named!r}" if named else f"its architecture is {', '.join(architectures) or 'not named'}"

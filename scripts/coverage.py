@@ -18,7 +18,7 @@ import numpy as np
 from scipy import special
 
 from llmtune.metrics.core.base import Metric, MetricContext, SufficientStatistics
-from llmtune.metrics.core.registry import named_metrics
+from llmtune.metrics.core.registry import named_metrics, reported_metrics
 from llmtune.metrics.entity_f1 import EntityCounts
 from llmtune.stats import ConfidenceInterval
 
@@ -29,6 +29,15 @@ BINARY = (
 )
 NEVER_FOUND = ((400, 0.1, 0.03), (400, 0.1, 0.1), (1000, 0.1, 0.01))  # n, balance, recall of a class hardly ever found
 OF_ALL_CLASSES = ("f1_macro", "recall_macro", "balanced_accuracy", "mcc", "cohen_kappa")
+ORDERED = ("qwk", "steps_off")
+NUMBERS = ("mse", "rmse", "mae", "r2", "pearson", "spearman")
+LAWS = ("normal", "stars", "skewed", "far errors")
+LABEL_SHARES = ((0.4, 0.35, 0.3, 0.25, 0.2), (0.5, 0.3, 0.2, 0.1, 0.05))
+OF_LABEL_SETS = (
+    *("f1_micro", "f1_macro", "f1_weighted", "f1_samples", "precision_micro", "recall_micro", "precision_macro"),
+    *("recall_macro", "subset_accuracy", "hamming_loss", "jaccard_samples", "lrap", "average_precision_macro"),
+    "roc_auc_macro",
+)
 Cell = tuple[str, str, float, Callable[[np.random.Generator], ConfidenceInterval]]
 
 
@@ -87,6 +96,40 @@ def of_columns(rng: np.random.Generator, *, metric: Metric, n: int, balance: flo
     return metric.interval(SufficientStatistics(metric.statistics(drawn(rng, n, balance, gap)), 0))
 
 
+def label_set_cells() -> Iterator[Cell]:
+    """Rows with several of five labels, which go together, as do the errors of a row."""
+    names = tuple(f"label {place}" for place in range(5))
+    setting = MetricContext("multilabel-classification", names)
+    for (shares, gap), n in itertools.product(itertools.product(LABEL_SHARES, (1.5, 3.0)), SIZES[:2]):
+        population = drawn_sets(np.random.default_rng(1), 500_000, shares, gap)
+        for name in OF_LABEL_SETS:
+            metric = next(metric for metric in reported_metrics(setting) if metric.name == name)
+            truth = metric.value(metric.aggregate(metric.statistics(population)))
+            assert truth is not None
+            where = f"n={n} shares={shares[-1]:.0%} to {shares[0]:.0%} gap={gap}"
+            yield f"{name} of sets", where, truth, partial(of_sets, metric=metric, n=n, shares=shares, gap=gap)
+
+
+def drawn_sets(rng: np.random.Generator, n: int, shares: tuple[float, ...], gap: float) -> dict[str, np.ndarray]:
+    """Columns of a classifier of several labels: each logit `gap` higher where the row has the label."""
+    c = len(shares)
+    latent = 0.6 * rng.normal(size=(n, 1)) + 0.8 * rng.normal(size=(n, c))
+    reference = latent > -special.ndtri(np.array(shares))
+    errors = 0.6 * rng.normal(size=(n, 1)) + 0.8 * rng.normal(size=(n, c))
+    probabilities = special.expit(errors + gap * (reference - 0.5))
+    return {"reference": reference, "prediction": probabilities >= 0.5, "probabilities": probabilities}
+
+
+def of_sets(
+    rng: np.random.Generator, *, metric: Metric, n: int, shares: tuple[float, ...], gap: float
+) -> ConfidenceInterval:
+    """The interval of one test set of n rows."""
+    statistics = metric.statistics(drawn_sets(rng, n, shares, gap))
+    if metric.undefined(metric.aggregate(statistics)):
+        return ConfidenceInterval(None, None, "undefined")
+    return metric.interval(SufficientStatistics(statistics, int(rng.integers(2**31))))
+
+
 def clustered_cells() -> Iterator[Cell]:
     """Entities in sentences that are easy or hard as a whole, and nats of documents of unequal length."""
     counts = EntityCounts(("PER",), "IOB2")
@@ -135,6 +178,65 @@ def of_documents(rng: np.random.Generator, *, n: int) -> ConfidenceInterval:
     )
 
 
+def ordered_cells() -> Iterator[Cell]:
+    """Five classes in an order: the model sees the place of a row with an error, and rounds."""
+    setting = MetricContext("classification", ("1", "2", "3", "4", "5"))
+    metrics = [metric for name in ORDERED for metric in named_metrics(name, setting)]
+    for n, error, rare in itertools.product(SIZES, (0.5, 1.0, 2.0), (False, True)):
+        shares = ordered_shares(error, rare)
+        for metric in metrics:
+            truth = float(metric.score(shares[None] * 1e9)[0])
+            where = f"n={n} error={error} {'few in the middle' if rare else 'even'}"
+            yield metric.name, where, truth, partial(of_ordered, metric=metric, n=n, shares=shares)
+
+
+def ordered_shares(error: float, rare: bool) -> np.ndarray:
+    """Shares (5, 5) of a model whose error is normal, of so many classes."""
+    balance = np.array([0.4, 0.1, 0.1, 0.1, 0.3]) if rare else np.full(5, 0.2)
+    borders = np.concatenate([[-np.inf], np.arange(4) + 0.5, [np.inf]])
+    below = special.ndtr((borders[None, :] - np.arange(5)[:, None]) / error)
+    return balance[:, None] * np.diff(below, axis=1)
+
+
+def of_ordered(rng: np.random.Generator, *, metric: Metric, n: int, shares: np.ndarray) -> ConfidenceInterval:
+    """The interval of one test set of n rows."""
+    matrix = rng.multinomial(n, shares.ravel()).reshape(1, 5, 5)
+    return metric.interval(SufficientStatistics(matrix, int(rng.integers(2**31))))
+
+
+def number_cells() -> Iterator[Cell]:
+    """Scores of texts and their predictions: normal, of five stars, skewed, with far errors."""
+    setting = MetricContext("regression")
+    metrics = [named_metrics(name, setting)[0] for name in NUMBERS]
+    for law, likeness in itertools.product(LAWS, (0.0, 0.6, 0.9)):
+        population = scores_drawn(np.random.default_rng(1), 2_000_000, law, likeness)
+        truths = {metric.name: metric.value(metric.aggregate(metric.statistics(population))) for metric in metrics}
+        for n, metric in itertools.product((100, 300, 1000), metrics):
+            truth = truths[metric.name]
+            assert truth is not None
+            where = f"n={n} {law} correlation={likeness}"
+            yield metric.name, where, truth, partial(of_scores, metric=metric, n=n, law=law, likeness=likeness)
+
+
+def scores_drawn(rng: np.random.Generator, n: int, law: str, likeness: float) -> dict[str, np.ndarray]:
+    """Columns of a model whose predictions correlate so much with the references, before those get their law."""
+    reference, noise = rng.normal(size=(2, n))
+    prediction = likeness * reference + np.sqrt(1 - likeness**2) * noise
+    if law == "stars":
+        reference, prediction = np.clip(np.round(3 + 1.2 * reference), 1, 5), np.clip(3 + 1.2 * prediction, 1, 5)
+    elif law == "skewed":
+        reference, prediction = np.exp(reference / 2), np.exp(prediction / 2)
+    elif law == "far errors":
+        prediction = prediction / np.sqrt(rng.chisquare(8, n) / 8)
+    return {"reference": reference[:, None], "prediction": prediction[:, None]}
+
+
+def of_scores(rng: np.random.Generator, *, metric: Metric, n: int, law: str, likeness: float) -> ConfidenceInterval:
+    """The interval of one test set of n rows."""
+    statistics = metric.statistics(scores_drawn(rng, n, law, likeness))
+    return metric.interval(SufficientStatistics(statistics, int(rng.integers(2**31))))
+
+
 def main() -> int:
     """Prints one line a metric, with its worst cell."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -144,7 +246,9 @@ def main() -> int:
     options = parser.parse_args()
     start = time.time()
     found: dict[str, list[tuple[float, str]]] = {}
-    cells = itertools.chain(binary_cells(), ranked_cells(), clustered_cells())
+    cells = itertools.chain(
+        binary_cells(), ranked_cells(), clustered_cells(), ordered_cells(), number_cells(), label_set_cells()
+    )
     for number, (name, where, truth, interval) in enumerate(cells):
         if options.metrics and name not in options.metrics:
             continue

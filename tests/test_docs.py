@@ -56,7 +56,7 @@ def test_the_block_of_the_readme_runs(block, tmp_path):
     assert lines[0] == "Report 'predictions': text classification, 120 rows of test"
     assert any(line.startswith("Score(value=") for line in lines)
     assert f"{hub.url}/you/spam" in lines
-    assert any(line.startswith("B is significantly better than A on f1: +") for line in lines)
+    assert any(line.startswith("B is significantly better than A on f1 of spam: +") for line in lines)
 
 
 def run_notebook(name, folder, monkeypatch, **replaced):

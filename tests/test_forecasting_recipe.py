@@ -7,6 +7,7 @@ import io
 import json
 import math
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -199,6 +200,23 @@ def test_what_comes_after_train_changes_no_scale_no_window_and_no_weight(tmp_pat
         read_predictions(folder / "predictions" / "test.parquet").column("reference") for folder in (folder_a, folder_b)
     ]
     assert tests[0] != tests[1]
+
+
+def test_a_resumed_run_ends_with_the_weights_and_numbers_of_an_unbroken_one(tmp_path):
+    path = tmp_path / "walk.csv"
+    values = np.random.default_rng(0).normal(size=120).cumsum()
+    path.write_text("time,target\n" + "\n".join(f"{i},{float(value)!r}" for i, value in enumerate(values)))
+    flags = ["--train_file", path, "--lookback", 8, *TINY, "--config_overrides", "hidden_size=8,dropout=0.2"]
+    flags += ["--past_across_splits", "--num_train_epochs", 3, "--save_total_limit", 9]
+    whole = recipe_main(*flags, "--output_dir", tmp_path / "whole")
+    last = max(whole.glob("checkpoint-*"), key=lambda folder: int(folder.name.rpartition("-")[2]))
+    shutil.copytree(whole, tmp_path / "broken", ignore=shutil.ignore_patterns(last.name))
+
+    resumed = recipe_main(*flags, "--output_dir", tmp_path / "broken", "--resume_from_checkpoint", "auto")
+
+    weights, again = (load_file(folder / "model.safetensors") for folder in (whole, resumed))
+    assert all(weights[name].equal(again[name]) for name in weights)
+    assert (resumed / "metrics.json").read_text() == (whole / "metrics.json").read_text()
 
 
 def read_task(path, **options) -> tuple[Forecasting, Windows]:

@@ -2,9 +2,9 @@
 
 import csv
 import json
-import random
 import re
 import shlex
+import subprocess
 import sys
 from pathlib import Path
 
@@ -13,20 +13,18 @@ import pytest
 from llmtune import cli
 from llmtune.commands.train import recipe_titles
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
-START = README.partition("## Start\n")[2].partition("\n## ")[0]
-BLOCKS = re.findall(r"```bash\n(.*?)```", START, flags=re.DOTALL)
-# The Hub is not reached in tests: a small model from scratch stands in the place of its checkpoints.
-SMALL = "--model_type bert --max_steps 2 --cpu_threads 1 --config_overrides "
-SMALL += "hidden_size=16,num_attention_heads=2,intermediate_size=32,num_hidden_layers=1"
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "scripts"))
+from first_minutes import offline_lines, start_blocks, write_files  # noqa: E402
+
+BLOCKS = start_blocks((ROOT / "README.md").read_text(encoding="utf-8"))
 
 
 def commands(block: str) -> list[list[str]]:
     """The arguments of each `llmtune` line."""
-    lines = block.replace("\\\n", " ").splitlines()
+    lines = offline_lines(block)
     assert all(re.match(r"(llmtune|bash scripts/|source \.venv/)", line) for line in lines), "what nobody runs here"
-    offline = [re.sub(r"--model_name_or_path \S+", SMALL, line) for line in lines]
-    return [shlex.split(line, comments=True)[1:] for line in offline if line.startswith("llmtune ")]
+    return [shlex.split(line, comments=True)[1:] for line in lines if line.startswith("llmtune ")]
 
 
 def exit_code(arguments: list[str]) -> int | None:
@@ -36,38 +34,10 @@ def exit_code(arguments: list[str]) -> int | None:
         return int(ended.code or 0)
 
 
-def write_csv(path: Path, rows: list[dict[str, str]]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-
-
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """A folder with a person's files."""
-    draw = random.Random(0)
-    texts = [(f"{draw.choice(['win', 'free'])} cash {i}", "junk") for i in range(40)]
-    texts += [(f"{draw.choice(['see', 'meet'])} you {i}", "legit") for i in range(80)]
-    write_csv(tmp_path / "messages.csv", [{"message": text, "class": label} for text, label in texts])
-    write_csv(tmp_path / "new.csv", [{"nr": "a7", "message": "free cash"}, {"nr": "b9", "message": "see you, then"}])
-    words = [
-        ("Ada", "B-PER"),
-        ("Lovelace", "I-PER"),
-        ("met", "O"),
-        ("Babbage", "B-PER"),
-        ("in", "O"),
-        ("Paris", "B-LOC"),
-    ]
-    write_csv(
-        tmp_path / "words.csv",
-        [
-            {"sentence": str(s), "word": word if tag != "O" else f"{word}{s}", "tag": tag}
-            for s in range(60)
-            for word, tag in words
-        ],
-    )
-    (tmp_path / "letters.txt").write_text("Ada met Babbage in Paris\n", encoding="utf-8")
+    write_files(tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["llmtune"])
     return tmp_path
@@ -103,3 +73,13 @@ def test_the_page_for_agents_names_the_recipes_and_keys_that_there_are(folder, c
 def test_from_a_clone_to_ones_own_predictions_are_at_most_eight_commands():
     for block in BLOCKS:
         assert len(block.replace("\\\n", " ").splitlines()) <= 8
+
+
+@pytest.mark.slow
+def test_from_an_empty_folder_to_ones_own_predictions():
+    command = [sys.executable, str(ROOT / "scripts" / "first_minutes.py"), str(ROOT), "--environment", sys.prefix]
+
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.count("$ llmtune train") == done.stdout.count("$ llmtune predict") == 2

@@ -8,6 +8,7 @@ import re
 import runpy
 import subprocess
 import sys
+from html import escape
 from pathlib import Path
 
 import numpy as np
@@ -224,11 +225,14 @@ def test_two_processes_print_one_report_and_train_and_predict_alike(bert_run, me
     ]
     folder = one.parent
 
-    on_two = in_subprocess(ON_TWO, *data_flags(messages), *no_dropout, "4", "--output_dir", "two", cwd=folder)
+    on_two = in_subprocess(
+        ON_TWO, *data_flags(messages), *no_dropout, "4", "--output_dir", "two", "--format", "json", cwd=folder
+    )
     on_one = in_subprocess([sys.executable], *data_flags(messages), *no_dropout, "8", "--output_dir", "one", cwd=folder)
 
     assert on_two.returncode == on_one.returncode == 0, on_two.stderr[-3000:]
-    assert on_two.stdout.count("Test: 18 rows") == on_two.stdout.count("epoch 1.00") == 1
+    assert on_two.stderr.count("Test: 18 rows") == on_two.stderr.count("epoch 1.00") == 1
+    assert json.loads(on_two.stdout)["run"] == "two"  # one document, of the first process
     tables = [read_predictions(folder / name / "predictions" / "test.parquet") for name in ("one", "two")]
     assert tables[0].column("id") == tables[1].column("id")
     assert tables[0].column("text") == tables[1].column("text")
@@ -270,7 +274,7 @@ def test_a_second_column_of_texts_is_noted(tmp_path, monkeypatch, capsys):
     in_process(monkeypatch, *flags, "--max_steps", "1", "--output_dir", str(tmp_path / "run"))
 
     printed = " ".join(capsys.readouterr().out.split())
-    assert "column 'hypothesis' holds texts too, and is not read: the class is told without it" in printed
+    assert "column 'hypothesis' holds texts too, and is not read: the answer is told without it" in printed
 
 
 def test_ids_are_reported_by_the_names_that_the_flag_gives(tmp_path, monkeypatch):
@@ -369,3 +373,36 @@ def test_an_existing_run_is_kept_when_the_new_input_is_bad(bert_run, messages, m
     assert code == 2
     assert (folder / "run.json").read_text() == before
     assert (folder / "model.safetensors").exists()
+
+
+def test_two_spellings_of_a_class_are_said_with_the_data_at_the_end_and_on_the_page(messages, tmp_path, capsys):
+    from recipes.spam import main
+
+    header, *rows = messages.read_text().splitlines()
+    path = tmp_path / "messages.csv"
+    path.write_text(
+        "\n".join([header, *(row.replace(",spam", ",Spam") if i % 2 else row for i, row in enumerate(rows))])
+    )
+    capsys.readouterr()
+
+    flags = [*data_flags(path), "--model_type", "bert", *QUICK, "--max_steps", "2", "--positive_label", "spam"]
+    folder = main([*flags[:-2], "--output_dir", str(tmp_path / "run")])
+
+    printed = " ".join(capsys.readouterr().out.split())
+    line = (
+        "'spam' (30 rows) is a separate class here, but is probably 'Spam' (30 rows): if so, write 'Spam' in the file"
+    )
+    line = line if line in printed else line.replace("Spam", "sPam").replace("spam", "Spam").replace("sPam", "spam")
+    data, end = printed.split("Caution")
+    assert line in data
+    assert line in end
+    assert json.loads((folder / "run.json").read_text())["cautions"] == [line]
+    assert "is probably &#39;" in (folder / "report.html").read_text().split("Caution")[1]
+
+
+def test_the_notes_of_a_run_stand_on_its_page(demo_run):
+    folder = demo_run("spam")
+
+    (note, *_) = json.loads((folder / "run.json").read_text())["notes"]
+    assert note.startswith("threshold ")
+    assert escape(note) in (folder / "report.html").read_text()

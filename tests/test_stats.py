@@ -167,6 +167,14 @@ def test_paired_units_must_be_the_same():
     assert interval.low < 0.5 < interval.high
 
 
+def test_two_unequal_units_have_a_paired_interval_too():
+    statistics = np.array([[3.0, 10.0], [40.0, 90.0]])
+
+    difference, interval = paired_cluster_bootstrap(statistics, statistics + [[1, 0], [30, 0]], share)
+
+    assert (difference, interval.low, interval.high) == pytest.approx((0.31, 0.1, 1 / 3))
+
+
 @pytest.mark.parametrize(("b", "c"), [(0, 0), (10, 25), (25, 10), (0, 6), (7, 7), (400, 480)])
 def test_mcnemar_is_the_exact_binomial(b, c):
     expected = stats.binomtest(min(b, c), b + c, 0.5).pvalue if b + c else 1.0

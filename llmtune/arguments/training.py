@@ -67,6 +67,9 @@ class TrainingArguments(transformers.TrainingArguments):
     verbose: bool = field(
         default=False, metadata={"help": "print every metric, class and check at the end, as the report has them"}
     )
+    format: str = field(
+        default="text", metadata={"help": "json: one document on stdout at the end, all else on stderr"}
+    )
     precision: str = field(
         default="auto",
         metadata={
@@ -213,6 +216,8 @@ class TrainingArguments(transformers.TrainingArguments):
             )
         if self.search:
             raise InputError(f"search {self.search!r}: found in a file; give --search on the command line")
+        if self.format != "text":
+            raise InputError(f"format {self.format!r}: found in a file; give --format on the command line")
         self._refuse_flags_that_break_evaluation()
         self._refuse_what_is_not_there()
         if not 0 <= self.seed < 2**32:

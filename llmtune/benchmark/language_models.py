@@ -116,7 +116,8 @@ class LocalModel:
         room = max(1, self.limit - max_new_tokens)
         ids = [self.prompt_ids(prompt) for prompt in prompts]
         self.truncated += sum(len(row) > room for row in ids)
-        return [text.strip() for text in scoring.answers(self.model, [row[-room:] for row in ids])]
+        answers, _ = scoring.answers(self.model, [row[-room:] for row in ids])
+        return [text.strip() for text in answers]
 
     def decide(
         self, texts: Sequence[str], prompts: Sequence[str], labels: Sequence[str], separator: str

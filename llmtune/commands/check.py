@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,14 @@ from llmtune.arguments import DataArguments
 from llmtune.arguments.data import SPLIT_NAMES
 from llmtune.data.columns import pick_columns
 from llmtune.data.files import read_rows
+from llmtune.data.label_sets import LABELS, gather_label_sets, looks_like_sets
 from llmtune.data.rows import Rows
 from llmtune.data.word_rows import group_words
 from llmtune.diagnosis.data_checks import duplicates as copies
-from llmtune.diagnosis.data_checks import groups, labels, tags, texts
+from llmtune.diagnosis.data_checks import groups, labels, scores, tags, texts
 from llmtune.diagnosis.data_checks.finding import ERROR, OK, WARNING, Finding, Split, of_rows
 from llmtune.errors import InputError
-from llmtune.predictions.kinds import KINDS
+from llmtune.predictions.kinds import KINDS, MULTILABEL_CLASSIFICATION
 from llmtune.terminal.console import Terminal, plain_table
 from llmtune.terminal.document import print_document, terminal_beside
 
@@ -37,11 +38,14 @@ def check(
     test_file: str | None = None,
     task: str | None = None,
     text_column: str = "text",
+    text_pair_column: str | None = None,
     label_column: str = "label",
     tokens_column: str = "tokens",
     tags_column: str = "tags",
     spans_column: str = "spans",
     sentence_column: str | None = None,
+    label_separator: str | None = None,
+    label_columns: Sequence[str] = (),
     source_column: str = "source",
     target_column: str = "target",
     question_column: str = "question",
@@ -60,6 +64,8 @@ def check(
     names = {
         "text": text_column,
         "label": label_column,
+        # What --label_column says of rows with several labels each: else they stand under the plural.
+        LABELS: LABELS if label_column == "label" else label_column,
         "tokens": tokens_column,
         "tags": tags_column,
         "spans": spans_column,
@@ -76,7 +82,15 @@ def check(
     rows = {split: read_rows(path) for split, path in name_splits(files, given).items()}
     if sentence_column:
         rows = {split: group_words(of, sentence_column, split_group_column) for split, of in rows.items()}
+    if label_columns or label_separator:
+        names[LABELS] = LABELS if label_columns else label_column
+        gather = partial(gather_label_sets, separator=label_separator, label_columns=label_columns)
+        rows = {split: gather(of, names[LABELS]) for split, of in rows.items()}
+    if task is None and any(looks_like_sets(of, names[LABELS]) for of in rows.values()):
+        task = MULTILABEL_CLASSIFICATION.name
     wanted = {name: names[name] for name in columns_of(task, rows, names)}
+    if text_pair_column and "text" in wanted:
+        wanted["text_pair"] = text_pair_column
     carried = [*group_columns, *filter(None, [split_group_column, time_column])]
     splits, missing = read_splits(rows, wanted, carried)
     findings = [*missing]
@@ -86,9 +100,15 @@ def check(
         findings += groups.ids_on_both_sides(splits, split_group_column)
     if "context" in wanted:
         findings += groups.ids_on_both_sides(splits, "context")
+    if "text_pair" in wanted:
+        findings += groups.halves_on_both_sides(splits, {name: wanted[name] for name in ("text", "text_pair")})
     if time_column:
         findings += groups.times_before(splits, time_column)
-    findings += [*about_rows(splits), *copies.find_duplicates(splits)]
+    of_numbers = scores.holds_numbers(splits, task)
+    findings += about_rows(splits, of_numbers=of_numbers)
+    # Two numbers of a text that was edited are seldom equal to the digit: copies are then told by the texts alone.
+    told_apart = [replace(split, columns=without(split.columns, "label")) for split in splits] if of_numbers else splits
+    findings += copies.find_duplicates(told_apart)
     findings.append(texts.lengths(splits, max_length, count, "tokens" if model_name_or_path else "words"))
     show_findings(terminal_beside(output_format), splits, findings, show)
     print_document(to_document(splits, findings), output_format)
@@ -106,11 +126,18 @@ def to_document(splits: Sequence[Split], findings: Sequence[Finding]) -> dict[st
     return {"files": files, "errors": counts[ERROR], "warnings": counts[WARNING], "findings": listed}
 
 
-def about_rows(splits: Sequence[Split]) -> list[Finding]:
-    """What single rows and their labels tell."""
+def without(columns: Mapping[str, list[Any]], name: str) -> dict[str, list[Any]]:
+    """The columns but one."""
+    return {other: cells for other, cells in columns.items() if other != name}
+
+
+def about_rows(splits: Sequence[Split], *, of_numbers: bool = False) -> list[Finding]:
+    """What single rows and their labels tell; the labels are classes, or `of_numbers`."""
     findings = [finding for split in splits for finding in texts.missing_texts(split)]
-    if any("label" in split.columns for split in splits):
-        labeled = [split for split in splits if "label" in split.columns]
+    labeled = [split for split in splits if labels.is_labeled(split)]
+    if labeled and of_numbers:
+        findings += scores.about_numbers(labeled)
+    elif labeled:
         findings += [finding for split in labeled for finding in labels.missing_labels(split)]
         findings += [*labels.slips(labeled), *labels.unseen(labeled), labels.balance(labeled)]
         findings += labels.shifts(labeled)

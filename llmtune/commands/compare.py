@@ -73,7 +73,7 @@ def difference_table(differences: Sequence[PairedComparison]) -> Table:
 def row_lines(tables: Sequence[Predictions], rows: Sequence[int]) -> list[str]:
     """What the rows hold and what both models predicted."""
     a, b = tables
-    inputs = [(name, a, name) for name in ("text", "source", "question") if a.has(name)]
+    inputs = [(name, a, name) for name in ("text", "text_pair", "source", "question") if a.has(name)]
     answers = [(name, table, "prediction") for name, table in (("A", a), ("B", b)) if table.has("prediction")]
     reference = [("reference", a, "reference")] if a.has("reference") else []
     lines = []

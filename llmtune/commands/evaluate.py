@@ -30,12 +30,16 @@ def evaluate(
     dataset_config_name: str | None = None,
     dataset_revision: str | None = None,
     text_column: str = "text",
+    text_pair_column: str | None = None,
     label_column: str = "label",
     tokens_column: str = "tokens",
     tags_column: str = "tags",
     spans_column: str = "spans",
     sentence_column: str | None = None,
+    split_group_column: str | None = None,
     label_names: str | None = None,
+    label_separator: str | None = None,
+    label_columns: Sequence[str] = (),
     question_column: str = "question",
     context_column: str = "context",
     answers_column: str = "answers",
@@ -62,13 +66,14 @@ def evaluate(
     arguments = dict(locals())
     folder = Path(output_dir)
     check_output_dir(folder, overwrite=overwrite)
-    reading = {"input_format": input_format, "document_start": document_start}
+    reading = {"input_format": input_format, "document_start": document_start, "text_pair_column": text_pair_column}
     task = load_task(model).read_as(**reading, max_length=max_length, stride=stride)
     data = DataArguments(
         test_file=test_file,
         dataset_name=dataset_name,
         dataset_config_name=dataset_config_name,
         dataset_revision=dataset_revision,
+        split_group_column=split_group_column,
         group_columns=list(group_columns),
         slice_columns=list(slice_columns),
         max_eval_samples=max_eval_samples,
@@ -78,8 +83,10 @@ def evaluate(
     columns |= {"tokens": tokens_column, "tags": tags_column, "spans": spans_column}
     columns |= {"sentence": sentence_column} if sentence_column else {}
     columns |= {"label_names": label_names} if label_names else {}
+    columns |= {"label_separator": label_separator} if label_separator else {}
+    columns |= {"label_columns": "\n".join(label_columns)} if label_columns else {}
     columns |= {"question": question_column, "context": context_column, "answers": answers_column}
-    named = {"source": source_column, "target": target_column, "prompt": prompt_column}
+    named = {"text_pair": text_pair_column, "source": source_column, "target": target_column, "prompt": prompt_column}
     named |= {"completion": completion_column, "messages": messages_column}
     columns |= {name: given for name, given in named.items() if given}
     rows, fingerprint = task.read_split(data, columns, labeled=True)
@@ -95,7 +102,9 @@ def evaluate(
     scores = score_table(table, metrics=metrics, seed=seed)
     write_metrics(folder, {"test": scores})
     terminal.block("Model", model_lines(outputs, fingerprint))
-    show_scores(terminal, table, scores, notes=[*missing_reasons(scores), f"the evaluation is in {folder}"])
+    show_scores(
+        terminal, table, scores, notes=[*missing_reasons(scores, table.positive_name), f"the evaluation is in {folder}"]
+    )
     document = {"output_dir": str(folder), "rows": len(table), "metrics": {"test": metrics_to_json(dict(scores))}}
     print_document(document, output_format)
 

@@ -22,7 +22,7 @@ from llmtune.terminal.document import JSON, print_document, terminal_beside
 from llmtune.trained_models import load_task, run_model
 
 Columns = Mapping[str, list[Any]]
-INPUT_NAMES = ("text", "question", "context", "source")  # of ours, those that the input may hold already
+INPUT_NAMES = ("text", "text_pair", "question", "context", "source")  # of ours, those that the input may hold already
 
 
 def predict(
@@ -32,6 +32,7 @@ def predict(
     texts: Sequence[str] = (),
     output_file: str | None = None,
     text_column: str = "text",
+    text_pair_column: str | None = None,
     question_column: str = "question",
     context_column: str = "context",
     source_column: str | None = None,
@@ -56,10 +57,15 @@ def predict(
         raise InputError("llmtune predict: give the rows with --input FILE, --input - for stdin, or --text TEXT …")
     if output is not None:
         check_output(output, Path(input_file or ""), overwrite=overwrite)
-    reading = {"input_format": input_format, "document_start": document_start}
+    reading = {"input_format": input_format, "document_start": document_start, "text_pair_column": text_pair_column}
     task = load_task(model).read_as(**reading, max_length=max_length, stride=stride)
     columns = {"text": text_column, "question": question_column, "context": context_column, "answers": "answers"}
-    named = {"source": source_column, "prompt": prompt_column, "messages": messages_column}
+    named = {
+        "text_pair": text_pair_column,
+        "source": source_column,
+        "prompt": prompt_column,
+        "messages": messages_column,
+    }
     columns |= {name: given for name, given in named.items() if given}
     inputs = task.input_columns(columns)
     source = open_source(input_file, texts, inputs)
@@ -78,7 +84,7 @@ def predict(
         read = {name: source.cells(column) for name, column in inputs.items()}
         answers = {name: spread(cells, kept, reasons, read.get(name)) for name, cells in answers.items()}
         answers["reason"] = reasons
-        lines.append(f"no prediction for {sum(map(bool, reasons)):,} rows without text; column reason says so")
+        lines.append(f"no prediction for {_rows(sum(map(bool, reasons)))} without text; column reason says so")
     table, renamed = joined(carried, answers)
     if output is not None:
         write_table(table, output)
@@ -86,7 +92,7 @@ def predict(
         sys.stdout.writelines(json_lines(table))
     notes = [f"the input has a column {name!r}: ours is {ours!r}" for name, ours in renamed.items()]
     written = [] if output is None else [f"written to {output}"]
-    said = [f"{len(rows):,} rows of {source.source}", *lines, outputs.truncation, *notes, *written]
+    said = [f"{_rows(len(rows))} of {source.source}", *lines, outputs.truncation, *notes, *written]
     terminal.block("Predictions", said)
     shown = [json.loads(line) for line in json_lines(table)] if output is None and output_format == JSON else None
     document = {"rows": len(rows), "notes": said, "output": output and str(output), "predictions": shown}
@@ -255,3 +261,7 @@ WRITERS: dict[str, Callable[[Columns, Path], None]] = {
     ".csv": _write_csv,
     ".jsonl": _write_jsonl,
 }
+
+
+def _rows(count: int) -> str:
+    return f"{count:,} row{'s' if count != 1 else ''}"

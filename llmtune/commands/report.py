@@ -19,6 +19,7 @@ from llmtune.runs.folder import RunFolder
 from llmtune.runs.tables import find_tables, open_table, split_labels
 from llmtune.terminal.console import Terminal
 from llmtune.terminal.document import EEE, print_document, terminal_beside
+from llmtune.terminal.run_end import show_cautions
 from llmtune.terminal.score_tables import missing_reasons, show_scores
 from llmtune.terminal.verdict_lines import show_verdict
 
@@ -87,6 +88,7 @@ def to_document(report: JudgedTable) -> dict[str, Any]:
         "rows": len(report.test),
         "sentence": verdict.sentence if verdict else "",
         **(verdict.to_json() if verdict else {"verdict": None, "checks": []}),
+        "cautions": report.cautions,
         "metrics": metrics_to_json(dict(report.scores)),
         "baselines": {name: metrics_to_json(dict(scores)) for name, scores in report.baselines.items()},
     }
@@ -128,8 +130,9 @@ def open_source(
 def show_judgement(terminal: Terminal, table: OpenTable) -> JudgedTable:
     """Prints scores and verdict."""
     judged = table.judgement.judged(table_name(table.source))
-    notes = [*judged.test.settings.get(COLUMN_NOTES, []), *missing_reasons(judged.scores)]
+    notes = [*judged.test.settings.get(COLUMN_NOTES, []), *missing_reasons(judged.scores, judged.test.positive_name)]
     show_scores(terminal, judged.test, judged.scores, judged.baselines, notes, judged.entities)
+    show_cautions(terminal, judged.cautions)
     if judged.verdict is not None:
         show_verdict(terminal, judged.verdict)
     return judged

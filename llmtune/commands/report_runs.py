@@ -44,7 +44,13 @@ def report_runs(
     terminal = terminal_beside(output_format)
     terminal.block(f"{len(results)} runs", merged.lines)
     terminal.table(run_table(results))
-    show_scores(terminal, merged.table, merged.scores, merged.baseline_scores, missing_reasons(merged.scores))
+    show_scores(
+        terminal,
+        merged.table,
+        merged.scores,
+        merged.baseline_scores,
+        missing_reasons(merged.scores, merged.table.positive_name),
+    )
     show_verdict(terminal, merged.verdict)
     document = {
         "runs": [{"name": result.name, "metrics": metrics_to_json(dict(result.scores))} for result in results],

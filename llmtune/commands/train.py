@@ -11,7 +11,7 @@ import llmtune
 from llmtune.errors import InputError
 
 
-def train(*, recipe: str, flags: Sequence[str] = (), print_recipe: bool = False) -> None:
+def train(*, recipe: str, flags: Sequence[str] = (), print_recipe: bool = False, output_format: str = "text") -> None:
     """Runs the recipe with these flags, or writes its source to stdout.
 
     One process runs here. Where `accelerate launch` would do otherwise (several GPUs, a saved configuration) it does.
@@ -23,6 +23,8 @@ def train(*, recipe: str, flags: Sequence[str] = (), print_recipe: bool = False)
     if print_recipe or "--print_recipe" in flags:
         sys.stdout.write(path.read_text(encoding="utf-8"))
         return
+    if output_format != "text":  # given before the recipe's name
+        flags = [*flags, "--format", output_format]
     if _needs_launcher():
         os.execv(sys.executable, [sys.executable, "-m", "accelerate.commands.launch", str(path), *flags])
     sys.argv = [str(path), *flags]

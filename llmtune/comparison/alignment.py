@@ -6,6 +6,7 @@ import pyarrow as pa
 
 from llmtune.errors import InputError, truncated_repr
 from llmtune.predictions import Predictions
+from llmtune.predictions.table import THRESHOLDS, sets_in_order
 
 
 def same_rows(a: Predictions, b: Predictions, names: tuple[str, str]) -> Predictions:
@@ -49,7 +50,7 @@ def _row_columns(a: Predictions, b: Predictions) -> list[str]:
 
 
 def _same_labels(a: Predictions, b: Predictions, names: tuple[str, str]) -> Predictions:
-    if not a.kind.single_label:
+    if not a.kind.single_label and not a.kind.multi_label:
         return b
     if set(a.label_names) != set(b.label_names):
         raise InputError(
@@ -57,16 +58,21 @@ def _same_labels(a: Predictions, b: Predictions, names: tuple[str, str]) -> Pred
             "models of the same labels (a table made elsewhere is told them by --labels)"
         )
     positive_a, positive_b = (table.positive_label or table.label_names[-1] for table in (a, b))
-    if len(a.label_names) == 2 and positive_a != positive_b:
+    if a.has_positive and positive_a != positive_b:
         raise InputError(
             f"the positive label is {positive_a!r} in {names[0]} but {positive_b!r} in {names[1]}; choose one by "
             "--positive_label"
         )
     if a.label_names == b.label_names:
         return b
-    table = b.table
+    table, settings = b.table, b.settings
+    order = [b.label_names.index(name) for name in a.label_names]
     if b.has("probabilities"):
-        order = [b.label_names.index(name) for name in a.label_names]
         reordered = pa.array(list(b.probabilities()[:, order]))
         table = table.set_column(table.column_names.index("probabilities"), "probabilities", reordered)
+    if b.kind.multi_label:
+        table = sets_in_order(table, a.label_names)
+        if THRESHOLDS in settings:
+            settings = {**settings, THRESHOLDS: [settings[THRESHOLDS][place] for place in order]}
+        return replace(b, table=table, label_names=a.label_names, settings=settings)
     return replace(b, table=table, label_names=a.label_names, positive_label=positive_b)

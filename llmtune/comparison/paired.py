@@ -17,6 +17,7 @@ from llmtune.metrics import Metric, available_metrics
 from llmtune.metrics.core.base import Columns, Score, SufficientStatistics, score_metric, time_blocks
 from llmtune.metrics.core.columns import read_columns
 from llmtune.metrics.core.confusion import ConfusionCounts
+from llmtune.metrics.core.headlines import about_positive
 from llmtune.predictions import Predictions
 from llmtune.predictions.kinds import deciding_metric
 from llmtune.stats import (
@@ -48,6 +49,7 @@ class PairedComparison:
         reason: why value or interval is missing.
         p_value: of McNemar's exact test, two-sided, for classes.
         level: of the interval.
+        positive_label: of two classes, the one that a metric of one class is about.
     """
 
     metric: str
@@ -61,6 +63,12 @@ class PairedComparison:
     reason: str | None = None
     p_value: float | None = None
     level: float = 0.95
+    positive_label: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The metric, with the class that it is about: `f1 of spam`."""
+        return about_positive(self.metric, self.positive_label)
 
     @property
     def significantly_worse(self) -> bool:
@@ -133,6 +141,7 @@ class PairedTables:
                 a=self._value_without_flaw(metric, 0),
                 b=self._value_without_flaw(metric, 1),
                 reason=f"of A's and B's rows together, {flaw}",
+                positive_label=self.a.positive_name,
             )
         statistics = self.statistics(metric)
         half = len(statistics) // 2
@@ -140,7 +149,13 @@ class PairedTables:
         samples = [SufficientStatistics(part, self.seed, self.blocks) for part in halves]
         a, b = (score_metric(metric, sample, n=self.n) for sample in samples)
         values = PairedComparison(
-            metric.name, metric.higher_is_better, a.value, b.value, reason=a.reason or b.reason, level=level
+            metric.name,
+            metric.higher_is_better,
+            a.value,
+            b.value,
+            reason=a.reason or b.reason,
+            level=level,
+            positive_label=self.a.positive_name,
         )
         if a.value is None or b.value is None:
             return values
@@ -275,6 +290,7 @@ class PairedVerdict:
         p: of McNemar's exact test for classes, of Diebold and Mariano's for forecasts; None for other kinds.
         better: ours is significantly better.
         worse: ours is significantly worse, by enough to matter.
+        positive_label: of two classes, the one that a metric of one class is about.
     """
 
     metric: str
@@ -286,14 +302,17 @@ class PairedVerdict:
     p: float | None
     better: bool
     worse: bool
+    positive_label: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """For verdict.json."""
-        return {name: value for name, value in vars(self).items() if name not in ("better", "worse")}
+        words = ("better", "worse", "positive_label")
+        return {name: value for name, value in vars(self).items() if name not in words}
 
     def against(self, other: str) -> str:
         """Both values, and the difference with its interval or the p of its test: the evidence of a finding."""
-        values = f"{self.metric} {self.ours:.3f}, {other} {self.other:.3f}"
+        name = about_positive(self.metric, self.positive_label)
+        values = f"{name} {self.ours:.3f}, {other} {self.other:.3f}"
         difference = f"difference {self.difference:+.3f}"
         if self.low is not None and self.high is not None:
             return f"{values} ({difference}, {100 * SURE_LEVEL:g} % CI [{self.low:+.3f}, {self.high:+.3f}])"
@@ -343,7 +362,7 @@ def judge_pair(
     worse = high is not None and high < 0 and difference <= -clear
     errors = pair.diebold_mariano(metric)
     p = test.p if test is not None else errors.p if errors is not None else None
-    return PairedVerdict(metric.name, b, a, difference, low, high, p, better, worse)
+    return PairedVerdict(metric.name, b, a, difference, low, high, p, better, worse, ours.positive_name)
 
 
 def _by_mcnemar(pair: PairedTables, test: McNemar) -> PairedVerdict:

@@ -1,7 +1,7 @@
 """What a score owes to some of its rows: the score on all rows less the score without them, with its interval."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from llmtune.evidence import SURE_LEVEL
 from llmtune.metrics import Metric, available_metrics, confusion_matrix
 from llmtune.metrics.core.columns import read_columns
 from llmtune.metrics.core.confusion import ConfusionCounts
+from llmtune.metrics.core.headlines import about_positive
 from llmtune.predictions import Predictions
 from llmtune.predictions.kinds import deciding_metric
 from llmtune.stats import ConfidenceInterval, cluster_bootstrap, multinomial_bootstrap
@@ -29,6 +30,7 @@ class Drop:
         value: how much better it is with them.
         interval: of that, at 99 %.
         clear: the drop from which on it matters.
+        positive_label: of two classes, the one that a metric of one class is about.
     """
 
     metric: str
@@ -37,6 +39,12 @@ class Drop:
     value: float
     interval: ConfidenceInterval
     clear: float
+    positive_label: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The metric, with the class that it is about: `f1 of spam`."""
+        return about_positive(self.metric, self.positive_label)
 
     @property
     def matters(self) -> bool:
@@ -71,8 +79,10 @@ def score_drop(predictions: Predictions, leaked: Sequence[int], *, seed: int = 0
     if isinstance(metric.statistics, ConfusionCounts):
         reference, prediction, c = columns["reference"], columns["prediction"], metric.statistics.n_classes
         counts = np.stack([confusion_matrix(reference[part], prediction[part], c) for part in (~seen, seen)])
-        return _drop_of_classes(metric, counts, seed)
-    return _drop_of_rows(metric, row_statistics(metric, columns, len(seen)), ~seen, seed)
+        drop = _drop_of_classes(metric, counts, seed)
+    else:
+        drop = _drop_of_rows(metric, row_statistics(metric, columns, len(seen)), ~seen, seed)
+    return replace(drop, positive_label=predictions.positive_name)
 
 
 def _drop_of_classes(metric: Metric, counts: np.ndarray, seed: int) -> Drop:

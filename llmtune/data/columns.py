@@ -10,6 +10,7 @@ from llmtune.arguments import DataArguments
 from llmtune.data.number_labels import refuse_measurements
 from llmtune.data.rows import RowErrors, Rows
 from llmtune.errors import InputError, truncated_repr
+from llmtune.text.delimited import other_separators
 from llmtune.text.label_names import is_positional, parse_number
 from llmtune.text.normalize import INVISIBLE
 
@@ -21,7 +22,9 @@ LOOKED_AT, WORDS_OF_A_TEXT = 200, 3  # rows; words of a cell on average: fewer a
 
 def pick_columns(rows: Rows, *, columns: Mapping[str, str], data: DataArguments) -> dict[str, list[Any]]:
     """Canonical name → cells, then the carried columns under their own names. Raises `InputError` on a missing one."""
-    wanted = {name: (user_name, f"--{name}_column") for name, user_name in columns.items()}
+    # One flag for the label of a row and for its labels.
+    flags = {name: f"--{'label' if name == 'labels' else name}_column" for name in columns}
+    wanted = {name: (user_name, flags[name]) for name, user_name in columns.items()}
     for flag, names in (
         ("--group_columns", data.group_columns),
         ("--slice_columns", data.slice_columns),
@@ -115,9 +118,15 @@ def label_text(cell: Any) -> str | None:
     return None
 
 
-def find_label_names(rows: Rows, labels: Sequence[str], label_column: str) -> tuple[str, ...]:
+def find_label_names(rows: Rows, labels: Sequence[str] | Sequence[Sequence[str]], label_column: str) -> tuple[str, ...]:
     """The classes of train: in the order of their ids where the source has ids, else numbers by size, else sorted."""
-    found = set(labels)
+    found = set(each_label(labels))
+    if len(found) < 2 and not all(isinstance(label, str) for label in labels):
+        raise InputError(
+            f"{rows.source}: column {label_column!r} has {len(found)} label in all {len(labels):,} rows "
+            f"({', '.join(found) or 'every set is empty'}), expected at least two; for one label, yes or no, use "
+            "--problem_type single_label_classification"
+        )
     if len(found) < 2:
         raise InputError(
             f"{rows.source}: column {label_column!r} has the one class {labels[0]!r} in all {len(labels):,} rows, "
@@ -133,13 +142,18 @@ def find_label_names(rows: Rows, labels: Sequence[str], label_column: str) -> tu
 
 
 def check_labels(
-    rows: Rows, labels: Sequence[str], label_names: Sequence[str], *, label_column: str, known_to: str = "train"
+    rows: Rows,
+    labels: Sequence[str] | Sequence[Sequence[str]],
+    label_names: Sequence[str],
+    *,
+    label_column: str,
+    known_to: str = "train",
 ) -> None:
-    """Raises `InputError` on rows whose label is not among `label_names`, the classes of `known_to`."""
-    unknown = {label: closest(label, label_names) for label in set(labels) if label not in label_names}
+    """Raises `InputError` on rows with a label that is not among `label_names`, the classes of `known_to`."""
+    unknown = {label: closest(label, label_names) for label in set(each_label(labels)) if label not in label_names}
     problems = RowErrors(rows.source)
-    for row, label in enumerate(labels):
-        if label in unknown:
+    for row, own in enumerate(labels):
+        for label in {own} & unknown.keys() if isinstance(own, str) else unknown.keys() & set(own):
             finding = f"label {truncated_repr(label)} in column {label_column!r} "
             finding += f"is not one of {known_to}'s {list(label_names)}"
             nearest = unknown[label]
@@ -154,6 +168,15 @@ def check_labels(
     problems.stop()
 
 
+def each_label(labels: Sequence[str] | Sequence[Sequence[str]]) -> list[str]:
+    """All labels of rows with one each, or with a set each.
+
+    >>> each_label(["spam", "ham"]), each_label([["toxic", "insult"], []])
+    (['spam', 'ham'], ['toxic', 'insult'])
+    """
+    return [label for own in labels for label in ([own] if isinstance(own, str) else own)]
+
+
 def closest(word: str, choices: Sequence[str]) -> str | None:
     """The choice that `word` is probably a slip of, if any: first up to case and space, then by likeness."""
     folded = {choice.strip().casefold(): choice for choice in choices}
@@ -165,10 +188,9 @@ def missing_column(rows: Rows, name: str, flag: str) -> str:
     """The message on a column that is not there, of the flag that names it."""
     found = list(rows.columns)
     message = f"{rows.source}: no column {name!r} ({flag}); columns found: {_shown_names(found)}"
-    separators = {";": "semicolons", "\t": "tabs", "|": "bars", ",": "commas"}
-    separator = next((sign for sign in separators if len(found) == 1 and sign in found[0]), None)
-    if separator:
-        return f"{message}: the columns seem separated by {separators[separator]}; .csv needs commas, .tsv tabs"
+    separators = other_separators(found)
+    if separators:
+        return f"{message}: the columns seem separated by {separators}; .csv needs commas, .tsv tabs"
     nearest = closest(name, found)
     if nearest:
         return f"{message}; did you mean {flag} {nearest!r}?"

@@ -1,7 +1,8 @@
 """Holds parts of train out: stratified by class, seeded, with rows that belong together on one side.
 
 Iterative stratification (Sechidis, Tsoumakas, Vlahavas 2011) on groups instead of rows: the rarest class first, each
-group to the part that still needs the most rows of that class.
+group to the part that still needs the most rows of that class. A row may have several labels, or none, which counts as
+one more class.
 """
 
 import hashlib
@@ -9,6 +10,9 @@ from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 
 TRAIN = "train"
+NO_LABEL = ""  # the class of rows with an empty set of labels; no label is called so
+
+Labels = Sequence[str] | Sequence[Sequence[str]]  # one a row, or a set a row
 
 
 def connected_groups(keys: Sequence[Sequence[Hashable]]) -> list[list[int]]:
@@ -35,7 +39,7 @@ def connected_groups(keys: Sequence[Sequence[Hashable]]) -> list[list[int]]:
 
 def stratified_group_split(
     groups: Sequence[Sequence[int]],
-    labels: Sequence[str],
+    labels: Labels,
     texts: Sequence[str],
     *,
     fractions: Mapping[str, float],
@@ -44,21 +48,32 @@ def stratified_group_split(
     """Row numbers, ascending, of train and of each part named in `fractions`.
 
     A class of at least as many groups as there are parts is in every part; one of fewer stays in train. The draw
-    depends on the seed and the texts, not on the order of the rows.
+    depends on the seed and the texts, not on the order of the rows. Of several labels a row the rarest one that still
+    waits is placed first; what it takes along of other labels they do not need again.
     """
     parts = [TRAIN, *fractions]
     shares = {TRAIN: 1 - sum(fractions.values()), **fractions}
-    counts = [Counter(labels[row] for row in group) for group in groups]
+    of_row = [[label] if isinstance(label, str) else label or [NO_LABEL] for label in labels]
+    counts = [Counter(label for row in group for label in of_row[row]) for group in groups]
     draw = [min(_draw(texts[row], seed) for row in group) for group in groups]
     of_class: dict[str, list[int]] = {}
     for group, count in enumerate(counts):
         for label in count:
             of_class.setdefault(label, []).append(group)
-    rows_of_class = Counter(labels)
+    rows_of_class = Counter(label for row in of_row for label in row)
     need = {part: {label: shares[part] * rows for label, rows in rows_of_class.items()} for part in parts}
     need_of_all = {part: sum(need[part].values()) for part in parts}
     part_of: dict[int, str] = {}
-    for label in sorted(of_class, key=lambda name: (len(of_class[name]), name)):
+    left = dict(of_class)
+    several = not all(isinstance(label, str) for label in labels)
+    while left:
+        # Of one label a row, the splits of a seed stay what they were.
+        still = {
+            name: sum(group not in part_of for group in members) if several else len(members)
+            for name, members in left.items()
+        }
+        label = min(left, key=lambda name: (still[name], name))
+        del left[label]
         # A group larger than a whole part is placed while train still has room for it.
         large = max(1.0, min(need[part][label] for part in fractions))
         waiting = sorted(
@@ -86,7 +101,7 @@ def stratified_group_split(
 
 
 def stratified_group_folds(
-    groups: Sequence[Sequence[int]], labels: Sequence[str], texts: Sequence[str], *, count: int
+    groups: Sequence[Sequence[int]], labels: Labels, texts: Sequence[str], *, count: int
 ) -> list[list[int]]:
     """Row numbers, ascending, of each of `count` folds: every row is in one, equal shares of each class in all.
 

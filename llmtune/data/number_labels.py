@@ -10,16 +10,26 @@ from llmtune.text.label_names import parse_number
 MOST_CLASSES = 20  # different numbers, not all of them whole: stars in halves are 10, a score is hundreds
 
 
+def count_measurements(cells: Sequence[Any]) -> int | None:
+    """How many different numbers there are, where the cells are numbers of a scale; None where they may be classes.
+
+    >>> count_measurements([place / 4 for place in range(30)]), count_measurements(["4.5", "spam"])
+    (30, None)
+    """
+    numbers = {parse_number(cell) for cell in cells if cell is not None and cell != ""}
+    if None in numbers or len(numbers) <= MOST_CLASSES:
+        return None
+    return None if all(float(number).is_integer() for number in numbers if number is not None) else len(numbers)
+
+
 def refuse_measurements(rows: Rows, cells: Sequence[Any], column: str) -> None:
     """Raises `InputError` in one line where the labels are numbers of a scale, before every row is called wrong."""
-    filled = [cell for cell in cells if cell is not None and cell != ""]
-    numbers = {parse_number(cell) for cell in filled}
-    if None in numbers or len(numbers) <= MOST_CLASSES:
+    count = count_measurements(cells)
+    if count is None:
         return
-    if all(float(number).is_integer() for number in numbers if number is not None):
-        return
+    first = next(cell for cell in cells if cell is not None and cell != "")
     raise InputError(
-        f"{rows.source}: column {column!r} holds {len(numbers):,} different numbers in {len(rows):,} rows, such as "
-        f"{filled[0]}: this is regression, and a classifier has classes; name another column with --label_column, or "
-        "write a class for each range of numbers"
+        f"{rows.source}: column {column!r} holds {count:,} different numbers in {len(rows):,} rows, such as {first}: "
+        "this is regression, and a classifier has classes; train recipes/text_regression.py, name another column with "
+        "--label_column, or write a class for each range of numbers"
     )

@@ -13,9 +13,9 @@ import pyarrow as pa
 
 from llmtune.arguments import DataArguments
 from llmtune.arguments.data import SPLITS
-from llmtune.data.columns import check_cells, check_labels, find_label_names, pick_columns, unread_texts
+from llmtune.data.columns import check_cells, check_labels, each_label, find_label_names, pick_columns, unread_texts
 from llmtune.data.files import read_rows
-from llmtune.data.holdout import TRAIN, connected_groups, stratified_group_folds, stratified_group_split
+from llmtune.data.holdout import TRAIN, Labels, connected_groups, stratified_group_folds, stratified_group_split
 from llmtune.data.hub_datasets import load_named_dataset
 from llmtune.data.in_memory import InMemoryData
 from llmtune.data.rows import Rows, to_arrow
@@ -125,6 +125,7 @@ class _Reader:
     convert: Convert | None = None
     together: Sequence[str] = ()
     regroup: Regroup | None = None
+    label_sets: bool = False
 
     def open(self, only: str | None = None) -> dict[str, Rows]:
         sources = open_sources(self.data, only)
@@ -137,7 +138,7 @@ class _Reader:
             cells,
             columns=self.columns,
             text_columns=self.text_columns,
-            label_column=self.label_column,
+            label_column=None if self.label_sets else self.label_column,  # sets are checked where they are gathered
             split_group_column=self.data.split_group_column,
         )
         if self.convert:
@@ -183,6 +184,7 @@ def load_splits(
     convert: Convert | None = None,
     together: Sequence[str] = (),
     regroup: Regroup | None = None,
+    label_sets: bool = False,
 ) -> Splits:
     """Reads what `data` names and holds out of train what is missing; validation and test never stand in for another.
 
@@ -196,12 +198,13 @@ def load_splits(
         convert: what the task makes of the cells of a source.
         together: canonical columns of which equal texts stay on one side, as the paragraph of several questions.
         regroup: what becomes the rows of a source, as one sentence of several words; before anything is checked.
+        label_sets: whether the cells of `label_column` are lists, which `regroup` has checked.
 
     Raises:
         InputError: anything in the data that would make a result wrong, by file, row and column.
     """
     data = data if isinstance(data, DataArguments) else InMemoryData(data)
-    reader = _Reader(data, columns, label_column, text_columns, convert, together, regroup)
+    reader = _Reader(data, columns, label_column, text_columns, convert, together, regroup, label_sets)
     sources = reader.open()
     if TRAIN not in sources:
         raise InputError(f"no train split: found {sorted(sources)}; give --train_file or a data set that has one")
@@ -254,20 +257,24 @@ def load_split(
     label_names: Sequence[str] = (),
     convert: Convert | None = None,
     regroup: Regroup | None = None,
+    label_sets: bool = False,
 ) -> tuple[datasets.Dataset, Fingerprint]:
     """One given split, checked as `load_splits` does, against the classes of a trained model. Nothing is held out.
 
     Raises:
         InputError: `data` has no such split, or something is wrong in it.
     """
-    reader = _Reader(data, columns, label_column, text_columns, convert, regroup=regroup)
+    reader = _Reader(data, columns, label_column, text_columns, convert, regroup=regroup, label_sets=label_sets)
     sources = reader.open(only=split)
     if split not in sources:
         raise InputError(f"no {split} split: found {sorted(sources)}; give --{split}_file")
     part = reader.read(sources[split])
     if label_column:
-        renamed = match_positions(part.cells[label_column], label_names)
-        labels = part.cells[label_column] = [renamed.get(label, label) for label in part.cells[label_column]]
+        renamed = match_positions(each_label(part.cells[label_column]), label_names)
+        labels = part.cells[label_column] = [
+            renamed.get(own, own) if isinstance(own, str) else [renamed.get(label, label) for label in own]
+            for own in part.cells[label_column]
+        ]
         check_labels(part.rows, labels, label_names, label_column=columns[label_column], known_to="the model")
     part = _limited(part, split, data)
     return reader.dataset(part), reader.fingerprint(part)
@@ -328,7 +335,7 @@ def _hold_out(
     return {split: train.take(numbers, made[split]) for split, numbers in rows.items()}
 
 
-def _grouped(reader: _Reader, train: _Part) -> tuple[list[list[int]], list[str], list[str]]:
+def _grouped(reader: _Reader, train: _Part) -> tuple[list[list[int]], Labels, list[str]]:
     """Rows that belong together, and of each row its class and its text."""
     texts = reader.keys(train)
     by = reader.data.split_group_column
@@ -368,7 +375,7 @@ def _limited(part: _Part, split: str, data: DataArguments) -> _Part:
 
 
 def _check_classes_left(train: _Part, label_names: Sequence[str], label_column: str) -> None:
-    left = set(train.cells[label_column])
+    left = set(each_label(train.cells[label_column]))
     absent = [name for name in label_names if name not in left]
     if absent:
         raise InputError(
@@ -386,6 +393,6 @@ def _count_duplicates(keys: Mapping[str, Sequence[str]]) -> dict[str, int]:
     return counts
 
 
-def _count_classes(labels: Sequence[str], label_names: Sequence[str]) -> dict[str, int]:
-    counts = Counter(labels)
+def _count_classes(labels: Labels, label_names: Sequence[str]) -> dict[str, int]:
+    counts = Counter(each_label(labels))
     return {name: counts[name] for name in label_names}

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from llmtune.comparison.paired import PairedVerdict, judge_pair
 from llmtune.diagnosis.check import FAIL, NOT_ENOUGH_DATA, PASS, Check, not_applicable
+from llmtune.diagnosis.messages import more_rows
 from llmtune.diagnosis.proportions import rows_to_narrow
 from llmtune.evidence import FEWEST
 from llmtune.predictions import Predictions
@@ -27,7 +28,7 @@ def baseline(predictions: Predictions, baselines: Mapping[str, Predictions], *, 
     numbers = {name: pair.to_json() for name, pair in found.items()}
     if len(predictions) < FEWEST:
         finding = f"{len(predictions)} rows are too few to compare the model with a far simpler one"
-        return Check(NAME, NOT_ENOUGH_DATA, finding, numbers, "label more test rows")
+        return Check(NAME, NOT_ENOUGH_DATA, finding, numbers, more_rows(predictions, what="test rows"))
     worse = {name: pair for name, pair in found.items() if pair.worse}
     if worse:
         name, pair = max(worse.items(), key=lambda item: -item[1].difference)
@@ -52,7 +53,7 @@ def baseline(predictions: Predictions, baselines: Mapping[str, Predictions], *, 
         name, pair = min(tied.items(), key=lambda item: item[1].difference)
         finding = f"Not significantly better than a far simpler model: {pair.against(name)}"
         return Check(
-            NAME, NOT_ENOUGH_DATA, finding, numbers, f"{_more(pair, len(predictions))}, or use {name}, which is cheaper"
+            NAME, NOT_ENOUGH_DATA, finding, numbers, f"{_more(pair, predictions)}, or use {name}, which is cheaper"
         )
     name, pair = min(found.items(), key=lambda item: item[1].difference)
     return Check(
@@ -60,12 +61,12 @@ def baseline(predictions: Predictions, baselines: Mapping[str, Predictions], *, 
     )
 
 
-def _more(pair: PairedVerdict, n: int) -> str:
+def _more(pair: PairedVerdict, predictions: Predictions) -> str:
     """How many rows would tell, if the difference stays."""
-    needed = None
+    needed, n = None, len(predictions)
     if pair.low is not None and pair.high is not None:
         needed = rows_to_narrow(n, pair.difference, pair.low, pair.high, 0.0)
-    return "label more test rows" if needed is None or needed <= n else f"label about {needed - n:,} more test rows"
+    return more_rows(predictions, needed - n if needed is not None and needed > n else None, what="test rows")
 
 
 OF_SERIES = (

@@ -10,7 +10,8 @@ from llmtune.diagnosis.check import FAIL, NOT_ENOUGH_DATA, PASS, Check, not_appl
 from llmtune.evidence import ENOUGH
 from llmtune.metrics.ece import BinSums, null_distribution
 from llmtune.metrics.ece import score as ece_of
-from llmtune.predictions import Predictions
+from llmtune.predictions import Predictions, make_predictions
+from llmtune.predictions.kinds import CLASSIFICATION
 
 NAME = "calibration"
 LARGE = 0.05
@@ -18,7 +19,12 @@ NULL_QUANTILE = 0.995
 
 
 def calibration(predictions: Predictions, validation: Predictions | None = None, *, seed: int = 0) -> Check:
-    """ECE beside its null value, Brier score, and the temperature that validation would choose."""
+    """ECE beside its null value, Brier score, and the temperature that validation would choose.
+
+    Of several labels a row every label of every row counts, as one of two classes: there and not there.
+    """
+    if predictions.kind.multi_label:
+        predictions, validation = label_decisions(predictions), None
     if not predictions.kind.single_label:
         return not_applicable(NAME, f"{predictions.kind} tables hold no class probabilities")
     if not predictions.has("probabilities"):
@@ -54,6 +60,18 @@ def calibration(predictions: Predictions, validation: Predictions | None = None,
         finding = f"The probabilities are {'overconfident' if over else 'underconfident'}: {said}"
         return Check(NAME, FAIL, finding, numbers, f"{how}; predicted classes stay, probabilities become calibrated")
     return Check(NAME, PASS, f"The probabilities are calibrated within chance or 0.05: {said}", numbers)
+
+
+def label_decisions(predictions: Predictions) -> Predictions:
+    """Each label of each row as a row of two classes, with its probability; without probabilities the table itself."""
+    if not predictions.has("probabilities"):
+        return predictions
+    names, present = np.array(["no", "yes"]), predictions.probabilities().ravel()
+    columns = {
+        name: names[predictions.label_sets(name).ravel().astype(np.int64)] for name in ("reference", "prediction")
+    }
+    columns["probabilities"] = np.stack([1 - present, present], axis=1)
+    return make_predictions(CLASSIFICATION, columns, label_names=names.tolist())
 
 
 def temperature(validation: Predictions) -> float | None:

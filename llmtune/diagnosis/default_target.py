@@ -62,7 +62,7 @@ def default_target(
 
 def example_target(predictions: Predictions) -> str:
     """A target for this kind of table, quoted for the shell."""
-    if len(predictions.label_names) == 2:
+    if predictions.has_positive:
         return f"'recall[{predictions.label_names[predictions.positive_id]}]>=0.8'"
     return predictions.kind.example_target
 

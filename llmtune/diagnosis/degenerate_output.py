@@ -1,4 +1,4 @@
-"""Texts that are no answer: empty, one phrase over and over, the source copied, the same text for every input."""
+"""Texts that are no answer: empty, cut off, one phrase over and over, the source copied, one text for every input."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -12,6 +12,7 @@ from llmtune.text.words import split_at_spaces
 NAME = "degenerate_output"
 LARGE = 0.05  # share of such outputs that makes a model unfit
 SIGNIFICANTLY_ABOVE = 0.01  # and the share that the lower end of the 99 % interval must be above
+CUT_OFF = "cut off before their end"
 MOST_REPEATS = 4  # a phrase of at most four words, said this often in a row
 
 
@@ -33,6 +34,8 @@ def degenerate_output(predictions: Predictions) -> Check:
         right = [any(_same(one, source) for one in of) for of, source in zip(references, sources, strict=True)]
         faults["copied from the source"] = _rate(copied, right)
     faults["the same text"] = _sameness(texts, references)
+    if predictions.has("ended"):
+        faults[CUT_OFF] = Proportion(sum(not ended for ended in predictions.column("ended")), len(texts))
     numbers = {name: rate.to_json() for name, rate in faults.items()}
     bad = {n: r for n, r in faults.items() if r.value >= LARGE and r.interval(SURE_LEVEL)[0] > SIGNIFICANTLY_ABOVE}
     if bad:
@@ -41,6 +44,8 @@ def degenerate_output(predictions: Predictions) -> Check:
             "look at the rows: is the end token trained, does the prompt match that of training, is "
             "--learning_rate too high? Repeats: generate with no_repeat_ngram_size or beams"
         )
+        if set(bad) == {CUT_OFF}:
+            remedy = "raise --max_new_tokens; where it is long enough, look at whether the end token is trained"
         return Check(NAME, FAIL, f"Degenerate outputs: {said}", numbers, remedy)
     if len(texts) < ENOUGH:
         return Check(NAME, NOT_ENOUGH_DATA, f"{len(texts)} texts are too few to rule out degenerate outputs", numbers)

@@ -3,6 +3,7 @@
 import numpy as np
 
 from llmtune.diagnosis.check import NOT_ENOUGH_DATA, PASS, Check
+from llmtune.diagnosis.messages import more_rows
 from llmtune.diagnosis.proportions import OUTCOMES, outcomes
 from llmtune.diagnosis.target_list import Target
 from llmtune.evidence import ENOUGH
@@ -30,6 +31,8 @@ def evidence(predictions: Predictions, targets: tuple[Target, ...] = ()) -> Chec
         finding = f"Too few test rows: {told}; at least {ENOUGH} are required"
         if predictions.kind.single_label:  # a row more of a class is a row more
             lacking["rows"] = lacking.get("rows", 0) - sum(n for name, n in lacking.items() if name != "rows")
+        if predictions.has("time"):
+            return Check(NAME, NOT_ENOUGH_DATA, finding, numbers, more_rows(predictions, lacking["rows"], least=True))
         remedy = "label at least " + join_names([f"{n} more {name}" for name, n in lacking.items() if n > 0])
         return Check(NAME, NOT_ENOUGH_DATA, finding, numbers, remedy)
     fewest = min(counts, key=lambda name: counts[name])

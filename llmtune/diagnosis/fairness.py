@@ -2,20 +2,24 @@
 
 Fails where a group's recall is significantly and largely (0.1, or below four fifths) under that of all others; and
 where one group is chosen far less often than others though its references don't differ. Also shown: demographic parity
-difference, equalized odds difference and four-fifths ratio of the positive class, each difference with its interval.
+difference, equalized odds difference and four-fifths ratio of the positive class, each difference with its interval. Of
+texts with a number the mean absolute error is compared.
 """
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from llmtune.diagnosis.check import FAIL, NOT_ENOUGH_DATA, PASS, Check, not_applicable, percent
+from llmtune.diagnosis.error_gaps import ErrorGap, error_gaps
 from llmtune.diagnosis.groups import FOUR_FIFTHS, GroupRates, compare_groups
 from llmtune.diagnosis.proportions import OUTCOMES, RowCounts, outcomes
 from llmtune.errors import InputError
 from llmtune.evidence import ENOUGH, FEWEST, SIGNIFICANT
 from llmtune.predictions import Predictions
+from llmtune.predictions.kinds import scores_texts
 from llmtune.text.shorten import join_names
 
 NAME = "fairness"
@@ -30,11 +34,14 @@ def fairness(predictions: Predictions, group_columns: Sequence[str] = (), slice_
     """
     if not group_columns and not slice_columns:
         return not_applicable(NAME, "no group columns were given (--group_columns)")
-    if predictions.kind not in OUTCOMES:
+    of_numbers = scores_texts(predictions)
+    if predictions.kind not in OUTCOMES and not of_numbers:
         return not_applicable(
             NAME, f"{predictions.kind} tables have no classes whose recall could be compared between groups"
         )
     columns = {name: _values(predictions, name) for name in dict.fromkeys((*group_columns, *slice_columns))}
+    if of_numbers:
+        return _of_errors(error_gaps(predictions, columns))
     seen = outcomes(predictions)
     compared = compare_groups(columns, {f"recall[{label}]": seen.recall[label] for label in seen.labels})
     chosen = _selection(predictions, {name: columns[name] for name in dict.fromkeys(group_columns)})
@@ -62,6 +69,21 @@ def fairness(predictions: Predictions, group_columns: Sequence[str] = (), slice_
     small = sorted({f"{one.column} {name}" for one in compared for name in one.too_small})
     remedy = f"fewer than {ENOUGH} examples: {join_names(small)}; label more to compare them" if small else ""
     return Check(NAME, PASS, finding, numbers, remedy)
+
+
+def _of_errors(gaps: Sequence[ErrorGap]) -> Check:
+    """Of texts with a number: fails where a group's error is significantly and largely greater than the others'."""
+    numbers = {"compared": [asdict(gap) for gap in gaps]}
+    if not gaps:
+        finding = f"no two groups have {ENOUGH} rows"
+        return Check(NAME, NOT_ENOUGH_DATA, finding, numbers, "label more test rows of the small groups")
+    worse = sorted((gap for gap in gaps if gap.is_worse), key=lambda gap: -gap.error / gap.elsewhere)
+    if worse:
+        remedy = "add training rows of the worse group or check its labels; until then do not use the model on it"
+        return Check(NAME, FAIL, join_names([gap.sentence() for gap in worse], 3), numbers, remedy)
+    largest = max(gaps, key=lambda gap: gap.error - gap.elsewhere)
+    finding = f"No significantly and largely greater error in any group; greatest: {largest.sentence()}"
+    return Check(NAME, PASS, f"{finding} (corrected p {largest.adjusted:.2g})", numbers)
 
 
 def _values(predictions: Predictions, name: str) -> list[Any]:

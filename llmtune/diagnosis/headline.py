@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from llmtune.metrics import Score
 from llmtune.metrics.core.base import with_interval
+from llmtune.metrics.core.headlines import about_positive
 from llmtune.predictions import Predictions
 from llmtune.predictions.kinds import deciding_metric
 
@@ -12,8 +13,11 @@ NAMES = {"f1_macro": "Macro F1", "entity_f1": "Entity F1", "bleu": "BLEU", "roug
 NAMES |= {"mse": "MSE", "mae": "MAE", "mcc": "MCC", "roc_auc": "ROC AUC", "chrf": "chrF", "entity_f2": "Entity F2"}
 NAMES |= {"mape": "MAPE", "smape": "sMAPE", "mase": "MASE", "r2": "R²", "ter": "TER", "cohen_kappa": "Cohen's kappa"}
 NAMES |= {"rouge1": "ROUGE-1", "rouge2": "ROUGE-2", "f1_weighted": "Weighted F1", "f1_micro": "Micro F1"}
+NAMES |= {"chrf++": "chrF++", "rougeLsum": "ROUGE-Lsum"}
+NAMES |= {"f1_samples": "F1 by row", "jaccard_samples": "Jaccard index by row", "lrap": "Label ranking precision"}
+NAMES |= {"average_precision_macro": "Macro average precision", "roc_auc_macro": "Macro ROC AUC"}
+NAMES |= {"f1_micro@0.5": "Micro F1 at 0.5", "f1_macro@0.5": "Macro F1 at 0.5"}
 NAMES |= {"ece": "Calibration error", "ece_null": "Calibration error by chance", "brier": "Brier score"}
-OF_POSITIVE = {"f1": "F1", "precision": "Precision", "recall": "Recall"}  # of two classes, those of the positive one
 
 
 def headline(predictions: Predictions, scores: Mapping[str, Score] | None) -> str:
@@ -31,6 +35,7 @@ def headline(predictions: Predictions, scores: Mapping[str, Score] | None) -> st
 
 def metric_in_words(name: str, predictions: Predictions) -> str:
     """`F1 of spam`, `Macro F1`; a name without words of its own is written out."""
-    if name in OF_POSITIVE and len(predictions.label_names) == 2:
-        return f"{OF_POSITIVE[name]} of {predictions.label_names[predictions.positive_id]}"
-    return OF_POSITIVE.get(name) or NAMES.get(name, name[:1].upper() + name[1:].replace("_", " "))
+    words = NAMES.get(name, name[:1].upper() + name[1:].replace("_", " "))
+    return (
+        f"{words} of {predictions.positive_name}" if about_positive(name, predictions.positive_name) != name else words
+    )

@@ -14,6 +14,7 @@ from llmtune.evidence import FEWEST
 from llmtune.predictions import Predictions
 from llmtune.stats import wilson_interval
 from llmtune.text.near_duplicates import NearDuplicate, NearDuplicates
+from llmtune.text.normalize import normalize
 
 NAME = "leakage"
 EQUAL = 0.01  # share of equal rows above which a split is unfit
@@ -34,6 +35,7 @@ class Examples:
         labels: where rows have one.
         ids: column → what must not stand on two sides of a split: author, thread, patient.
         times: of a series, comparable values.
+        halves: of pairs, the texts by column: one may stand in two splits beside different ones, which is told.
         row_ids: what verdict.json calls each row; default their number from 0.
     """
 
@@ -41,6 +43,7 @@ class Examples:
     labels: Sequence[str] | None = None
     ids: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     times: Sequence[Any] | None = None
+    halves: Mapping[str, Sequence[str]] = field(default_factory=dict)
     row_ids: Sequence[Any] | None = None
 
     def row_id(self, row: int) -> Any:
@@ -138,7 +141,21 @@ def leakage(
         drop = score_drop(predictions, copies["test", "train"].leaked, seed=seed)
     listed = {f"{late}/{first}": found.to_json(splits[late], splits[first]) for (late, first), found in copies.items()}
     judged = _judged(copies, shared, early, drop)
-    return replace(judged, numbers={"copies": listed, **judged.numbers})
+    halves = shared_halves(train, held_out["test"], copies["test", "train"]) if "test" in held_out else {}
+    numbers = {"copies": listed, **judged.numbers, **({"shared_halves": halves} if halves else {})}
+    listed_halves = ", ".join(f"the {name} of {count:,}" for name, count in halves.items() if count)
+    noted = f"; of the other test rows {listed_halves} stands in train beside another text" if listed_halves else ""
+    return replace(judged, finding=judged.finding + noted, numbers=numbers)
+
+
+def shared_halves(train: Examples, test: Examples, copies: Duplicates) -> dict[str, int]:
+    """By column of a pair, rows of test whose text there stands in train, the whole pair not being a copy."""
+    leaked = set(copies.leaked)
+    counts = {}
+    for name, texts in test.halves.items():
+        known = set(map(normalize, train.halves[name]))
+        counts[name] = sum(normalize(text) in known for row, text in enumerate(texts) if row not in leaked)
+    return counts
 
 
 def find_copies(
@@ -278,7 +295,7 @@ def _drop_sentence(drop: Drop) -> str:
     ends = drop.interval
     interval = "" if ends.low is None or ends.high is None else f" [{ends.low:.3f}, {ends.high:.3f}]"
     return (
-        f"{drop.metric} is {drop.with_leaked:.3f} with them and {drop.without:.3f} without "
+        f"{drop.name} is {drop.with_leaked:.3f} with them and {drop.without:.3f} without "
         f"(inflated by {drop.value:.3f}{interval})"
     )
 

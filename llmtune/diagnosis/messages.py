@@ -38,6 +38,21 @@ def remedy_for(metric: str, label: str | None, value: float, predictions: Predic
     return f"more or cleaner training rows, a larger model, or a lower target for {metric}"
 
 
+def more_rows(predictions: Predictions, count: int | None = None, *, least: bool = False, what: str = "rows") -> str:
+    """The remedy of too few test rows: they are labeled, but those of a series come with time.
+
+    Args:
+        predictions: of the test rows.
+        count: how many more, where that is known.
+        least: `count` is the fewest that help.
+        what: the rows are, as `test rows` or `rows of 'spam'`.
+    """
+    more = "more" if count is None else f"{'at least' if least else 'about'} {count:,} more"
+    if predictions.has("time"):
+        return f"test over a longer time, {more} rows: give a longer --test_file or a larger --test_fraction"
+    return f"label {more} {what}"
+
+
 def reference_ranges(scores: Mapping[str, Score]) -> dict[str, str]:
     """What the field calls good and poor, as information."""
     said = {}

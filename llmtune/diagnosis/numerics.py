@@ -27,7 +27,7 @@ def numerics(
     faults: dict[str, int] = {}
     for name in predictions.kind.required:
         faults[f"rows without {name}"] = predictions.table.column(name).null_count
-    if predictions.kind.single_label and predictions.has("probabilities"):
+    if (predictions.kind.single_label or predictions.kind.multi_label) and predictions.has("probabilities"):
         faults |= _broken_probabilities(predictions)
     elif predictions.kind.number_columns:
         faults |= _broken_columns(predictions)
@@ -52,6 +52,11 @@ def _broken_probabilities(predictions: Predictions) -> dict[str, int]:
     finite = np.isfinite(probabilities).all(axis=1)
     kept = probabilities[finite]
     outside = ((kept < -ROUNDING) | (kept > 1 + ROUNDING)).any(axis=1)
+    if predictions.kind.multi_label:  # independent: they sum to whatever they do
+        return {
+            "rows whose probabilities are NaN or missing": int((~finite).sum()),
+            "rows with a probability outside 0 to 1": int(outside.sum()),
+        }
     unequal = np.abs(kept.sum(axis=1) - 1) > ROUNDING
     return {
         "rows whose probabilities are NaN or missing": int((~finite).sum()),

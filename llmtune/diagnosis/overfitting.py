@@ -45,7 +45,7 @@ def overfitting(evaluations: Sequence[Entry], kept_step: int | None = None, *, c
     least = min(log, key=lambda one: one["validation"]["loss"])
     numbers = _numbers(log, least, kept)
     if len(log) < FEWEST_EVALUATIONS:
-        finding = f"{len(log)} evaluations are too few for a curve"
+        finding = f"{len(log)} evaluation{'s are' if len(log) != 1 else ' is'} too few for a curve"
         return Check(NAME, NOT_ENOUGH_DATA, finding, numbers, "--eval_strategy steps --eval_steps 0.1")
     began = f"validation loss was lowest ({least['validation']['loss']:.3f}) at step {least['step']}"
     gap = _gap(kept)

@@ -15,7 +15,7 @@ from llmtune.metrics.core.columns import read_columns
 from llmtune.metrics.entity_f1 import EntityCounts
 from llmtune.metrics.token_accuracy import tag_statistics
 from llmtune.predictions import Predictions
-from llmtune.predictions.kinds import CLASSIFICATION, TOKEN_CLASSIFICATION, Kind
+from llmtune.predictions.kinds import CLASSIFICATION, MULTILABEL_CLASSIFICATION, TOKEN_CLASSIFICATION, Kind
 from llmtune.stats import wilson_interval
 
 MOST_MORE = 100  # times the rows there are: beyond, no one labels them
@@ -73,8 +73,8 @@ class ClassCounts:
         labels: classes, or entity types of the reference.
         recall: of each label; its trials are the examples of the label.
         precision: of each label; its trials are the predictions of the label.
-        accuracy: of rows, or of words where rows are sentences.
-        majority: share of the most frequent class, or of the words outside entities.
+        accuracy: of rows, of words where rows are sentences, of decisions where rows have several labels.
+        majority: share of the most frequent class, of the words outside entities, of the labels that rows have not.
     """
 
     labels: tuple[str, ...]
@@ -112,6 +112,21 @@ def _of_classes(predictions: Predictions) -> ClassCounts:
     return ClassCounts(names, recall, precision, Proportion(int(hit.sum()), len(hit)), majority)
 
 
+def _of_label_sets(predictions: Predictions) -> ClassCounts:
+    """Each label against its absence; the accuracy is of all decisions, one a row and label."""
+    reference, prediction = (predictions.label_sets(name) for name in ("reference", "prediction"))
+    hits = (reference & prediction).astype(np.int64)
+    recall, precision = (
+        {
+            name: RowCounts(hits[:, label], trials[:, label].astype(np.int64))
+            for label, name in enumerate(predictions.label_names)
+        }
+        for trials in (reference, prediction)
+    )
+    right = Proportion(int((reference == prediction).sum()), reference.size)
+    return ClassCounts(predictions.label_names, recall, precision, right, float(1 - reference.mean()))
+
+
 def _of_entities(predictions: Predictions) -> ClassCounts:
     """By the statistics of the strict entity metrics: what a check says is what the report's table says."""
     setting, columns, _ = read_columns(predictions)
@@ -131,6 +146,7 @@ def _of_entities(predictions: Predictions) -> ClassCounts:
 
 OUTCOMES: dict[Kind, Callable[[Predictions], ClassCounts]] = {
     CLASSIFICATION: _of_classes,
+    MULTILABEL_CLASSIFICATION: _of_label_sets,
     TOKEN_CLASSIFICATION: _of_entities,
 }
 

@@ -11,12 +11,13 @@ from typing import Any
 
 from llmtune.diagnosis.check import FAIL, NOT_ENOUGH_DATA, PASS, Check, percent
 from llmtune.diagnosis.default_target import default_target
-from llmtune.diagnosis.messages import describe_rate, reference_ranges, remedy_for
+from llmtune.diagnosis.messages import describe_rate, more_rows, reference_ranges, remedy_for
 from llmtune.diagnosis.proportions import OUTCOMES, ClassCounts, Proportion, outcomes, rows_to_decide, rows_to_narrow
 from llmtune.diagnosis.target_list import Target
 from llmtune.errors import InputError
 from llmtune.evidence import ENOUGH, FEWEST
 from llmtune.metrics import Score, available_metrics, score_predictions
+from llmtune.metrics.core.headlines import about_positive
 from llmtune.predictions import Predictions
 from llmtune.stats import tells_no_spread
 
@@ -172,7 +173,7 @@ def _rows_needed(one: TargetResult, predictions: Predictions) -> int | None:
 
 def _label(target: Target, predictions: Predictions) -> str | None:
     """That a metric is about: of two classes the positive one, where none is named."""
-    if target.label is None and len(predictions.label_names) == 2:
+    if target.label is None and predictions.has_positive:
         return predictions.label_names[predictions.positive_id]
     return target.label
 
@@ -188,11 +189,12 @@ def _counted(one: TargetResult, predictions: Predictions) -> str:
 def _sentence(one: TargetResult, predictions: Predictions) -> str:
     """A judged target in words, with its interval."""
     target, label = one.target, _label(one.target, predictions)
+    name = about_positive(target.name, predictions.positive_name)
     wanted = f"target {target.value:g} {'or more' if target.at_least else 'or less'}"
     if one.value is None:
-        return f"{target.name} is undefined{f' ({one.reason})' if one.reason else ''}; {wanted}"
+        return f"{name} is undefined{f' ({one.reason})' if one.reason else ''}; {wanted}"
     if one.reason is not None:
-        return f"{target.name} is {one.value:.3f} without an interval ({one.reason}), {wanted}: not decided by a value"
+        return f"{name} is {one.value:.3f} without an interval ({one.reason}), {wanted}: not decided by a value"
     between = "" if one.low is None or one.high is None else f" (95 % interval {one.low:.3f} to {one.high:.3f})"
     if target.metric in ("recall", "precision") and one.of == "rows" and label is not None and one.n:
         said = describe_rate(target.metric, label, Proportion(round(one.value * one.n), one.n))
@@ -200,7 +202,7 @@ def _sentence(one: TargetResult, predictions: Predictions) -> str:
     elif target.name == "accuracy":
         said, wanted = f"accuracy is {percent(one.value)} on {one.n} rows", f"target {percent(target.value)}"
     else:
-        said = f"{target.name} is {one.value:.3f} on {one.n} {one.of}"
+        said = f"{name} is {one.value:.3f} on {one.n} {one.of}"
     verdict = {FAIL: "missed", PASS: "met", NOT_ENOUGH_DATA: "too few rows to tell"}[one.status]
     return f"{said}, {wanted}: {verdict}{between}"
 
@@ -211,9 +213,10 @@ def _remedy(one: TargetResult, predictions: Predictions) -> str:
         if one.reason is not None:
             return f"set a target on a metric with an interval in the place of {one.target.name}"
         if one.n < ENOUGH:
-            return f"label at least {ENOUGH - one.n} more {what} for {one.target.name}"
+            return f"{more_rows(predictions, ENOUGH - one.n, least=True, what=what)} for {one.target.name}"
         more = _rows_needed(one, predictions)
         if more is None or more <= one.n:
-            return f"label more test rows until the interval of {one.target.name} excludes {one.target.value:g}"
+            remedy = more_rows(predictions, what="test rows")
+            return f"{remedy} until the interval of {one.target.name} excludes {one.target.value:g}"
         return f"about {more - one.n:,} more {what} would decide {one.target.name}, if it stays {one.value:.3f}"
     return remedy_for(one.target.metric, one.target.label, one.target.value, predictions)

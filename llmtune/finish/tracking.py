@@ -46,6 +46,10 @@ def show_final(writer: Any, report: JudgedTable, step: int) -> None:
     if matrix is not None and matrix.is_small:
         figure = confusion_figure(matrix.counts, matrix.columns, rows=matrix.rows)
         writer.add_figure(f"{split}/confusion_matrix", figure, step)
+    for name, together in report.cooccurrences:
+        figure = confusion_figure(together.counts, together.columns)
+        figure.axes[0].set(xlabel="label", ylabel="label", title=name)
+        writer.add_figure(f"{split}/{name.lower().replace(' ', '_')}", figure, step)
     if slider is not None:
         lines = {test.label_names[test.positive_id]: slider.curve}
         writer.add_figure(f"{split}/precision_recall", curve_figure(lines, "recall", "precision"), step)

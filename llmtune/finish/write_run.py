@@ -23,12 +23,12 @@ from llmtune.report.report import Report, write_reports
 from llmtune.runs.folder import CONTINUATIONS, baseline_splits, run_content, write_json, write_metrics, write_verdict
 from llmtune.tasks.task import Encoded, Task
 from llmtune.terminal.console import Terminal
-from llmtune.terminal.run_end import show_run_end
+from llmtune.terminal.run_end import show_cautions, show_run_end
 from llmtune.terminal.score_tables import show_scores
 from llmtune.terminal.verdict_lines import show_verdict
 from llmtune.training.trainer import FineTuningTrainer
 
-INPUT_COLUMNS = ("text_column", "question_column", "context_column", "source_column")
+INPUT_COLUMNS = ("text_column", "text_pair_column", "question_column", "context_column", "source_column")
 
 
 def training_facts(trainer: FineTuningTrainer) -> dict[str, Any]:
@@ -108,6 +108,8 @@ def write_run(
         **found,
         "baselines": {name: {decides: of_one[decides].value} for name, of_one in baseline_scores.items()},
     }
+    notes = task.notes(test, scores["test"], found)
+    facts |= {"cautions": task.cautions(test, facts), "notes": notes}
     _write_tables(folder, predictions, baselines)
     if continuations is not None:
         write_predictions(continuations, folder / CONTINUATIONS)
@@ -124,12 +126,14 @@ def write_run(
     terminal.training(trained, test.positive_name)
     if args.training.verbose:
         show_scores(terminal, test, scores["test"], baseline_scores)
-        terminal.block("Notes", [*task.notes(test, scores["test"], found), *_searched(args), f"the run is in {folder}"])
+        show_cautions(terminal, report.cautions)
+        terminal.block("Notes", [*notes, *_searched(args), f"the run is in {folder}"])
         if not args.data.no_examples and (samples := task.samples(test)):
             terminal.block("The first outputs", [f"{part:<11}{text}" for row in samples for part, text in row.items()])
         show_verdict(terminal, verdict, folder)
     else:
-        show_run_end(terminal, test, scores["test"], baseline_scores, verdict, folder, _input_flags(args.task))
+        flags = _input_flags(args.task)
+        show_run_end(terminal, test, scores["test"], baseline_scores, verdict, folder, flags, report.cautions)
     if url := push_if_asked(trainer):
         terminal.block(f"Pushed to {url}", [])
     return folder

@@ -3,14 +3,17 @@
 A model without skill scores the share of positives, so read it beside that share.
 """
 
+from collections.abc import Sequence
+from functools import partial
+
 import numpy as np
 
 from llmtune.metrics.core.base import Metric, MetricContext, SufficientStatistics, insufficient_support
-from llmtune.metrics.core.ranks import RankedRows
-from llmtune.predictions.kinds import CLASSIFICATION
+from llmtune.metrics.core.ranks import RankedRows, RankedSets, macro, ranked_macro_interval
+from llmtune.predictions.kinds import CLASSIFICATION, MULTILABEL_CLASSIFICATION, kind_named
 from llmtune.stats import ConfidenceInterval, logit_interval
 
-KINDS = (CLASSIFICATION,)
+KINDS = (CLASSIFICATION, MULTILABEL_CLASSIFICATION)
 
 
 def thresholds(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -41,15 +44,20 @@ def interval(sample: SufficientStatistics) -> ConfidenceInterval:
     )
     if few:
         return few
-    hits, count, new_hits, new_count = thresholds(rows)
-    value = float((new_hits / positives * (hits / count)).sum())
+    return logit_interval(float(score(rows[None])[0]), float(np.sqrt((influence(rows) ** 2).sum())))
+
+
+def influence(rows: np.ndarray) -> np.ndarray:
+    """What one more of each row would change, (n, 2) → (n,)."""
+    hits, count, new_hits, _ = thresholds(rows)
+    positives, value = hits[-1], float((new_hits / hits[-1] * (hits / count)).sum())
     # A row of weight w at threshold k raises count at every lower threshold, and hits too if it is positive.
     below = np.cumsum((new_hits / count**2 * (count - hits))[::-1])[::-1]
     against = np.cumsum((new_hits / count**2 * hits)[::-1])[::-1]
-    of_positive = (hits / count - value + below) / positives
-    of_negative = -against / positives
-    variance = (new_hits * of_positive**2 + (new_count - new_hits) * of_negative**2).sum()
-    return logit_interval(value, float(np.sqrt(variance)))
+    at = np.searchsorted(-np.unique(rows[:, 0])[::-1], -rows[:, 0])
+    is_positive = rows[:, 1] == 1
+    changes: np.ndarray = np.where(is_positive, (hits / count - value + below)[at], -against[at]) / positives
+    return changes
 
 
 def undefined(rows: np.ndarray) -> str | None:
@@ -59,8 +67,28 @@ def undefined(rows: np.ndarray) -> str | None:
     return f"no positive row among {len(rows)}: average precision is set to 0 (sklearn)"
 
 
+def undefined_label(rows: np.ndarray, names: Sequence[str]) -> str | None:
+    """Names the first label without positives, (n, c, 2)."""
+    missing = next((name for name, n in zip(names, rows[:, :, 1].sum(axis=0), strict=True) if not n), None)
+    return None if missing is None else f"no row of {missing!r}: its average precision is set to 0 (sklearn)"
+
+
 def metrics(setting: MetricContext) -> list[Metric]:
-    """`average_precision` of the positive label, for two labels."""
+    """`average_precision` of the positive label, for two labels; of several a row `average_precision_macro`."""
+    if kind_named(setting.kind).multi_label:
+        return [
+            Metric(
+                name="average_precision_macro",
+                statistics=RankedSets(len(setting.label_names)),
+                score=partial(macro, score),
+                interval=partial(ranked_macro_interval, influence=influence, score=score, names=setting.label_names),
+                signature=f"average:macro|labels:{len(setting.label_names)}|sum:step|interval:jackknife-logit",
+                range=(0.0, 1.0),
+                needs=("reference", "probabilities"),
+                undefined=partial(undefined_label, names=setting.label_names),
+                additive=False,
+            )
+        ]
     if setting.positive_id is None:
         return []
     return [

@@ -6,7 +6,7 @@ import numpy as np
 
 from llmtune.metrics.core.base import Metric, MetricContext, SufficientStatistics, ratio
 from llmtune.metrics.core.confusion import ConfusionCounts, decision_signature, require_support
-from llmtune.metrics.recall import RECALL, referenced
+from llmtune.metrics.recall import RECALL
 from llmtune.predictions.kinds import CLASSIFICATION
 from llmtune.stats import ConfidenceInterval, mean_of_proportions_interval
 
@@ -15,7 +15,7 @@ KINDS = (CLASSIFICATION,)
 
 def score(matrices: np.ndarray) -> np.ndarray:
     """Mean over classes with rows (as sklearn, which leaves out the others), (B, c, c) → (B,)."""
-    return ratio(RECALL.per_class(matrices).sum(axis=1), (referenced(matrices) > 0).sum(axis=1))
+    return ratio(RECALL.per_class(matrices).sum(axis=1), (matrices.sum(axis=2) > 0).sum(axis=1))
 
 
 def interval_of(sample: SufficientStatistics, setting: MetricContext) -> ConfidenceInterval:

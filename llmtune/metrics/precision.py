@@ -1,27 +1,17 @@
 """Precision: share of the rows predicted as a class that are of it, tp / (tp + fp)."""
 
-import numpy as np
-
-from llmtune.metrics.core.averages import ClassRatio, averaged
+from llmtune.metrics.core.averages import ClassRatio
 from llmtune.metrics.core.base import Metric, MetricContext
-from llmtune.predictions.kinds import CLASSIFICATION
+from llmtune.metrics.core.label_averages import averaged_by_kind
+from llmtune.predictions.kinds import CLASSIFICATION, MULTILABEL_CLASSIFICATION
 
-KINDS = (CLASSIFICATION,)
+KINDS = (CLASSIFICATION, MULTILABEL_CLASSIFICATION)
 
-
-def hits(matrices: np.ndarray) -> np.ndarray:
-    """True positives of each class, (B, c, c) → (B, c)."""
-    return np.diagonal(matrices, axis1=1, axis2=2)
-
-
-def predicted(matrices: np.ndarray) -> np.ndarray:
-    """Rows predicted as each class, (B, c, c) → (B, c)."""
-    return matrices.sum(axis=1)
-
-
-PRECISION = ClassRatio("precision", hits, predicted, lacking="predictions", proportion=True)
+PRECISION = ClassRatio(
+    "precision", lambda counts: counts.hits, lambda counts: counts.predicted, lacking="predictions", proportion=True
+)
 
 
 def metrics(setting: MetricContext) -> list[Metric]:
-    """`precision`, `precision_macro`, `_micro`, `_weighted`, `precision[LABEL]`."""
-    return averaged(PRECISION, setting)
+    """`precision`, `precision_macro`, `_micro`, `_weighted`, `precision[LABEL]`; of several labels also `_samples`."""
+    return averaged_by_kind(PRECISION, setting)

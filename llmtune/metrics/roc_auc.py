@@ -3,21 +3,28 @@
 Blind to how rare the class is: below 10 % positives read average precision beside it.
 """
 
+from collections.abc import Sequence
+from functools import partial
+
 import numpy as np
 
 from llmtune.metrics.core.base import Metric, MetricContext, SufficientStatistics, insufficient_support
-from llmtune.metrics.core.ranks import RankedRows, split
-from llmtune.predictions.kinds import CLASSIFICATION
+from llmtune.metrics.core.ranks import RankedRows, RankedSets, macro, ranked_macro_interval, split
+from llmtune.predictions.kinds import CLASSIFICATION, MULTILABEL_CLASSIFICATION, kind_named
 from llmtune.stats import ConfidenceInterval, logit_interval
 
-KINDS = (CLASSIFICATION,)
+KINDS = (CLASSIFICATION, MULTILABEL_CLASSIFICATION)
 
 
 def placements(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For each positive row the share of negatives below it (p,), for each negative that of positives above it (q,)."""
-    positive, negative = (np.sort(part) for part in split(rows))
-    wins = (np.searchsorted(negative, positive, "left") + np.searchsorted(negative, positive, "right")) / 2
-    losses = (np.searchsorted(positive, negative, "left") + np.searchsorted(positive, negative, "right")) / 2
+    """For each positive row the share of negatives below it (p,), for each negative that of positives above it (q,).
+
+    Both in the order of the rows.
+    """
+    parts = split(rows)
+    positive, negative = (np.sort(part) for part in parts)
+    wins = (np.searchsorted(negative, parts[0], "left") + np.searchsorted(negative, parts[0], "right")) / 2
+    losses = (np.searchsorted(positive, parts[1], "left") + np.searchsorted(positive, parts[1], "right")) / 2
     return wins / len(negative), 1 - losses / len(positive)
 
 
@@ -44,6 +51,16 @@ def interval(sample: SufficientStatistics) -> ConfidenceInterval:
     return logit_interval(float(above.mean()), float(error))
 
 
+def influence(rows: np.ndarray) -> np.ndarray:
+    """What one more of each row would change, (n, 2) → (n,): their squares add up to DeLong's variance."""
+    is_positive = rows[:, 1] == 1
+    changes = np.empty(len(rows))
+    for rows_of_side, placed in zip((is_positive, ~is_positive), placements(rows), strict=True):
+        n = len(placed)
+        changes[rows_of_side] = (placed - placed.mean()) / np.sqrt(n * (n - 1))
+    return changes
+
+
 def undefined(rows: np.ndarray) -> str | None:
     """With one class there is no pair to rank."""
     positives = int(rows[:, 1].sum())
@@ -52,8 +69,30 @@ def undefined(rows: np.ndarray) -> str | None:
     return f"{positives} positive and {len(rows) - positives} negative rows: a rank needs both"
 
 
+def undefined_label(rows: np.ndarray, names: Sequence[str]) -> str | None:
+    """Names the first label that all rows have, or none, (n, c, 2)."""
+    for name, positives in zip(names, rows[:, :, 1].sum(axis=0), strict=True):
+        if not 0 < positives < len(rows):
+            return f"{int(positives)} rows of {name!r} and {len(rows) - int(positives)} without: a rank needs both"
+    return None
+
+
 def metrics(setting: MetricContext) -> list[Metric]:
-    """`roc_auc` of the positive label, for two labels."""
+    """`roc_auc` of the positive label, for two labels; of several a row `roc_auc_macro`."""
+    if kind_named(setting.kind).multi_label:
+        return [
+            Metric(
+                name="roc_auc_macro",
+                statistics=RankedSets(len(setting.label_names)),
+                score=partial(macro, score),
+                interval=partial(ranked_macro_interval, influence=influence, score=score, names=setting.label_names),
+                signature=f"average:macro|labels:{len(setting.label_names)}|ties:half|interval:delong-logit",
+                range=(0.0, 1.0),
+                needs=("reference", "probabilities"),
+                undefined=partial(undefined_label, names=setting.label_names),
+                additive=False,
+            )
+        ]
     if setting.positive_id is None:
         return []
     return [

@@ -22,5 +22,7 @@ SYMMETRIC = RowSums(symmetric)
 
 
 def metrics(setting: MetricContext) -> list[Metric]:
-    """`smape`."""
+    """`smape`; not of texts, whose scores may be 0 and below without meaning nothing."""
+    if setting.options.get("of_texts"):
+        return []
     return [error_metric("smape", SYMMETRIC, unit="fraction", greatest=2.0, signature=SIGNATURE)]

@@ -16,6 +16,13 @@ CASED_TYPES = ("lstm",)  # of these; as no checkpoint settles it, names keep the
 END_ONLY_TYPES = ("t5", "marian")  # a text ends with </s>, and nothing stands before it
 QWEN_TYPES = ("qwen2", "qwen3")
 PAD_SECOND_TYPES = ("mpnet",)  # its code takes token 1 for padding, whatever the config says
+PAIR_TYPES = (
+    "bert",
+    "electra",
+    "ernie",
+    "albert",
+    "rembert",
+)  # their checkpoints tell the texts of a pair by token types
 TWO_BETWEEN_TYPES = ("longformer",)  # its head for answers finds the question by </s></s>
 
 
@@ -80,6 +87,7 @@ def train_tokenizer(model_type: str, texts: Iterable[str], vocab_size: int, max_
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         model_max_length=max_length,
+        model_input_names=["input_ids", *(["token_type_ids"] if model_type in PAIR_TYPES else []), "attention_mask"],
         **{f"{role}_token": token for role, token in named.items()},
     )
 

@@ -15,18 +15,19 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet
 
 from llmtune.errors import InputError, truncated_repr
 from llmtune.predictions.kinds import Kind, kind_named
-from llmtune.text.delimited import swallowed_rows, tsv_records
+from llmtune.text.delimited import other_separators, swallowed_rows, tsv_records
 from llmtune.text.json_objects import REMEDY, RepeatedKeyError, parse_json
 
 FORMATS = (".parquet", ".csv", ".tsv", ".jsonl")
 # csv has no lists: in these columns a cell may be a JSON list (or a Python list, as pandas writes it).
 LABEL_COLUMNS = ("reference", "prediction")
 # These stay texts even where every cell is a number, and so do the texts that a kind compares.
-INPUT_COLUMNS = ("text", "source", "question", "context")
+INPUT_COLUMNS = ("text", "text_pair", "source", "question", "context")
 NO_NUMBER = ("", "na", "n/a", "nan", "null", "none")
 # "007" and "1_000" are texts; int() and float() would take both.
 INTEGER = re.compile(r"0|-?[1-9]\d{0,17}")
@@ -53,7 +54,7 @@ def read_table_file(path: Path, kind: str | None) -> pa.Table:
         raise InputError(f"{path}: ending {path.suffix!r} is not one of {', '.join(FORMATS)}")
     if path.suffix == ".parquet":
         try:
-            return pa.parquet.read_table(path)
+            return _with_answer_texts(pa.parquet.read_table(path))
         except pa.ArrowInvalid as error:
             reason = str(error).splitlines()[0]  # the others are the schema
             raise InputError(f"{path}: not readable as parquet: {reason}") from error
@@ -71,9 +72,24 @@ def columns_to_arrow(columns: Mapping[str, list[Any]], kind: str | None, where: 
     columns, record = dict(columns), kind_named(kind, str(where)) if kind else None
     if record and record.free_text and "reference" in columns:
         columns["reference"] = _one_type(columns["reference"])
+    if record and record.multi_label:  # likewise: a list can't hold "1" beside 1
+        for name in LABEL_COLUMNS:
+            if name in columns:
+                columns[name] = [to_label_set(cell, where, name, row) for row, cell in enumerate(columns[name])]
     if record and record.single_label:  # here, because an Arrow column can't hold a class "1" beside a class 1
         columns |= {name: to_labels(columns[name], where, name) for name in LABEL_COLUMNS if name in columns}
-    return pa.table({name: _to_arrow(where, name, cells) for name, cells in columns.items()})
+    return _with_answer_texts(pa.table({name: _to_arrow(where, name, cells) for name, cells in columns.items()}))
+
+
+def _with_answer_texts(table: pa.Table) -> pa.Table:
+    """References as SQuAD lays them out, {text, answer_start}, as their texts; any other table as it is."""
+    if "reference" not in table.column_names:
+        return table
+    references = table.column("reference")
+    if not pa.types.is_struct(references.type) or references.type.get_field_index("text") < 0:
+        return table
+    texts = pc.struct_field(references, "text")
+    return table.set_column(table.column_names.index("reference"), "reference", texts)
 
 
 def _text(path: Path) -> str:
@@ -116,6 +132,11 @@ def _read_delimited(path: Path, kind: Kind | None) -> dict[str, list[Any]]:
     if not records:
         raise InputError(f"{path}: not readable as {path.suffix[1:]}: Empty CSV file; write a header and a line a row")
     header, rows = records[0][1], records[1:]
+    if separators := other_separators(header):
+        raise InputError(
+            f"{path}: the columns seem separated by {separators}: found the one name {truncated_repr(header[0])}; save "
+            "it with commas as .csv, or with tabs as .tsv"
+        )
     repeated = next((name for name in header if header.count(name) > 1), None)
     if repeated is not None:
         raise InputError(f"{path}: the header names {repeated!r} twice; rename one of {header}")
@@ -185,7 +206,15 @@ def _converter(kind: Kind | None, name: str) -> Cell | None:
     if name in kind.csv_numbers:
         return _number_or_numbers
     if name in kind.csv_lists:
-        return _list_of_words if kind.tagged else _answers if kind.unanswerable else _references
+        return (
+            _label_set
+            if kind.multi_label
+            else _list_of_words
+            if kind.tagged
+            else _answers
+            if kind.unanswerable
+            else _references
+        )
     return _as_it_is if name in (*INPUT_COLUMNS, *kind.csv_texts) else None
 
 
@@ -222,6 +251,17 @@ def _list_of_words(cell: str, where: str) -> list[str]:
             f'{where} {truncated_repr(cell)} is no list of texts; write a JSON list, such as ["B-PER", "O"]'
         )
     return words
+
+
+def _label_set(cell: str, where: str) -> list[Any]:
+    """A JSON list of labels; an empty cell is the empty set."""
+    labels = spelled_value(cell) if cell.strip() else []
+    if not isinstance(labels, list):
+        raise InputError(
+            f'{where} {truncated_repr(cell)} is no list of labels; write a JSON list, such as ["toxic", "insult"], and '
+            "[] for none"
+        )
+    return labels
 
 
 def _references(cell: str, where: str) -> str | list[str]:
@@ -324,6 +364,21 @@ def to_labels(cells: Sequence[Any], where: str | Path, column: str) -> list[str]
             raise InputError(f"{where} row {row}: {column} {finding}; write the name of one class, or delete the row")
         labels.append(label)
     return labels
+
+
+def to_label_set(cell: Any, where: str | Path, column: str, row: int) -> list[str]:
+    """The labels of a row as texts.
+
+    Raises:
+        InputError: the cell is no list, or holds what is no label.
+    """
+    labels = [to_label(label) for label in cell] if isinstance(cell, list) else [None]
+    if None in labels:
+        finding = "is empty (null)" if cell is None else f"{truncated_repr(cell)} is no list of labels"
+        raise InputError(
+            f'{where} row {row}: {column} {finding}; write a list, such as ["toxic", "insult"], [] for none'
+        )
+    return [label for label in labels if label is not None]
 
 
 def to_label(cell: Any) -> str | None:

@@ -53,8 +53,11 @@ class Kind(str):
         metrics: the metric modules that every report asks, in its order.
         decides: the metric that decides between two models, of a table whose settings name none.
         example_target: for `--targets`, quoted for the shell.
+        ordinal_metrics: the modules asked too where a table's settings say that its classes have an order.
         single_label: reference and prediction are one of `label_names` each: there is a confusion matrix, McNemar's
             test, a threshold.
+        multi_label: reference and prediction are lists of `label_names` each, perhaps empty, and the probabilities of
+            the labels are independent.
         tagged: reference and prediction are lists of tags, one a word.
         free_text: reference and prediction are texts, or lists of accepted ones.
         unanswerable: no reference (an empty list) means that there is no answer.
@@ -89,7 +92,9 @@ class Kind(str):
     metrics: tuple[str, ...]
     decides: Callable[[Table], str]
     example_target: str
+    ordinal_metrics: tuple[str, ...] = ()
     single_label: bool = False
+    multi_label: bool = False
     tagged: bool = False
     free_text: bool = False
     unanswerable: bool = False
@@ -100,7 +105,7 @@ class Kind(str):
     input_column: str = "text"
     answer_column: str | None = None
     data_columns: tuple[tuple[str, ...], ...] = ()
-    row_columns: tuple[str, ...] = ("reference", "text", "source", "question", "time")
+    row_columns: tuple[str, ...] = ("reference", "text", "text_pair", "source", "question", "time")
     token_metrics: tuple[str, ...] = ()
     headlines: tuple[str, ...] = ()
     compared: tuple[str, ...] = ()
@@ -135,6 +140,11 @@ def shortens(table: Table) -> bool:
     sources = [len(split_at_spaces(text or "")) for text in table.column("source")]
     references = [len(split_at_spaces(str(first_reference(row) if row else ""))) for row in table.column("reference")]
     return float(np.median(sources)) > LONG_SOURCE * max(1.0, float(np.median(references)))
+
+
+def scores_texts(table: Table) -> bool:
+    """Whether a table is of texts, each with a number, and not of classes or of the steps of a series."""
+    return "prediction" in table.kind.number_columns and table.has("text") and not table.has("time")
 
 
 def first_reference(value: Any) -> Any:
@@ -177,14 +187,47 @@ CLASSIFICATION = Kind(
     data_columns=(("text", "label"),),
     headlines=(
         "accuracy", "balanced_accuracy", "f1_macro", "precision", "recall", "f1", "f1@0.5", "mcc", "roc_auc",
-        "average_precision", "log_loss", "brier", "ece",
+        "average_precision", "log_loss", "brier", "ece", "qwk", "mae_steps", "within_one_step",
     ),
     compared=(
         "accuracy", "balanced_accuracy", "f1", "f1_macro", "precision", "recall", "mcc", "roc_auc",
-        "average_precision", "log_loss", "brier",
+        "average_precision", "log_loss", "brier", "qwk", "mae_steps", "within_one_step",
     ),
-    merged=("accuracy", "f1", "f1_macro", "precision", "recall", "mcc"),
+    merged=("accuracy", "f1", "f1_macro", "precision", "recall", "mcc", "qwk", "mae_steps"),
+    ordinal_metrics=("qwk", "steps_off"),
     slice_metrics=("accuracy", "precision", "recall"),
+    pipeline_tag="text-classification",
+    auto_model="AutoModelForSequenceClassification",
+    long_inputs="`llmtune predict` cuts it likewise, and answers a whole file.",
+    without_baseline="no baseline to compare with: --train_file lets a simple model be trained",
+)  # fmt: skip
+MULTILABEL_CLASSIFICATION = Kind(
+    "multilabel-classification",
+    "Multi-label text classification",
+    required=("reference", "prediction"),
+    optional=("probabilities",),
+    metrics=(
+        "f1", "precision", "recall", "subset_accuracy", "hamming_loss", "jaccard", "lrap", "average_precision",
+        "roc_auc",
+    ),
+    decides=lambda table: "f1_micro",
+    example_target="'f1_micro>=0.8'",
+    multi_label=True,
+    csv_lists=("reference", "prediction"),
+    answer_column="labels",
+    data_columns=(("text", "labels"),),
+    headlines=(
+        "f1_micro", "f1_macro", "f1_weighted", "f1_samples", "f1_micro@0.5", "f1_macro@0.5", "precision_micro",
+        "recall_micro", "subset_accuracy", "hamming_loss", "jaccard_samples", "lrap", "average_precision_macro",
+        "roc_auc_macro",
+    ),
+    compared=(
+        "f1_micro", "f1_macro", "f1_weighted", "f1_samples", "precision_micro", "recall_micro", "subset_accuracy",
+        "hamming_loss", "jaccard_samples", "lrap", "average_precision_macro", "roc_auc_macro",
+    ),
+    merged=("f1_micro", "f1_macro", "precision_micro", "recall_micro", "subset_accuracy"),
+    slice_metrics=("f1_micro", "subset_accuracy"),
+    part_heading="By label",
     pipeline_tag="text-classification",
     auto_model="AutoModelForSequenceClassification",
     long_inputs="`llmtune predict` cuts it likewise, and answers a whole file.",
@@ -273,19 +316,26 @@ REGRESSION = Kind(
     "Regression",
     required=("reference", "prediction"),
     optional=("time", "last_value", "lower", "upper"),
-    metrics=("mse", "rmse", "mae", "smape", "mase", "r2", "directional_accuracy", "prediction_interval"),
+    metrics=(
+        "mse", "rmse", "mae", "smape", "mase", "r2", "pearson", "spearman", "directional_accuracy",
+        "prediction_interval",
+    ),
     decides=lambda table: "mse",
     example_target="'mae<=1'",
     csv_texts=(),
     csv_numbers=("reference", "prediction", "last_value", "lower", "upper"),
     number_columns=("reference", "prediction"),
-    row_columns=("reference", "text", "source", "question", "time", "series"),
+    row_columns=("reference", "text", "text_pair", "source", "question", "time", "series"),
+    headlines=("mse", "rmse", "mae", "pearson", "spearman"),
     slice_metrics=("mae", "rmse"),
-)
+    answer_column="label",
+    data_columns=(("text", "label"),),
+)  # fmt: skip
 KINDS: dict[str, Kind] = {
     kind.name: kind
     for kind in (
-        CLASSIFICATION, TOKEN_CLASSIFICATION, TEXT_GENERATION, QUESTION_ANSWERING, LANGUAGE_MODELING, REGRESSION,
+        CLASSIFICATION, MULTILABEL_CLASSIFICATION, TOKEN_CLASSIFICATION, TEXT_GENERATION, QUESTION_ANSWERING,
+        LANGUAGE_MODELING, REGRESSION,
     )
 }  # fmt: skip
 
@@ -293,11 +343,12 @@ KINDS: dict[str, Kind] = {
 # What people call a kind: by the Hub's tasks, the field's words and the recipes.
 SYNONYMS = {
     CLASSIFICATION: "text-classification sequence-classification sentiment sentiment-analysis spam binary multiclass",
+    MULTILABEL_CLASSIFICATION: "multilabel multi-label multi-label-classification multilabel-text-classification",
     TOKEN_CLASSIFICATION: "ner entities named-entity-recognition pii sequence-labeling tagging pos",
     TEXT_GENERATION: "translation mt machine-translation summarization generation text2text-generation seq2seq",
     QUESTION_ANSWERING: "qa squad extractive-qa answers",
     LANGUAGE_MODELING: "lm causal-lm perplexity language-model",
-    REGRESSION: "forecast forecasting time-series numbers",
+    REGRESSION: "forecast forecasting time-series numbers text-regression scores stars",
 }
 
 

@@ -80,6 +80,47 @@ def check_entity_types(reference: Sequence[Any], prediction: Sequence[Any], wher
     _check(names, predicted, renaming, where, "entity type")
 
 
+def check_label_sets(reference: Sequence[Sequence[str]], prediction: Sequence[Sequence[str]], where: str) -> None:
+    """`check_spelling` of rows with several labels each; and that some label is in both columns.
+
+    Raises:
+        InputError: as that does, or no predicted label is one of the references.
+    """
+    names, predicted = ({label for row in rows for label in row} for rows in (reference, prediction))
+    _check(names, predicted, {}, where, "label")
+
+
+def check_independent_order(
+    prediction: np.ndarray, probabilities: np.ndarray, names: Sequence[str], where: str
+) -> None:
+    """Refuses probabilities of several labels a row that are probably in another order than the labels.
+
+    Args:
+        prediction: bool (n, c); whatever the thresholds, the rows predicted as a label have the higher probabilities.
+        probabilities: (n, c) in the order of `names`, NaN where unknown.
+        names: the c labels.
+        where: begins the message.
+
+    Raises:
+        InputError: the predicted rows of the labels mostly have the lower probabilities.
+    """
+    finite = np.isfinite(probabilities).all(axis=1)
+    prediction, probabilities = prediction[finite], probabilities[finite]
+    told = [label for label in range(len(names)) if 0 < prediction[:, label].sum() < len(prediction)]
+    agree = np.array([[_separation(prediction[:, a], probabilities[:, b]) for b in told] for a in told])
+    if len(told) < 2 or np.diag(agree).mean() >= 0.5:
+        return
+    labels, columns = linear_sum_assignment(agree, maximize=True)
+    order = list(names)
+    for label, column in zip(labels, columns, strict=True):
+        order[told[column]] = names[told[label]]
+    raise InputError(
+        f"{where}: rows that are predicted as a label mostly have a lower probability of it than the others, if the "
+        f"probabilities are in the order {', '.join(names)}; did you mean --labels {','.join(order)}? Name the labels "
+        "in the order of the probabilities with --labels a,b,…"
+    )
+
+
 def _entity_type(tag: Any) -> str:
     return tag[2:] if isinstance(tag, str) and len(tag) > 2 and tag[1] == "-" else ""
 

@@ -22,14 +22,14 @@ BOOLEANS = {"true": "1", "false": "0"}
 def fold_label(label: str) -> str:
     """The label up to Unicode form, case, space, the spelling of a number or truth value, and "LABEL_".
 
-    >>> [fold_label(label) for label in (" Spam", "1.0", "True", "LABEL_1", "-1", "B")]
-    ['spam', '1', '1', '1', '-1', 'b']
+    >>> [fold_label(label) for label in (" Spam", "1.0", "True", "LABEL_1", "-1", "B", "1234567")]
+    ['spam', '1', '1', '1', '-1', 'b', '1234567']
     """
     folded = " ".join(unicodedata.normalize("NFKC", label).translate(INVISIBLE).casefold().split())
     folded = UNNAMED_CLASS.sub(r"\1", folded) if UNNAMED_CLASS.fullmatch(folded) else folded
     folded = BOOLEANS.get(folded, folded)
     number = label_number(folded)
-    return folded if number is None else f"{number:g}"
+    return folded if number is None else str(int(number) if number.is_integer() else number)
 
 
 def label_number(label: str) -> float | None:

@@ -37,22 +37,25 @@ def labels_in_columns(names: Sequence[str]) -> list[str]:
     return [match[1] for name in names if (match := BRACKETED.fullmatch(name))]
 
 
-def find_probabilities(table: pa.Table, label_names: Sequence[str], positive_label: str | None) -> FoundProbabilities:
+def find_probabilities(
+    table: pa.Table, label_names: Sequence[str], positive_label: str | None, *, independent: bool = False
+) -> FoundProbabilities:
     """The table with the column `probabilities`, from columns that are named otherwise.
 
     Args:
         table: n rows, with `prediction` as text; one that has `probabilities` is returned as it is.
         label_names: the c classes.
         positive_label: of two, the one that a single column is about; default the last.
+        independent: whether a row may have several labels: then no probability follows from another.
     """
     if "probabilities" in table.column_names or len(label_names) < 2:
         return FoundProbabilities(table, [])
     found: np.ndarray | None = None
     notes: list[str] = []
     for prefix, columns in _columns_of_labels(table.column_names, label_names).items():
-        values, note = _from_labels(table, columns, label_names)
+        values, note = _from_labels(table, columns, label_names, independent)
         found, notes = _taken(found, values, notes, note, prefix)
-    for name in [name for name in table.column_names if name in PREFIXES]:
+    for name in [name for name in table.column_names if name in PREFIXES and not independent]:
         values, note = _from_single(table, name, label_names, positive_label)
         found, notes = _taken(found, values, notes, note, name)
     if found is None:
@@ -82,7 +85,7 @@ def _columns_of_labels(names: Sequence[str], label_names: Sequence[str]) -> dict
 
 
 def _from_labels(
-    table: pa.Table, columns: Mapping[str, str], label_names: Sequence[str]
+    table: pa.Table, columns: Mapping[str, str], label_names: Sequence[str], independent: bool
 ) -> tuple[np.ndarray | None, str]:
     shown = ", ".join(columns.values())
     keys = list(label_names)
@@ -90,7 +93,7 @@ def _from_labels(
         keys = [str(position) for position in range(len(keys))]  # scikit-learn's order, that of the sorted labels
     given = [key for key in keys if key in columns]
     missing = [key for key in keys if key not in columns]
-    if len(missing) > (len(keys) == 2) or not given:
+    if len(missing) > (len(keys) == 2 and not independent) or not given:
         return None, f"columns {shown} are not used: none is of {', '.join(map(repr, missing))}; {INSTEAD}"
     numbers = {key: _numbers(table, columns[key]) for key in given}
     texts = [columns[key] for key, values in numbers.items() if values is None]

@@ -18,9 +18,15 @@ import pyarrow.compute
 import pyarrow.parquet
 
 from llmtune.errors import InputError
-from llmtune.predictions.files import read_table_file, to_labels
+from llmtune.predictions.files import read_table_file, to_label_set, to_labels
 from llmtune.predictions.kinds import KINDS, Kind, kind_named
-from llmtune.predictions.label_checks import check_entity_types, check_names, check_order
+from llmtune.predictions.label_checks import (
+    check_entity_types,
+    check_independent_order,
+    check_label_sets,
+    check_names,
+    check_order,
+)
 from llmtune.predictions.label_spelling import closest_label, sort_labels
 from llmtune.predictions.probability_columns import find_probabilities, labels_in_columns
 from llmtune.predictions.tag_checks import check_tag_scheme
@@ -28,6 +34,7 @@ from llmtune.text.arrow_texts import check_utf8
 from llmtune.text.label_names import default_positive
 
 METADATA_KEY = b"llmtune"
+THRESHOLDS = "thresholds"  # of the settings of a multi-label table: one a label, where they are not all alike
 COLUMN_NOTES = "column_notes"  # of the settings of a table made elsewhere: what was read as probabilities, and what not
 
 
@@ -39,7 +46,8 @@ class Predictions:
         kind: a key of `COLUMNS`.
         table: n rows; `id` counts from 0 and is the row number in the source.
         split: the split the rows came from; a foreign table is `test`.
-        label_names: for classification, the classes in the order of `probabilities`; for token classification, unused.
+        label_names: for classification, with one label a row or several, the classes in the order of `probabilities`;
+            for token classification, unused.
         positive_label: for two classes, the one that precision, recall and F1 are about.
         threshold: for two classes, the probability of the positive label from which it is predicted.
         settings: what else the task wants to keep (language, tokenizer of BLEU …), JSON values.
@@ -72,6 +80,22 @@ class Predictions:
         codes = pa.compute.index_in(self.table.column(column), value_set=pa.array(self.label_names, pa.string()))
         return codes.combine_chunks().to_numpy(zero_copy_only=False).astype(np.int64)
 
+    def label_sets(self, column: str) -> np.ndarray:
+        """Which labels each row of a multi-label column has, bool of shape (n, c) in the order of `label_names`."""
+        lists = self.table.column(column).combine_chunks()
+        found = np.zeros((len(self), len(self.label_names)), dtype=bool)
+        labels = lists.flatten().cast(pa.string())
+        ids = pa.compute.index_in(labels, value_set=pa.array(self.label_names, pa.string()))
+        rows = np.repeat(np.arange(len(self)), lists.value_lengths().to_numpy(zero_copy_only=False))
+        found[rows, ids.to_numpy(zero_copy_only=False).astype(np.int64)] = True
+        return found
+
+    @property
+    def thresholds(self) -> np.ndarray:
+        """Of several labels a row, the probability from which each is predicted, (c,)."""
+        own = self.settings.get(THRESHOLDS) or [self.threshold] * len(self.label_names)
+        return np.array(own, dtype=np.float64)
+
     def probabilities(self) -> np.ndarray:
         """Class probabilities, float64 of shape (n, c) in the order of `label_names`; NaN where null."""
         lists = self.table.column("probabilities").combine_chunks()
@@ -84,7 +108,12 @@ class Predictions:
     @property
     def positive_name(self) -> str | None:
         """Of two classes the positive one; None of others."""
-        return self.label_names[self.positive_id] if len(self.label_names) == 2 else None
+        return self.label_names[self.positive_id] if self.has_positive else None
+
+    @property
+    def has_positive(self) -> bool:
+        """Whether a row is one of two classes, so that some metrics are about one of them."""
+        return self.kind.single_label and len(self.label_names) == 2
 
     @property
     def positive_id(self) -> int:
@@ -114,6 +143,8 @@ def make_predictions(
         name: list(value) if isinstance(value, np.ndarray) and value.ndim > 1 else value
         for name, value in columns.items()
     }
+    if kind_named(kind).multi_label:  # of nothing but empty sets pyarrow would not know the type
+        arrays |= {name: pa.array(arrays[name], pa.list_(pa.string())) for name in ("reference", "prediction")}
     n = len(next(iter(arrays.values())))
     extra = {name: value for name, value in (carried or {}).items() if name not in arrays}
     table = pa.table({"id": extra.pop("id", np.arange(n)), **arrays, **extra})
@@ -202,6 +233,17 @@ def predictions_from_arrow(
         table = table.add_column(0, "id", pa.array(np.arange(table.num_rows)))
     names: tuple[str, ...] = ()
     notes: list[str] = []
+    if facts.multi_label:
+        table = _sets_as_text(table, where)
+        reference, prediction = (table.column(name).to_pylist() for name in ("reference", "prediction"))
+        if not own and not label_names:
+            check_label_sets(reference, prediction, where)
+        seen = {label for row in (*reference, *prediction) for label in row}
+        names = tuple(label_names) or tuple(own.get("label_names", ()))
+        names = names or sort_labels(seen.union(labels_in_columns(table.column_names)))
+        if not own:
+            table, notes = find_probabilities(table, names, None, independent=True)
+        table = sets_in_order(table, names)
     if facts.single_label:
         table = _labels_as_text(table, where)
         if not own and not label_names:
@@ -252,6 +294,23 @@ def _labels_as_text(table: pa.Table, where: str) -> pa.Table:
     return table
 
 
+def _sets_as_text(table: pa.Table, where: str) -> pa.Table:
+    for name in ("reference", "prediction"):
+        sets = [to_label_set(cell, where, name, row) for row, cell in enumerate(table.column(name).to_pylist())]
+        table = table.set_column(table.column_names.index(name), name, pa.array(sets, pa.list_(pa.string())))
+    return table
+
+
+def sets_in_order(table: pa.Table, names: Sequence[str]) -> pa.Table:
+    """The labels of each row in the order of the names, so that equal sets are equal lists; unknown ones are last."""
+    place = {name: position for position, name in enumerate(names)}
+    for name in ("reference", "prediction"):
+        rows = table.column(name).to_pylist()
+        ordered = [sorted(set(row), key=lambda label: (place.get(label, len(place)), label)) for row in rows]
+        table = table.set_column(table.column_names.index(name), name, pa.array(ordered, pa.list_(pa.string())))
+    return table
+
+
 def _seen_labels(table: pa.Table) -> tuple[str, ...]:
     seen = {label for name in ("reference", "prediction") for label in table.column(name).unique().to_pylist()}
     return sort_labels(seen.union(labels_in_columns(table.column_names)))
@@ -264,6 +323,9 @@ def _check_foreign(predictions: Predictions, where: str, *, named: Sequence[str]
         check_entity_types(reference, prediction, where)
         if all(isinstance(tag, str) for rows in (reference, prediction) for row in rows for tag in row or [None]):
             check_tag_scheme(reference, prediction, where)
+    if predictions.kind.multi_label and predictions.has("probabilities"):
+        sets = predictions.label_sets("prediction")
+        check_independent_order(sets, predictions.probabilities(), predictions.label_names, where)
     if predictions.kind.single_label and predictions.has("probabilities"):
         ids = predictions.label_ids("prediction")
         check_order(ids, predictions.probabilities(), predictions.label_names, where, named=bool(named))
@@ -271,14 +333,19 @@ def _check_foreign(predictions: Predictions, where: str, *, named: Sequence[str]
 
 def _checked(predictions: Predictions, where: str) -> Predictions:
     _check_columns(predictions.kind, predictions.table.column_names, where)
-    if not predictions.kind.single_label:
+    if not predictions.kind.single_label and not predictions.kind.multi_label:
         return predictions
     names = predictions.label_names
     for column in ("reference", "prediction"):
-        known = pa.compute.is_in(predictions.table.column(column), value_set=pa.array(names, pa.string()))
+        labels = predictions.table.column(column).combine_chunks()
+        rows = None
+        if predictions.kind.multi_label:
+            rows = np.repeat(np.arange(len(labels)), labels.value_lengths().to_numpy(zero_copy_only=False))
+            labels = labels.flatten().cast(pa.string())
+        known = pa.compute.is_in(labels, value_set=pa.array(names, pa.string()))
         if not pa.compute.all(known, min_count=0).as_py():
-            row = known.to_pylist().index(False)
-            found = predictions.table.column(column)[row].as_py()
+            place = known.to_pylist().index(False)
+            found, row = labels[place].as_py(), place if rows is None else int(rows[place])
             near = None if found is None else closest_label(found, names)
             hint = f", did you mean {near!r}?" if near else ";"
             raise InputError(

@@ -18,6 +18,7 @@ from llmtune.diagnosis.context import Context, diagnose
 from llmtune.diagnosis.verdict import Verdict
 from llmtune.errors import InputError
 from llmtune.metrics import Score
+from llmtune.metrics.core.headlines import about_positive
 from llmtune.predictions import Predictions
 from llmtune.predictions.kinds import deciding_metric
 from llmtune.report.judgement import Judgement, JudgementOptions
@@ -114,7 +115,8 @@ def aggregate(runs: Sequence[TestResult]) -> tuple[Predictions, dict[str, Predic
     for same, run in zip(of_fold.values(), chosen, strict=True):
         if len(same) > 1:
             lines.append(
-                f"{len(same)} runs tested the same rows; {run.name}, the middle one by {main}, represents them"
+                f"{len(same)} runs tested the same rows; {run.name}, the middle one by "
+                f"{about_positive(main, run.table.positive_name)}, represents them"
             )
     shared = [name for name in chosen[0].baselines if all(name in run.baselines for run in chosen)]
     baselines = {name: _joined([run.baselines[name] for run in chosen]) for name in shared}
@@ -155,7 +157,8 @@ def run_table(runs: Sequence[TestResult]) -> Table:
     names = [name for name in runs[0].table.kind.merged if name in runs[0].scores] or list(runs[0].scores)[
         :MOST_METRICS
     ]
-    table = plain_table("run", "fold", "rows", *names)
+    positive = runs[0].table.positive_name
+    table = plain_table("run", "fold", "rows", *(about_positive(name, positive) for name in names))
     for run in runs:
         table.add_row(
             Path(run.name).name, run.fold or "", str(len(run.table)), *(_shown(run.value(name)) for name in names)

@@ -19,17 +19,21 @@ from llmtune.report.card_code_forecasting import forecasting_code
 from llmtune.report.card_code_generation import auto_of, writing_code
 from llmtune.report.card_code_language_modeling import likelihood_code
 from llmtune.report.card_code_question_answering import answering_code
+from llmtune.report.card_code_text_regression import scoring_code
+from llmtune.report.card_code_texts import given_texts, logits_code, sets_code, windows_note
 from llmtune.report.judged_table import JudgedTable
 from llmtune.runs.folder import write_text
 from llmtune.runs.redact import hub_id, public
 from llmtune.text.spans import WORDS
 
 MOST_CHECKS = 4
+OTHERS = {"max_source_length", "target_center"}  # settings of tasks whose kind leaves open what loads a model
 # The Hub's name of a task that its kind of table leaves open.
 PIPELINES = {
     "translation": "translation",
     "summarization": "summarization",
     "forecasting": "time-series-forecasting",
+    "text-regression": "text-classification",  # the Hub has one name for all that reads a text and answers it
 }
 # What a reader asks of a training run first; in the order of the card.
 HYPERPARAMETERS = (
@@ -92,7 +96,11 @@ def render_card(report: JudgedTable, settings: dict[str, Any] | None = None) -> 
         parts += ["## Confusion matrix", _matrix(report.matrix)]
     if report.parts.rows:
         parts += [f"## {test.kind.part_heading}", _parts(report)]
-    if len(test.label_names) == 2:
+    if report.label_matrices:
+        parts += ["## Labels: found, missed, spurious", _label_matrices(report)]
+    if test.kind.multi_label:
+        parts += ["## Thresholds", _thresholds(report)]
+    if test.has_positive:
         reason = (report.run.get("threshold") or {}).get("reason")
         positive = test.label_names[test.positive_id]
         parts += [
@@ -103,10 +111,11 @@ def render_card(report: JudgedTable, settings: dict[str, Any] | None = None) -> 
     if report.run and settings is not None and "lookback" in settings:
         parts += ["## How to use", f"```python\n{code_of(report, settings)}```"]
         parts += ["`llmtune predict` predicts what comes after the last row of a file, with intervals."]
-    elif report.run and settings is not None and (test.kind.auto_model or "max_source_length" in settings):
+    elif report.run and settings is not None and (test.kind.auto_model or OTHERS.intersection(settings)):
         parts += ["## How to use", f"```python\n{code_of(report, settings)}```"]
         limit = f"A text is cut at {settings.get('max_length', settings.get('max_source_length'))} tokens here; "
-        parts += [(limit if test.kind.truncates else "") + test.kind.long_inputs]
+        cut = (limit if test.kind.truncates else "") + test.kind.long_inputs
+        parts += [windows_note(settings) if "pooling" in settings else cut]
     if training := _training(report):
         parts += ["## Training", training]
     body = "\n\n".join(part for part in [*parts, END] if part)
@@ -184,6 +193,8 @@ def code_of(report: JudgedTable, settings: dict[str, Any]) -> str:
         return _loading(report, "AutoModelForTimeSeriesPrediction", uses_words=False, reads_text=False) + (
             forecasting_code(settings)
         )
+    if "target_center" in settings:
+        return _loading(report, "AutoModelForSequenceClassification", uses_words=False) + scoring_code(settings)
     auto, length = report.test.kind.auto_model, settings["max_length"]
     if report.test.kind.token_metrics:
         return _loading(report, auto, uses_words=False, writes=True) + likelihood_code(settings)
@@ -194,19 +205,21 @@ def code_of(report: JudgedTable, settings: dict[str, Any]) -> str:
         )
     if report.test.kind.unanswerable:
         return code + answering_code(settings, str(report.run.get("model", {}).get("model_type")))
-    names = report.test.label_names
-    if len(names) == 2:
+    names, beside = report.test.label_names, "max(row)"
+    if report.test.kind.multi_label:
+        return code + sets_code(settings, report.test.thresholds.tolist())
+    if settings.get("ordinal"):  # the median: the first class up to which half of the probability lies
+        answer = "model.config.id2label[min(range(len(row)), key=lambda k: sum(row[: k + 1]) < 0.5)]"
+        beside = "[round(p, 3) for p in row]"
+    elif len(names) == 2:
         yes = report.test.positive_id
         answer = f"{names[yes]!r} if row[{yes}] >= {report.test.threshold!r} else {names[1 - yes]!r}"
     else:
         answer = "model.config.id2label[max(range(len(row)), key=row.__getitem__)]"
     divided = f".div({settings['temperature']!r})" if "temperature" in settings else ""
     return code + (
-        'texts = ["Write here a text to classify.", "And a second text."]\n'
-        f'inputs = tokenizer(texts, truncation=True, max_length={length}, padding=True, return_tensors="pt", '
-        "return_token_type_ids=False, split_special_tokens=True)\n"
-        f"with torch.no_grad():\n    probabilities = model(**inputs).logits{divided}.softmax(-1).tolist()\n"
-        f"for text, row in zip(texts, probabilities):\n    print({answer}, max(row), text)\n"
+        f"{logits_code(settings)}probabilities = logits{divided}.softmax(-1).tolist()\n"
+        f"for row, *shown in zip(probabilities, {given_texts(settings)}):\n    print({answer}, {beside}, *shown)\n"
     )
 
 
@@ -278,6 +291,18 @@ def _parts(report: JudgedTable) -> str:
     parts = report.parts
     table = _table(["name", *map(_line, parts.metrics)], [[_line(name), *cells] for name, cells in parts.rows])
     return f"{table}\n\n{parts.left_out} more are in metrics.json." if parts.left_out else table
+
+
+def _label_matrices(report: JudgedTable) -> str:
+    rows = [[_line(one.name), *(f"{count:,}" for count in one[1:])] for one in report.label_matrices]
+    return _table(["label", "found", "missed", "spurious", "rightly absent"], rows)
+
+
+def _thresholds(report: JudgedTable) -> str:
+    reason = (report.run.get("threshold") or {}).get("reason")
+    pairs = zip(report.test.label_names, report.test.thresholds, strict=True)
+    each = ", ".join(f"{_line(name)} {threshold:.3g}" for name, threshold in pairs)
+    return f"A label is predicted from this probability on: {each}." + (f" Why: {_line(reason)}." if reason else "")
 
 
 def _matrix(matrix: Matrix) -> str:

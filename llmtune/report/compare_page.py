@@ -10,6 +10,7 @@ from llmtune.comparison.differences import Comparison, compare_predictions
 from llmtune.diagnosis.verdict import Verdict
 from llmtune.errors import InputError
 from llmtune.metrics.core.entity_errors import in_words
+from llmtune.metrics.core.headlines import about_positive
 from llmtune.metrics.core.matrix import Matrix
 from llmtune.metrics.core.parts import score_cell
 from llmtune.predictions import Predictions
@@ -153,7 +154,7 @@ def _numbers(runs: Sequence[RunReport]) -> list[tuple[str, list[str]]]:
         cells = [score_cell(run.report.scores, name) for run in runs]
         if len(runs) > 2:
             cells += [f"{over_runs[row][place]:.3f}" for row in ("mean", "std")]
-        rows.append((name, cells))
+        rows.append((about_positive(name, runs[0].report.test.positive_name), cells))
     return rows
 
 

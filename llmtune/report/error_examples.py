@@ -12,6 +12,7 @@ from llmtune.predictions import Predictions
 from llmtune.predictions.kinds import (
     CLASSIFICATION,
     LANGUAGE_MODELING,
+    MULTILABEL_CLASSIFICATION,
     REGRESSION,
     Kind,
 )
@@ -20,7 +21,7 @@ from llmtune.text.shorten import truncated
 MOST, LONGEST = 15, 500  # rows of a table, characters of a cell
 WIDE = 40  # characters from which a cell needs room to break in lines
 MOST_ERRORS = 20
-INPUTS = ("text", "source", "question", "context")
+INPUTS = ("text", "text_pair", "source", "question", "context")
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,26 @@ def _of_classes(test: Predictions) -> list[ExampleTable]:
     )
 
 
+def _of_label_sets(test: Predictions) -> list[ExampleTable]:
+    reference, predicted = test.label_sets("reference"), test.label_sets("prediction")
+    wrong = (reference != predicted).sum(axis=1)
+    title = f"Most wrong labels ({int((wrong > 0).sum()):,} rows with one or more)"
+    if not test.has("probabilities"):
+        order = np.argsort(-wrong, kind="stable")
+        return _with_rows([_table(test, title, order[wrong[order] > 0][:MOST], [("wrong labels", wrong)])])
+    # How far each decision is on the wrong side of its threshold: the surest error of a row, and the nearest call.
+    margin = np.abs(np.nan_to_num(test.probabilities()) - test.thresholds)
+    surest = np.where(reference != predicted, margin, -1.0).max(axis=1)
+    order = np.argsort(-surest, kind="stable")
+    near = np.argsort(margin.min(axis=1), kind="stable")[:MOST]
+    return _with_rows(
+        [
+            _table(test, title, order[surest[order] >= 0][:MOST], [("beyond the threshold", surest)]),
+            _table(test, "Nearest to a threshold", near, [("from the threshold", margin.min(axis=1))]),
+        ]
+    )
+
+
 def _of_entities(comparison: EntityComparison) -> list[ExampleTable]:
     rows: list[tuple[str, ...]] = [
         (
@@ -202,6 +223,7 @@ def _with_rows(tables: list[ExampleTable]) -> list[ExampleTable]:
 
 EXAMPLES: dict[Kind, Callable[[Predictions], list[ExampleTable]]] = {
     CLASSIFICATION: _of_classes,
+    MULTILABEL_CLASSIFICATION: _of_label_sets,
     REGRESSION: _of_numbers,
     LANGUAGE_MODELING: _of_likelihoods,
 }

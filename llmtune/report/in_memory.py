@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from llmtune.data.frames import frame_columns, is_frame, series_cells
@@ -107,6 +108,23 @@ def class_probabilities(
     turned = positive_label is not None and to_label(positive_label) == names[0]
     pairs = [None if cell is None else [cell, 1 - cell] if turned else [1 - cell, cell] for cell in single]
     return pairs, labels
+
+
+def label_lists(values: Any, labels: Sequence[Any]) -> Any:
+    """An array (n, c) of 0 and 1, as scikit-learn has several labels a row, as lists of labels; all else as it is.
+
+    Raises:
+        InputError: it has not a column for each of `labels`.
+    """
+    if getattr(values, "ndim", 1) != 2:
+        return values
+    array = np.asarray(values)
+    if array.shape[1] != len(labels):
+        raise InputError(
+            f"references or predictions: an array of shape {array.shape}, expected a column for each of the "
+            f"{len(labels)} labels ({', '.join(map(str, labels)) or 'none given'}); name them with labels=[…]"
+        )
+    return [[label for label, is_there in zip(labels, row, strict=True) if is_there] for row in array.tolist()]
 
 
 def sorted_seen(cells: Sequence[Any]) -> list[str]:

@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from llmtune.diagnosis.text_cautions import text_cautions
 from llmtune.diagnosis.verdict import Verdict
 from llmtune.metrics import Score, available_metrics
 from llmtune.metrics.core.entity_errors import EntityComparison, compare_entities
 from llmtune.metrics.core.headlines import headline_names
-from llmtune.metrics.core.matrix import Matrix, build_matrix
+from llmtune.metrics.core.matrix import LabelMatrix, Matrix, build_matrix, cooccurrence, label_matrices
 from llmtune.metrics.core.parts import Parts, score_cell, score_parts
 from llmtune.metrics.core.scoring import explain_metrics
 from llmtune.predictions import Predictions
@@ -22,6 +23,8 @@ from llmtune.predictions.kinds import deciding_metric
 from llmtune.report.error_examples import ExampleTable, error_examples, sentence_scores, written_samples
 from llmtune.report.probabilities import RankedClass, Slider, build_slider, calibration_bins, ranked_classes
 from llmtune.report.slices import Slices, score_slices
+
+COOCCURRENCES = {"In the references": "reference", "As predicted": "prediction"}
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,17 @@ class JudgedTable:
         return build_matrix(self.test, self.entities)
 
     @cached_property
+    def label_matrices(self) -> list[LabelMatrix]:
+        """Of each label of a table with several a row: found, missed, spurious, absent."""
+        return label_matrices(self.test)
+
+    @cached_property
+    def cooccurrences(self) -> list[tuple[str, Matrix]]:
+        """Which labels stand together in the references, and which as predicted; empty for other kinds."""
+        pairs = [(name, cooccurrence(self.test, column)) for name, column in COOCCURRENCES.items()]
+        return [(name, matrix) for name, matrix in pairs if matrix is not None]
+
+    @cached_property
     def parts(self) -> Parts:
         """The scores by class or entity type."""
         return score_parts(self.scores)
@@ -125,6 +139,11 @@ class JudgedTable:
         """The rows to look at."""
         tables = error_examples(self.test, self.entities, self.sentence_scores)
         return [*tables, *written_samples(self.run.get("training", {}))]
+
+    @cached_property
+    def cautions(self) -> list[str]:
+        """What makes the numbers mean less than they seem, with a remedy: the run's own, then those of the texts."""
+        return [*self.run.get("cautions", ()), *text_cautions(self.test, self.scores)]
 
     @property
     def is_private(self) -> bool:

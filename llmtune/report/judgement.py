@@ -30,7 +30,10 @@ class JudgementOptions:
         targets: that the verdict requires, as `recall[spam]>=0.8,accuracy>=0.85`.
         train: the rows that the model was trained on: a file, a pandas DataFrame or a `datasets.Dataset`.
         text_column: its input; default text, tokens, source or question by kind.
-        label_column: its class or tags; default label or tags.
+        text_pair_column: of pairs, the second text; default text_pair.
+        label_column: its class or tags; default label or tags, of several labels a row labels.
+        label_separator: of several labels in one text, what is between them.
+        label_columns: of several labels, the columns of 0 and 1.
         group_columns: of the table, people.
         slice_columns: of the table, parts of the data.
         base: predictions of the base model or an earlier run, on the same rows: a file, a run or a table.
@@ -43,7 +46,10 @@ class JudgementOptions:
     targets: str | None = None
     train: Any = None
     text_column: str | None = None
+    text_pair_column: str | None = None
     label_column: str | None = None
+    label_separator: str | None = None
+    label_columns: Sequence[str] = ()
     group_columns: Sequence[str] = ()
     slice_columns: Sequence[str] = ()
     base: str | Predictions | None = None
@@ -59,7 +65,10 @@ class JudgementOptions:
             self,
             targets=self.targets or task.get("targets"),
             text_column=self.text_column or task.get("text_column"),
+            text_pair_column=self.text_pair_column or task.get("text_pair_column"),
             label_column=self.label_column or task.get("label_column"),
+            label_separator=self.label_separator or task.get("label_separator"),
+            label_columns=self.label_columns or task.get("label_columns", ()),
             group_columns=self.group_columns or data.get("group_columns", ()),
             slice_columns=self.slice_columns or data.get("slice_columns", ()),
             metrics=[*own, *(metric for metric in self.metrics if metric not in own)],
@@ -115,7 +124,16 @@ class Judgement:
     def training_rows(self) -> TrainingRows:
         """What the rows of train tell; of a validation table they are not asked."""
         asked = self.options.train if self.is_final else None
-        return read_training_rows(asked, self.table, self.options.text_column, self.options.label_column)
+        options = self.options
+        return read_training_rows(
+            asked,
+            self.table,
+            options.text_column,
+            options.label_column,
+            pair_column=options.text_pair_column,
+            label_separator=options.label_separator,
+            label_columns=options.label_columns,
+        )
 
     @property
     def is_final(self) -> bool:

@@ -25,6 +25,8 @@ def number_plots(test: Predictions) -> list[PagePlot]:
         return []
     reference, prediction = (_matrix(test, name) for name in ("reference", "prediction"))
     plots = [_scatter(reference.ravel(), prediction.ravel())]
+    if not test.has("time"):
+        plots.append(_residuals(reference.ravel(), prediction.ravel()))
     if test.has("time") and len(test) > 1:
         plots.append(_over_time(test, reference, prediction))
     if reference.shape[1] > 1:
@@ -54,6 +56,19 @@ def _scatter(actual: np.ndarray, predicted: np.ndarray) -> PagePlot:
     axes = Axes("Predicted over actual values", "actual", "predicted", ends, ends)
     drawing = Markup(line_plot(axes, [dots], diagonal=True))
     return PagePlot("Actual and predicted", "On the diagonal the prediction is exact.", drawing)
+
+
+def _residuals(actual: np.ndarray, predicted: np.ndarray) -> PagePlot:
+    """Actual less predicted, over what was predicted."""
+    thin = slice(None, None, max(1, -(-len(actual) // MOST_DOTS)))
+    dots = Series("rows", predicted[thin].tolist(), (actual - predicted)[thin].tolist(), "points")
+    ends = [float(predicted.min()), float(predicted.max())]
+    axes = Axes("Residuals over predicted values", "predicted", "actual - predicted")
+    caption = (
+        "Above 0 the prediction is too low. A slope or a bend says that the model is off in the same way each time; "
+        f"half of the errors are below {np.median(np.abs(actual - predicted)):.3g}."
+    )
+    return PagePlot("Residuals", caption, Markup(line_plot(axes, [dots, Series("no error", ends, [0.0, 0.0])])))
 
 
 def _over_time(test: Predictions, reference: np.ndarray, prediction: np.ndarray) -> PagePlot:

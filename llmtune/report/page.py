@@ -59,12 +59,15 @@ def render_page(report: JudgedTable, *, no_examples: bool = False) -> str:
         main_plot=main_plot(report),
         main_label=metric_in_words(report.main_metric, report.test) if report.main_metric else "",
         checks=_checks(report),
+        cautions=[public(caution) for caution in report.cautions],
         words={name: metric_in_words(name, report.test) for name in report.headlines},
         explanations=report.explanations,
         headlines=report.headline_rows,
-        reasons=missing_reasons({name: report.scores[name] for name in report.headlines}),
+        reasons=[*_missing(report), *public(report.run.get("notes", []))],
         paired=_paired(report),
         matrix=report.matrix,
+        label_matrices=report.label_matrices,
+        cooccurrences=report.cooccurrences,
         parts=report.parts,
         slices=report.slices,
         plots=page_plots(report),
@@ -126,6 +129,10 @@ def _checks(report: JudgedTable) -> list[dict[str, Any]]:
         }
         for check in checks
     ]
+
+
+def _missing(report: JudgedTable) -> list[str]:
+    return missing_reasons({name: report.scores[name] for name in report.headlines}, report.test.positive_name)
 
 
 def _paired(report: JudgedTable) -> list[tuple[str, str, str, str]]:

@@ -154,8 +154,10 @@ def interval_plot(title: str, rows: Sequence[tuple[str, float, float, float]], e
     low, high = ends
     drawn, line = [], 38
 
+    margin = 18  # half of the number below an end of the axis
+
     def x_at(x: float) -> float:
-        return 8 + (min(max(x, low), high) - low) / (high - low) * (WIDTH - 16)
+        return margin + (min(max(x, low), high) - low) / (high - low) * (WIDTH - 2 * margin)
 
     floor = TOP + line * len(rows)
     for tick in ticks(low, high):

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from llmtune.diagnosis.calibration import label_decisions
 from llmtune.metrics.ece import reliability_curve
 from llmtune.predictions import Predictions
 from llmtune.thresholds.decision import counts_at, counts_at_thresholds
@@ -85,24 +86,33 @@ def ranked_classes(test: Predictions) -> list[RankedClass]:
 
     Of more than two classes each stands against the rest. Empty where a probability is not finite or missing.
     """
-    if not test.kind.single_label or not test.has("probabilities") or not np.isfinite(test.probabilities()).all():
+    classes = test.kind.single_label or test.kind.multi_label
+    if not classes or not test.has("probabilities") or not np.isfinite(test.probabilities()).all():
         return []
     from sklearn.metrics import precision_recall_curve, roc_curve
 
-    reference, probabilities = test.label_ids("reference"), test.probabilities()
-    counts = np.bincount(reference, minlength=len(test.label_names))
-    shown = [test.positive_id] if len(test.label_names) == 2 else np.argsort(-counts, kind="stable")[:MOST_RANKED]
+    probabilities = test.probabilities()
+    truth = indicators(test)
+    counts = truth.sum(axis=0)
+    shown = [test.positive_id] if test.has_positive else np.argsort(-counts, kind="stable")[:MOST_RANKED]
     found = []
     for label in shown:
-        if 0 < counts[label] < len(reference):
-            false_alarms, recall, _ = roc_curve(reference == label, probabilities[:, label])
-            precision, gained, _ = precision_recall_curve(reference == label, probabilities[:, label])
+        if 0 < counts[label] < len(truth):
+            false_alarms, recall, _ = roc_curve(truth[:, label], probabilities[:, label])
+            precision, gained, _ = precision_recall_curve(truth[:, label], probabilities[:, label])
             found.append(
                 RankedClass(
                     test.label_names[label], _thinned(false_alarms, recall), _thinned(gained[::-1], precision[::-1])
                 )
             )
     return found
+
+
+def indicators(test: Predictions) -> np.ndarray:
+    """Which classes or labels each row has, bool (n, c)."""
+    if test.kind.multi_label:
+        return test.label_sets("reference")
+    return test.label_ids("reference")[:, None] == np.arange(len(test.label_names))
 
 
 def _thinned(xs: np.ndarray, ys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -112,7 +122,7 @@ def _thinned(xs: np.ndarray, ys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def positive_probabilities(test: Predictions) -> tuple[np.ndarray, np.ndarray] | None:
     """Whether each row is of the positive label, and its probability; None unless two classes and all finite."""
-    if not test.kind.single_label or len(test.label_names) != 2 or not test.has("probabilities"):
+    if not test.has_positive or not test.has("probabilities"):
         return None
     probability = test.probabilities()[:, test.positive_id]
     if not np.isfinite(probability).all():
@@ -121,7 +131,12 @@ def positive_probabilities(test: Predictions) -> tuple[np.ndarray, np.ndarray] |
 
 
 def calibration_bins(test: Predictions) -> list[tuple[float, float, int]]:
-    """Mean confidence, observed frequency and rows of each bin of `ece` that holds rows; empty without them."""
+    """Mean confidence, observed frequency and rows of each bin of `ece` that holds rows; empty without them.
+
+    Of several labels a row every label of every row counts.
+    """
+    if test.kind.multi_label:
+        test = label_decisions(test)
     if not test.kind.single_label or not test.has("probabilities"):
         return []
     probabilities = test.probabilities()

@@ -14,7 +14,7 @@ from llmtune.metrics.core.base import with_interval
 from llmtune.predictions import Predictions
 from llmtune.predictions.kinds import CLASSIFICATION, kind_named
 from llmtune.report.card import write_card
-from llmtune.report.in_memory import as_list, class_probabilities, equal_columns, open_predictions
+from llmtune.report.in_memory import as_list, class_probabilities, equal_columns, label_lists, open_predictions
 from llmtune.report.judged_table import JudgedTable
 from llmtune.report.judgement import Judgement, JudgementOptions, run_facts, table_name
 from llmtune.report.page import render_page, write_page
@@ -52,7 +52,7 @@ class Report(JudgedTable):
     | --- | --- |
     | `targets` | that the verdict requires, as `"recall[spam]>=0.8,accuracy>=0.85"` |
     | `train` | the rows that the model was trained on (a path, DataFrame or Dataset): leakage and baselines |
-    | `text_column`, `label_column` | of these rows |
+    | `text_column`, `text_pair_column`, `label_column` | of these rows |
     | `group_columns`, `slice_columns` | of the predictions: people, and parts of the data |
     | `base` | the base model or an earlier run on the same rows: a path, a run folder or a `Report` |
     | `metrics` | additional ones: names, modules of `evaluate`, functions |
@@ -82,13 +82,14 @@ class Report(JudgedTable):
         """Judges n predictions against their references.
 
         Args:
-            references: n labels, lists of tags, texts (or lists of accepted ones) or numbers: by `kind`. Without
-                `predictions` a whole table: a DataFrame, a `datasets.Dataset` … as `from_table` takes it.
+            references: n labels, lists of labels (with `labels` also an array (n, c) of 0 and 1), lists of tags, texts
+                (or lists of accepted ones) or numbers: by `kind`. Without `predictions` a whole table: a DataFrame, a
+                `datasets.Dataset` … as `from_table` takes it.
             predictions: likewise, in the same order.
             probabilities: (n, c), of classes, in the order of `labels`; a DataFrame with a column named after each;
                 of two classes also (n,), of the positive label.
-            kind: classification (default of columns), token-classification, text-generation, question-answering or
-                regression.
+            kind: classification (default of columns), multilabel-classification, token-classification, text-generation,
+                question-answering or regression.
             labels: the c class names; default the values seen.
             positive_label: of two, the one that precision, recall and F1 are about; default spam, yes …, or the rarer.
             name: heads the report; default predictions.
@@ -109,6 +110,8 @@ class Report(JudgedTable):
         if twice:
             raise InputError(f"columns: {twice[0]!r} is an argument of its own; give other columns here")
         labels = as_list("labels", labels)
+        if kind_named(kind).multi_label:
+            references, predictions = (label_lists(values, labels) for values in (references, predictions))
         main = {"references": as_list("references", references), "predictions": as_list("predictions", predictions)}
         if kind_named(kind).single_label:
             seen = [*main["references"], *main["predictions"]]

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from llmtune.diagnosis.length import length_groups
 from llmtune.metrics import Score, score_predictions
+from llmtune.metrics.core.headlines import about_positive
 from llmtune.metrics.core.parts import score_cell
 from llmtune.predictions import Predictions
 from llmtune.stats import wilson_interval
@@ -56,7 +57,7 @@ def _scored(test: Predictions, column: str, groups: Sequence[tuple[str, np.ndarr
     rows = [(name, int(mask.sum()), _scores(test, mask)) for name, mask in groups]
     metrics = tuple(dict.fromkeys(metric for _, _, scores in rows for metric in scores))
     cells = [(name, n, [score_cell(scores, metric) for metric in metrics]) for name, n, scores in rows]
-    return Slices(column, metrics, cells, left_out)
+    return Slices(column, tuple(about_positive(name, test.positive_name) for name in metrics), cells, left_out)
 
 
 def _scores(test: Predictions, mask: np.ndarray) -> dict[str, Score]:

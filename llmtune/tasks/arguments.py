@@ -3,6 +3,10 @@
 from dataclasses import dataclass, field
 
 from llmtune.diagnosis.target_list import Target, read_targets
+from llmtune.errors import InputError
+
+LONG_TEXTS = TRUNCATE, WINDOWS = ("truncate", "windows")
+POOLINGS = ("mean", "max")
 
 
 @dataclass
@@ -33,6 +37,23 @@ class SequenceArguments(TaskArguments):
     """What a task of one answer a text reads (`SequenceTask`)."""
 
     text_column: str = field(default="text", metadata={"help": "the text"})
-    max_length: int = field(
-        default=256, metadata={"help": "tokens a text is cut at; the share that was cut is reported"}
+    text_pair_column: str | None = field(default=None, metadata={"help": "pairs: the second text of each row"})
+    max_length: int = field(default=256, metadata={"help": "tokens of a text, a pair or a window"})
+    long_text: str = field(
+        default=TRUNCATE,
+        metadata={"help": "truncate, or windows: all of a text is read, the logits of its windows pooled"},
     )
+    stride: int = field(default=64, metadata={"help": "tokens that windows share"})
+    window_pooling: str = field(default="mean", metadata={"help": "mean or max of the windows' logits"})
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for flag, known in (("long_text", LONG_TEXTS), ("window_pooling", POOLINGS)):
+            if getattr(self, flag) not in known:
+                raise InputError(f"--{flag} {getattr(self, flag)!r} is not one of {', '.join(known)}")
+
+    @property
+    def text_columns(self) -> dict[str, str]:
+        """The columns of text: canonical name → the user's."""
+        pair = {} if self.text_pair_column is None else {"text_pair": self.text_pair_column}
+        return {"text": self.text_column, **pair}

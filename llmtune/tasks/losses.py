@@ -17,15 +17,21 @@ from torch.nn import functional
 from llmtune.errors import InputError
 from llmtune.metrics.core.base import IGNORED
 
-LOSSES = ("cross_entropy", "focal")
+ORDINAL = "cumulative"
+LOSSES = ("cross_entropy", "focal", ORDINAL)
+REGRESSION_LOSSES = ("mse", "mae", "huber")
 
 
 @dataclass(frozen=True)
 class ClassificationLoss:
-    """Cross entropy or focal loss of sequence and token heads, for the Trainer's `compute_loss_func`.
+    """Cross entropy, focal or ordinal loss of sequence and token heads, for the Trainer's `compute_loss_func`.
 
     Args:
-        kind: cross_entropy, or focal: (1 - p)^gamma x cross entropy, p the reference's probability (Lin et al. 2017).
+        kind: cross_entropy; focal: (1 - p)^gamma x cross entropy, p the reference's probability (Lin et al. 2017); or
+            cumulative, of classes in an order: the cross entropies of "is it above?" at the c - 1 borders between
+            neighbors, summed; the tasks of Niu et al. (2016) and CORAL (Cao et al. 2020). Theirs is a head of c - 1
+            outputs; here the answers are sums of the c classes' softmax, so that they never contradict each other and
+            the head stays the one that transformers loads.
         class_weights: c factors in label order, or None. The sum is divided by the number of items, not by the sum of
             weights, so that an item's weight does not depend on which others share its batch.
         gamma: of the focal loss.
@@ -40,8 +46,8 @@ class ClassificationLoss:
     def __post_init__(self) -> None:
         if self.kind not in LOSSES:
             raise InputError(f"--loss {self.kind!r} is not one of {', '.join(LOSSES)}")
-        if self.kind == "focal" and self.label_smoothing:
-            raise InputError("--loss focal and --label_smoothing_factor exclude each other; leave one out")
+        if self.kind != "cross_entropy" and self.label_smoothing:
+            raise InputError(f"--loss {self.kind} and --label_smoothing_factor exclude each other; leave one out")
         if not 0 <= self.gamma < math.inf:
             raise InputError(f"--focal_gamma {self.gamma} is not 0 or more; 2.0 is the paper's choice")
         if not 0 <= self.label_smoothing <= 1:
@@ -66,13 +72,63 @@ class ClassificationLoss:
                 logits, labels, weights, ignore_index=IGNORED, reduction="sum", label_smoothing=self.label_smoothing
             )
         else:
-            nats = functional.cross_entropy(logits, labels, ignore_index=IGNORED, reduction="none")
-            # Not 0: below gamma 1 the power has no slope there, and a row predicted with certainty would give NaN.
-            wrong = (-torch.expm1(-nats)).clamp(min=torch.finfo(nats.dtype).tiny)
-            each = wrong.pow(self.gamma) * nats
+            each = self._of_each(logits, labels)
             total = (each if weights is None else each * weights[labels.clamp(min=0)]).sum()
         items = (labels != IGNORED).sum() if num_items_in_batch is None else num_items_in_batch
         return total / items
+
+    def _of_each(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """Of logits (n, c) and labels (n,), shape (n,); 0 where an item does not count."""
+        if self.kind == ORDINAL:
+            # Logarithms of the probabilities up to each class and from each on; softmax sums would round to 0.
+            logs = logits.log_softmax(dim=-1)
+            up_to, beyond = logs.logcumsumexp(dim=-1)[:, :-1], logs.flip(-1).logcumsumexp(dim=-1).flip(-1)[:, 1:]
+            is_above = labels[:, None] > torch.arange(up_to.shape[1], device=labels.device)
+            return -torch.where(is_above, beyond, up_to).sum(dim=-1) * (labels != IGNORED)
+        nats = functional.cross_entropy(logits, labels, ignore_index=IGNORED, reduction="none")
+        # Not 0: below gamma 1 the power has no slope there, and a row predicted with certainty would give NaN.
+        wrong = (-torch.expm1(-nats)).clamp(min=torch.finfo(nats.dtype).tiny)
+        return wrong.pow(self.gamma) * nats
+
+
+@dataclass(frozen=True)
+class RegressionLoss:
+    """Squared, absolute or Huber error of scaled numbers, for the Trainer's `compute_loss_func`.
+
+    Args:
+        kind: mse, mae, or huber (1964): half the square of an error up to `delta`, beyond it linear.
+        delta: of huber, on the scale of the targets.
+    """
+
+    kind: str = "mse"
+    delta: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.kind not in REGRESSION_LOSSES:
+            raise InputError(
+                f"--loss {self.kind!r} is not one of {', '.join(REGRESSION_LOSSES)}: squared, absolute or Huber error"
+            )
+        if not 0 < self.delta < math.inf:
+            raise InputError(f"--huber_delta {self.delta}: expected a number above 0; 1.0 is one standard deviation")
+
+    def __call__(
+        self, outputs: Any, labels: torch.Tensor, num_items_in_batch: torch.Tensor | int | None = None
+    ) -> torch.Tensor:
+        """The mean error of a number, a scalar.
+
+        Args:
+            outputs: with `logits` (m, h), or (m, 1) of labels (m,).
+            labels: (m, h) or (m,), -100 in a padding example.
+            num_items_in_batch: numbers of the effective batch; None counts those of `labels`.
+        """
+        counted = labels != IGNORED
+        predictions, targets = outputs["logits"].float().view_as(labels)[counted], labels[counted].float()
+        if self.kind == "huber":
+            total = functional.huber_loss(predictions, targets, reduction="sum", delta=self.delta)
+        else:
+            error = predictions - targets
+            total = error.square().sum() if self.kind == "mse" else error.abs().sum()
+        return total / (counted.sum() if num_items_in_batch is None else num_items_in_batch)
 
 
 @dataclass(frozen=True)
@@ -157,6 +213,15 @@ def read_class_weights(
 def classification_loss(
     task: Any, training: Any, label_ids: Sequence[int] | np.ndarray, label_names: Sequence[str]
 ) -> ClassificationLoss:
-    """The loss that the arguments ask for: --loss, --focal_gamma, --class_weights, --label_smoothing_factor."""
+    """The loss that the arguments ask for: --loss, --focal_gamma, --class_weights, --label_smoothing_factor.
+
+    Raises:
+        InputError: one of them, or an ordinal loss of classes that are not said to have an order.
+    """
+    if task.loss == ORDINAL and not getattr(task, "ordinal", False):
+        raise InputError(
+            f"--loss {ORDINAL}: counts the borders between classes in an order, and these are not said to have one; "
+            "add --ordinal (text classification), or take --loss cross_entropy"
+        )
     weights = read_class_weights(task.class_weights, label_ids, label_names)
     return ClassificationLoss(task.loss, weights, task.focal_gamma, training.label_smoothing_factor)

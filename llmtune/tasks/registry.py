@@ -19,7 +19,12 @@ def tasks() -> dict[str, type[Task]]:
     return found
 
 
-def task_of_architecture(architecture: str) -> type[Task] | None:
-    """The task of a checkpoint made elsewhere, by the end of its class's name; None where none serves it."""
-    endings = {task.architecture: task for task in tasks().values() if "architecture" in vars(task)}
-    return next((task for ending, task in endings.items() if architecture.endswith(ending)), None)
+def task_of_architecture(architecture: str, problem_type: str | None = None) -> type[Task] | None:
+    """The task of a checkpoint made elsewhere, by the end of its class's name; None where none serves it.
+
+    Of several with one architecture it is that of the config's `problem_type`; without one, as most checkpoints are,
+    that of one label.
+    """
+    serving = [task for task in tasks().values() if "architecture" in vars(task)]
+    fitting = {task.problem_type: task for task in serving if architecture.endswith(task.architecture)}
+    return fitting.get(problem_type or "single_label_classification", fitting.get(None))

@@ -78,6 +78,9 @@ class Task(ABC):
     architecture: ClassVar[str] = ""
     """The end of the class name of checkpoints made elsewhere, which do not name their task; a variant has none."""
 
+    problem_type: ClassVar[str | None] = None
+    """As transformers' config says it, of tasks that share an architecture; None of the one that has it by default."""
+
     scored: ClassVar[tuple[str, ...]] = ()
     """Metrics of an evaluation in training, where all of the kind would take too long; empty for all."""
 
@@ -267,6 +270,10 @@ class Task(ABC):
         """What a person must know of the numbers; `facts` are those of `run_facts`."""
         return []
 
+    def cautions(self, test: Predictions, facts: Mapping[str, Any]) -> list[str]:
+        """What makes the numbers mean less than they seem, with a remedy; `facts` are those of run.json."""
+        return []
+
     def rescored(self, table: Predictions) -> datasets.Dataset | None:
         """Rows of a table of this task that it can score again, so that a merged model is seen to be the same.
 
@@ -322,7 +329,11 @@ class ValidationMetrics:
     def positive_id(self) -> int | None:
         """Of two classes, the place of the positive one; None of others."""
         table = self.table
-        return table.positive_id if table is not None and len(table.label_names) == 2 else None
+        return table.positive_id if table is not None and table.has_positive else None
+
+    def label_set_names(self) -> tuple[str, ...]:
+        """The labels, where a row may have several; empty for other kinds."""
+        return self.table.label_names if self.table is not None and self.table.kind.multi_label else ()
 
     def samples(self) -> list[dict[str, str]]:
         """The first answers of the last evaluation, so that one sees the model learn to write."""

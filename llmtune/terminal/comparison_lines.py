@@ -16,13 +16,13 @@ def finding(comparison: Comparison, *, a: str = "A", b: str = "B") -> str:
         return f"{a} and {b} give the same answer on every one of the {comparison.rows:,} rows"
     if main.b is None or main.a is None:
         which = " and ".join(name for name, value in ((a, main.a), (b, main.b)) if value is None)
-        return f"{which}: {main.metric} is undefined"
+        return f"{which}: {main.name} is undefined"
     word = "worse" if comparison.significantly_worse else "better" if comparison.significantly_better else ""
     if main.low is None or main.high is None:
         if word:
-            return f"{b} is significantly {word} than {a} on {main.metric} (McNemar)"
-        return f"Inconclusive: too few rows to tell whether {b} is better or worse than {a} on {main.metric}"
-    effect = f"{main.metric}: {main.difference:+.3f}, {100 * main.level:g} % CI [{main.low:+.3f}, {main.high:+.3f}]"
+            return f"{b} is significantly {word} than {a} on {main.name} (McNemar)"
+        return f"Inconclusive: too few rows to tell whether {b} is better or worse than {a} on {main.name}"
+    effect = f"{main.name}: {main.difference:+.3f}, {100 * main.level:g} % CI [{main.low:+.3f}, {main.high:+.3f}]"
     if word:
         return f"{b} is significantly {word} than {a} on {effect}"
     return f"No significant difference on {effect}; minimum detectable difference {number(main.min_detectable)}"
@@ -56,7 +56,7 @@ def _reasons(differences: Sequence[PairedComparison]) -> list[tuple[str, str]]:
     metrics_by_reason: dict[str, list[str]] = {}
     for pair in differences:
         if pair.reason is not None:
-            metrics_by_reason.setdefault(pair.reason, []).append(pair.metric)
+            metrics_by_reason.setdefault(pair.reason, []).append(pair.name)
     return [(", ".join(metrics), reason) for reason, metrics in metrics_by_reason.items()]
 
 
@@ -66,8 +66,8 @@ def _legend(comparison: Comparison) -> str:
 
 
 def metric_label(pair: PairedComparison) -> str:
-    """The metric's name, marked where lower is better."""
-    return pair.metric if pair.higher_is_better else f"{pair.metric} ↓"
+    """The metric's name, of two classes with the one that it is about; marked where lower is better."""
+    return pair.name if pair.higher_is_better else f"{pair.name} ↓"
 
 
 def cut(value: object) -> str:

@@ -63,11 +63,11 @@ class Terminal:
     def training(self, facts: Mapping[str, Any], positive_label: str | None = None) -> None:
         """How long, how fast, which checkpoint; `positive_label`: that its metric is about."""
         best = facts["best_checkpoint"]
+        metric = about_positive(best["metric"].removeprefix("eval_"), positive_label) if best else ""
         lines = [
             f"{facts['steps']:,} optimizer steps of {facts['effective_batch']} rows in {facts['train_seconds']:.1f} s; "
             f"{facts['tokens_per_second']:,.0f} tokens/s",
-            f"best checkpoint: step {best['step']}, {about_positive(best['metric'], positive_label)} "
-            f"{best['value']:.4f} on validation"
+            f"best checkpoint: step {best['step']}, {metric} {best['value']:.4f} on validation"
             if best
             else "the last weights are kept: checkpoints were not compared on validation",
         ]
@@ -102,7 +102,8 @@ def split_lines(splits: Mapping[str, Mapping[str, Any]], truncated: Mapping[str,
         rows = max(1, said["rows"])
         classes = sorted(said["classes"].items(), key=lambda item: -item[1])
         shares = join_names([f"{label} {count:,} ({count / rows:.1%})" for label, count in classes], 6, "classes")
-        lines.append(f"{split:<11}{said['rows']:>8,} rows: {shares}; {said['made']}")
+        rows_of_split = f"{split:<11}{said['rows']:>8,} rows"
+        lines.append(f"{rows_of_split}: {shares}; {said['made']}" if classes else f"{rows_of_split}: {said['made']}")
     repeats = {pair: n for said in splits.values() for pair, n in said["duplicates"].items() if n}
     lines.append(
         "repeated texts: " + (", ".join(f"{pair} {n:,}" for pair, n in repeats.items()) if repeats else "none")
@@ -121,11 +122,13 @@ def label_typo_lines(classes: Sequence[Mapping[str, int]], unit: str = "rows") -
     """
     counts = sum((Counter(of) for of in classes), Counter[str]())
     slips = find_label_typos(counts)
-    lines = [
-        f"{slip.label!r} ({counts[slip.label]:,} {unit}) is a separate class here, but is probably {slip.meant!r} "
-        f"({counts[slip.meant]:,} {unit}): if so, write {slip.meant!r} in the file"
-        for slip in slips[:MOST_SLIPS]
-    ]
+    lines = []
+    for slip in slips[:MOST_SLIPS]:
+        label, meant = slip.names
+        lines.append(
+            f"{label} ({counts[slip.label]:,} {unit}) is a separate class here, but is probably {meant} "
+            f"({counts[slip.meant]:,} {unit}): if so, write {meant} in the file"
+        )
     if len(slips) > MOST_SLIPS:
         lines.append(f"and {len(slips) - MOST_SLIPS} more classes that are probably typos: llmtune check lists them")
     return lines

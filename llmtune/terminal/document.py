@@ -7,6 +7,7 @@ from typing import Any
 from llmtune.terminal.console import Terminal
 
 TEXT, JSON, EEE = "text", "json", "eee"  # the last: records of Every Eval Ever, of commands that give results
+FORMATS = (TEXT, JSON)
 
 
 def terminal_beside(output_format: str) -> Terminal:

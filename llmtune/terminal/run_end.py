@@ -1,7 +1,7 @@
 """The end of a run at the terminal, in under 25 lines: the main numbers, the verdict, the page, the next command."""
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from llmtune.diagnosis.check import FAIL, NOT_ENOUGH_DATA, PASS
@@ -13,6 +13,7 @@ from llmtune.predictions.kinds import deciding_metric
 from llmtune.terminal.console import Terminal, headline_table
 from llmtune.text.shorten import join_names
 
+MOST_CAUTIONS = 2
 MOST_METRICS = 4  # the deciding one and three beside it; the page and --verbose have all
 
 
@@ -24,17 +25,27 @@ def show_run_end(
     verdict: Verdict,
     folder: Path,
     input_flags: str = "",
+    cautions: Sequence[str] = (),
 ) -> None:
     """What a person needs who reads no more than this; all of it is in the folder already.
 
-    `input_flags` name the columns of the run's own data, for predictions on more of it.
+    `input_flags` name the columns of the run's own data, for predictions on more of it; `cautions` are what the page
+    says of the numbers.
     """
     terminal.block(f"{test.split.capitalize()}: {len(test):,} rows", [])
     terminal.table(headline_table(main_metrics(test, scores), test, scores, baselines))
     show_main_verdict(terminal, verdict)
+    show_cautions(terminal, cautions, most=MOST_CAUTIONS)
     terminal.block(f"Report: {folder / 'report.html'} (--verbose prints all of it here)", ["Next:"])
     model = shlex.quote(str(folder))
     terminal.command(f"llmtune predict --model {model} --input FILE {input_flags}--output predicted.csv")
+
+
+def show_cautions(terminal: Terminal, cautions: Sequence[str], most: int | None = None) -> None:
+    """What makes the numbers mean less than they seem, the first `most`; nothing where there is nothing."""
+    if cautions:
+        more = [f"and {len(cautions) - most} more: the report has them"] if most and len(cautions) > most else []
+        terminal.block("Caution", [*cautions[:most], *more])
 
 
 def main_metrics(test: Predictions, scores: Mapping[str, Score]) -> list[str]:

@@ -9,6 +9,7 @@ from rich.text import Text
 from llmtune.metrics import Score
 from llmtune.metrics.core.base import with_interval
 from llmtune.metrics.core.entity_errors import EntityComparison, compare_entities
+from llmtune.metrics.core.headlines import about_positive
 from llmtune.metrics.core.parts import score_cell, score_parts
 from llmtune.predictions import Predictions
 from llmtune.terminal.console import Terminal, plain_table
@@ -65,11 +66,11 @@ def part_table(scores: Mapping[str, Score]) -> Table:
     return table
 
 
-def missing_reasons(scores: Mapping[str, Score]) -> list[str]:
-    """Why values or intervals are missing, each reason once with the metrics it is about."""
+def missing_reasons(scores: Mapping[str, Score], positive_label: str | None = None) -> list[str]:
+    """Why values or intervals are missing, each reason once with the metrics it is about; of two classes, of which."""
     about: dict[str, list[str]] = {}
     for name, score in scores.items():
         if score.reason:
             what = "undefined" if score.value is None else "no interval"
-            about.setdefault(f"{what}: {score.reason}", []).append(name)
+            about.setdefault(f"{what}: {score.reason}", []).append(about_positive(name, positive_label))
     return [f"{reason} ({join_names(names)})" for reason, names in about.items()]

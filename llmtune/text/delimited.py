@@ -13,6 +13,18 @@ FEWEST_QUOTED = 5  # cells with a comma that show a program's habit, where no ma
 NUMBER = re.compile(r"[-+]?\d+(\.\d+)?([eE][-+]?\d+)?")
 
 
+SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars", ",": "commas"}
+
+
+def other_separators(names: Sequence[str]) -> str | None:
+    """What separates the columns of a header that was read as one name; None where nothing does.
+
+    >>> other_separators(["text;label"]), other_separators(["text", "label"])
+    ('semicolons', None)
+    """
+    return next((word for sign, word in SEPARATORS.items() if len(names) == 1 and sign in names[0]), None)
+
+
 class SwallowedRows(NamedTuple):
     """A csv cell that holds rows of the table: the row (from 0) and column it is in, and how many rows it holds."""
 

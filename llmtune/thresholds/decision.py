@@ -14,7 +14,7 @@ import numpy as np
 from llmtune.errors import InputError
 from llmtune.evidence import ENOUGH
 from llmtune.predictions import Predictions
-from llmtune.stats import ConfidenceInterval, paired_multinomial_interval, wilson_interval
+from llmtune.stats import ConfidenceInterval, paired_cluster_bootstrap, paired_multinomial_interval, wilson_interval
 
 # An objective reads confusion counts (…, 2, 2) with the positive class at position 1, and returns (…,) to be maximized.
 Objective = Callable[[np.ndarray], np.ndarray]
@@ -54,46 +54,95 @@ def choose_threshold(predictions: Predictions, objective: str, *, seed: int = 0)
     Raises:
         InputError: an unknown objective.
     """
-    score, floor = read_objective(objective)
-    if objective == "none":
-        return ThresholdChoice(0.5, objective, 0.5, np.nan, np.nan, None, "0.5, as asked")
     positive = predictions.positive_id
     probability = predictions.probabilities()[:, positive]
     finite = np.isfinite(probability)  # a row that is not finite fails the run elsewhere; it can't be placed here
     is_positive = (predictions.label_ids("reference") == positive)[finite]
-    probability = probability[finite]
+    label = repr(predictions.label_names[positive])
+    return search_threshold(is_positive, probability[finite], objective, label, seed=seed)
+
+
+def search_threshold(
+    is_positive: np.ndarray,
+    probability: np.ndarray,
+    objective: str,
+    label: str,
+    *,
+    default: float = 0.5,
+    rows: np.ndarray | None = None,
+    level: float = 0.95,
+    seed: int = 0,
+) -> ThresholdChoice:
+    """Chooses one threshold for n decisions.
+
+    Args:
+        is_positive: whether each is to be yes, bool (n,).
+        probability: of yes, (n,).
+        objective: as `choose_threshold` takes it.
+        label: what the decisions are about, in the reason.
+        default: the threshold that stays unless the gain is real.
+        rows: of each decision, the row that it belongs to, where a row has several: rows are drawn as a whole.
+        level: of the interval of the gain.
+        seed: of the bootstrap.
+
+    Raises:
+        InputError: an unknown objective.
+    """
+    score, floor = read_objective(objective)
+    stays = f"{default:.3g}"
+    if objective == "none":
+        return ThresholdChoice(default, objective, default, np.nan, np.nan, None, f"{stays}, as asked")
     thresholds, counts = counts_at_thresholds(is_positive, probability)
     values = score(counts)
-    default = score(counts_at(is_positive, probability, 0.5)[None])[0]
+    at_default = float(score(counts_at(is_positive, probability, default)[None])[0])
     if floor is not None:
-        return _reach_floor(objective, floor, thresholds, counts, values, default)
+        return _reach_floor(objective, floor, thresholds, counts, values, default, at_default)
     if is_positive.sum() < ENOUGH:
-        label = predictions.label_names[positive]
-        reason = f"0.5: {int(is_positive.sum())} rows of {label!r} on validation are too few to tune the threshold"
-        return ThresholdChoice(0.5, objective, 0.5, default, default, None, reason)
+        reason = f"{stays}: {int(is_positive.sum())} rows of {label} on validation are too few to tune the threshold"
+        return ThresholdChoice(default, objective, default, at_default, at_default, None, reason)
     best = values.max()
     # A plateau: what differs from the best by less than one row's worth is as good.
     good = thresholds[values >= best - 1 / max(1, is_positive.sum())]
-    candidate = float(good[np.abs(good - 0.5).argmin()])
+    candidate = float(good[np.abs(good - default).argmin()])
     at_candidate = float(score(counts_at(is_positive, probability, candidate)[None])[0])
-    cells = np.zeros((2, 2, 2), dtype=np.int64)
-    np.add.at(
-        cells, (is_positive.astype(int), (probability >= 0.5).astype(int), (probability >= candidate).astype(int)), 1
-    )
-    _, gain = paired_multinomial_interval(cells, score, seed=seed)
+    gain = _gain(is_positive, probability >= default, probability >= candidate, score, rows, level, seed)
     # Without an interval every resample gained the same: nothing, or the whole.
-    if gain.low > 0 if gain.low is not None else at_candidate > default:
-        sure = (
-            "in every resample" if gain.low is None else f"95 % interval of the gain [{gain.low:.3f}, {gain.high:.3f}]"
-        )
-        reason = f"{candidate:.3g}: on validation {objective} rises from {default:.3f} to {at_candidate:.3f}, {sure}"
-        return ThresholdChoice(candidate, objective, candidate, float(default), at_candidate, gain, reason)
-    if at_candidate <= default:
-        reason = f"0.5: no threshold is better on validation ({objective} {default:.3f})"
-        return ThresholdChoice(0.5, objective, 0.5, float(default), float(default), gain, reason)
-    gained = f"{at_candidate - default:+.3f} {objective}"
-    reason = f"0.5: the best on validation ({candidate:.3g}) gains {gained}, which may be due to chance"
-    return ThresholdChoice(0.5, objective, candidate, float(default), at_candidate, gain, reason)
+    if gain.low > 0 if gain.low is not None else at_candidate > at_default:
+        ends = "in every resample"
+        if gain.low is not None:
+            ends = f"{100 * level:.3g} % interval of the gain [{gain.low:.3f}, {gain.high:.3f}]"
+        reason = f"{candidate:.3g}: on validation {objective} rises from {at_default:.3f} to {at_candidate:.3f}, {ends}"
+        return ThresholdChoice(candidate, objective, candidate, at_default, at_candidate, gain, reason)
+    if at_candidate <= at_default:
+        reason = f"{stays}: no threshold is better on validation ({objective} {at_default:.3f})"
+        return ThresholdChoice(default, objective, default, at_default, at_default, gain, reason)
+    gained = f"{at_candidate - at_default:+.3f} {objective}"
+    reason = f"{stays}: the best on validation ({candidate:.3g}) gains {gained}, which may be due to chance"
+    return ThresholdChoice(default, objective, candidate, at_default, at_candidate, gain, reason)
+
+
+def _gain(
+    is_positive: np.ndarray,
+    before: np.ndarray,
+    after: np.ndarray,
+    score: Objective,
+    rows: np.ndarray | None,
+    level: float,
+    seed: int,
+) -> ConfidenceInterval:
+    """The paired interval of what other decisions gain, (n,) each."""
+    if rows is None:
+        cells = np.zeros((2, 2, 2), dtype=np.int64)
+        np.add.at(cells, tuple(side.astype(int) for side in (is_positive, before, after)), 1)
+        return paired_multinomial_interval(cells, score, seed=seed, level=level)[1]
+    counts = np.zeros((2, int(rows.max()) + 1, 4))
+    for of_side, predicted in zip(counts, (before, after), strict=True):
+        np.add.at(of_side, (rows, 2 * is_positive.astype(int) + predicted), 1)
+
+    def of_flat(sums: np.ndarray) -> np.ndarray:
+        return score(sums.reshape(-1, 2, 2))
+
+    return paired_cluster_bootstrap(counts[0], counts[1], of_flat, seed=seed, level=level)[1]
 
 
 def read_objective(text: str) -> tuple[Objective, tuple[str, float] | None]:
@@ -150,6 +199,7 @@ def _reach_floor(
     counts: np.ndarray,
     values: np.ndarray,
     default: float,
+    at_default: float,
 ) -> ThresholdChoice:
     """The threshold with the best F1 among those whose recall (or precision) reaches the floor on validation."""
     name, wanted = floor
@@ -157,17 +207,15 @@ def _reach_floor(
     of = hits + (counts[:, 1, 0] if name == "recall" else counts[:, 0, 1])
     reached = np.divide(hits, of, out=np.zeros(len(hits)), where=of > 0) >= wanted
     if not reached.any():
-        return ThresholdChoice(
-            0.5, objective, 0.5, default, default, None, f"0.5: no threshold reaches {objective} on validation"
-        )
+        reason = f"{default:.3g}: no threshold reaches {objective} on validation"
+        return ThresholdChoice(default, objective, default, at_default, at_default, None, reason)
     best = values[reached].max()
     good = np.flatnonzero(reached & (values >= best - 1e-12))
-    at = good[np.abs(thresholds[good] - 0.5).argmin()]
+    at = good[np.abs(thresholds[good] - default).argmin()]
     low, high, _ = wilson_interval(int(hits[at]), int(of[at]))
     reason = (
         f"{thresholds[at]:.3g}: {name} {hits[at] / of[at]:.3f} on validation (95 % interval {low:.3f} to {high:.3f}), "
         f"the best F1 that reaches {objective}"
     )
-    return ThresholdChoice(
-        float(thresholds[at]), objective, float(thresholds[at]), float(default), float(values[at]), None, reason
-    )
+    chosen = float(thresholds[at])
+    return ThresholdChoice(chosen, objective, chosen, at_default, float(values[at]), None, reason)

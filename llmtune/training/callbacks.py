@@ -72,7 +72,7 @@ class EvaluationLogger(ProgressCallback):
         if self.training_bar is not None:
             super().on_train_end(args, state, control, **kwargs)
         patience = args.early_stopping_patience
-        metric = about_positive(str(args.metric_for_best_model), self.positive_label)
+        metric = about_positive(str(args.metric_for_best_model).removeprefix("eval_"), self.positive_label)
         if patience and state.global_step < state.max_steps and state.is_world_process_zero:
             tqdm.write(
                 f"stopped early at step {state.global_step} of {state.max_steps}: {metric} on "

@@ -4,6 +4,7 @@ The training loss of a log is no such curve: it has dropout, class weights and f
 the update that learned it.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import datasets
@@ -19,24 +20,33 @@ def train_subset(train: datasets.Dataset, validation_rows: int) -> datasets.Data
     return train.select(np.linspace(0, len(train) - 1, n).round().astype(int).tolist())
 
 
-def logits_of(output: EvalLoopOutput) -> tuple[np.ndarray, np.ndarray] | None:
-    """Logits (n, c), float64, and one label a row, (n,); None for other outputs."""
+def logits_of(output: EvalLoopOutput, *, several: bool = False) -> tuple[np.ndarray, np.ndarray] | None:
+    """Logits (n, c), float64, and one label a row, (n,), or of `several` labels (n, c); None for other outputs."""
     logits, labels = output.predictions, output.label_ids
     if not isinstance(logits, np.ndarray) or not isinstance(labels, np.ndarray):
         return None
+    if several:
+        return logits.astype(np.float64), labels.astype(np.int64)
     if logits.ndim != 2 or labels.shape != logits.shape[:1] or labels.dtype.kind != "i":
         return None
     return logits.astype(np.float64), labels
 
 
-def per_example_loss(output: EvalLoopOutput) -> tuple[np.ndarray, np.ndarray | None] | None:
+RowLosses = Callable[[np.ndarray, np.ndarray], np.ndarray]  # outputs and labels of n rows → (n,)
+
+
+def per_example_loss(
+    output: EvalLoopOutput, row_losses: RowLosses | None = None
+) -> tuple[np.ndarray, np.ndarray | None] | None:
     """Loss and hit of each row, both (n,); None for outputs that don't tell.
 
     Of logits (n, c) and one label a row, the log loss in nats. Of rows that write, (ids, nats (n,)) and their counts of
     tokens: nats over the mean count, so that the mean over rows is the loss a token; there are no hits. Of forecasts
-    (n, h) and as many labels the mean squared error; likewise.
+    (n, h) and as many labels the mean squared error; likewise. What the loss of training says of rows comes first.
     """
     outputs, counts = output.predictions, output.label_ids
+    if row_losses is not None:
+        return row_losses(outputs, counts), None
     if isinstance(outputs, tuple) and isinstance(counts, np.ndarray) and counts.ndim == 1:
         if outputs[-1].shape == counts.shape:
             return outputs[-1].astype(np.float64) / max(counts.mean(), 1e-9), None
@@ -53,14 +63,18 @@ def per_example_loss(output: EvalLoopOutput) -> tuple[np.ndarray, np.ndarray | N
 
 
 class LearningCurves:
-    """Makes the entry of each evaluation, as `llmtune.diagnosis.overfitting` reads it."""
+    """Makes the entry of each evaluation, as `llmtune.diagnosis.overfitting` reads it.
 
-    def __init__(self) -> None:
+    `row_losses`: of a loss of training whose outputs do not tell it.
+    """
+
+    def __init__(self, row_losses: RowLosses | None = None) -> None:
+        self.row_losses = row_losses
         self.least: np.ndarray | None = None  # losses of the validation rows where their mean was least
 
     def entry(self, train: EvalLoopOutput, validation: EvalLoopOutput) -> dict[str, dict[str, Any]]:
         """{"train": {loss, hits, rows}, "validation": these, rise, rise_error}; of other tasks the losses alone."""
-        of_train, of_validation = per_example_loss(train), per_example_loss(validation)
+        of_train, of_validation = (per_example_loss(output, self.row_losses) for output in (train, validation))
         if of_train is None or of_validation is None:
             sides = (("train", train), ("validation", validation))
             return {side: {"loss": _finite(_loss(output)), "rows": output.num_samples} for side, output in sides}

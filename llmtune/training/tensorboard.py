@@ -8,6 +8,7 @@ from html import escape
 from typing import Any
 
 import numpy as np
+from scipy import special
 from transformers import TrainerCallback
 from transformers.integrations import TensorBoardCallback
 from transformers.trainer_utils import EvalLoopOutput
@@ -74,13 +75,17 @@ def calibration_figure(bins: Sequence[tuple[float, float, int]]) -> Any:
 def precision_recall_lines(
     probabilities: np.ndarray, labels: np.ndarray, names: Sequence[str]
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Recall and precision of each class against the rest, by its (n, c) probability; of classes that have rows."""
+    """Recall and precision of each class against the rest, by its (n, c) probability; of classes that have rows.
+
+    `labels`: a class a row (n,), or whether the row has each label (n, c).
+    """
     from sklearn.metrics import precision_recall_curve
 
     found = {}
     for place, name in enumerate(names[:MOST_LINES]):
-        if (labels == place).any():
-            precision, recall, _ = precision_recall_curve(labels == place, probabilities[:, place])
+        truth = labels == place if labels.ndim == 1 else labels[:, place] == 1
+        if truth.any():
+            precision, recall, _ = precision_recall_curve(truth, probabilities[:, place])
             found[name] = (recall, precision)
     return found
 
@@ -101,6 +106,7 @@ def show_evaluation(
     names: Sequence[str],
     step: int,
     positive_id: int | None = None,
+    several: bool = False,
 ) -> None:
     """Writes matrix and curves of an evaluation, where there is a writer and they can be read.
 
@@ -111,19 +117,24 @@ def show_evaluation(
         names: of the classes.
         step: updates so far.
         positive_id: of two classes, the one that the calibration is about; None for the predicted class.
+        several: whether a row may have several labels, (n, c).
     """
     writer = writer_in(callbacks)
     if writer is None:
         return
     if matrix is not None and len(matrix) <= MOST_CELLS:
         writer.add_figure("eval/confusion_matrix", confusion_figure(np.asarray(matrix), names), step)
-    found = logits_of(output)
+    found = logits_of(output, several=several)
     if found is None or not len(found[1]) or not np.isfinite(found[0]).all():
         return
     logits, labels = found
-    probabilities = softmax(logits)
+    probabilities = special.expit(logits) if several else softmax(logits)
     lines = precision_recall_lines(probabilities, labels, names)
     writer.add_figure("eval/precision_recall", curve_figure(lines, "recall", "precision"), step)
     columns = {"reference": labels, "probabilities": probabilities}
+    if several:  # every label of every row, there or not
+        present = probabilities.ravel()
+        columns = {"reference": labels.ravel(), "probabilities": np.stack([1 - present, present], axis=1)}
+        positive_id = 1
     figure = calibration_figure(reliability_curve(columns, positive_id))
     writer.add_figure("eval/calibration", figure, step)

@@ -21,6 +21,7 @@ from llmtune.metrics.core.base import IGNORED
 from llmtune.tasks.causal_lm.collator import without_mask
 from llmtune.tasks.task import ValidationMetrics
 from llmtune.tasks.text_generation.generation import Generation
+from llmtune.tasks.text_windows import COUNTS, PooledRows, WindowCollator
 from llmtune.training.batching import EffectiveBatchSampler, LongestFirstSampler, with_padding_example
 from llmtune.training.callbacks import EvaluationLogger
 from llmtune.training.curves import LearningCurves, train_subset
@@ -35,12 +36,13 @@ SHORT_ROW = 128
 
 
 class FineTuningTrainer(transformers.Trainer):
-    """transformers.Trainer, changed in six places that its own hooks allow.
+    """transformers.Trainer, changed in seven places that its own hooks allow.
 
     Training batches are cut by length inside a random effective batch (`--train_sampling_strategy batch_rebalance`) and
     hold every row once, on any number of processes. Evaluation runs longest row first; `compute_metrics` and `predict`
     get the rows in the order of the data set. bfloat16 on a CPU is for training only. Each evaluation in training also
     scores a fixed sample of train, for the curves that show overfitting. With a `generation` an evaluation writes.
+    Of rows that are read in windows the pooled logits go into loss and predictions.
 
     Args:
         generation: of a task whose models write: how. Outputs are then the ids of the answers (n, t), -100 where a row
@@ -77,7 +79,7 @@ class FineTuningTrainer(transformers.Trainer):
         self.evaluation_lines = evaluation_lines or EvaluationLogger()
         # Of this process, for all: the sampler gives each the same share, and a line of the log waits for none.
         self.evaluation_lines.tokens_here = lambda: int(self.real_tokens) * self.args.world_size
-        self.curves = LearningCurves()
+        self.curves = LearningCurves(getattr(self.compute_loss_func, "row_losses", None))
         self._last_output: EvalLoopOutput | None = None
         self.add_callback(self.evaluation_lines)
         if self.args.early_stopping_patience:
@@ -109,6 +111,8 @@ class FineTuningTrainer(transformers.Trainer):
         )
         self.has_short_rows = mask.shape[1] <= SHORT_ROW
         is_padding_example = (labels == IGNORED).reshape(len(labels), -1).all(dim=1)
+        if COUNTS in inputs:
+            is_padding_example = is_padding_example.repeat_interleave(inputs[COUNTS])
         self.real_tokens += mask[~is_padding_example].sum()
         self.padded_tokens += mask.numel()
         if "decoder_input_ids" in inputs:  # what a decoder side reads is counted too
@@ -120,6 +124,17 @@ class FineTuningTrainer(transformers.Trainer):
         # kernels as the forward pass did. (Autocast is carried over by torch itself.)
         with self._attention_kernels():
             return super().training_step(model, inputs, num_items_in_batch)
+
+    def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """The stock loss; of rows of windows that of their pooled logits."""
+        return super().compute_loss(self._of_rows(model), inputs, *args, **kwargs)
+
+    def _of_rows(self, model: Any) -> Any:
+        """The model, or where rows are windows what asks it and pools; evaluation takes few of them at once."""
+        if not isinstance(self.data_collator, WindowCollator):
+            return model
+        at_once = None if self.model.training else self.args.eval_batch_size
+        return PooledRows(model, self.data_collator.windows, at_once)
 
     def _attention_kernels(self) -> contextlib.AbstractContextManager[Any]:
         """Plain products for short rows in bfloat16 on a CPU, else torch's own choice."""
@@ -267,7 +282,8 @@ class FineTuningTrainer(transformers.Trainer):
         Nothing of the size of the vocabulary is kept.
         """
         if self.generation is None:
-            step: tuple[Any, Any, Any] = super().prediction_step(model, inputs, prediction_loss_only, ignore_keys)
+            rows = self._of_rows(model)
+            step: tuple[Any, Any, Any] = super().prediction_step(rows, inputs, prediction_loss_only, ignore_keys)
             return step
         inputs = self._prepare_inputs(inputs)
         labels = inputs.pop("labels", None)
@@ -298,10 +314,16 @@ class FineTuningTrainer(transformers.Trainer):
         self._last_output = None
         if self.evaluation_lines.history:
             matrix = self.evaluation_lines.history[-1].get("confusion_matrix")
-            names = self.evaluation_lines.matrix_names
-            positive = self.evaluation_lines.positive_id()
+            # Without a confusion matrix: the labels of rows that have several.
+            sets = self.compute_metrics.label_set_names() if isinstance(self.compute_metrics, ValidationMetrics) else ()
             show_evaluation(
-                self.callback_handler.callbacks, matrix, validation, names, self.state.global_step, positive_id=positive
+                self.callback_handler.callbacks,
+                matrix,
+                validation,
+                sets or self.evaluation_lines.matrix_names,
+                self.state.global_step,
+                positive_id=self.evaluation_lines.positive_id(),
+                several=bool(sets),
             )
             samples = self.evaluation_lines.history[-1].get("samples", [])
             show_samples(self.callback_handler.callbacks, samples, self.state.global_step)

@@ -328,7 +328,7 @@ def test_a_column_that_one_file_lacks_spoils_and_the_rest_goes_on(write, check):
     [
         (["a", "b"], [], "its name does not tell whether it is train, validation or test; say so with --train_file"),
         (["train", "train-2"], [], "is train already; say what each is with --train_file"),
-        (["train"], ["--task", "spam"], "--task 'spam' is not one of token-classification, classification, text-"),
+        (["train"], ["--task", "spam"], "--task 'spam' is not one of token-classification, classification, multilabel"),
         (["train"], ["--task", "spam"], "; leave it out to let the columns tell"),
         (["train"], ["--text_column", "txet"], "no column 'txet' (--text_column); columns found: ['text', 'label']"),
         (["train"], ["--group_columns", "sex"], "no column 'sex' (--group_columns); columns found"),

@@ -53,7 +53,7 @@ def test_what_is_printed_names_the_rows(files, capsys, monkeypatch):
 
     lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
     assert "Comparison on 200 rows of the split test" in lines
-    assert "B is significantly worse than A on f1: -0.250, 95 % CI [-0.333, -0.182]" in lines
+    assert "B is significantly worse than A on f1 of spam: -0.250, 95 % CI [-0.333, -0.182]" in lines
     assert "McNemar exact: only A is right on 40, only B on 0; p = 1.819e-12" in lines  # 2 / 2**40
     assert "of 200 rows B is better on 0, worse on 40, alike on 160" in lines
     assert "B loses, 2 of 40" in lines
@@ -79,9 +79,10 @@ def test_verdicts_other_than_worse(files, capsys):
     cli.run(["compare", files["right"], files["right"]])
 
     printed = " ".join(capsys.readouterr().out.split())
-    assert "B is significantly better than A on f1: +0.250, 95 % CI [" in printed
+    assert "B is significantly better than A on f1 of spam: +0.250, 95 % CI [" in printed
     assert re.search(
-        r"No significant difference on f1: -0\.005, 95 % CI \[-0\.0\d\d, \+0\.000\]; minimum detectable difference",
+        r"No significant difference on f1 of spam: -0\.005, 95 % CI \[-0\.0\d\d, \+0\.000\]; "
+        r"minimum detectable difference",
         printed,
     )
     assert "A and B give the same answer on every one of the 200 rows" in printed
@@ -99,7 +100,7 @@ def test_where_rows_are_too_few_for_an_interval_mcnemar_decides_both_ways(a, b, 
 
     cli.run(["compare", str(tmp_path / "a.parquet"), str(tmp_path / "b.parquet")])
 
-    assert f"B is significantly {word} than A on f1 (McNemar)" in capsys.readouterr().out  # p = 2 / 2**15
+    assert f"B is significantly {word} than A on f1 of spam (McNemar)" in capsys.readouterr().out  # p = 2 / 2**15
 
 
 def test_runs_are_compared_on_test_and_the_json_is_whole(tmp_path):

@@ -1,10 +1,13 @@
 """--format json of every command: one document on stdout, all else on stderr, with the numbers of the files."""
 
 import json
+import sys
 
 import pytest
 
 from llmtune import cli
+from llmtune.commands import train
+from llmtune.errors import InputError
 from llmtune.predictions import make_predictions, write_predictions
 
 
@@ -87,3 +90,44 @@ def test_merge_and_push_say_what_they_wrote(document, lora_run, spam_file, tmp_p
     assert {"report.html", "metrics.json"} <= set(pushed["files"])
     assert pushed["address"] is None
     assert "texts of" in pushed["note"]
+
+
+def test_a_recipe_gives_the_run_its_verdict_the_main_number_and_the_files(spam_file, tmp_path, capsys):
+    from recipes.spam import main
+
+    tiny = "hidden_size=16,num_attention_heads=2,intermediate_size=32,num_hidden_layers=1"
+    flags = ["--train_file", str(spam_file), "--model_type", "bert", "--config_overrides", tiny, "--max_steps", "2"]
+    capsys.readouterr()
+
+    folder = main([*flags, "--cpu_threads", "1", "--output_dir", str(tmp_path / "run"), "--format", "json"])
+
+    printed = capsys.readouterr()
+    content = json.loads(printed.out)
+    verdict = json.loads((folder / "verdict.json").read_text())
+    score = json.loads((folder / "metrics.json").read_text())["test"]["f1"]
+    assert (content["run"], content["rows"]) == (str(folder), score["n"])
+    assert (content["verdict"], content["checks"]) == (verdict["verdict"], verdict["checks"])
+    assert content["metric"] == {"name": "f1", "label": "spam", **score}
+    assert content["sentence"] in " ".join(printed.err.split())
+    assert {"report.html", "metrics.json", "config.yaml", "predictions/test.parquet"} <= set(content["files"])
+    assert all((folder / name).is_file() for name in content["files"])
+
+
+def test_a_format_that_is_none_or_stands_in_a_file_is_refused(tmp_path):
+    from recipes.spam import main
+
+    with pytest.raises(InputError, match=r"--format: invalid choice: 'yaml'.* --help lists the flags"):
+        main(["--format", "yaml"])
+    (tmp_path / "a.yaml").write_text("format: json")
+    with pytest.raises(InputError, match="format 'json': found in a file; give --format on the command line"):
+        main(["--config", str(tmp_path / "a.yaml"), "--train_file", "a.csv", "--model_type", "bert"])
+
+
+def test_train_passes_the_format_on(monkeypatch):
+    monkeypatch.setattr(train.runpy, "run_path", lambda path, run_name: None)
+    monkeypatch.setattr(train, "_needs_launcher", lambda: False)
+    monkeypatch.setattr(sys, "argv", ["llmtune"])
+
+    cli.run(["train", "--format", "json", "spam", "--seed", "1"])
+
+    assert sys.argv[1:] == ["--seed", "1", "--format", "json"]

@@ -268,3 +268,9 @@ def test_a_mixed_column_is_refused_before_the_model_runs_where_parquet_cannot_ho
     predict(spam_model, tmp_path / "in.jsonl", tmp_path / "p.jsonl")
 
     assert [row["note"] for row in read(tmp_path / "p.jsonl")] == [1, "b"]
+
+
+def test_one_row_is_said_as_one(spam_model, capsys):
+    cli.run(["predict", "--model", str(spam_model), "--text", "win a prize now"])
+
+    assert "1 row of --text" in capsys.readouterr().err

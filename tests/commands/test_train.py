@@ -44,6 +44,7 @@ def messages(tmp_path):
 
 def test_the_installed_package_trains_as_accelerate_launch_does_in_the_clone(site, messages):
     flags = ["--train_file", "messages.csv", "--model_type", "bert", "--config_overrides", TINY, "--max_steps", "3"]
+    flags += ["--format", "json"]
 
     installed = run(
         sys.executable, "-m", "llmtune", "train", "spam", *flags, "--output_dir", "a", folder=messages, site=site
@@ -56,6 +57,9 @@ def test_the_installed_package_trains_as_accelerate_launch_does_in_the_clone(sit
     assert a == b
     weights = [(messages / name / "model.safetensors").read_bytes() for name in "ab"]
     assert weights[0] == weights[1]
+    documents = [json.loads(done.stdout) for done in (installed, launched)]
+    assert {**documents[0], "run": "b"} == documents[1]
+    assert "Test: " in installed.stderr
 
 
 def test_the_installed_package_writes_out_its_recipes_and_holds_their_demos(site, tmp_path):

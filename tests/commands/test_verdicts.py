@@ -72,7 +72,7 @@ def test_an_earlier_table_is_the_base(messages):
     assert checks["worse_than_base"]["status"] == "fail"
     finding = checks["worse_than_base"]["finding"]
     assert finding.startswith(
-        "Significantly worse than the base: f1 0.182, base 1.000 (difference -0.818, 99 % CI [-0.9"
+        "Significantly worse than the base: f1 of spam 0.182, base 1.000 (difference -0.818, 99 % CI [-0.9"
     )
 
 

@@ -120,7 +120,7 @@ def test_the_same_answers_are_said_to_be_the_same_unless_the_metric_reads_the_pr
 def test_few_rows_are_inconclusive():
     said = finding(compare_predictions(*pair_of(10, 1, 2, 0)))
 
-    assert said == "Inconclusive: too few rows to tell whether B is better or worse than A on f1"
+    assert said == "Inconclusive: too few rows to tell whether B is better or worse than A on f1 of spam"
 
 
 def test_lower_is_better_turns_the_verdict():

@@ -179,7 +179,7 @@ def test_hundreds_of_measured_numbers_are_one_line_that_names_regression(tmp_pat
     found = str(raised.value)
     assert found.count("\n") == 0
     assert "column 'score' holds 824 different numbers in 824 rows, such as 0.0" in found
-    assert "this is regression, and a classifier has classes; name another column with --label_column, or" in found
+    assert "this is regression, and a classifier has classes; train recipes/text_regression.py, name another" in found
 
 
 @pytest.mark.parametrize("labels", [["0.5", "1", "1.5", "2"], [str(number) for number in range(60)]])

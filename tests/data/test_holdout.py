@@ -1,5 +1,6 @@
 from collections import Counter
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -119,3 +120,34 @@ FOLDED = [
 @pytest.mark.parametrize(("one", "other", "same"), FOLDED)
 def test_texts_equal_up_to_form_case_punctuation_and_space_are_duplicates(one, other, same):
     assert (normalize(one) == normalize(other)) is same
+
+
+def test_rare_labels_of_rows_with_several_are_on_every_side_and_empty_sets_too():
+    draw = np.random.default_rng(0)
+    for seed in range(20):
+        sets = [
+            [name for name, share in (("a", 0.5), ("b", 0.2), ("c", 0.02)) if draw.random() < share] for _ in range(400)
+        ]
+        groups = [[row] for row in range(400)]
+        texts = [f"text {row}" for row in range(400)]
+
+        parts = stratified_group_split(groups, sets, texts, fractions={"validation": 0.1, "test": 0.2}, seed=seed)
+
+        assert sorted(row for rows in parts.values() for row in rows) == list(range(400))
+        for label, slack in (("a", 2), ("b", 2), ("c", 1.5), (None, 2)):
+            rows = [row for row in range(400) if (label in sets[row] if label else not sets[row])]
+            for part, share in (("validation", 0.1), ("test", 0.2)):
+                here = len(set(rows) & set(parts[part]))
+                assert abs(here - share * len(rows)) <= slack, (seed, label, part)
+                assert here or len(rows) < 3
+
+
+def test_copies_with_several_labels_stay_on_one_side():
+    sets = [["a", "b"], ["a"], ["b"], [], ["a"]] * 20
+    groups = [list(range(first, 100, 20)) for first in range(20)]
+
+    parts = stratified_group_split(groups, sets, [str(row % 20) for row in range(100)], fractions={"test": 0.2}, seed=1)
+
+    for group in groups:
+        assert sum(group[0] in rows for rows in parts.values()) == 1
+        assert any(set(group) <= set(rows) for rows in parts.values())

@@ -15,6 +15,7 @@ from llmtune.arguments import DataArguments
 from llmtune.data.files import read_rows
 from llmtune.data.word_rows import group_words
 from llmtune.errors import InputError
+from llmtune.predictions import read_predictions
 from llmtune.tasks.token_classification.arguments import TokenClassificationArguments
 from llmtune.tasks.token_classification.rows import load_tagged_splits
 
@@ -150,6 +151,19 @@ def test_documents_named_for_the_split_keep_sentences_apart(tmp_path, capsys):
     flags = ["--sentence_column", "sentence", "--tokens_column", "word", "--tags_column", "tag"]
     assert not cli.run(["check", str(tmp_path / "ner.csv"), *flags, "--split_group_column", "doc"])
     assert "40" in capsys.readouterr().out
+
+
+def test_an_evaluation_reads_sentences_numbered_anew_in_each_document(demo_run, tmp_path):
+    sentences = [[("Ada", "B-PER"), ("came", "O")], [("Bob", "B-PER")]]
+    (tmp_path / "ner.csv").write_text(documents_csv([(f"d{n}", sentences) for n in range(20)]))
+    flags = ["--sentence_column", "sentence", "--tokens_column", "word", "--tags_column", "tag"]
+    command = ["evaluate", "--model", str(demo_run("ner")), "--test_file", str(tmp_path / "ner.csv"), *flags]
+
+    with pytest.raises(InputError, match="name the column of the documents by --split_group_column"):
+        cli.run([*command, "--output_dir", str(tmp_path / "a")])
+    cli.run([*command, "--output_dir", str(tmp_path / "b"), "--split_group_column", "doc"])
+
+    assert len(read_predictions(tmp_path / "b" / "predictions" / "test.parquet")) == 40
 
 
 def test_rows_out_of_order_within_a_document_are_refused(tmp_path):

@@ -63,7 +63,7 @@ def test_copies_fail_with_their_rows_and_the_score_without_them(k, how):
     check = leakage(train, {"test": test}, predictions_right_on(test, range(40)))
 
     assert check.status == "fail"
-    assert check.finding.startswith(f"40 of 300 test rows (13 %) also stand in train (40 {how}); f1 is 0.")
+    assert check.finding.startswith(f"40 of 300 test rows (13 %) also stand in train (40 {how}); f1 of spam is 0.")
     found = check.numbers["copies"]["test/train"]["edited_rows" if k else "equal_rows"]
     assert [(one["row"], one["original"]) for one in found] == [(row, row + 100) for row in range(40)]
     drop = check.numbers["drop"]
@@ -90,7 +90,7 @@ def test_two_copies_are_no_matter_but_told():
 
     assert check.status == "pass"
     assert check.finding.startswith(
-        "2 of 300 test rows (0.7 %) also stand in train (2 word for word): too few to change the result; f1 is"
+        "2 of 300 test rows (0.7 %) also stand in train (2 word for word): too few to change the result; f1 of spam is"
     )
     assert check.remedy == "delete these rows for a cleaner number (llmtune check lists them)"
 

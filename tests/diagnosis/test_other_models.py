@@ -150,6 +150,21 @@ def test_copies_of_the_source_fail_unless_the_reference_copies_too():
     assert degenerate_output(right).status == PASS
 
 
+def test_answers_that_were_cut_off_fail_with_the_flag_that_lets_them_end():
+    rows = [f"a sentence {i}" for i in range(100)]
+    columns = {"reference": rows, "prediction": rows, "ended": [i >= 20 for i in range(100)]}
+
+    check = degenerate_output(make_predictions("text-generation", columns))
+
+    assert (check.status, check.finding) == (
+        FAIL,
+        "Degenerate outputs: 20 % of the outputs are cut off before their end",
+    )
+    assert check.remedy.startswith("raise --max_new_tokens")
+    columns["ended"] = [True] * 100
+    assert degenerate_output(make_predictions("text-generation", columns)).status == PASS
+
+
 def test_a_few_faults_are_no_habit():
     assert degenerate_output(texts("", share=0.02)).status == PASS
     assert degenerate_output(texts("", n=20, share=0)).status == NOT_ENOUGH_DATA

@@ -5,6 +5,7 @@ import math
 import pytest
 
 from llmtune.diagnosis.accuracy_paradox import accuracy_paradox
+from llmtune.diagnosis.baseline import baseline
 from llmtune.diagnosis.check import FAIL, NOT_APPLICABLE, NOT_ENOUGH_DATA, PASS
 from llmtune.diagnosis.evidence import evidence
 from llmtune.diagnosis.target_list import read_targets
@@ -218,3 +219,24 @@ def test_two_classes_that_are_swapped_are_the_opposite_and_not_guesses():
     assert check.finding.startswith("Predictions say mostly another class than the labels: their Matthews correlation")
     assert check.remedy == "compare the order of the model's classes with that of the labels"
     assert accuracy_paradox(binary(500, 500, 500, 500)).finding.startswith("Predictions hardly depend on the input")
+
+
+def test_a_target_on_f1_says_of_which_class_it_is():
+    rows = {"reference": ["junk", "legit"] * 60, "prediction": ["junk"] * 120}
+    table = make_predictions("classification", rows, label_names=("junk", "legit"), positive_label="junk")
+
+    assert targets(table, read_targets("f1>=0.9")).finding.startswith("f1 of junk is 0.667 on 60 rows of ")
+
+
+def test_rows_of_a_series_are_not_labeled_but_come_with_time():
+    rows = {"reference": [1.0] * 8, "prediction": [1.5] * 8}
+    texts = make_predictions("regression", rows)
+    series = make_predictions("regression", {**rows, "time": list(range(8))})
+    longer = "test over a longer time, at least 22 more rows: give a longer --test_file or a larger --test_fraction"
+
+    assert evidence(texts).remedy == "label at least 22 more rows"
+    assert evidence(series).remedy == longer
+    assert targets(series, read_targets("rmse<=1")).remedy.startswith("set a target on") or (
+        targets(series, read_targets("rmse<=1")).remedy == f"{longer} for rmse"
+    )
+    assert "longer time" in baseline(series, {"persistence": series}).remedy

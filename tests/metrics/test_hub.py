@@ -286,7 +286,7 @@ def test_wrong_shapes_are_told_with_what_to_do(kind, given, predictions, labels,
 
 
 def test_wrong_settings_are_told():
-    with pytest.raises(ValueError, match="kind 'ner' is not one of classification, token-classification"):
+    with pytest.raises(ValueError, match="kind 'ner' is not one of classification, multilabel"):
         compute_metrics("ner")
     with pytest.raises(ValueError, match=r"positive label 'x' is not one of the label names \['a', 'b'\]"):
         compute_metrics("classification", label_names=["a", "b"], positive_label="x")

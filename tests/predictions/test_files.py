@@ -11,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmtune.errors import InputError
+from llmtune.metrics import score_predictions
 from llmtune.predictions import read_predictions
 
+SQUAD = [{"text": ["Paris", "in Paris"], "answer_start": [5, 2]}, {"text": [], "answer_start": []}]
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\r\n\t\0\"'"), min_size=1).filter(str.strip)
 
 
@@ -27,8 +29,28 @@ def write(folder, ending, columns):
         with path.open("w", newline="") as file:
             writer = csv.writer(file, delimiter="," if ending == ".csv" else "\t")
             writer.writerow(names)
-            writer.writerows([json.dumps(cell) if isinstance(cell, list) else cell for cell in row] for row in rows)
+            writer.writerows(
+                [json.dumps(cell) if isinstance(cell, list | dict) else cell for cell in row] for row in rows
+            )
     return path
+
+
+@pytest.mark.parametrize("ending", [".csv", ".tsv", ".jsonl", ".parquet"])
+def test_answers_laid_out_as_in_squad_are_their_texts(tmp_path, ending):
+    path = write(tmp_path, ending, {"reference": SQUAD, "prediction": ["Paris", ""]})
+
+    table = read_predictions(path, kind="question-answering")
+
+    assert table.column("reference") == [["Paris", "in Paris"], []]
+    assert score_predictions(table)["exact_match"].value == 100
+
+
+@pytest.mark.parametrize(("sign", "name"), [(";", "semicolons"), ("\t", "tabs"), ("|", "bars")])
+def test_a_csv_separated_otherwise_is_refused_with_what_separates_it(tmp_path, sign, name):
+    (tmp_path / "a.csv").write_text(f"reference{sign}prediction\nham{sign}spam, I think\n")
+
+    with pytest.raises(InputError, match=f"a.csv: the columns seem separated by {name}: found the one name 'reference"):
+        read_predictions(tmp_path / "a.csv", kind="classification")
 
 
 @pytest.mark.parametrize("ending", [".csv", ".tsv", ".jsonl", ".parquet"])

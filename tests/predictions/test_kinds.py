@@ -5,6 +5,7 @@ import json
 import pickle
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -253,12 +254,34 @@ def test_tensorboard_and_page_draw_one_calibration(monkeypatch, positive):
     drawn = []
     writer = type("Writer", (), {"add_figure": lambda self, name, figure, step: None})()
     monkeypatch.setattr(tensorboard, "writer_in", lambda callbacks: writer)
-    monkeypatch.setattr(tensorboard, "logits_of", lambda output: (logits, labels))
+    monkeypatch.setattr(tensorboard, "logits_of", lambda output, several: (logits, labels))
     monkeypatch.setattr(tensorboard, "calibration_figure", drawn.extend)
     tensorboard.show_evaluation([], None, None, names.tolist(), 1, positive_id=names.tolist().index(positive))
 
     assert len(drawn) > 10
     assert np.array(drawn) == pytest.approx(np.array(calibration_bins(table)))
+
+
+def test_tensorboard_and_page_draw_one_calibration_of_several_labels_a_row(monkeypatch):
+    draw = np.random.default_rng(0)
+    logits = draw.normal(size=(200, 3)) * 2
+    shares = 1 / (1 + np.exp(-logits))
+    truth = draw.random((200, 3)) < shares
+    names = np.array(["a", "b", "c"])
+    columns = {"reference": [names[row].tolist() for row in truth], "prediction": [["a"]] * 200}
+    table = make_predictions(
+        "multilabel-classification", {**columns, "probabilities": shares}, label_names=names.tolist()
+    )
+    output = SimpleNamespace(predictions=logits, label_ids=truth.astype(np.float32))
+    bins, figures = [], []
+    writer = SimpleNamespace(add_figure=lambda name, figure, step: figures.append(name))
+    monkeypatch.setattr(tensorboard, "writer_in", lambda callbacks: writer)
+    monkeypatch.setattr(tensorboard, "calibration_figure", bins.extend)
+
+    tensorboard.show_evaluation([], None, output, names.tolist(), 1, several=True)
+
+    assert figures == ["eval/precision_recall", "eval/calibration"]
+    assert np.array(bins) == pytest.approx(np.array(calibration_bins(table)))
 
 
 def test_base_and_compare_agree_that_labels_in_another_order_are_the_same_rows():

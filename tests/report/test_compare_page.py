@@ -11,6 +11,7 @@ from llmtune.comparison.differences import compare_predictions
 from llmtune.diagnosis.context import Context, diagnose
 from llmtune.metrics import score_predictions
 from llmtune.metrics.core.base import with_interval
+from llmtune.metrics.core.headlines import about_positive
 from llmtune.predictions import make_predictions, write_predictions
 from llmtune.report.compare_page import render_compare_page, run_reports
 from llmtune.report.error_examples import ExampleTable
@@ -53,7 +54,7 @@ def test_every_run_has_its_verdict_and_its_numbers(runs, text):
         assert f"{run.letter}: {run.report.name}" in text
         assert run.report.verdict.sentence[:30] in text
         for name in run.report.headlines:
-            assert numbers[name][place] == with_interval(run.report.scores[name])
+            assert numbers[about_positive(name, "spam")][place] == with_interval(run.report.scores[name])
 
 
 def test_differences_are_those_of_llmtune_compare(runs, text):
@@ -61,9 +62,9 @@ def test_differences_are_those_of_llmtune_compare(runs, text):
     compared = compare_predictions(a, b)
     shown = rows_of(text, "B against A")
 
-    assert text.index("on f1: ") < text.index("<h2")
+    assert text.index("on f1 of spam: ") < text.index("<h2")
     for one in compared.differences:
-        name = one.metric if one.higher_is_better else f"{one.metric} ↓"
+        name = one.name if one.higher_is_better else f"{one.name} ↓"
         assert shown[name][0].startswith(difference_cell(one))
     assert f"only A is right on {compared.mcnemar.only_a}, only B on {compared.mcnemar.only_b};" in text
     assert f"B is better than A on {len(compared.wins)} rows" in text
@@ -88,10 +89,10 @@ def test_texts_are_escaped_and_can_be_left_out(runs, text):
 def test_three_runs_have_mean_and_deviation(runs):
     third = report_of("spam-3", spam_table(threshold=0.2))
     numbers = rows_of(render_compare_page(run_reports([*(run.report for run in runs), third])), 'id="numbers"')
-    f1 = [float(cell.split()[0]) for cell in numbers["f1"][:3]]
+    f1 = [float(cell.split()[0]) for cell in numbers["f1 of spam"][:3]]
 
     assert numbers["metric"] == ["A", "B", "C", "mean", "std"]
-    assert float(numbers["f1"][3]) == pytest.approx(sum(f1) / 3, abs=1e-3)
+    assert float(numbers["f1 of spam"][3]) == pytest.approx(sum(f1) / 3, abs=1e-3)
 
 
 def test_entities_are_told_in_words():

@@ -12,6 +12,7 @@ from sklearn.metrics import f1_score, precision_recall_curve, precision_score, r
 
 from llmtune.diagnosis.check import Check
 from llmtune.diagnosis.context import Context, diagnose
+from llmtune.diagnosis.headline import metric_in_words
 from llmtune.diagnosis.verdict import combine
 from llmtune.metrics import score_predictions
 from llmtune.metrics.core.base import MetricContext, with_interval
@@ -22,7 +23,7 @@ from llmtune.predictions.kinds import KINDS
 from llmtune.report.error_examples import sentence_scores
 from llmtune.report.page import render_page, write_page
 from llmtune.report.page_plots import main_plot
-from llmtune.report.plots import Axes, Series, line_plot
+from llmtune.report.plots import WIDTH, Axes, Series, interval_plot, line_plot
 from llmtune.report.probabilities import build_slider, calibration_bins, ranked_classes
 from llmtune.report.report import Report
 from llmtune.report.slices import score_slices
@@ -217,7 +218,7 @@ def test_texts_stand_beside_their_references_and_numbers_in_a_plot():
     assert "a dog | the dog" in text
     assert "&lt;script" in text
     assert "Actual and predicted" in plotted
-    assert plotted.count('<circle class="s0"') == 3
+    assert plotted.count('<circle class="s0"') == 2 * 3  # actual and predicted, and the residuals
     assert "Largest errors" in plotted
 
 
@@ -516,3 +517,19 @@ def test_a_share_is_not_torn_from_its_percent_sign_in_the_headline(report):
     verdict = replace(report.verdict, verdict="not_ready", checks=(Check("targets", "fail", sentence[11:-1]),))
 
     assert "recall is 80\u00a0% (8 of 10)." in render_page(replace(report, verdict=verdict))
+
+
+def test_the_numbers_at_the_ends_of_the_main_axis_are_not_cut():
+    drawing = interval_plot("BLEU", [("this model", 50.0, 40.0, 60.0)], (0.0, 100.0))
+
+    places = {
+        text: float(x) for x, text in re.findall(r'<text x="([\d.]+)" y="\d+" text-anchor="middle">(\S+?)<', drawing)
+    }
+    assert places["100"] + 4 * len("100") <= WIDTH  # eight pixels a digit, half of them beyond the middle
+    assert places["0"] >= 4
+
+
+def test_metrics_of_texts_are_written_as_the_field_writes_them():
+    table = make_predictions("text-generation", {"reference": ["a"], "prediction": ["a"]})
+
+    assert [metric_in_words(name, table) for name in ("chrf++", "rougeLsum")] == ["chrF++", "ROUGE-Lsum"]

@@ -13,7 +13,8 @@ from llmtune.predictions import read_predictions
 from llmtune.report.probabilities import build_slider
 from tests.report.test_page import AT
 
-RECIPES = ("spam", "sentiment", "ner", "pii", "question_answering", "translation", "summarization", "causal_lm")
+RECIPES = ("spam", "sentiment", "text_classification", "ner", "pii", "question_answering", "translation")
+RECIPES += ("summarization", "causal_lm")
 KINDS = ("text-generation", "question-answering", "regression")
 LOOKS = [(390, False), (1280, True), (1920, False)]  # what scrolls out of a phone's page has no color to axe
 

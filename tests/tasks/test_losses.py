@@ -7,7 +7,7 @@ from sklearn.utils.class_weight import compute_class_weight
 from torch.nn import functional
 
 from llmtune.errors import InputError
-from llmtune.tasks.losses import ClassificationLoss, read_class_weights
+from llmtune.tasks.losses import ClassificationLoss, RegressionLoss, classification_loss, read_class_weights
 
 LOGITS = torch.tensor([[2.0, -1.0, 0.5], [0.1, 0.2, -0.3], [-1.0, 3.0, 0.0], [0.0, 0.0, 4.0]])
 LABELS = torch.tensor([0, 2, 1, -100])
@@ -51,7 +51,74 @@ def test_smoothing_is_torchs():
     assert loss(label_smoothing=0.2) == pytest.approx(expected.item())
 
 
-@pytest.mark.parametrize("settings", [{}, {"kind": "focal"}, {"label_smoothing": 0.1}, {"class_weights": WEIGHTS}])
+@pytest.mark.parametrize("weights", [None, WEIGHTS])
+def test_cumulative_sums_the_binary_cross_entropy_of_each_border(weights):
+    probability = LOGITS[:3].double().softmax(-1)
+    above = torch.stack([probability[:, 1:].sum(-1), probability[:, 2]], dim=1)  # of the first border, of the second
+    is_above = torch.tensor([[0.0, 0.0], [1.0, 1.0], [1.0, 0.0]], dtype=torch.float64)
+
+    each = functional.binary_cross_entropy(above, is_above, reduction="none").sum(-1)
+    if weights:
+        each = each * torch.tensor([0.5, 7.0, 2.0])
+
+    assert loss(kind="cumulative", class_weights=weights) == pytest.approx((each.sum() / 3).item(), rel=1e-6)
+
+
+def test_cumulative_of_two_classes_is_cross_entropy_and_stays_finite_for_sure_errors():
+    logits, labels = LOGITS[:3, :2], torch.tensor([0, 1, 1])
+    found = ClassificationLoss("cumulative")({"logits": logits}, labels)
+    far = torch.tensor([[200.0, 0.0, -200.0]], requires_grad=True)
+    wrong = ClassificationLoss("cumulative")({"logits": far}, torch.tensor([2]))
+    wrong.backward()
+
+    assert found == pytest.approx(functional.cross_entropy(logits, labels).item())
+    assert wrong.item() == pytest.approx(200 + 400)
+    assert torch.isfinite(far.grad).all()
+
+
+def test_cumulative_of_classes_without_an_order_is_refused():
+    class Arguments:
+        loss, class_weights, focal_gamma, label_smoothing_factor = "cumulative", "none", 2.0, 0.0
+
+    with pytest.raises(InputError, match="--loss cumulative: counts the borders between classes in an order, and"):
+        classification_loss(Arguments(), Arguments(), [0, 1], ["O", "B-PER"])
+
+
+NUMBERS = torch.tensor([[0.5], [-2.0], [3.0], [9.0]])
+TARGETS = torch.tensor([1.0, -2.5, 0.0, -100.0])
+
+
+@pytest.mark.parametrize(
+    ("kind", "reference"),
+    [
+        ("mse", functional.mse_loss),
+        ("mae", functional.l1_loss),
+        ("huber", lambda found, wanted: functional.huber_loss(found, wanted, delta=0.7)),
+    ],
+)
+def test_a_regression_loss_is_torchs_mean_over_the_rows_that_count(kind, reference):
+    expected = reference(NUMBERS[:3, 0], TARGETS[:3]).item()
+
+    assert RegressionLoss(kind, delta=0.7)({"logits": NUMBERS}, TARGETS, 3) == pytest.approx(expected)
+    assert RegressionLoss(kind, delta=0.7)({"logits": NUMBERS}, TARGETS) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        ({"kind": "l2"}, "--loss 'l2' is not one of mse, mae, huber: squared, absolute or Huber error"),
+        ({"delta": 0.0}, "--huber_delta 0.0: expected a number above 0; 1.0 is one standard deviation"),
+    ],
+)
+def test_a_regression_loss_that_does_not_exist_is_refused(settings, text):
+    with pytest.raises(InputError, match=text):
+        RegressionLoss(**settings)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"kind": "focal"}, {"kind": "cumulative"}, {"label_smoothing": 0.1}, {"class_weights": WEIGHTS}],
+)
 def test_micro_batches_of_any_cut_add_up_to_the_whole_in_loss_and_gradient(settings):
     whole, parts = LOGITS.clone().requires_grad_(), LOGITS.clone().requires_grad_()
     of = ClassificationLoss(**settings)

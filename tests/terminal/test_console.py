@@ -81,7 +81,13 @@ def test_a_class_that_is_another_misspelled_is_said_with_counts_and_remedy():
 
 @pytest.mark.parametrize(
     "counts",
-    [{"1": 900, "-1": 20, "0": 500}, {"4.5": 900, "4.0": 3, "5": 800}, {"2020": 900, "2021": 2}, {"1.0": 90, "10": 1}],
+    [
+        {"1": 900, "-1": 20, "0": 500},
+        {"4.5": 900, "4.0": 3, "5": 800},
+        {"2020": 900, "2021": 2},
+        {"1234567": 90, "1234568": 2},
+        {"1.0": 90, "10": 1},
+    ],
 )
 def test_numbers_are_never_called_misspellings_of_each_other(counts):
     assert label_typo_lines([counts]) == []
@@ -89,6 +95,22 @@ def test_numbers_are_never_called_misspellings_of_each_other(counts):
 
 def test_space_around_a_number_is_a_slip():
     assert "' 1' (2 rows) is a separate class here, but is probably '1'" in label_typo_lines([{"1": 90, " 1": 2}])[0]
+
+
+@pytest.mark.parametrize(
+    ("counts", "label", "meant"),
+    [
+        ({"1": 90, "1.0": 40}, "'1.0'", "'1'"),
+        ({"true": 90, "True": 40}, "'True'", "'true'"),
+        ({"caf\u00e9": 90, "cafe\u0301": 40}, r"'cafe\u0301'", r"'caf\xe9'"),
+        ({"non_spam": 90, "non-spam": 40}, "'non-spam'", "'non_spam'"),
+    ],
+)
+def test_a_class_spelled_otherwise_is_named_so_that_the_two_are_told_apart(counts, label, meant):
+    assert label_typo_lines([counts]) == [
+        f"{label} (40 rows) is a separate class here, but is probably {meant} (90 rows): "
+        f"if so, write {meant} in the file"
+    ]
 
 
 def test_the_test_block_shows_numbers_baselines_classes_and_matrix():

@@ -21,8 +21,10 @@ from transformers import DataCollatorWithPadding, PreTrainedTokenizerFast, set_s
 
 from llmtune.arguments import TrainingArguments
 from llmtune.models.lstm import LstmConfig
-from llmtune.tasks.losses import ClassificationLoss
+from llmtune.tasks.losses import ClassificationLoss, RegressionLoss
+from llmtune.tasks.multi_label_classification.loss import LabelSetLoss
 from llmtune.tasks.question_answering.loss import SpanLoss
+from llmtune.tasks.text_windows import WindowCollator, Windows
 from llmtune.training.trainer import FineTuningTrainer
 
 EFFECTIVE_BATCH = 8
@@ -38,7 +40,11 @@ LOSSES = {
     "weights": ClassificationLoss(class_weights=(0.5, 4.0)),
     "focal, weights": ClassificationLoss("focal", (0.5, 4.0)),
     "smoothing": ClassificationLoss(label_smoothing=0.1),
+    "order": ClassificationLoss("cumulative"),
+    "squared": RegressionLoss(),
+    "huber": RegressionLoss("huber", 0.5),
 }
+OF_NUMBERS = ("squared", "huber")
 # model_type, LoRA, loss, rows. 21 rows end in 8 + 8 + 5; 17 in 8 + 8 + 1, where the second process has no row.
 COMBINATIONS = [
     *((kind, lora, loss, 21) for kind in INFLATED for lora in (False, True) for loss in ("plain", "weights")),
@@ -48,22 +54,30 @@ COMBINATIONS = [
     ("bert", False, "smoothing", 21),
     ("lstm", False, "weights", 21),
     ("lstm", False, "plain", 17),
+    ("bert", False, "order", 21),
+    ("bert", False, "squared", 17),
+    ("llama", True, "huber", 21),
 ]
 
 
-def rows(n: int) -> datasets.Dataset:
-    """Texts of 3 to 40 random tokens; a third has class 1, and those are longer."""
+def rows(n: int, *, numbers: bool = False) -> datasets.Dataset:
+    """Texts of 3 to 40 random tokens; a third has class 1, and those are longer. Or each has a number of its own."""
     random = np.random.default_rng(0)
     labels = [int(i % 3 == 0) for i in range(n)]
     lengths = [int(random.integers(3, 20) * (1 + label)) for label in labels]
     texts = [random.integers(4, 60, length).tolist() for length in lengths]
+    labels = random.normal(size=n).tolist() if numbers else labels
     return datasets.Dataset.from_dict(
         {"input_ids": texts, "attention_mask": [[1] * n for n in lengths], "labels": labels}
     )
 
 
 def tiny_model(
-    model_type: str, *, lora: bool, auto_model: Any = transformers.AutoModelForSequenceClassification
+    model_type: str,
+    *,
+    lora: bool,
+    auto_model: Any = transformers.AutoModelForSequenceClassification,
+    num_labels: int = 2,
 ) -> Any:
     """32 wide, two layers, float32, no dropout, the same weights in every process."""
     set_seed(0)
@@ -74,7 +88,7 @@ def tiny_model(
         num_hidden_layers=2,
         num_attention_heads=2,
         intermediate_size=48,
-        num_labels=2,
+        num_labels=num_labels,
         pad_token_id=0,
         **NO_DROPOUT[model_type],
     )
@@ -127,9 +141,9 @@ def exact(processes: int, folder: Path) -> Iterator[dict[str, Any]]:
     for model_type, lora, loss, n in COMBINATIONS:
         for micro, accumulation in SPLITS[processes]:
             trainer = FineTuningTrainer(
-                model=tiny_model(model_type, lora=lora),
+                model=tiny_model(model_type, lora=lora, num_labels=1 if loss in OF_NUMBERS else 2),
                 args=arguments(folder, per_device_train_batch_size=micro, gradient_accumulation_steps=accumulation),
-                train_dataset=rows(n),
+                train_dataset=rows(n, numbers=loss in OF_NUMBERS),
                 data_collator=DataCollatorWithPadding(tiny_tokenizer()),
                 compute_loss_func=LOSSES[loss],
             )
@@ -139,6 +153,59 @@ def exact(processes: int, folder: Path) -> Iterator[dict[str, Any]]:
                 "updates": logged_updates(trainer),
                 "tokens": trainer.tokens_trained(),
             }
+
+
+def rows_of_windows(n: int) -> datasets.Dataset:
+    """The texts of `rows` in windows of 8 tokens that share 2."""
+    texts = rows(n)
+    cut = [[ids[begin : begin + 8] for begin in range(0, max(1, len(ids) - 2), 6)] for ids in texts["input_ids"]]
+    masks = [[[1] * len(window) for window in windows] for windows in cut]
+    return datasets.Dataset.from_dict({"input_ids": cut, "attention_mask": masks, "labels": texts["labels"]})
+
+
+def windows(processes: int, folder: Path) -> Iterator[dict[str, Any]]:
+    """As `exact`, of rows that are read in windows, their logits pooled; then what is predicted of them."""
+    for model_type, pooling, n in (
+        ("bert", "mean", 21),
+        ("bert", "max", 17),
+        ("llama", "max", 21),
+        ("lstm", "mean", 17),
+    ):
+        for micro, accumulation in SPLITS[processes]:
+            trainer = FineTuningTrainer(
+                model=tiny_model(model_type, lora=False),
+                args=arguments(
+                    folder,
+                    per_device_train_batch_size=micro,
+                    gradient_accumulation_steps=accumulation,
+                    per_device_eval_batch_size=4,
+                ),
+                train_dataset=rows_of_windows(n),
+                data_collator=WindowCollator(tiny_tokenizer(), Windows(2, pooling)),
+                compute_loss_func=LOSSES["weights"],
+            )
+            yield {
+                "case": f"{model_type}, {pooling}, {n} rows",
+                "split": f"{processes} x {micro} x {accumulation}",
+                "updates": logged_updates(trainer),
+                "tokens": trainer.tokens_trained(),
+            }
+        yield {
+            "case": f"{model_type}, {pooling}, {n} rows",
+            "logits": trainer.predict(rows_of_windows(n)).predictions.tolist(),
+            "without labels": trainer.predict(rows_of_windows(n).remove_columns("labels")).predictions.tolist(),
+            "plain": plain_pooled(trainer.model, rows_of_windows(n), pooling),
+        }
+
+
+def plain_pooled(model: Any, dataset: datasets.Dataset, pooling: str) -> list[list[float]]:
+    """The pooled logits of each row, its windows given to the model one by one."""
+    pooled = []
+    for row in dataset["input_ids"]:
+        with torch.no_grad():
+            logits = torch.cat([model.eval()(input_ids=torch.tensor([window])).logits for window in row])
+        pooled.append((logits.mean(0) if pooling == "mean" else logits.max(0).values).tolist())
+    return pooled
 
 
 def spans(processes: int, folder: Path) -> Iterator[dict[str, Any]]:
@@ -159,6 +226,31 @@ def spans(processes: int, folder: Path) -> Iterator[dict[str, Any]]:
             )
             yield {
                 "case": f"{model_type}, {n} rows",
+                "split": f"{processes} x {micro} x {accumulation}",
+                "updates": logged_updates(trainer),
+            }
+
+
+def several_labels(processes: int, folder: Path) -> Iterator[dict[str, Any]]:
+    """As `exact`, of rows with several labels each, some with none."""
+    random = np.random.default_rng(2)
+    for model_type, lora, loss, n in (
+        ("bert", False, "plain", 21),
+        ("bert", True, "weights", 17),
+        ("llama", False, "focal, weights", 21),
+        ("lstm", False, "smoothing", 17),
+    ):
+        labels = (random.random((n, 2)) < 0.4).astype(float).tolist()
+        for micro, accumulation in SPLITS[processes]:
+            trainer = FineTuningTrainer(
+                model=tiny_model(model_type, lora=lora),
+                args=arguments(folder, per_device_train_batch_size=micro, gradient_accumulation_steps=accumulation),
+                train_dataset=rows(n).remove_columns("labels").add_column("labels", labels),
+                data_collator=DataCollatorWithPadding(tiny_tokenizer()),
+                compute_loss_func=LabelSetLoss(LOSSES[loss]),
+            )
+            yield {
+                "case": f"{model_type}{', lora' * lora}, {loss}, {n} rows",
                 "split": f"{processes} x {micro} x {accumulation}",
                 "updates": logged_updates(trainer),
             }
@@ -246,7 +338,8 @@ def main(out: Path, folder: Path) -> None:
     torch.set_num_threads(1)
     transformers.logging.set_verbosity_error()
     processes = arguments(folder).world_size
-    sections = {section.__name__: section for section in (exact, spans, stock, predicted, resumed)}
+    parts = (exact, windows, spans, several_labels, stock, predicted, resumed)
+    sections = {section.__name__: section for section in parts}
     seen: dict[str, Any] = {name: list(section(processes, folder)) for name, section in sections.items()}
     if os.environ.get("RANK", "0") == "0":
         out.write_text(json.dumps({"processes": processes, **seen}), encoding="utf-8")

@@ -38,7 +38,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[int, dict[str, Any]]:
 def _by_case(seen: dict[int, dict[str, Any]], section: str) -> dict[str, dict[str, np.ndarray]]:
     cases: dict[str, dict[str, np.ndarray]] = {}
     for of in seen.values():
-        for record in of[section]:
+        for record in (record for record in of[section] if "updates" in record):
             cases.setdefault(record["case"], {})[record["split"]] = np.array(record["updates"])
     return cases
 
@@ -55,7 +55,7 @@ def _check_cuts(cases: dict[str, dict[str, np.ndarray]]) -> None:
 def test_loss_and_gradient_norm_do_not_depend_on_the_cut_of_the_effective_batch(seen):
     cases = _by_case(seen, "exact")
 
-    assert len(cases) == 14
+    assert len(cases) == 17
     _check_cuts(cases)
 
 
@@ -63,6 +63,29 @@ def test_nor_do_those_of_answers_as_spans(seen):
     cases = _by_case(seen, "spans")
 
     assert set(cases) == {"bert, 21 rows", "bert, 17 rows", "llama, 21 rows"}
+    _check_cuts(cases)
+
+
+def test_nor_do_those_of_rows_in_windows_and_a_row_counts_once_however_many_it_has(seen):
+    cases = _by_case(seen, "windows")
+
+    assert set(cases) == {"bert, mean, 21 rows", "bert, max, 17 rows", "llama, max, 21 rows", "lstm, mean, 17 rows"}
+    _check_cuts(cases)
+    tokens: dict[str, set[int]] = {}
+    for of in seen.values():
+        for record in of["windows"]:
+            if "plain" in record:
+                np.testing.assert_allclose(record["logits"], record["plain"], atol=1e-5)
+                np.testing.assert_allclose(record["without labels"], record["plain"], atol=1e-5)
+            else:
+                tokens.setdefault(record["case"], set()).add(record["tokens"]["real_tokens"])
+    assert all(len(counts) == 1 for counts in tokens.values())
+
+
+def test_nor_do_those_of_several_labels_a_row(seen):
+    cases = _by_case(seen, "several_labels")
+
+    assert len(cases) == 4
     _check_cuts(cases)
 
 

@@ -45,7 +45,7 @@ class _Both:
 
 def _examples(split: Split) -> Examples:
     # Of words, the tags are the label.
-    labels = [str(label or "") for label in labels_of(split)] or [str(tags) for tags in split.columns.get("tags", [])]
+    labels = [label or "" for label in labels_of(split)] or [str(tags) for tags in split.columns.get("tags", [])]
     return Examples(split.texts, labels or None)
 
 

@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from llmtune.data.rows import Rows
+from llmtune.text.text_pairs import join_pairs
 
 ERROR, WARNING, OK = "error", "warning", "ok"
 # Error: training refuses it, or the score would not be what it says. Warning: may be intended.
@@ -49,10 +50,13 @@ class Split:
 
     @cached_property
     def texts(self) -> list[Any]:
-        """What duplicates and lengths are judged by: text, words, source, or question and context; "" where none is."""
+        """What duplicates and lengths are judged by: text, words, source, or two of them together; "" where none is."""
         if {"question", "context"} <= self.columns.keys():
             pairs = zip(self.columns["question"], self.columns["context"], strict=True)
             return [" ".join(cell for cell in pair if isinstance(cell, str)) for pair in pairs]
+        if {"text", "text_pair"} <= self.columns.keys():
+            columns = (self.columns[name] for name in ("text", "text_pair"))
+            return join_pairs(*([cell if isinstance(cell, str) else "" for cell in column] for column in columns))
         cells = next((self.columns[name] for name in ("text", "tokens", "source") if name in self.columns), [])
         return [cell if is_text(cell) else "" for cell in cells]
 

@@ -1,12 +1,13 @@
 """Groups of people and sources: how many rows of each, who is missing, and who stands on both sides of a split."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from llmtune.diagnosis.data_checks.finding import ERROR, OK, WARNING, Finding, Split, of_rows, percentage
 from llmtune.diagnosis.data_checks.labels import SHIFT, labels_of
 from llmtune.diagnosis.leakage import EQUAL, Examples, early_rows, shared_ids
+from llmtune.errors import truncated_repr
 from llmtune.evidence import ENOUGH, SIGNIFICANT
 from llmtune.stats import homogeneity_test
 from llmtune.text.shorten import join_names
@@ -79,6 +80,24 @@ def ids_on_both_sides(splits: Sequence[Split], column: str) -> list[Finding]:
                     Finding("ids", severity, sentence, places, f"split by it: --split_group_column {column}")
                 )
     return findings or [Finding("ids", OK, f"no value of {column!r} stands in two splits")]
+
+
+def halves_on_both_sides(splits: Sequence[Split], columns: Mapping[str, str]) -> list[Finding]:
+    """Of pairs, texts that stand in two splits, whatever text is beside them; `columns`: canonical → the user's."""
+    findings = []
+    for place, first in enumerate(splits):
+        for split in splits[place + 1 :]:
+            examples = (
+                Examples((), ids={name: one.columns.get(name, []) for name in columns}) for one in (first, split)
+            )
+            for name, rows in shared_ids(*examples).items():
+                if rows:
+                    # May be intended: many data sets set a text beside several others. Whole pairs are duplicates.
+                    sentence = f"{of_rows(len(rows), split)} with a {columns[name]!r} that {first.name} has too"
+                    places = [f"{split.place(row)}: {truncated_repr(split.columns[name][row])}" for row in rows]
+                    remedy = f"to keep them apart, split one file: --split_group_column {columns[name]}"
+                    findings.append(Finding("pairs", WARNING, sentence, places, remedy))
+    return findings or [Finding("pairs", OK, "no text of a pair stands in two splits")]
 
 
 def times_before(splits: Sequence[Split], column: str) -> list[Finding]:

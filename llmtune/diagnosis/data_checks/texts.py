@@ -43,7 +43,7 @@ ODDITIES: dict[str, tuple[re.Pattern[str], str]] = {
 def missing_texts(split: Split) -> list[Finding]:
     """Rows without text, or with something else in its place."""
     findings = []
-    for name in ("text", "tokens", "source", "target", "question", "context"):
+    for name in ("text", "text_pair", "tokens", "source", "target", "question", "context"):
         cells = split.columns.get(name, [])
         empty = [row for row, cell in enumerate(cells) if _is_empty(cell)]
         other = [row for row, cell in enumerate(cells) if not is_text(cell) and not _is_empty(cell)]

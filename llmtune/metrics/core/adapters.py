@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
+from scipy import special
 
 from llmtune.metrics.core.base import IGNORED, Columns, MetricContext
 from llmtune.metrics.core.columns import number_setting, tag_rows, text_rows
@@ -15,11 +16,13 @@ from llmtune.metrics.perplexity import row_likelihoods
 from llmtune.predictions.kinds import (
     CLASSIFICATION,
     LANGUAGE_MODELING,
+    MULTILABEL_CLASSIFICATION,
     QUESTION_ANSWERING,
     REGRESSION,
     TEXT_GENERATION,
     TOKEN_CLASSIFICATION,
 )
+from llmtune.predictions.table import THRESHOLDS
 from llmtune.stats import softmax
 from llmtune.text.tag_arrays import Tags
 from llmtune.text.tag_schemes import candidate_schemes
@@ -122,6 +125,44 @@ class ClassificationAdapter(Adapter):
         return Batch(
             MetricContext(self.kind, names, positive, self.threshold, self.options),
             {"reference": reference, "prediction": prediction, "probabilities": probabilities},
+            int((~np.isfinite(probabilities).all(axis=1)).sum()),
+        )
+
+
+@dataclass
+class MultilabelAdapter(Adapter):
+    """Logits (n, c) and as many labels, 0 or 1 each; rows labeled -100 don't count."""
+
+    nonfinite_columns: ClassVar[tuple[str, ...]] = ("probabilities",)
+
+    def reduce(self, logits: Any, labels: Any) -> Any:
+        """Logits (n, c) in float32."""
+        return logits.float()
+
+    def batch(self, predictions: Any, labels: Any) -> Batch:
+        """`reference`, `prediction`: bool (n, c); `probabilities` (n, c), independent."""
+        logits, reference = to_numpy(predictions).astype(np.float64), to_numpy(labels)
+        if logits.ndim != 2 or logits.shape != reference.shape:
+            raise ValueError(
+                f"{self.kind}: logits of shape {logits.shape}, labels {reference.shape}; expected (rows, labels) of "
+                "both, a label 0 or 1. For one class id a row use kind 'classification'"
+            )
+        names = self.label_names or tuple(str(label) for label in range(logits.shape[1]))
+        if logits.shape[1] != len(names):
+            raise ValueError(
+                f"{self.kind}: the model scores {logits.shape[1]} labels, label_names has {len(names)}: {list(names)}; "
+                "name each label"
+            )
+        counted = (reference != IGNORED).all(axis=1)
+        logits, reference = logits[counted], reference[counted]
+        if not np.isin(reference, (0, 1)).all():
+            wrong = reference[~np.isin(reference, (0, 1))][0]
+            raise ValueError(f"{self.kind}: a label is {wrong:g}; give 0 or 1 for each label of each row")
+        probabilities = np.where(np.isfinite(logits), special.expit(logits), np.nan)
+        prediction = probabilities >= (self.options.get(THRESHOLDS) or self.threshold)
+        return Batch(
+            MetricContext(self.kind, names, None, self.threshold, self.options),
+            {"reference": reference == 1, "prediction": prediction, "probabilities": probabilities},
             int((~np.isfinite(probabilities).all(axis=1)).sum()),
         )
 
@@ -263,6 +304,7 @@ class RegressionAdapter(Adapter):
 
 ADAPTERS: dict[str, type[Adapter]] = {
     CLASSIFICATION: ClassificationAdapter,
+    MULTILABEL_CLASSIFICATION: MultilabelAdapter,
     TOKEN_CLASSIFICATION: TokenClassificationAdapter,
     TEXT_GENERATION: TextGenerationAdapter,
     QUESTION_ANSWERING: TextGenerationAdapter,

@@ -1,12 +1,14 @@
 """Averaging of a per-class ratio (precision, recall, F-beta): binary, macro, micro, weighted and each class by itself.
 
 Every average runs over *all* label names, as sklearn's does with `labels=` given: a class that is never seen counts.
-Letters: c classes, B matrices.
+Of one label a row the counts come from a confusion matrix, of several from `label_averages`. Letters: c classes, B
+matrices.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 
@@ -21,51 +23,78 @@ from llmtune.metrics.core.confusion import (
 from llmtune.stats import ConfidenceInterval, mean_of_proportions_interval, multinomial_bootstrap, wilson_interval
 
 
+class ClassTotals(NamedTuple):
+    """Rows of each class, (B, c) each.
+
+    Args:
+        hits: of the class and predicted as it.
+        predicted: predicted as the class.
+        referenced: of the class.
+    """
+
+    hits: np.ndarray
+    predicted: np.ndarray
+    referenced: np.ndarray
+
+
+def matrix_counts(matrices: np.ndarray) -> ClassTotals:
+    """Of confusion matrices (B, c, c)."""
+    return ClassTotals(np.diagonal(matrices, axis1=1, axis2=2), matrices.sum(axis=1), matrices.sum(axis=2))
+
+
 @dataclass(frozen=True)
 class ClassRatio:
     """A ratio of counts for each class.
 
     Args:
         name: of the metric.
-        numerator: matrices (B, c, c) → (B, c).
+        numerator: counts → (B, c).
         denominator: likewise; the ratio is undefined for a class where this is 0, and then 0.
         lacking: what a class lacks when undefined: "rows", "predictions".
         proportion: whether numerator and denominator count rows (then Wilson's interval holds for one class).
+        counts: statistics (B, …) → counts; default those of confusion matrices (B, c, c).
     """
 
     name: str
-    numerator: Callable[[np.ndarray], np.ndarray]
-    denominator: Callable[[np.ndarray], np.ndarray]
+    numerator: Callable[[ClassTotals], np.ndarray]
+    denominator: Callable[[ClassTotals], np.ndarray]
     lacking: str
     proportion: bool
+    counts: Callable[[np.ndarray], ClassTotals] = matrix_counts
 
-    def per_class(self, matrices: np.ndarray) -> np.ndarray:
+    def terms(self, sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Numerator and denominator of each class, (B, c) each."""
+        counts = self.counts(sums)
+        return self.numerator(counts), self.denominator(counts)
+
+    def per_class(self, sums: np.ndarray) -> np.ndarray:
         """Shape (B, c), 0 where undefined."""
-        return ratio(self.numerator(matrices), self.denominator(matrices))
+        return ratio(*self.terms(sums))
 
-    def macro(self, matrices: np.ndarray) -> np.ndarray:
+    def macro(self, sums: np.ndarray) -> np.ndarray:
         """Mean over the classes, each alike."""
-        return self.per_class(matrices).mean(axis=1)
+        return self.per_class(sums).mean(axis=1)
 
-    def micro(self, matrices: np.ndarray) -> np.ndarray:
+    def micro(self, sums: np.ndarray) -> np.ndarray:
         """Numerators and denominators summed over classes; with one label a row this is the accuracy."""
-        return ratio(self.numerator(matrices).sum(axis=1), self.denominator(matrices).sum(axis=1))
+        numerator, denominator = self.terms(sums)
+        return ratio(numerator.sum(axis=1), denominator.sum(axis=1))
 
-    def weighted(self, matrices: np.ndarray) -> np.ndarray:
+    def weighted(self, sums: np.ndarray) -> np.ndarray:
         """Mean over the classes, each by its rows in the reference; it may leave [precision, recall]."""
-        support = matrices.sum(axis=2)
-        return ratio((self.per_class(matrices) * support).sum(axis=1), support.sum(axis=1))
+        support = self.counts(sums).referenced
+        return ratio((self.per_class(sums) * support).sum(axis=1), support.sum(axis=1))
 
-    def of_class(self, matrices: np.ndarray, label: int) -> np.ndarray:
+    def of_class(self, sums: np.ndarray, label: int) -> np.ndarray:
         """One class's ratio."""
-        return self.per_class(matrices)[:, label]
+        return self.per_class(sums)[:, label]
 
-    def undefined(self, matrix: np.ndarray, names: tuple[str, ...], labels: tuple[int, ...]) -> str | None:
+    def undefined(self, sums: np.ndarray, names: tuple[str, ...], labels: tuple[int, ...]) -> str | None:
         """Names the first of these classes for which the ratio is 0/0."""
-        if matrix.sum() == 0:
+        if sums.sum() == 0:
             return "no rows to score"
         for label in labels:
-            if self.denominator(matrix[None])[0, label] == 0:
+            if self.terms(sums[None])[1][0, label] == 0:
                 return f"no {self.lacking} of {names[label]!r}: {self.name} is 0/0 there, set to 0 (zero_division=0)"
         return None
 
@@ -130,9 +159,7 @@ def macro_interval(sample: SufficientStatistics, *, ratio_of: ClassRatio, settin
     if not ratio_of.proportion:
         return confusion_bootstrap_interval(setting, ratio_of.macro, all_classes=True)(sample)
     few = require_support(matrix, setting, range(len(matrix)))
-    return few or mean_of_proportions_interval(
-        ratio_of.numerator(matrix[None])[0], ratio_of.denominator(matrix[None])[0]
-    )
+    return few or mean_of_proportions_interval(*(term[0] for term in ratio_of.terms(matrix[None])))
 
 
 def _micro_interval(sample: SufficientStatistics) -> ConfidenceInterval:
@@ -145,7 +172,7 @@ def _class_interval(
     """Wilson for a proportion; else BCa over the four counts of the class against the rest."""
     matrix = sample.total
     if ratio_of.proportion:
-        hits, trials = ratio_of.numerator(matrix[None])[0, label], ratio_of.denominator(matrix[None])[0, label]
+        hits, trials = (term[0, label] for term in ratio_of.terms(matrix[None]))
         return wilson_interval(int(hits), int(trials))
     few = require_support(matrix, setting, [label])
     if few:

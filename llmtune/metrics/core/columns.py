@@ -13,11 +13,13 @@ from llmtune.predictions import Predictions
 from llmtune.predictions.kinds import (
     CLASSIFICATION,
     LANGUAGE_MODELING,
+    MULTILABEL_CLASSIFICATION,
     QUESTION_ANSWERING,
     REGRESSION,
     TEXT_GENERATION,
     TOKEN_CLASSIFICATION,
     Kind,
+    scores_texts,
 )
 from llmtune.predictions.table import is_list
 from llmtune.text.languages import is_latin, language_of_script
@@ -43,13 +45,27 @@ def _classes(predictions: Predictions) -> ColumnsOfKind:
     columns = {name: predictions.label_ids(name) for name in ("reference", "prediction")}
     if predictions.has("probabilities"):
         columns["probabilities"] = predictions.probabilities()
+    return setting, columns, _flaws_of_probabilities(columns)
+
+
+def _flaws_of_probabilities(columns: Columns) -> dict[str, str]:
     flaws = broken(columns, ("probabilities",))
     if "probabilities" in columns and not flaws:
         shares = columns["probabilities"]
         outside = np.asarray(((shares < 0) | (shares > 1 + 1e-6)).any(axis=1))
         if outside.any():
             flaws["probabilities"] = f"{outside.sum()} of {len(outside)} rows have probabilities outside 0 to 1"
-    return setting, columns, flaws
+    return flaws
+
+
+def _sets(predictions: Predictions) -> ColumnsOfKind:
+    """`reference`, `prediction`: bool (n, c); `probabilities` (n, c)."""
+    options = dict(predictions.settings)
+    setting = MetricContext(predictions.kind, predictions.label_names, None, predictions.threshold, options)
+    columns = {name: predictions.label_sets(name) for name in ("reference", "prediction")}
+    if predictions.has("probabilities"):
+        columns["probabilities"] = predictions.probabilities()
+    return setting, columns, _flaws_of_probabilities(columns)
 
 
 def _tags(predictions: Predictions) -> ColumnsOfKind:
@@ -190,14 +206,18 @@ def _numbers(predictions: Predictions) -> ColumnsOfKind:
     flaws = broken(columns, tuple(names))
     if predictions.has("time") and not predictions.table.column("time").null_count:
         columns["time"] = np.unique(np.array(predictions.column("time")), return_inverse=True)[1]
-    setting = number_setting(predictions.kind, columns["reference"], dict(predictions.settings))
+    options = {**predictions.settings, "of_texts": scores_texts(predictions)}
+    setting = number_setting(
+        predictions.kind, columns["reference"], options | ({"series": True} if "time" in columns else {})
+    )
     return setting, columns, flaws
 
 
 def number_setting(kind: str, reference: np.ndarray, options: dict[str, Any]) -> MetricContext:
-    """With a value near the references' mean, from which R² counts."""
+    """With a value near the references' mean, from which R² counts; several steps a row are of a series."""
     finite = reference[np.isfinite(reference)]
-    return MetricContext(kind, options={"center": float(finite.mean()) if len(finite) else 0.0} | options)
+    center = float(finite.mean()) if len(finite) else 0.0
+    return MetricContext(kind, options={"center": center, "series": reference.shape[1] > 1} | options)
 
 
 def broken(columns: Columns, names: tuple[str, ...]) -> dict[str, str]:
@@ -215,6 +235,7 @@ def broken(columns: Columns, names: tuple[str, ...]) -> dict[str, str]:
 
 READERS: dict[Kind, Callable[[Predictions], ColumnsOfKind]] = {
     CLASSIFICATION: _classes,
+    MULTILABEL_CLASSIFICATION: _sets,
     TOKEN_CLASSIFICATION: _tags,
     TEXT_GENERATION: _texts,
     QUESTION_ANSWERING: _texts,

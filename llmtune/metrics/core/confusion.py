@@ -53,7 +53,9 @@ class ConfusionCounts:
 def decision_signature(setting: MetricContext) -> str:
     """The settings that a number about the positive label depends on, as a piece of signature."""
     positive = "" if setting.positive_id is None else f"positive:{setting.label_names[setting.positive_id]}|"
-    return f"{positive}threshold:{setting.threshold:g}" if setting.positive_id is not None else "decision:argmax"
+    if setting.positive_id is not None:
+        return f"{positive}threshold:{setting.threshold:g}"
+    return "decision:median" if setting.options.get("ordinal") else "decision:argmax"
 
 
 def one_against_rest(matrix: np.ndarray, label: int) -> np.ndarray:

@@ -171,8 +171,8 @@ def foreign_rows(
 ) -> tuple[list[Any], list[Any]]:
     """Predictions and references as the metric takes them: plain lists, one element a row.
 
-    Classes are ids, tags are lists of texts, texts are texts (references too where every row has exactly one), numbers
-    are numbers, or lists of them over a horizon.
+    Classes are ids, several labels a row are 0 or 1 each, tags are lists of texts, texts are texts (references too
+    where every row has exactly one), numbers are numbers, or lists of them over a horizon.
 
     Raises:
         ValueError: the table has no such columns, or the metric takes one reference a row and some row has more.
@@ -205,6 +205,9 @@ def _call(foreign: Foreign, predictions: Sequence[Any], references: Sequence[Any
 def _plain(column: Any) -> list[Any]:
     if isinstance(column, Tags):
         return column.to_lists()
+    if isinstance(column, np.ndarray) and column.dtype == bool:  # label sets: as scikit-learn takes them
+        indicators: list[Any] = column.astype(np.int64).tolist()
+        return indicators
     if isinstance(column, np.ndarray):
         flat: list[Any] = (column[:, 0] if column.ndim == 2 and column.shape[1] == 1 else column).tolist()
         return flat

@@ -18,9 +18,13 @@ def about_positive(name: str, positive_label: str | None) -> str:
     >>> about_positive("f1", "junk"), about_positive("accuracy", "junk"), about_positive("f1", None)
     ('f1 of junk', 'accuracy', 'f1')
     """
-    is_about = name.removesuffix("@0.5") in (*ONE_SIDED, "average_precision")
-    return f"{name} of {positive_label}" if is_about and positive_label is not None else name
+    return f"{name} of {positive_label}" if is_one_sided(name) and positive_label is not None else name
+
+
+def is_one_sided(name: str) -> bool:
+    """Whether a metric is about the positive label alone, where there are two."""
+    return name.removesuffix("@0.5") in (*ONE_SIDED, "average_precision")
 
 
 def _is_variant(name: str) -> bool:
-    return name.endswith(("_macro", "_micro", "_weighted", "@0.5", "_lenient"))
+    return name.endswith(("_macro", "_micro", "_weighted", "_samples", "@0.5", "_lenient"))

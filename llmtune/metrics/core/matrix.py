@@ -1,6 +1,7 @@
 """The confusion matrix as a person reads it: with names, shares of each row and the largest confusions."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -42,6 +43,45 @@ class Matrix:
         order = np.argsort(-wrong, axis=None, kind="stable")[:most]
         cells = [np.unravel_index(place, wrong.shape) for place in order]
         return [(self.rows[i], self.columns[j], int(wrong[i, j])) for i, j in cells if wrong[i, j]]
+
+
+class LabelMatrix(NamedTuple):
+    """What became of one label on all rows, where a row may have several.
+
+    Args:
+        name: of the label.
+        found: rows that have it and are predicted it.
+        missed: rows that have it, and are not.
+        spurious: rows that are predicted it, and have it not.
+        absent: all others.
+    """
+
+    name: str
+    found: int
+    missed: int
+    spurious: int
+    absent: int
+
+
+def label_matrices(test: Predictions) -> list[LabelMatrix]:
+    """Of each label of a table with several a row; empty for other kinds."""
+    if not test.kind.multi_label:
+        return []
+    reference, prediction = (test.label_sets(name) for name in ("reference", "prediction"))
+    cells = (reference & prediction, reference & ~prediction, ~reference & prediction, ~reference & ~prediction)
+    counts = np.stack([cell.sum(axis=0) for cell in cells], axis=1).tolist()
+    return [LabelMatrix(name, *of_label) for name, of_label in zip(test.label_names, counts, strict=True)]
+
+
+def cooccurrence(test: Predictions, column: str) -> Matrix | None:
+    """Rows that have two labels together, in the reference or as predicted; on the diagonal those that have a label.
+
+    Of a table with several labels a row and few enough labels to be read; None for others.
+    """
+    if not test.kind.multi_label or len(test.label_names) > MOST_CELLS:
+        return None
+    sets = test.label_sets(column).astype(np.int64)
+    return Matrix(test.label_names, test.label_names, sets.T @ sets)
 
 
 def build_matrix(test: Predictions, comparison: EntityComparison | None = None) -> Matrix | None:

@@ -1,10 +1,12 @@
 """Rows kept whole, for scores that need every rank (ROC-AUC, average precision): probability and truth of each row."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from llmtune.metrics.core.base import Columns
+from llmtune.metrics.core.base import Columns, SufficientStatistics, insufficient_support
+from llmtune.stats import ConfidenceInterval, Statistic, logit_interval
 
 
 @dataclass(frozen=True)
@@ -17,6 +19,44 @@ class RankedRows:
         """One row each."""
         positive = columns["reference"] == self.positive_id
         return np.stack([columns["probabilities"][:, self.positive_id], positive], axis=1).astype(np.float64)
+
+
+@dataclass(frozen=True)
+class RankedSets:
+    """Statistics of several labels a row: (n, c, 2), the probability of each and whether the row has it."""
+
+    n_labels: int
+
+    def __call__(self, columns: Columns) -> np.ndarray:
+        """One row each."""
+        return np.stack([columns["probabilities"], columns["reference"]], axis=2).astype(np.float64)
+
+
+def macro(score: Statistic, batches: np.ndarray) -> np.ndarray:
+    """The mean over labels of a score of ranked rows, (B, n, c, 2) → (B,); NaN where it is that of one label."""
+    return np.stack([score(batches[:, :, label]) for label in range(batches.shape[2])]).mean(axis=0)
+
+
+def ranked_macro_interval(
+    sample: SufficientStatistics, influence: Callable[[np.ndarray], np.ndarray], score: Statistic, names: Sequence[str]
+) -> ConfidenceInterval:
+    """Of the mean over labels, from what each row changes in all of them together; on the logit scale.
+
+    Args:
+        sample: statistics of `RankedSets`.
+        influence: ranked rows (n, 2) of a label → what one more of each row would change in its score, (n,).
+        score: of ranked rows, (B, n, 2) → (B,).
+        names: of the labels, which must each be above the evidence floor on both sides.
+    """
+    rows = sample.statistics
+    positives = rows[:, :, 1].sum(axis=0)
+    for label, name in enumerate(names):
+        few = insufficient_support(positives[label], f"rows of {name!r}")
+        few = few or insufficient_support(len(rows) - positives[label], f"rows without {name!r}")
+        if few:
+            return few
+    changes = np.mean([influence(rows[:, label]) for label in range(len(names))], axis=0)
+    return logit_interval(float(macro(score, rows[None])[0]), float(np.sqrt((changes**2).sum())))
 
 
 def split(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -31,7 +31,9 @@ def reported_metrics(setting: MetricContext) -> list[Metric]:
     That one may be known by --metrics alone (f2); whoever asks the table later names no --metrics and must find it.
     """
     left_out = {"ter"} if setting.options.get("long") else set()
-    asked = [module_name for module_name in kind_named(setting.kind).metrics if module_name not in left_out]
+    kind = kind_named(setting.kind)
+    modules = (*kind.metrics, *(kind.ordinal_metrics if setting.options.get("ordinal") else ()))
+    asked = [module_name for module_name in modules if module_name not in left_out]
     if setting.options.get("letters") == "other" and "rouge" in asked:
         asked.insert(asked.index("rouge") + 1, "rouge_unicode")  # rouge itself would read not one word
     found = [metric for module_name in asked for metric in offered_metrics(module_name, setting)]

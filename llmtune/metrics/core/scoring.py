@@ -30,6 +30,8 @@ from llmtune.metrics.core.external import (
 )
 from llmtune.metrics.core.registry import explain_metric, named_metrics, reported_metrics, with_named
 from llmtune.predictions import Predictions
+from llmtune.predictions.kinds import kind_named
+from llmtune.predictions.table import THRESHOLDS
 
 
 def available_metrics(predictions: Predictions, *, metrics: Sequence[str | Foreign] = ()) -> dict[str, Metric]:
@@ -160,7 +162,19 @@ def _scores(found: Sequence[Metric], columns: Columns, flaws: dict[str, str], se
 
 
 def _at_one_half(setting: MetricContext, columns: Columns, flaws: dict[str, str], seed: int) -> dict[str, Score]:
-    """`precision@0.5`, `recall@0.5`, `f1@0.5`, where the stored predictions follow another threshold."""
+    """`precision@0.5`, `recall@0.5`, `f1@0.5`, where the stored predictions follow another threshold.
+
+    Of several labels a row `f1_micro@0.5` and `f1_macro@0.5`.
+    """
+    if kind_named(setting.kind).multi_label and "probabilities" in columns:
+        options = {name: value for name, value in setting.options.items() if name != THRESHOLDS}
+        if setting.threshold == 0.5 and len(options) == len(setting.options):
+            return {}
+        at_half = replace(setting, threshold=0.5, options=options)
+        found = [metric for name in ("f1_micro", "f1_macro") for metric in named_metrics(name, at_half)]
+        needing = [replace(metric, needs=(*metric.needs, "probabilities")) for metric in found]
+        scores = _scores(needing, {**columns, "prediction": columns["probabilities"] >= 0.5}, flaws, seed)
+        return {f"{name}@0.5": score for name, score in scores.items()}
     if setting.positive_id is None or setting.threshold == 0.5 or "probabilities" not in columns:
         return {}
     positive = columns["probabilities"][:, setting.positive_id] >= 0.5

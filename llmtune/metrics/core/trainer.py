@@ -152,14 +152,17 @@ def compute_metrics(
     """A hub for `Trainer(compute_metrics=hub, preprocess_logits_for_metrics=hub.preprocess_logits_for_metrics)`.
 
     Args:
-        kind: of the predictions table: "classification", "token-classification", "language-modeling" …
+        kind: of the predictions table: "classification", "token-classification", "language-modeling",
+            "multilabel-classification" …
         label_names: the classes by id; for token classification the tags by id. Default: the ids themselves.
         positive_label: for two labels, the one that precision, recall and F1 are about; default the last.
-        threshold: for two labels, the probability from which the positive label is predicted.
+        threshold: for two labels, the probability from which the positive label is predicted; for several labels a row
+            that of each.
         metrics: more metrics, mixed: our names, `evaluate` modules by name, path or object, functions of
             (predictions, references) that return a number or a dict of numbers.
         tokenizer: for generated text, what decodes ids: a tokenizer, or a function of a list of id lists.
-        options: what metrics of text or series ask for ("language", "bleu_tokenizer", "naive_mae" …).
+        options: what metrics of text or series ask for ("language", "bleu_tokenizer", "naive_mae" …); of several labels
+            a row "thresholds", one a label.
 
     Raises:
         ValueError: an unknown kind, or a positive label that is not among `label_names`.

@@ -74,13 +74,14 @@ class LikelihoodScoring(Generation):
 
     def samples(self, model: Any) -> list[dict[str, str]]:
         """What the model writes after each of its prompts."""
-        answers = self.answers(model, self.prompt_ids)
+        answers, _ = self.answers(model, self.prompt_ids)
         return [{"prompt": prompt, "answer": answer} for prompt, answer in zip(self.prompts, answers, strict=True)]
 
-    def answers(self, model: Any, prompts: Sequence[Sequence[int]]) -> list[str]:
-        """What the model writes after each prompt, the same on every call for the same weights."""
+    def answers(self, model: Any, prompts: Sequence[Sequence[int]]) -> tuple[list[str], list[bool]]:
+        """What the model writes after each prompt, and whether it came to an end; the same for the same weights."""
         device = next(model.parameters()).device
         texts: list[str] = []
+        ended: list[bool] = []
         was_training = model.training
         model.eval()
         with torch.no_grad(), torch.random.fork_rng():
@@ -91,8 +92,9 @@ class LikelihoodScoring(Generation):
                 pad = self.tokenizer.pad_token_id
                 ids = torch.tensor([[*row, *[pad] * (width - len(row))] for row in some], device=device)
                 mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in some], device=device)
-                written, _ = self.write(model, {"input_ids": ids, "attention_mask": mask}, None)
+                written, ends = self.write(model, {"input_ids": ids, "attention_mask": mask}, None)
                 rows = [[token for token in row if token >= 0] for row in written.tolist()]
                 texts += self.tokenizer.batch_decode(rows, skip_special_tokens=True)
+                ended += [bool(end) for end in ends.tolist()]
         model.train(was_training)
-        return texts
+        return texts, ended

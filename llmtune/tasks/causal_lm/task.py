@@ -305,8 +305,10 @@ class CausalLM(Task):
         if not sources:
             return None
         ids = [self.prompt_ids(source, encoded.tokenizer) for source in sources]
-        written = self.generation(encoded.tokenizer).answers(model, ids)
-        columns = {"reference": references, "prediction": [text.strip() for text in written]}
+        written, ended = self.generation(encoded.tokenizer).answers(model, ids)
+        columns: dict[str, Any] = {"reference": references, "prediction": [text.strip() for text in written]}
+        if self.input_format != TEXT:  # a text goes on without end
+            columns |= {"ended": ended}
         if self.input_format != MESSAGES:
             columns |= {"source": sources}
         return make_predictions("text-generation", columns, split=encoded.split, settings={"task": self.name})

@@ -50,7 +50,7 @@ class ForecastingArguments(TaskArguments):
     season: int | None = field(
         default=None, metadata={"help": "steps of a season, for the seasonal naive forecast and for MASE"}
     )
-    loss: str = field(default="mse", metadata={"help": "mse or mae, of the scaled target"})
+    loss: str = field(default="mse", metadata={"help": "mse, mae or huber, of the scaled target"})
     interval_level: float = field(
         default=0.9, metadata={"help": "coverage that the prediction intervals aim at (split conformal, on validation)"}
     )

@@ -22,12 +22,13 @@ from llmtune.models.loaded import LoadedModel
 from llmtune.predictions import Predictions, make_predictions
 from llmtune.tasks.forecasting import simple
 from llmtune.tasks.forecasting.arguments import ForecastingArguments
-from llmtune.tasks.forecasting.loss import ForecastLoss, collate_windows
+from llmtune.tasks.forecasting.collator import collate_windows
 from llmtune.tasks.forecasting.rows import SeriesColumns
 from llmtune.tasks.forecasting.scaling import Scale, fit_scales, scale_of
 from llmtune.tasks.forecasting.splits import SeriesSplits, load_series, load_steps
 from llmtune.tasks.forecasting.steps import Steps
 from llmtune.tasks.forecasting.windows import Windows, make_windows
+from llmtune.tasks.losses import RegressionLoss
 from llmtune.tasks.task import Encoded, Task
 
 
@@ -211,14 +212,14 @@ class Forecasting(Task):
         """Stacks windows, which are all of one length."""
         return collate_windows
 
-    def loss(self, args: Arguments, splits: SeriesSplits) -> ForecastLoss:
+    def loss(self, args: Arguments, splits: SeriesSplits) -> RegressionLoss:
         """Of the scaled target."""
         if args.training.label_smoothing_factor:
             raise InputError(
                 f"--label_smoothing_factor {args.training.label_smoothing_factor}: numbers have no classes to smooth "
                 "over; leave it out"
             )
-        return ForecastLoss(args.task.loss)
+        return RegressionLoss(args.task.loss)
 
     def reduce_logits(self, logits: Any, labels: Any) -> Any:
         """The forecasts (m, h), scaled; of a model with several outputs its first."""
@@ -336,15 +337,20 @@ class Forecasting(Task):
         return {"intervals": {"level": self.interval_level, "half_widths": list(self.interval_widths)}}
 
     def notes(self, test: Predictions, scores: Mapping[str, Score], facts: Mapping[str, Any]) -> list[str]:
-        """What the intervals cover, and how series are compared."""
-        covered = "validation is too short for prediction intervals of this level"
+        """How series are compared, and what the intervals cover."""
+        notes = ["brackets and paired tests by a block bootstrap over time: errors of neighboring steps are alike"]
         if "coverage" in scores:
-            covered = (
-                f"{self.interval_level:.0%} prediction intervals cover {with_interval(scores['coverage'])} of test"
-            )
+            covered = with_interval(scores["coverage"])
+            notes.append(f"{self.interval_level:.0%} prediction intervals cover {covered} of test")
+        return notes
+
+    def cautions(self, test: Predictions, facts: Mapping[str, Any]) -> list[str]:
+        """Intervals that are not there."""
+        if self.interval_widths:
+            return []
         return [
-            "brackets and paired tests by a block bootstrap over time: errors of neighboring steps are alike",
-            covered,
+            f"validation is too short for prediction intervals of {self.interval_level:.0%}: give a longer one "
+            "(--validation_fraction), or lower --interval_level"
         ]
 
 

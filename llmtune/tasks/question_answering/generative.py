@@ -173,17 +173,19 @@ class GenerativeQuestionAnswering(Answering, TextGeneration):
         ]
 
     def notes(self, test: Predictions, scores: Mapping[str, Score], facts: Mapping[str, Any]) -> list[str]:
-        """Answers that are not in their context, or did not end."""
-        outside, unfinished = test.column("start").count(None), test.settings["unfinished"]
-        empty = sum(not text for text in test.column("prediction"))
-        notes = [
+        """Answers that are not in their context."""
+        outside, empty = test.column("start").count(None), sum(not text for text in test.column("prediction"))
+        return [
             *answerability_lines(facts),
             f"{outside - empty:,} answers do not stand in their context word for word",
         ]
-        if unfinished:
-            most = self.max_new_tokens
-            notes.append(f"{unfinished:,} answers did not end in {most} tokens: raise --max_answer_length")
-        return notes
+
+    def cautions(self, test: Predictions, facts: Mapping[str, Any]) -> list[str]:
+        """Answers that did not end."""
+        unfinished, most = test.settings["unfinished"], self.max_new_tokens
+        if not unfinished:
+            return []
+        return [f"{unfinished:,} answers did not end in {most} tokens: raise --max_answer_length"]
 
     def samples(self, table: Predictions) -> list[dict[str, str]]:
         """None: a question without its context says little."""

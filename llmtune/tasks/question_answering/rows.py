@@ -69,7 +69,7 @@ def load_answered_splits(
         located: whether answers must stand at their answer_start, as extraction needs; writing does not.
 
     Raises:
-        InputError: anything wrong in the rows, or no answer in train.
+        InputError: anything wrong in the rows, or no answer in a split.
     """
     reader = AnswerReader(task, located=located)
     splits = load_splits(
@@ -81,11 +81,13 @@ def load_answered_splits(
         convert=reader.convert,
         together=("context",),
     )
-    if not any(answers["text"] for answers in splits.train["answers"]):
-        raise InputError(
-            f"{splits.fingerprints['train'].source}: train has no answer in {len(splits.train):,} rows; check column "
-            f"{task.answers_column!r}, or name another with --answers_column"
-        )
+    for split in SPLITS:
+        if not any(answers["text"] for answers in splits[split]["answers"]):
+            raise InputError(
+                f"{splits.fingerprints[split].source}: {split} has no answer in {len(splits[split]):,} rows, and who "
+                f"answers nothing would be right on each; check column {task.answers_column!r}, name another with "
+                f"--answers_column, or add answerable questions to {split}"
+            )
     return AnsweredSplits(splits)
 
 

@@ -333,19 +333,26 @@ class QuestionAnswering(Answering):
         return {"null_threshold": choice, **super().run_facts(predictions, seed=seed)}
 
     def notes(self, test: Predictions, scores: Mapping[str, Score], facts: Mapping[str, Any]) -> list[str]:
-        """No answers and their threshold, what the model can't see."""
+        """No answers and their threshold."""
         notes = []
         if self.null_threshold is not None:
             given = f"{self.null_threshold:.2f}, as --null_score_diff_threshold says"
             notes.append(f"threshold of no answer: {self.choice.reason if self.choice else given}")
-        notes += answerability_lines(facts)
+        return [*notes, *answerability_lines(facts)]
+
+    def cautions(self, test: Predictions, facts: Mapping[str, Any]) -> list[str]:
+        """What the model can't see, outputs that are no numbers."""
+        cautions = []
         if self.is_causal:
-            notes.append(
-                "the model reads the question before the context, but of the context only what stands to the left"
+            cautions.append(
+                "the model reads the question before the context, but of the context only what stands to the left: an "
+                "encoder of the same size usually finds more"
             )
         if lost := test.settings["nonfinite_rows"]:
-            notes.append(f"{lost:,} questions had NaN or infinite outputs and got no answer: do not use these weights")
-        return notes
+            cautions.append(
+                f"{lost:,} questions had NaN or infinite outputs and got no answer: do not use these weights"
+            )
+        return cautions
 
 
 def _writes(args: Arguments) -> bool:

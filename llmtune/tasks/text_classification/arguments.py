@@ -23,7 +23,20 @@ class TextClassificationArguments(SequenceArguments):
     class_weights: str = field(
         default="none", metadata={"help": "none, balanced (n / (classes x rows of the class)), or a,b,… in label order"}
     )
-    loss: str = field(default="cross_entropy", metadata={"help": "cross_entropy or focal (Lin et al. 2017)"})
+    ordinal: bool = field(
+        default=False,
+        metadata={
+            "help": "classes in an order (stars, grades): of numbers their size, else as --label_names lists them. "
+            "Answered by the median class, judged by quadratically weighted kappa (qwk)"
+        },
+    )
+    loss: str = field(
+        default="cross_entropy",
+        metadata={
+            "help": "cross_entropy, focal (Lin et al. 2017), or with --ordinal cumulative: a miss counts every border "
+            "between the classes that it crosses"
+        },
+    )
     focal_gamma: float = field(default=2.0, metadata={"help": "gamma of the focal loss, 0 or more; 0 is cross entropy"})
     threshold_objective: str = field(
         default="f1",

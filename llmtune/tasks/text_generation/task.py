@@ -265,17 +265,20 @@ class TextGeneration(Prompts, Task):
         return {"unfinished_answers": {split: table.settings["unfinished"] for split, table in predictions.items()}}
 
     def notes(self, test: Predictions, scores: Mapping[str, Score], facts: Mapping[str, Any]) -> list[str]:
-        """Signatures, outputs that are no answer, answers that did not end."""
+        """Signatures, outputs that are no answer."""
         notes = [f"{name}: {scores[name].signature}" for name in ("bleu", "chrf") if name in scores]
         rates = {name: rate for name, rate in degenerate_output(test).numbers.items() if isinstance(rate, Mapping)}
         shares = [f"{name} {rate['value']:.1%}" for name, rate in rates.items() if "value" in rate]
         if shares:
             notes.append(f"degenerate outputs: {', '.join(shares)}")
-        unfinished = test.settings["unfinished"]
-        if unfinished:
-            most = self.max_new_tokens
-            notes.append(f"{unfinished:,} answers did not end within {most} tokens: raise --max_new_tokens")
         return notes
+
+    def cautions(self, test: Predictions, facts: Mapping[str, Any]) -> list[str]:
+        """Answers that did not end."""
+        unfinished, most = test.settings["unfinished"], self.max_new_tokens
+        if not unfinished:
+            return []
+        return [f"{unfinished:,} answers did not end within {most} tokens: raise --max_new_tokens"]
 
     def samples(self, table: Predictions) -> list[dict[str, str]]:
         """Source, reference and prediction of the first rows."""

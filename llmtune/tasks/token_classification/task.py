@@ -332,11 +332,11 @@ class TokenClassification(Task):
         return {"entities": entities}
 
     def notes(self, test: Predictions, scores: Mapping[str, Score], facts: Mapping[str, Any]) -> list[str]:
-        """Strict against lenient, the share of O, what the model can't see."""
+        """Strict against lenient, the share of O."""
         notes = []
         raw = facts["entities"]["test_before_repair"]
         strict, lenient = raw["entity_f1"], raw["entity_f1_lenient"]
-        repairs, nonfinite = test.settings["repairs"], test.settings["nonfinite_words"]
+        repairs = test.settings["repairs"]
         if strict is not None and lenient is not None:
             notes.append(
                 f"strict F1 of the model's own tags {strict:.3f}, lenient (seqeval's default) {lenient:.3f}, gap "
@@ -349,11 +349,18 @@ class TokenClassification(Task):
             f"token accuracy is inflated: {share:.1%} of the words are O, and predicting O everywhere scores "
             f"{share:.3f}"
         )
-        if self.is_causal:
-            notes.append("the model sees only the words to the left: an encoder of the same size usually finds more")
-        if nonfinite:
-            notes.append(f"{nonfinite:,} words had NaN or infinite outputs and were tagged O: do not use these weights")
         return notes
+
+    def cautions(self, test: Predictions, facts: Mapping[str, Any]) -> list[str]:
+        """Types that are probably one, what the model can't see, outputs that are no numbers."""
+        cautions = label_typo_lines([split["entities"] for split in facts["data"].values()], "entities")
+        if self.is_causal:
+            cautions.append("the model sees only the words to the left: an encoder of the same size usually finds more")
+        if nonfinite := test.settings["nonfinite_words"]:
+            cautions.append(
+                f"{nonfinite:,} words had NaN or infinite outputs and were tagged O: do not use these weights"
+            )
+        return cautions
 
     def confusion(self, table: Predictions) -> tuple[np.ndarray, tuple[str, ...]]:
         """Entities by type; the last row are the spurious ones, the last column the missed ones."""

@@ -100,12 +100,11 @@ def test_no_context_is_on_two_sides_of_a_split(tmp_path):
         {
             "question": f"Number {q}?",
             "context": f"Page {c} says {c} and {q}.",
-            "answers": {"text": [], "answer_start": []},
+            "answers": {"text": [str(c)], "answer_start": [5]},
         }
         for c in range(40)
         for q in range(3)
     ]
-    rows[0]["answers"] = {"text": ["0"], "answer_start": [5]}
     # The same paragraph with other space and case is the same paragraph.
     rows = [{**row, "context": row["context"].replace("says", "says " * (i % 3 + 1))} for i, row in enumerate(rows)]
     rows += [{**row, "context": row["context"].upper(), "question": "Again?", "answers": None} for row in rows[::3]]
@@ -121,14 +120,16 @@ def test_no_context_is_on_two_sides_of_a_split(tmp_path):
     assert "equal texts and equal 'context' kept together" in splits.describe()["test"]["made"]
 
 
-def test_train_without_any_answer_is_refused(tmp_path):
-    empty = {**ROW, "answers": None}
-    files = {
-        f"{split}_file": written(tmp_path, [empty, empty], f"{split}.jsonl")
-        for split in ("train", "validation", "test")
-    }
+@pytest.mark.parametrize("lacking", ["train", "validation", "test"])
+def test_a_split_without_any_answer_is_refused(tmp_path, lacking):
+    rows = {split: ROW if split != lacking else {**ROW, "answers": None} for split in ("train", "validation", "test")}
+    files = {f"{split}_file": written(tmp_path, [row, row], f"{split}.jsonl") for split, row in rows.items()}
 
-    with pytest.raises(InputError, match="train has no answer in 2 rows; check column 'answers', or name another with"):
+    message = (
+        f"{lacking}.jsonl: {lacking} has no answer in 2 rows, and who answers nothing would be right on each; check "
+        f"column 'answers', name another with --answers_column, or add answerable questions to {lacking}"
+    )
+    with pytest.raises(InputError, match=message):
         load_answered_splits(DataArguments(**files), QuestionAnsweringArguments(), seed=1)
 
 

@@ -8,9 +8,12 @@ import pytest
 import torch
 import transformers
 
+from llmtune.baselines import majority
 from llmtune.errors import InputError
+from llmtune.metrics import score_predictions
 from llmtune.models.from_scratch import train_tokenizer
 from llmtune.predictions import make_predictions
+from llmtune.predictions.kinds import deciding_metric
 from llmtune.tasks import sequence_task
 from llmtune.tasks.text_classification.arguments import TextClassificationArguments
 from llmtune.tasks.text_classification.task import TextClassification
@@ -176,3 +179,46 @@ def test_without_auto_nothing_is_fitted():
 def test_another_word_for_the_temperature_is_refused():
     with pytest.raises(InputError, match="--temperature '2': expected none, or auto to fit one on validation"):
         TextClassification.from_options(TextClassificationArguments(temperature="2"), ("ham", "spam"))
+
+
+STARS = ("1", "2", "3", "4", "5")
+ORDERED = TextClassification(STARS, "5", max_length=8, ordinal=True)
+
+
+def test_classes_in_an_order_are_judged_by_weighted_kappa_and_told_how_far_they_are_off(tokenizer):
+    rows = datasets.Dataset.from_dict({"id": range(4), "text": [*TEXTS, "so so"], "label": ["1", "5", "3", "2"]})
+    encoded = ORDERED.encode(rows, tokenizer)
+    outputs = np.log(np.eye(5)[[0, 3, 0, 1]] + 1e-6)  # right, one step off, two steps off, right
+
+    table = ORDERED.tabulate(outputs, encoded)
+    scores = score_predictions(table)
+
+    assert ORDERED.deciding_metric == "qwk"
+    assert scores["mae_steps"].value == pytest.approx(3 / 4)
+    assert "50.0% right, 25.0% one step off, 25.0% further" in ORDERED.notes(table, scores, {})
+    assert deciding_metric(table, scores) == "qwk"
+    assert {"qwk", "mae_steps"} <= set(score_predictions(ORDERED.example_table()))
+    assert {"qwk", "mae_steps"} <= set(score_predictions(majority(["1", "1", "5"], table)))
+
+
+def test_an_order_is_answered_by_the_median_which_is_off_by_the_fewest_steps():
+    shares = np.random.default_rng(0).dirichlet(np.ones(5), 500)
+    steps = np.abs(np.arange(5)[:, None] - np.arange(5))
+
+    decided = [STARS.index(label) for label in ORDERED.decide(shares)]
+
+    expected = shares @ steps  # of each row the mean steps off for each answer
+    np.testing.assert_allclose(expected[np.arange(500), decided], expected.min(axis=1))
+    assert ORDERED.decide(np.full((1, 5), np.nan)) == ["1"]
+    assert ORDERED.decide(np.array([[0, 0, 0, 0, 0.499]])) == ["5"]
+
+
+def test_the_order_survives_the_models_config():
+    config = transformers.BertConfig(**ORDERED.head_config(), llmtune=ORDERED.to_config())
+
+    assert TextClassification.from_config(transformers.BertConfig.from_dict(config.to_dict()), "run") == ORDERED
+
+
+def test_an_order_of_two_classes_is_refused():
+    with pytest.raises(InputError, match="--ordinal: found a and b, expected three or more in an order; leave it out"):
+        TextClassification.from_options(TextClassificationArguments(ordinal=True), ("a", "b"))

@@ -1,0 +1,1 @@
+"""Multi-label classification: one text → any of c labels, perhaps none."""

@@ -1,0 +1,1 @@
+"""Text regression: one text → a number, such as a score or a price."""
