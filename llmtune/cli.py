@@ -248,7 +248,7 @@ def add_report_flags(parser: Parser) -> None:
         "sources", nargs="+", metavar="PREDICTIONS|RUN", help="tables (.parquet, .csv, .jsonl), or run folders"
     )
     add_table_flags(parser)
-    smallest = "\n".join(f"  {kind:<27}{example.replace(';', '   ')}" for kind, example in EXAMPLES.items())
+    smallest = "\n".join(f"  {kind:<28}{example.replace(';', '   ')}" for kind, example in EXAMPLES.items())
     parser.epilog = f"the smallest table of each --kind, header and row of a csv:\n{smallest}"
     parser.add_argument(
         "--output_dir", metavar="FOLDER", help="write the results here; a run's own are renewed without it"

@@ -248,7 +248,7 @@ def test_the_task_of_a_trained_model_is_the_one_that_was_trained(run):
         (["--season", "61"], "--season 61: is longer than --lookback 60, so no window holds the value of a season"),
         (["--interval_level", "90"], "--interval_level 90: expected a share between 0 and 1, such as 0.9"),
         (["--input_columns", "target", "target"], "--input_columns: 'target' is named twice; name each input once"),
-        (["--lookback", "2", "--loss", "huber"], "--loss 'huber' is not one of mse, mae: squared or absolute error"),
+        (["--lookback", "2", "--loss", "focal"], "--loss 'focal' is not one of mse, mae, huber"),
         (
             ["--lookback", "2", "--label_smoothing_factor", "0.1"],
             "--label_smoothing_factor 0.1: numbers have no classes to smooth over; leave it out",

@@ -88,7 +88,7 @@ def test_the_code_of_the_card_answers_as_the_predictions_do(run, rows, monkeypat
     card = (run / "README.md").read_text(encoding="utf-8")
     code = re.search(r"```python\n(.*?)```", card, re.DOTALL)[1]
     texts = [row["text"] for row in rows[:20]]
-    code = code.replace('["Write here a text to score.", "And a second text."]', repr(texts))
+    code = code.replace('["Write here a text for the model.", "And a second text."]', repr(texts))
     monkeypatch.chdir(run)
 
     with contextlib.redirect_stdout(io.StringIO()) as out:
@@ -207,7 +207,7 @@ def test_the_card_of_an_order_answers_by_the_median_as_the_predictions_do(ordere
     table = read_predictions(ordered_run / "predictions" / "test.parquet")
     code = re.search(r"```python\n(.*?)```", (ordered_run / "README.md").read_text(encoding="utf-8"), re.DOTALL)[1]
     texts = table.column("text")[:20]
-    code = code.replace('["Write here a text to classify.", "And a second text."]', repr(texts))
+    code = code.replace('["Write here a text for the model.", "And a second text."]', repr(texts))
     monkeypatch.chdir(ordered_run)
 
     with contextlib.redirect_stdout(io.StringIO()) as out:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-TEXTS = 'texts = ["Write here a text to classify.", "And a second text."]\n'
+TEXTS = 'texts = ["Write here a text for the model.", "And a second text."]\n'
 PAIRS = 'pairs = ["Here what stands beside the first.", "And beside the second."]\n'
 
 

@@ -96,7 +96,7 @@ def test_the_code_block_answers_as_the_predictions_do(which, request, spam_file,
     code = re.search(r"```python\n(.*?)```", render_card(report, settings), re.DOTALL)[1]
     texts = [json.loads(line)["text"] for line in spam_file.read_text().splitlines()][:20]
     assert str(tmp_path) not in code
-    code = code.replace('["Write here a text to classify.", "And a second text."]', repr(texts))
+    code = code.replace('["Write here a text for the model.", "And a second text."]', repr(texts))
     monkeypatch.chdir(model)
 
     with contextlib.redirect_stdout(io.StringIO()) as out:

@@ -127,7 +127,8 @@ def test_every_family_trains_from_scratch_and_loads_again(model_type, lora, tmp_
     expected = logits(loaded.model, loaded.tokenizer)
     shutil.move(tmp_path / "run", tmp_path / "elsewhere")
     tokenizer, model = load_run(tmp_path / "elsewhere", TASK.auto_model)
-    np.testing.assert_array_equal(logits(model, tokenizer), expected)
+    # Not equal to the bit: where a vector lies in memory changes the last digit of its products.
+    np.testing.assert_allclose(logits(model, tokenizer), expected, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("model_type", MODEL_TYPES)

@@ -166,4 +166,4 @@ def test_the_smallest_table_of_each_kind_in_help_and_readme_is_read(kind, tmp_pa
         table = read_predictions(path, kind=kind, label_names=("ham", "spam") if kind == "classification" else ())
         assert len(table) == 1
         assert score_predictions(table)
-    assert f"  {kind:<22}{cli.EXAMPLES[kind].replace(';', '   ')}" in shown
+    assert f"  {kind:<28}{cli.EXAMPLES[kind].replace(';', '   ')}" in shown

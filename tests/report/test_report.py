@@ -294,7 +294,7 @@ MESSAGES = [
     ),
     (
         lambda: Report.from_table(pd.DataFrame({"reference": ["a"], "prediction": ["a"]})),
-        "data: the table does not say its kind; give kind, one of classification, token-classification",
+        "data: the table does not say its kind; give kind, one of classification, multilabel-classification",
     ),
     (
         lambda: Report.from_predictions(["a", "b"], ["a", "b"], targets="recal>=0.5"),
