@@ -9,7 +9,7 @@ import pyarrow as pa
 from llmtune.data.columns import label_text, missing_column
 from llmtune.data.rows import RowErrors, Rows
 from llmtune.errors import InputError, truncated_repr
-from llmtune.predictions.files import spelled_value
+from llmtune.predictions.cells import spelled_value
 
 LABELS = "labels"  # the column that is made of a column a label
 TRUTHS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}

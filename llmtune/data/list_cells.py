@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from llmtune.data.rows import RowErrors, Rows
 from llmtune.errors import truncated_repr
-from llmtune.predictions.files import spelled_value
+from llmtune.predictions.cells import spelled_value
 
 
 def read_list_cells(rows: Rows, names: Sequence[str]) -> Rows:

@@ -11,7 +11,7 @@ from llmtune.data.columns import label_text
 from llmtune.diagnosis.data_checks.finding import ERROR, OK, WARNING, Finding, Split, of_rows, percentage, worse_of
 from llmtune.errors import truncated_repr
 from llmtune.evidence import ENOUGH, SIGNIFICANT
-from llmtune.predictions.files import spelled_value
+from llmtune.predictions.cells import spelled_value
 from llmtune.predictions.label_spelling import fold_label
 from llmtune.stats import homogeneity_test
 from llmtune.text.label_names import parse_number
