@@ -93,7 +93,7 @@ class ChoicesBenchmark(BenchmarkTask):
         best = [int(row.argmin()) for row in of_rows]
         best_norm = [int((row / size).argmin()) for row, size in zip(of_rows, lengths, strict=True)]
         ties = [bool((row == row.min()).sum() > 1) for row in of_rows]
-        told = f"rows on which two choices are equally probable: {sum(ties)} (the first is taken, as in lm-eval)"
+        line = f"rows on which two choices are equally probable: {sum(ties)} (the first is taken, as in lm-eval)"
         columns = {
             "reference": [str(answer) for answer in rows["answer"]],
             "prediction": [str(place) for place in best],
@@ -105,7 +105,7 @@ class ChoicesBenchmark(BenchmarkTask):
             columns,
             carried={**carried, "prediction_norm": [str(place) for place in best_norm], "tie": ties},
             label_names=[str(place) for place in range(most)],
-            settings={DECIDING_METRIC: "accuracy", "benchmark_notes": [told] if any(ties) else []},
+            settings={DECIDING_METRIC: "accuracy", "benchmark_notes": [line] if any(ties) else []},
         )
 
     def own_scores(self, table: Predictions, seed: int) -> dict[str, Score]:

@@ -120,7 +120,9 @@ class Client:
         """The answer to one request, whatever the journal holds."""
         return self._answered("POST", path, {"model": self.address.model, **payload})
 
-    def ask_all(self, path: str, payloads: Sequence[Mapping[str, Any]], *, kept: bool = True) -> list[dict[str, Any]]:
+    def ask_all(
+        self, path: str, payloads: Sequence[Mapping[str, Any]], *, journaled: bool = True
+    ) -> list[dict[str, Any]]:
         """The answers to requests, in their order: those in the journal are not asked again; equal ones once.
 
         Raises:
@@ -130,13 +132,13 @@ class Client:
         def entry(payload: Mapping[str, Any]) -> dict[str, Any]:
             whole = {"model": self.address.model, **payload}
             key = request_key(path, whole)
-            known = self.journal.get(key) if kept and self.journal is not None else None
+            known = self.journal.get(key) if journaled and self.journal is not None else None
             if known is None:
                 start = time.perf_counter()
                 answer = self._answered("POST", path, whole)
                 seconds = time.perf_counter() - start
                 known = {"answer": answer, "seconds": seconds}
-                if kept and self.journal is not None:
+                if journaled and self.journal is not None:
                     known = self.journal.add(key, answer, seconds)
             return known
 
@@ -151,7 +153,7 @@ class Client:
             except BaseException:
                 pool.shutdown(cancel_futures=True)
                 raise
-        for answered in entries if kept else []:
+        for answered in entries if journaled else []:
             usage = answered["answer"].get("usage")
             for name in self.tokens:
                 self.tokens[name] += int((usage or {}).get(name) or 0)

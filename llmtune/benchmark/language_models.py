@@ -145,9 +145,11 @@ class LocalModel:
                     turn, tokenize=False, add_generation_prompt=True, enable_thinking=False
                 )
             )
-            encoded = self.tokenizer(context + continuation, add_special_tokens=False, return_offsets_mapping=True)
+            encoded = self.tokenizer(
+                context + continuation, add_special_tokens=False, return_offsets_mapping=True, verbose=False
+            )
         else:
-            encoded = encode_text(self.tokenizer, context + continuation, return_offsets_mapping=True)
+            encoded = encode_text(self.tokenizer, context + continuation, return_offsets_mapping=True, verbose=False)
         ids, ends = list(encoded["input_ids"]), [end for _, end in encoded["offset_mapping"]]
         if ids and not ends[-1] and ids[-1] == self.tokenizer.eos_token_id:  # some tokenizers end every text
             ids, ends = ids[:-1], ends[:-1]

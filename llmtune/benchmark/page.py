@@ -46,12 +46,12 @@ def best_sentence(result: TaskResult) -> str:
     best = result.ranked[0]
     name, metric = result.short_names[best], str(result.main_metric)
     value = result.scores[best][metric].value
-    told = f"{result.task.name}: {name} is best on {metric} ({number(value)})"
+    finding = f"{result.task.name}: {name} is best on {metric} ({number(value)})"
     rivals = [pair for pair in result.pairs if best in (pair.a, pair.b)]
     unclear = [pair.b if pair.a == best else pair.a for pair in rivals if not pair.outcome]
     if unclear:
-        return f"{told}, not significantly better than {', '.join(result.short_names[model] for model in unclear)}"
-    return f"{told}, significantly better than every other model" if rivals else told
+        return f"{finding}, not significantly better than {', '.join(result.short_names[model] for model in unclear)}"
+    return f"{finding}, significantly better than every other model" if rivals else finding
 
 
 def shown_metrics(result: TaskResult, most: int) -> list[str]:

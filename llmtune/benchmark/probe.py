@@ -47,7 +47,7 @@ def probe_likelihoods(endpoint: Endpoint, longest: str) -> tuple[dict[str, Any],
         Refusal: why no likelihood from there can be believed, and what works.
     """
     client = endpoint.client
-    told = name_lines(client)
+    listed = name_lines(client)
     alone = client.ask(COMPLETIONS, echo_payload(SENTENCE))
     echo = read_echo(alone, SENTENCE)
     check_leading(echo.leading)
@@ -59,8 +59,8 @@ def probe_likelihoods(endpoint: Endpoint, longest: str) -> tuple[dict[str, Any],
             f"({reversed_nats:.1f}): these are not the log-probabilities of the text; {BY_GENERATION}"
         )
     read_echo(client.ask(COMPLETIONS, echo_payload(longest)), longest)
-    beside = client.ask_all(COMPLETIONS, [echo_payload(text) for text in (SENTENCE, REVERSED, longest)], kept=False)
-    drift = abs(_nats(endpoint, beside[0], SENTENCE)[0] - nats) / tokens
+    busy = client.ask_all(COMPLETIONS, [echo_payload(text) for text in (SENTENCE, REVERSED, longest)], journaled=False)
+    drift = abs(_nats(endpoint, busy[0], SENTENCE)[0] - nats) / tokens
     if drift > MOST_DRIFT:
         raise Refusal(
             f"the server's answer to the same sentence moves by {drift:.2g} nats a token when other requests run "
@@ -68,7 +68,7 @@ def probe_likelihoods(endpoint: Endpoint, longest: str) -> tuple[dict[str, Any],
         )
     endpoint.unscored = 0
     lines = [
-        *told,
+        *listed,
         f"probed: {tokens} tokens spell the known sentence, begin token {''.join(echo.leading) or 'none'!r}, "
         f"{drift:.1g} nats a token between alone and beside others",
     ]
@@ -148,13 +148,13 @@ def probe_decisions(endpoint: Endpoint, labels: Sequence[str]) -> tuple[dict[str
     Raises:
         Refusal: it gives none.
     """
-    told = name_lines(endpoint.client)
+    lines = name_lines(endpoint.client)
     turned = list(reversed(labels))
     first = read_decision(endpoint.client.ask(DECISIONS, decision_payload(SENTENCE, labels)), labels)
     second = read_decision(endpoint.client.ask(DECISIONS, decision_payload(SENTENCE, turned)), labels)
     moved = max(abs(a - b) for a, b in zip(first, second, strict=True))
-    told.append(f"probed: naming the labels in reverse moves their probabilities by up to {moved:.2g} on a known text")
-    return {"answer": [round(value, 3) for value in first]}, told
+    lines.append(f"probed: naming the labels in reverse moves their probabilities by up to {moved:.2g} on a known text")
+    return {"answer": [round(value, 3) for value in first]}, lines
 
 
 def name_lines(client: Client) -> list[str]:

@@ -65,24 +65,7 @@ def check_reference(task: BenchmarkTask, served: Recorded, table: Predictions, l
     """
     here = Recorded(local)
     own = task.predicted_by(here)
-    largest = 0.0
-    for pair, there in served.nats.items():
-        mine = here.nats[pair]
-        row = _row(task, pair)
-        if mine.tokens != there.tokens:
-            raise Refusal(
-                f"row {row}: {there.tokens} tokens there, {mine.tokens} in {local.name}, for "
-                f"{truncated_line(pair[1], 60)!r}: another tokenizer is served; serve that "
-                "folder, or leave --reference out"
-            )
-        apart = abs(mine.nats - there.nats) / max(1, mine.tokens)
-        largest = max(largest, apart)
-        if not apart <= SAME_NATS:
-            raise Refusal(
-                f"row {row}: {there.nats / there.tokens:.4f} nats a token there, {mine.nats / mine.tokens:.4f} in "
-                f"{local.name}, for {truncated_line(pair[1], 60)!r}: another model is served, or in another dtype than "
-                "float32; serve that folder, or leave --reference out"
-            )
+    largest = _largest_difference(task, served, here, local.name)
     for prompt, text in served.texts.items():
         if here.texts[prompt] != text:
             raise Refusal(
@@ -110,6 +93,29 @@ def check_reference(task: BenchmarkTask, served: Recorded, table: Predictions, l
     asked = len(served.nats) + len(served.texts)
     nats = f", at most {largest:.1e} nats a token apart" if served.nats else ""
     return f"agrees with {local.name} on all {asked:,} requests{nats}, and on every decision"
+
+
+def _largest_difference(task: BenchmarkTask, served: Recorded, here: Recorded, name: str) -> float:
+    """In nats of a token, over all that was asked there; raises Refusal at the first row beyond `SAME_NATS`."""
+    largest = 0.0
+    for pair, there in served.nats.items():
+        mine = here.nats[pair]
+        row = _row(task, pair)
+        if mine.tokens != there.tokens:
+            raise Refusal(
+                f"row {row}: {there.tokens} tokens there, {mine.tokens} in {name}, for "
+                f"{truncated_line(pair[1], 60)!r}: another tokenizer is served; serve that "
+                "folder, or leave --reference out"
+            )
+        apart = abs(mine.nats - there.nats) / max(1, mine.tokens)
+        largest = max(largest, apart)
+        if not apart <= SAME_NATS:
+            raise Refusal(
+                f"row {row}: {there.nats / there.tokens:.4f} nats a token there, {mine.nats / mine.tokens:.4f} in "
+                f"{name}, for {truncated_line(pair[1], 60)!r}: another model is served, or in another dtype than "
+                "float32; serve that folder, or leave --reference out"
+            )
+    return largest
 
 
 def _row(task: BenchmarkTask, pair: Pair) -> int:

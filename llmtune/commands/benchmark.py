@@ -88,26 +88,31 @@ def benchmark(
         read_limits(slo),
         Price.read(price),
     )
-    results = []
-    for task in asked:
-        result = TaskResult(task, answer_task(task, models, running, folder), targets=wanted, seed=seed)
-        for each in result.scored:
-            assert each.table is not None
-            write_predictions(each.table, table_file(folder, task.name, each.model))
-        results.append(result)
+    results = [
+        TaskResult(task, answer_task(task, models, running, folder), targets=wanted, seed=seed) for task in asked
+    ]
     check_benchmark_targets(wanted, results)
     content = run_content(
         {"benchmark": arguments},
         {"command": "benchmark", "seed": seed, "tasks": [result.to_json() for result in results]},
     )
-    write_json(folder / RESULT, content)
-    page = write_benchmark_page(folder, results, content["hardware"])
+    write_results(folder, results, content)
     for result in results:
         show_result(terminal, result)
-    terminal.block("Written", [f"the benchmark is in {folder}: {RESULT}, predictions, {page.name}"])
+    terminal.block("Written", [f"the benchmark is in {folder}: {RESULT}, predictions, benchmark.html"])
     records = [record for result in results for record in result.to_records()]
     print_document(records if output_format == EEE else content, output_format)
     return int(any(each.refusal for result in results for each in result.answers))
+
+
+def write_results(folder: Path, results: Sequence[TaskResult], content: dict[str, Any]) -> None:
+    """The predictions tables, benchmark.json and benchmark.html."""
+    for result in results:
+        for each in result.scored:
+            assert each.table is not None
+            write_predictions(each.table, table_file(folder, result.task.name, each.model))
+    write_json(folder / RESULT, content)
+    write_benchmark_page(folder, results, content["hardware"])
 
 
 def make_benchmark_folder(output_dir: str) -> Path:
