@@ -140,7 +140,7 @@ def about_rows(splits: Sequence[Split], *, of_numbers: bool = False) -> list[Fin
     elif labeled:
         findings += [finding for split in labeled for finding in labels.missing_labels(split)]
         findings += [*labels.slips(labeled), *labels.unseen(labeled), labels.balance(labeled)]
-        findings += labels.shifts(labeled)
+        findings += [*labels.shifts(labeled), *labels.joined(labeled)]
     for split in splits:
         findings += [*tags.broken_rows(split), *tags.scheme(split)]
     findings += tags.types(splits)

@@ -1,7 +1,7 @@
 """Picks the columns a task asked for out of the rows, and checks every text and label in them."""
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -42,9 +42,14 @@ def pick_columns(rows: Rows, *, columns: Mapping[str, str], data: DataArguments)
                     f"{rows.source}"
                 )
             wanted.setdefault(name, (name, flag))
+    if columns.get("text_pair", "") == columns.get("text"):
+        raise InputError(
+            f"--text_pair_column {columns['text']}: is the column of the first text too, expected another one; name "
+            "the column of the second text"
+        )
     for user_name, flag in wanted.values():
         if not rows.has(user_name):
-            raise InputError(missing_column(rows, user_name, flag))
+            raise InputError(missing_column(rows, user_name, flag, taken=set(columns.values())))
     return {name: rows.cells(user_name) for name, (user_name, _) in wanted.items()}
 
 
@@ -178,20 +183,22 @@ def each_label(labels: Sequence[str] | Sequence[Sequence[str]]) -> list[str]:
 
 
 def closest(word: str, choices: Sequence[str]) -> str | None:
-    """The choice that `word` is probably a slip of, if any: first up to case and space, then by likeness."""
+    """The choice that `word` is probably a slip of, if any: an equal number, up to case and space, then by likeness."""
     folded = {choice.strip().casefold(): choice for choice in choices}
-    near = difflib.get_close_matches(word.strip().casefold(), folded, n=1)
-    return folded[near[0]] if near else None
+    number = parse_number(word)
+    equal = [choice for choice in choices if number is not None and parse_number(choice) == number]
+    near = equal or [folded[name] for name in difflib.get_close_matches(word.strip().casefold(), folded, n=1)]
+    return near[0] if near else None
 
 
-def missing_column(rows: Rows, name: str, flag: str) -> str:
-    """The message on a column that is not there, of the flag that names it."""
+def missing_column(rows: Rows, name: str, flag: str, taken: Collection[str] = ()) -> str:
+    """The message on a column that is not there, of the flag that names it; `taken` are those that others name."""
     found = list(rows.columns)
     message = f"{rows.source}: no column {name!r} ({flag}); columns found: {_shown_names(found)}"
     separators = other_separators(found)
     if separators:
         return f"{message}: the columns seem separated by {separators}; .csv needs commas, .tsv tabs"
-    nearest = closest(name, found)
+    nearest = closest(name, [column for column in found if column not in taken])
     if nearest:
         return f"{message}; did you mean {flag} {nearest!r}?"
     header = ", or, if that is a row, write the names of the columns above it" if rows.lines else ""
@@ -234,4 +241,6 @@ def _add_label_problem(problems: RowErrors, rows: Rows, row: int, cell: Any, col
         else f"label {truncated_repr(cell)} is not text or a whole number"
     )
     remedy = f"write the class in column {column!r}" if missing else "name another column with --label_column"
+    if isinstance(cell, list):
+        remedy += ", or for several labels a text train recipes/text_classification.py"
     problems.add(row, rows.place(row), f"{finding} in column {column!r}", remedy=remedy)

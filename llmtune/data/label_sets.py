@@ -12,7 +12,8 @@ from llmtune.errors import InputError, truncated_repr
 from llmtune.predictions.cells import spelled_value
 
 LABELS = "labels"  # the column that is made of a column a label
-TRUTHS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+SEPARATORS = (";", ",", "|")
+TRUTHS = {"1": True, "true": True, "yes": True, "1.0": True, "0": False, "0.0": False, "false": False, "no": False}
 
 
 def looks_like_sets(rows: Rows, column: str) -> bool:
@@ -25,6 +26,21 @@ def looks_like_sets(rows: Rows, column: str) -> bool:
         return False
     cells = [cell for cell in rows.cells(column) if cell is not None]
     return bool(cells) and all(isinstance(cell, list) or _is_spelled(cell) for cell in cells)
+
+
+def find_joined(cells: Sequence[Any]) -> tuple[str, str] | None:
+    """The first cell that joins labels which others hold alone, and what stands between them; None where none does.
+
+    >>> find_joined(["dog", "dog; cat", "cat"]), find_joined(["a;b", "a", "c"])
+    (('dog; cat', ';'), None)
+    """
+    labels = dict.fromkeys(cell for cell in cells if isinstance(cell, str))
+    for cell in labels:
+        for separator in SEPARATORS:
+            parts = _split(cell, separator)
+            if len(parts) > 1 and all(part in labels for part in parts):
+                return cell, separator
+    return None
 
 
 def gather_label_sets(

@@ -18,10 +18,13 @@ LARGE = 0.05
 NULL_QUANTILE = 0.995
 
 
-def calibration(predictions: Predictions, validation: Predictions | None = None, *, seed: int = 0) -> Check:
+def calibration(
+    predictions: Predictions, validation: Predictions | None = None, *, class_weights: str = "none", seed: int = 0
+) -> Check:
     """ECE beside its null value, Brier score, and the temperature that validation would choose.
 
-    Of several labels a row every label of every row counts, as one of two classes: there and not there.
+    Of several labels a row every label of every row counts, as one of two classes: there and not there. Of a model
+    trained with `class_weights` no temperature is advised: weights shift the logits of a class, they don't scale them.
     """
     if predictions.kind.multi_label:
         predictions, validation = label_decisions(predictions), None
@@ -58,7 +61,15 @@ def calibration(predictions: Predictions, validation: Predictions | None = None,
             else "fit a temperature on validation and divide the logits by it"
         )
         finding = f"The probabilities are {'overconfident' if over else 'underconfident'}: {said}"
-        return Check(NAME, FAIL, finding, numbers, f"{how}; predicted classes stay, probabilities become calibrated")
+        remedy = f"{how}; predicted classes stay, probabilities become calibrated"
+        if class_weights != "none":
+            remedy = (
+                f"train without --class_weights {class_weights}: weights move the probabilities of a label away from "
+                "its share, which no temperature undoes"
+            )
+            if len(predictions.label_names) == 2:
+                remedy += "; for a rare label --threshold_objective does what weights do"
+        return Check(NAME, FAIL, finding, numbers, remedy)
     return Check(NAME, PASS, f"The probabilities are calibrated within chance or 0.05: {said}", numbers)
 
 

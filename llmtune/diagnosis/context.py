@@ -81,6 +81,7 @@ class Context:
         group_columns: of `test`, people.
         slice_columns: of `test`, parts of the data.
         objective: that the threshold was chosen for.
+        class_weights: that the model was trained with, as --class_weights says them.
         continuations: of a language model, what it writes after the beginnings of rows.
         task_results: results of tasks beside a perplexity.
         seed: of bootstraps and permutations.
@@ -100,6 +101,7 @@ class Context:
     group_columns: Sequence[str] = ()
     slice_columns: Sequence[str] = ()
     objective: str | None = None
+    class_weights: str = "none"
     continuations: Predictions | None = None
     task_results: tuple[str, ...] = ()
     seed: int = 42
@@ -124,7 +126,7 @@ def checks_of(case: Context) -> tuple[Check, ...]:
         fairness(test, case.group_columns, case.slice_columns),
         degenerate_output(case.continuations or test),
         perplexity_alone(test, case.task_results),
-        calibration(test, case.validation, seed=seed),
+        calibration(test, case.validation, class_weights=case.class_weights, seed=seed),
         threshold(test, case.objective, seed=seed),
         label_noise(test),
     )

@@ -87,7 +87,7 @@ def _of_classes(name: str, predictions: Predictions, scores: Mapping[str, Score]
     below = {key: rate for key, rate in tested.items() if rate.significantly_below(FLOOR, p=SIGNIFICANT / len(tested))}
     if below:
         (label, metric), rate = min(below.items(), key=lambda item: item[1].value)
-        more = f"; so are {len(below) - 1} other rates" if len(below) > 1 else ""
+        more = f"; so {'is' if len(below) == 2 else 'are'} {len(below) - 1} more" if len(below) > 1 else ""
         finding = f"{describe_rate(metric, label, rate)}, significantly below one half{more}"
         return Check(name, FAIL, finding, numbers, remedy_for(metric, label, FLOOR, predictions))
     few = [label for label in seen.labels if seen.support(label) < ENOUGH]

@@ -35,6 +35,12 @@ def evidence(predictions: Predictions, targets: tuple[Target, ...] = ()) -> Chec
             return Check(NAME, NOT_ENOUGH_DATA, finding, numbers, more_rows(predictions, lacking["rows"], least=True))
         remedy = "label at least " + join_names([f"{n} more {name}" for name, n in lacking.items() if n > 0])
         return Check(NAME, NOT_ENOUGH_DATA, finding, numbers, remedy)
+    if "reference" in predictions.kind.number_columns and len(set(predictions.column("reference"))) == 1:
+        value = predictions.column("reference")[0]
+        finding = (
+            f"The reference is {value:g} in every row: these rows cannot show whether the model tells numbers apart"
+        )
+        return Check(NAME, NOT_ENOUGH_DATA, finding, numbers, f"add at least {ENOUGH} test rows with other numbers")
     fewest = min(counts, key=lambda name: counts[name])
     what = f"{counts[fewest]:,} {fewest}" + (", the fewest" if fewest.startswith("of ") else "")
     return Check(NAME, PASS, f"Enough to judge: {what}", numbers)

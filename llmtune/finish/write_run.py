@@ -203,5 +203,6 @@ def _context(
         group_columns=args.data.group_columns,
         slice_columns=args.data.slice_columns,
         objective=task.objective,
+        class_weights=getattr(args.task, "class_weights", "none"),
         seed=args.training.seed,
     )

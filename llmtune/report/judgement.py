@@ -165,6 +165,7 @@ class Judgement:
             group_columns=self.options.group_columns,
             slice_columns=self.options.slice_columns,
             objective=(settings.get("threshold") or {}).get("objective"),
+            class_weights="none" if self.run is None else self.run.arguments("task").get("class_weights", "none"),
             seed=self.seed,
         )
 

@@ -51,6 +51,12 @@ class SequenceArguments(TaskArguments):
         for flag, known in (("long_text", LONG_TEXTS), ("window_pooling", POOLINGS)):
             if getattr(self, flag) not in known:
                 raise InputError(f"--{flag} {getattr(self, flag)!r} is not one of {', '.join(known)}")
+        for flag, default in (("stride", 64), ("window_pooling", "mean")):
+            if self.long_text != WINDOWS and getattr(self, flag) != default:
+                raise InputError(
+                    f"--{flag} {getattr(self, flag)}: is for long texts that are read in windows; add --long_text "
+                    f"{WINDOWS}, or leave it out"
+                )
 
     @property
     def text_columns(self) -> dict[str, str]:

@@ -195,3 +195,14 @@ def test_a_group_that_pandas_left_empty_is_refused(tmp_path):
     path = write(tmp_path, "train.jsonl", [*some_rows(author=1.0), *some_rows(1, 100, author=float("nan"))])
 
     assert "line 61: no value in column 'author'; fill it" in message(train_file=path, split_group_column="author")
+
+
+def test_a_label_in_another_spelling_of_a_number_is_told_by_its_value(tmp_path):
+    train = write(tmp_path, "train.jsonl", some_rows(labels=("1", "2", "3")))
+    test = write(tmp_path, "test.jsonl", some_rows(start=100, labels=("3.0",)))
+    assert "did you mean '3'?" in message(train_file=train, test_file=test)
+
+
+def test_sets_in_a_recipe_of_one_label_are_told_the_recipe_that_reads_them(tmp_path):
+    train = write(tmp_path, "train.jsonl", some_rows(labels=(["a"], ["a", "b"])))
+    assert "or for several labels a text train recipes/text_classification.py" in message(train_file=train)

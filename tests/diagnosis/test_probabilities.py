@@ -5,6 +5,7 @@ import pytest
 
 from llmtune.diagnosis.calibration import calibration, temperature
 from llmtune.diagnosis.check import FAIL, NOT_APPLICABLE, NOT_ENOUGH_DATA, PASS
+from llmtune.diagnosis.context import Context, diagnose
 from llmtune.diagnosis.label_noise import label_noise
 from llmtune.diagnosis.numerics import numerics
 from llmtune.diagnosis.threshold import threshold
@@ -38,6 +39,21 @@ def test_calibrated_probabilities_pass_and_sharpened_ones_fail_with_the_temperat
     warm = with_probabilities(truth, sharpened(positive, 3))
     assert "underconfident" in calibration(warm).finding
     assert temperature(binary(5, 5, 5, 5)) is None
+
+
+def test_a_model_trained_with_class_weights_is_advised_no_temperature():
+    truth, positive = calibrated()
+    cold = with_probabilities(truth, sharpened(positive, 1 / 3))
+    check = diagnose_calibration(Context(cold, cold, class_weights="balanced"))
+    assert check.remedy == (
+        "train without --class_weights balanced: weights move the probabilities of a label away from its share, which "
+        "no temperature undoes; for a rare label --threshold_objective does what weights do"
+    )
+
+
+def diagnose_calibration(case):
+    (check,) = (check for check in diagnose(case).checks if check.check == "calibration")
+    return check
 
 
 def test_small_error_above_chance_is_no_fault():

@@ -240,3 +240,12 @@ def test_rows_of_a_series_are_not_labeled_but_come_with_time():
         targets(series, read_targets("rmse<=1")).remedy == f"{longer} for rmse"
     )
     assert "longer time" in baseline(series, {"persistence": series}).remedy
+
+
+def test_rows_of_one_number_are_no_evidence():
+    table = make_predictions("regression", {"reference": [4.0] * 50, "prediction": [3.5, 4.0] * 25})
+    check = evidence(table)
+    assert check.status == NOT_ENOUGH_DATA
+    assert (
+        check.finding == "The reference is 4 in every row: these rows cannot show whether the model tells numbers apart"
+    )

@@ -10,6 +10,8 @@ import transformers
 from llmtune import cli
 from llmtune.arguments import DataArguments
 from llmtune.baselines import tfidf_logistic_regression
+from llmtune.data.columns import pick_columns
+from llmtune.data.rows import Rows
 from llmtune.diagnosis.leakage import leakage
 from llmtune.errors import InputError
 from llmtune.models.from_scratch import train_tokenizer
@@ -173,6 +175,23 @@ def test_check_tells_texts_of_pairs_that_stand_in_two_splits(rows, tmp_path, cap
     assert not [f for f in findings if f["check"] == "duplicates" and f["severity"] == "error"], (
         "no whole pair is there"
     )
+
+
+def test_check_tells_control_characters_of_a_pair_and_not_what_joins_the_two(tmp_path, capsys):
+    path = tmp_path / "train.jsonl"
+    rows = [{"text": text, "text_pair": pair, "label": "yes"} for text, pair in zip(TEXTS, PAIRS, strict=True)]
+    path.write_text("\n".join(map(json.dumps, [*rows, {"text": "a", "text_pair": "b\x1fc", "label": "no"}])))
+
+    cli.run(["check", str(path), "--text_pair_column=text_pair"])
+
+    assert "control characters in 1 of 5 train rows" in " ".join(capsys.readouterr().out.split())
+
+
+def test_one_column_is_no_pair_and_the_first_text_is_not_offered_as_the_second():
+    with pytest.raises(InputError, match="--text_pair_column text: is the column of the first text too, expected"):
+        pick_columns(Rows("f", {"text": ["a"]}), columns={"text": "text", "text_pair": "text"}, data=DataArguments())
+    with pytest.raises(InputError, match="no column 'texts'.*; name one of them with --text_pair_column"):
+        pick_columns(Rows("f", {"text": ["a"]}), columns={"text": "text", "text_pair": "texts"}, data=DataArguments())
 
 
 def test_a_report_looks_the_pairs_of_a_table_up_in_the_rows_of_train():

@@ -93,6 +93,10 @@ def test_a_stride_that_leaves_no_room_is_refused(stride, pair, tokenizer, rows):
 def test_an_unknown_pooling_and_an_unknown_way_are_refused():
     with pytest.raises(InputError, match="--window_pooling 'sum' is not one of mean, max"):
         SequenceArguments(window_pooling="sum")
+    with pytest.raises(InputError, match="--window_pooling max: is for long texts that are read in windows; add "):
+        SequenceArguments(window_pooling="max")
+    with pytest.raises(InputError, match="--stride 8: is for long texts that are read in windows"):
+        SequenceArguments(stride=8)
     with pytest.raises(InputError, match="--long_text 'cut' is not one of truncate, windows"):
         SequenceArguments(long_text="cut")
 

@@ -165,36 +165,45 @@ def rows_of_windows(n: int) -> datasets.Dataset:
 
 def windows(processes: int, folder: Path) -> Iterator[dict[str, Any]]:
     """As `exact`, of rows that are read in windows, their logits pooled; then what is predicted of them."""
-    for model_type, pooling, n in (
-        ("bert", "mean", 21),
-        ("bert", "max", 17),
-        ("llama", "max", 21),
-        ("lstm", "mean", 17),
+    random = np.random.default_rng(3)
+    for model_type, pooling, n, answers in (
+        ("bert", "mean", 21, "label"),
+        ("bert", "max", 17, "label"),
+        ("llama", "max", 21, "label"),
+        ("lstm", "mean", 17, "label"),
+        ("bert", "mean", 17, "labels"),
+        ("bert", "max", 17, "score"),
     ):
+        dataset = rows_of_windows(n)
+        loss: Any = LOSSES["weights"]
+        if answers != "label":
+            labels = random.normal(size=n) if answers == "score" else (random.random((n, 2)) < 0.4).astype(float)
+            dataset = dataset.remove_columns("labels").add_column("labels", labels.tolist())
+            loss = RegressionLoss() if answers == "score" else LabelSetLoss(loss)
         for micro, accumulation in SPLITS[processes]:
             trainer = FineTuningTrainer(
-                model=tiny_model(model_type, lora=False),
+                model=tiny_model(model_type, lora=False, num_labels=1 if answers == "score" else 2),
                 args=arguments(
                     folder,
                     per_device_train_batch_size=micro,
                     gradient_accumulation_steps=accumulation,
                     per_device_eval_batch_size=4,
                 ),
-                train_dataset=rows_of_windows(n),
+                train_dataset=dataset,
                 data_collator=WindowCollator(tiny_tokenizer(), Windows(2, pooling)),
-                compute_loss_func=LOSSES["weights"],
+                compute_loss_func=loss,
             )
             yield {
-                "case": f"{model_type}, {pooling}, {n} rows",
+                "case": f"{model_type}, {pooling}, {answers}, {n} rows",
                 "split": f"{processes} x {micro} x {accumulation}",
                 "updates": logged_updates(trainer),
                 "tokens": trainer.tokens_trained(),
             }
         yield {
-            "case": f"{model_type}, {pooling}, {n} rows",
-            "logits": trainer.predict(rows_of_windows(n)).predictions.tolist(),
-            "without labels": trainer.predict(rows_of_windows(n).remove_columns("labels")).predictions.tolist(),
-            "plain": plain_pooled(trainer.model, rows_of_windows(n), pooling),
+            "case": f"{model_type}, {pooling}, {answers}, {n} rows",
+            "logits": trainer.predict(dataset).predictions.tolist(),
+            "without labels": trainer.predict(dataset.remove_columns("labels")).predictions.tolist(),
+            "plain": plain_pooled(trainer.model, dataset, pooling),
         }
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from llmtune.data.columns import label_text
+from llmtune.data.label_sets import find_joined
 from llmtune.diagnosis.data_checks.finding import ERROR, OK, WARNING, Finding, Split, of_rows, percentage, worse_of
 from llmtune.errors import truncated_repr
 from llmtune.evidence import ENOUGH, SIGNIFICANT
@@ -205,3 +206,14 @@ def _folded(label: str) -> str:
 
 def _named(labels: Sequence[str]) -> str:
     return join_names([repr(label) for label in labels], what="classes")
+
+
+def joined(splits: Sequence[Split]) -> list[Finding]:
+    """Labels that are several others in one cell."""
+    cells = {split.name: find_joined(split.columns["label"]) for split in splits if "label" in split.columns}
+    remedy = "for several labels a text --label_separator {!r}; if it is a class of its own, leave it"
+    return [
+        Finding("labels", WARNING, f"{name} holds {cell[0]!r}, and each part of it alone", (), remedy.format(cell[1]))
+        for name, cell in cells.items()
+        if cell is not None
+    ]

@@ -8,6 +8,7 @@ import numpy as np
 from llmtune.diagnosis.data_checks.finding import ERROR, OK, WARNING, Finding, Split, is_text, of_rows, percentage
 from llmtune.errors import truncated_repr
 from llmtune.text.normalize import INVISIBLE
+from llmtune.text.text_pairs import SEPARATOR
 from llmtune.text.words import split_at_spaces
 
 MANY_CUT = 0.05  # share of texts cut at max_length that is worth a longer one
@@ -64,6 +65,8 @@ def odd_characters(splits: Sequence[Split]) -> list[Finding]:
         counts, places = [], []
         for split in splits:
             texts = [text if isinstance(text, str) else " ".join(text) for text in split.texts]
+            if "text_pair" in split.columns:
+                texts = [text.replace(SEPARATOR, " ", 1) for text in texts]
             hits = [(row, found) for row, text in enumerate(texts) if (found := pattern.search(text))]
             counts += [f"{of_rows(len(hits), split)} ({percentage(len(hits), len(split))})"] * bool(hits)
             places += [f"{split.place(row)}: {truncated_repr(_around(texts[row], found))}" for row, found in hits]

@@ -4,9 +4,9 @@ from typing import Any
 
 from llmtune.arguments.parser import Arguments
 from llmtune.data import Splits
-from llmtune.data.label_sets import LABELS, looks_like_sets
+from llmtune.data.label_sets import LABELS, find_joined, looks_like_sets
 from llmtune.data.splits import open_sources
-from llmtune.errors import InputError
+from llmtune.errors import InputError, truncated_repr
 from llmtune.tasks.multi_label_classification.task import MultiLabelClassification
 from llmtune.tasks.text_classification.task import TextClassification
 
@@ -41,6 +41,7 @@ def _settle(args: Arguments) -> None:
     task = args.task
     if task.problem_type not in (None, SINGLE, SEVERAL):
         raise InputError(f"--problem_type {task.problem_type!r} is not one of {SINGLE}, {SEVERAL}")
+    _check_columns(task)
     several = bool(task.label_separator or task.label_columns)
     if several and task.problem_type == SINGLE:
         raise InputError(
@@ -55,4 +56,32 @@ def _settle(args: Arguments) -> None:
         task.label_column = LABELS
     if task.problem_type is None:
         several = several or (train is not None and looks_like_sets(train, task.label_column))
+        cells = [] if train is None or several or not train.has(task.label_column) else train.cells(task.label_column)
+        if train is not None and (joined := find_joined(cells)):
+            cell, separator = joined
+            raise InputError(
+                f"{train.source}: column {task.label_column!r} holds {truncated_repr(cell)}, and each part of it alone "
+                f"in other rows: are these several labels a text? Then --label_separator {separator!r}; else "
+                f"--problem_type {SINGLE}"
+            )
         task.problem_type = SEVERAL if several else SINGLE
+
+
+def _check_columns(task: Any) -> None:
+    """Raises `InputError` where the flags on the columns of labels contradict each other."""
+    if task.label_separator == "":
+        raise InputError("--label_separator '': expected what stands between two labels, such as ';'")
+    if not task.label_columns:
+        return
+    names = " ".join(task.label_columns)
+    for flag, default in (("label_separator", None), ("label_column", "label")):
+        if getattr(task, flag) != default:
+            raise InputError(
+                f"--label_columns {names} and --{flag} {getattr(task, flag)}: both say where the labels stand; leave "
+                "one of the two out"
+            )
+    if len(set(task.label_columns)) < max(2, len(task.label_columns)):
+        raise InputError(
+            f"--label_columns {names}: expected two columns or more, each once; one column of 0 and 1 is one label a "
+            f"text: --label_column {task.label_columns[0]}"
+        )

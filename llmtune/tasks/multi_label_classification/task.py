@@ -24,7 +24,7 @@ from llmtune.metrics import Score
 from llmtune.metrics.core.base import with_interval
 from llmtune.predictions import Predictions, make_predictions
 from llmtune.predictions.table import THRESHOLDS
-from llmtune.tasks.losses import ClassificationLoss
+from llmtune.tasks.losses import ORDINAL, ClassificationLoss
 from llmtune.tasks.multi_label_classification.arguments import MultiLabelClassificationArguments
 from llmtune.tasks.multi_label_classification.loss import LabelSetLoss, read_positive_weights
 from llmtune.tasks.sequence_task import SequenceTask
@@ -113,9 +113,11 @@ class MultiLabelClassification(SequenceTask):
         read_objective(options.threshold_objective)
         if options.threshold_scope not in SCOPES:
             raise InputError(f"--threshold_scope {options.threshold_scope!r} is not one of {', '.join(SCOPES)}")
-        for flag, default in (("positive_label", None), ("temperature", "none")):
+        for flag, default in (("positive_label", None), ("temperature", "none"), ("ordinal", False)):
             if getattr(options, flag) != default:
                 raise InputError(f"--{flag}: is for one label a text, and these have several; leave it out")
+        if options.loss == ORDINAL:
+            raise InputError(f"--loss {ORDINAL}: is for classes in an order; take --loss cross_entropy or focal")
         return cls(
             tuple(label_names),
             (0.5,) * len(label_names),

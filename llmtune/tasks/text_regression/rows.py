@@ -8,6 +8,8 @@ from llmtune.data.rows import RowErrors, Rows
 from llmtune.errors import InputError, truncated_repr
 from llmtune.text.label_names import parse_number
 
+LARGEST = 1e100
+
 
 def read_scores(rows: Rows, cells: Mapping[str, list[Any]], column: str) -> dict[str, list[Any]]:
     """The cells, with the numbers of `label` as floats.
@@ -23,9 +25,14 @@ def read_scores(rows: Rows, cells: Mapping[str, list[Any]], column: str) -> dict
     numbers = [parse_number(cell) for cell in cells["label"]]
     filled = [cell for cell in cells["label"] if cell is not None and cell == cell and cell != ""]
     if filled and not any(number is not None for number in numbers):
+        if parse_number(str(filled[0]).replace(",", ".")) is not None:
+            raise InputError(
+                f"{rows.source}: column {column!r} holds {truncated_repr(filled[0])}, expected numbers with a point; "
+                "write the decimal comma as a point, as in 4.5"
+            )
         raise InputError(
             f"{rows.source}: column {column!r} holds no number, but {truncated_repr(filled[0])}: these are classes; "
-            "train a classifier (recipes/sentiment.py), or name the column of the numbers with --label_column"
+            "train a classifier (recipes/text_classification.py), or name the column of the numbers with --label_column"
         )
     problems = RowErrors(rows.source)
     for row, number in enumerate(numbers):
@@ -65,8 +72,14 @@ def center_and_size(numbers: Sequence[float], source: str, column: str) -> tuple
     """Mean and standard deviation of the numbers of train.
 
     Raises:
-        InputError: they are all the same.
+        InputError: they are all the same, or one is too large to be squared.
     """
+    largest = max(numbers, key=abs)
+    if abs(largest) > LARGEST:
+        raise InputError(
+            f"{source}: column {column!r} holds {largest:g}, expected numbers up to {LARGEST:g}, whose squares can be "
+            "summed; correct it, or give the numbers in another unit"
+        )
     center = math.fsum(numbers) / len(numbers)
     size = math.sqrt(math.fsum((number - center) ** 2 for number in numbers) / len(numbers))
     if min(numbers) == max(numbers):

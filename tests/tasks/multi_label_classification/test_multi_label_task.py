@@ -125,6 +125,52 @@ def test_flags_for_one_label_and_unknown_words_are_refused():
             MultiLabelClassification.from_options(MultiLabelClassificationArguments(**flags), LABELS)
 
 
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"ordinal": True}, "--ordinal: is for one label a text, and these have several; leave it out"),
+        ({"loss": "cumulative"}, "--loss cumulative: is for classes in an order; take --loss cross_entropy or focal"),
+        ({"label_separator": ""}, "--label_separator '': expected what stands between two labels, such as ';'"),
+        (
+            {"label_columns": ["toxic", "threat"], "label_separator": ";"},
+            "--label_columns toxic threat and --label_separator ;: both say where the labels stand; leave one of",
+        ),
+        (
+            {"label_columns": ["toxic", "threat"], "label_column": "kind"},
+            "--label_columns toxic threat and --label_column kind: both say where",
+        ),
+        (
+            {"label_columns": ["toxic"]},
+            "--label_columns toxic: expected two columns or more, each once; one column of 0 and 1 is one "
+            "label a text: --label_column toxic",
+        ),
+        ({"label_columns": ["toxic", "toxic"]}, "--label_columns toxic toxic: expected two columns or more, each once"),
+    ],
+)
+def test_flags_that_contradict_several_labels_or_each_other_are_refused(flags, message):
+    truths = {name: [int(name in labels) for labels in SETS] for name in LABELS}
+    several = {} if flags.keys() & {"label_columns", "label_separator"} else {"labels": SETS}
+    with pytest.raises(InputError, match=re.escape(message)):
+        GeneralTextClassification.from_arguments(*read(columns(**truths, **several), **flags))
+
+
+def test_joined_labels_are_not_taken_for_classes_unless_that_is_said():
+    cells = [";".join(labels) or "none" for labels in SETS]
+    message = "column 'label' holds 'toxic;insult', and each part of it alone in other rows"
+    with pytest.raises(InputError, match=f"{message}: are these several labels a text\\? Then --label_separator ';'"):
+        read(columns(label=[*cells[:-1], "insult"]))
+
+    args, _ = read(columns(label=[*cells[:-1], "insult"]), problem_type="single_label_classification")
+
+    assert args.task.problem_type == "single_label_classification"
+
+
+def test_columns_that_pandas_wrote_as_floats_are_0_and_1():
+    truths = {name: [str(float(name in labels)) for labels in SETS] for name in LABELS}
+    _, splits = read(columns(**truths), label_columns=list(LABELS))
+    assert sets_of(splits) == {text: sorted(labels) for text, labels in zip(TEXTS, SETS, strict=True)}
+
+
 def test_labels_of_validation_that_train_lacks_are_named():
     data = {"train": columns(labels=SETS), "validation": {"text": ["x"], "labels": [["toxik"]]}}
     with pytest.raises(

@@ -115,6 +115,17 @@ def test_classes_in_the_place_of_numbers_are_one_line():
     assert "\n" not in str(raised.value)
 
 
+def test_a_decimal_comma_is_no_class_and_a_number_too_large_to_square_is_named():
+    cells = ["4,5", "3,0"]
+    message = "f: column 'stars' holds '4,5', expected numbers with a point; write the decimal comma as a point"
+    with pytest.raises(InputError, match=message):
+        read_scores(Rows("f", {"stars": cells}), {"label": cells}, "stars")
+    with pytest.raises(
+        InputError, match=r"holds -1e\+300, expected numbers up to 1e\+100, whose squares can be summed"
+    ):
+        TextRegression.from_options(TextRegressionArguments(), [1.0, -1e300])
+
+
 def test_numbers_that_are_all_the_same_are_refused():
     expected = "a.csv: column 'label' holds 3 in all 9 rows of train, expected numbers that differ; add rows, or"
 
