@@ -141,6 +141,9 @@ class BenchmarkTask(ABC):
         """Whether a fine-tuned model of this task answers the rows without a prompt."""
         return kind_named(trained.kind) == self.kind
 
+    def check_beside_others(self, trained: Task, name: str) -> None:  # noqa: B027 - most tasks have nothing to check
+        """Raises InputError where the table of a fine-tuned model can't be compared with those of other models."""
+
     @abstractmethod
     def row_fields(self, row: Mapping[str, Any]) -> dict[str, str]:
         """What a template can hold of a row."""

@@ -9,7 +9,14 @@ from rich.table import Table
 from llmtune.benchmark.client import RequestOptions
 from llmtune.benchmark.page import shown_metrics, write_benchmark_page
 from llmtune.benchmark.results import ModelAnswers, TaskResult, check_benchmark_targets
-from llmtune.benchmark.run import RunOptions, answer_task, benchmark_tasks, check_model_names, table_file
+from llmtune.benchmark.run import (
+    RunOptions,
+    answer_task,
+    benchmark_tasks,
+    check_answerers,
+    check_model_names,
+    table_file,
+)
 from llmtune.benchmark.speed import Price, read_limits
 from llmtune.benchmark.task import TaskOptions
 from llmtune.diagnosis.target_list import read_targets
@@ -76,6 +83,7 @@ def benchmark(
     for task in asked:  # the rows before the weights: a bad row costs seconds here
         assert len(task.test[0])
         assert task.prompt
+        check_answerers(task, models)
     terminal = terminal_beside(output_format)
     requests = RequestOptions(max(concurrency), timeout=timeout)
     running = RunOptions(
