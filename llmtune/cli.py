@@ -293,7 +293,9 @@ def add_benchmark_flags(parser: Parser) -> None:
     """Flags of `llmtune benchmark`."""
     told = "runs, checkpoint folders, Hub ids, servers as openai:http://host:port/v1#name; baselines: the simple models"
     parser.add_argument("--models", nargs="+", required=True, metavar="MODEL", help=told)
-    told = "classification, choices, perplexity, question-answering, summarization, translation, each with its rows"
+    told = (
+        "classification, choices, ner, perplexity, question-answering, summarization, translation, each with its rows"
+    )
     parser.add_argument("--tasks", nargs="+", required=True, metavar="TASK=FILE", help=told)
     parser.add_argument("--output_dir", required=True, metavar="FOLDER", help="where the results go")
     parser.add_argument("--train_file", metavar="FILE", help="for baselines and demonstrations")
@@ -315,6 +317,8 @@ def add_benchmark_flags(parser: Parser) -> None:
     parser.add_argument("--scoring", default="likelihood", metavar="HOW", help=told)
     parser.add_argument("--max_new_tokens", type=int, metavar="N", help="of an answer")
     for name in ("text", "label", "source", "target", "question", "context", "answers", "choices", "answer"):
+        parser.add_argument(f"--{name}_column", metavar="NAME", help=f"(default: {name})")
+    for name in ("tokens", "tags", "spans"):
         parser.add_argument(f"--{name}_column", metavar="NAME", help=f"(default: {name})")
     parser.add_argument("--positive_label", metavar="LABEL", help="of two, the one F1 is about")
     parser.add_argument("--targets", metavar="T", help="of the verdicts: 'accuracy>=0.85'")

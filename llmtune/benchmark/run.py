@@ -24,6 +24,7 @@ from llmtune.benchmark.endpoint import (
     echo_payload,
     write_payload,
 )
+from llmtune.benchmark.entities import EntitiesBenchmark
 from llmtune.benchmark.journal import Journal
 from llmtune.benchmark.language_models import LocalModel
 from llmtune.benchmark.perplexity import PerplexityBenchmark
@@ -48,8 +49,8 @@ BASELINES = "baselines"  # the word among --models that names the simple models 
 BENCHMARKS: dict[str, type[BenchmarkTask]] = {
     task.name: task
     for task in (
-        ClassificationBenchmark, ChoicesBenchmark, PerplexityBenchmark, QuestionsBenchmark, SummarizationBenchmark,
-        TranslationBenchmark,
+        ClassificationBenchmark, ChoicesBenchmark, EntitiesBenchmark, PerplexityBenchmark, QuestionsBenchmark,
+        SummarizationBenchmark, TranslationBenchmark,
     )
 }  # fmt: skip
 
@@ -253,10 +254,7 @@ def _probe(task: BenchmarkTask, endpoint: Endpoint, local: LocalModel | None) ->
 def _fine_tuned(
     task: BenchmarkTask, trained: Task, name: str, options: RunOptions
 ) -> tuple[Predictions, dict[str, Any], list[str]]:
-    columns = {"text": task.column("text"), "label": task.column("label")}
-    columns |= {name: task.column(name) for name in ("question", "context", "answers")}
-    columns |= {name: task.options.columns[name] for name in ("source", "target") if name in task.options.columns}
-    rows, _ = trained.read_split(task.data(task.file), columns, labeled=True)
+    rows = task.rows_for(trained)
     outputs = run_model(
         name,
         trained,

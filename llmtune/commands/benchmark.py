@@ -31,7 +31,20 @@ from llmtune.terminal.document import EEE, print_document, terminal_beside
 
 RESULT = "benchmark.json"
 SHOWN = 3  # metrics of a task at the terminal; the rest is in benchmark.json
-COLUMNS = ("text", "label", "source", "target", "question", "context", "answers", "choices", "answer")
+COLUMNS = (
+    "text",
+    "label",
+    "source",
+    "target",
+    "question",
+    "context",
+    "answers",
+    "choices",
+    "answer",
+    "tokens",
+    "tags",
+    "spans",
+)
 
 
 def benchmark(
