@@ -240,6 +240,10 @@ def add_merge_flags(parser: Parser) -> None:
     """Flags of `llmtune merge`."""
     parser.add_argument("run_folder", metavar="RUN", help="the --output_dir of a recipe that was run with --use_peft")
     parser.add_argument("--output_dir", required=True, metavar="FOLDER", help="a new folder for the merged weights")
+    told = (
+        "a decoder classifier, LoRA or not, as pipeline('decision') and transformers serve read it, with decision.json"
+    )
+    parser.add_argument("--decision", action="store_true", help=told)
 
 
 def add_report_flags(parser: Parser) -> None:
