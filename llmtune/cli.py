@@ -113,9 +113,10 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
     def command(run: Any, summary: str) -> Parser:
         made: Parser = commands.add_parser(run.__name__, help=summary, description=f"{summary}.")
         made.set_defaults(run=run)
-        formats = ["text", "json"] + ["eee"] * (run in (report, benchmark))
+        formats = ["text", "json"] + ["eee"] * (run in (report, benchmark)) + ["model-index"] * (run is benchmark)
         told = "json: one document on stdout, all else on stderr (default: text)"
         told = told.replace("json:", "eee: records of Every Eval Ever, json:") if "eee" in formats else told
+        told = told.replace("json:", "model-index: of a model card, json:") if "model-index" in formats else told
         made.add_argument("--format", dest="output_format", choices=formats, default="text", help=told)
         return made
 

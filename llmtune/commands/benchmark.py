@@ -27,7 +27,7 @@ from llmtune.predictions import write_predictions
 from llmtune.runs.folder import make_folder, run_content, write_json
 from llmtune.terminal.comparison_lines import number
 from llmtune.terminal.console import Terminal, plain_table
-from llmtune.terminal.document import EEE, print_document, terminal_beside
+from llmtune.terminal.document import EEE, MODEL_INDEX, print_document, terminal_beside
 
 RESULT = "benchmark.json"
 SHOWN = 3  # metrics of a task at the terminal; the rest is in benchmark.json
@@ -122,7 +122,8 @@ def benchmark(
         show_result(terminal, result)
     terminal.block("Written", [f"the benchmark is in {folder}: {RESULT}, predictions, benchmark.html"])
     records = [record for result in results for record in result.to_records()]
-    print_document(records if output_format == EEE else content, output_format)
+    index = [entry for result in results for entry in result.to_model_index()]
+    print_document({EEE: records, MODEL_INDEX: index}.get(output_format, content), output_format)
     return int(any(each.refusal for result in results for each in result.answers))
 
 

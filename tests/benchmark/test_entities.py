@@ -3,6 +3,7 @@ import json
 import pytest
 import torch
 import transformers
+from huggingface_hub.repocard_data import model_index_to_eval_results
 from seqeval.metrics import f1_score
 from seqeval.scheme import IOB2
 
@@ -182,3 +183,19 @@ def test_rows_that_no_entity_model_can_answer_are_refused(tagger, llama, tmp_pat
     arguments = ["--models", str(llama), str(tagger), "--tasks", f"ner={low}", "--output_dir", str(tmp_path / "o")]
     with pytest.raises(InputError, match="did you mean 'PER'"):
         cli.run(["benchmark", *arguments])
+
+
+def test_the_model_index_is_read_by_the_hub_library_with_the_numbers_of_the_benchmark(tagger, rows, tmp_path, capsys):
+    arguments = ["--models", str(tagger), "baselines", "--tasks", f"ner={rows}", "--train_file", str(rows)]
+    flags = ["--output_dir", str(tmp_path / "o"), "--speed_requests", "0", "--format", "model-index"]
+    cli.run(["benchmark", *arguments, *flags])
+    entries = json.loads(capsys.readouterr().out)
+    (task,) = json.loads((tmp_path / "o" / "benchmark.json").read_text())["tasks"]
+
+    assert [entry["name"] for entry in entries] == ["bert", "names known from train"]
+    for entry, model in zip(entries, task["models"], strict=True):
+        _, results = model_index_to_eval_results([entry])
+        values = {result.metric_type: result.metric_value for result in results}
+        assert values["entity_f1"] == model["metrics"]["entity_f1"]["value"]
+        assert {result.task_type for result in results} == {"token-classification"}
+        assert {result.dataset_name for result in results} == {"test.jsonl"}
