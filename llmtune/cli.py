@@ -113,9 +113,10 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
     def command(run: Any, summary: str) -> Parser:
         made: Parser = commands.add_parser(run.__name__, help=summary, description=f"{summary}.")
         made.set_defaults(run=run)
-        formats = ["text", "json"] + ["eee"] * (run in (report, benchmark))
+        formats = ["text", "json"] + ["eee"] * (run in (report, benchmark)) + ["model-index"] * (run is benchmark)
         told = "json: one document on stdout, all else on stderr (default: text)"
         told = told.replace("json:", "eee: records of Every Eval Ever, json:") if "eee" in formats else told
+        told = told.replace("json:", "model-index: of a model card, json:") if "model-index" in formats else told
         made.add_argument("--format", dest="output_format", choices=formats, default="text", help=told)
         return made
 
@@ -240,6 +241,10 @@ def add_merge_flags(parser: Parser) -> None:
     """Flags of `llmtune merge`."""
     parser.add_argument("run_folder", metavar="RUN", help="the --output_dir of a recipe that was run with --use_peft")
     parser.add_argument("--output_dir", required=True, metavar="FOLDER", help="a new folder for the merged weights")
+    told = (
+        "a decoder classifier, LoRA or not, as pipeline('decision') and transformers serve read it, with decision.json"
+    )
+    parser.add_argument("--decision", action="store_true", help=told)
 
 
 def add_report_flags(parser: Parser) -> None:
@@ -293,7 +298,9 @@ def add_benchmark_flags(parser: Parser) -> None:
     """Flags of `llmtune benchmark`."""
     told = "runs, checkpoint folders, Hub ids, servers as openai:http://host:port/v1#name; baselines: the simple models"
     parser.add_argument("--models", nargs="+", required=True, metavar="MODEL", help=told)
-    told = "classification, choices, perplexity, question-answering, summarization, translation, each with its rows"
+    told = (
+        "classification, choices, ner, perplexity, question-answering, summarization, translation, each with its rows"
+    )
     parser.add_argument("--tasks", nargs="+", required=True, metavar="TASK=FILE", help=told)
     parser.add_argument("--output_dir", required=True, metavar="FOLDER", help="where the results go")
     parser.add_argument("--train_file", metavar="FILE", help="for baselines and demonstrations")
@@ -315,6 +322,8 @@ def add_benchmark_flags(parser: Parser) -> None:
     parser.add_argument("--scoring", default="likelihood", metavar="HOW", help=told)
     parser.add_argument("--max_new_tokens", type=int, metavar="N", help="of an answer")
     for name in ("text", "label", "source", "target", "question", "context", "answers", "choices", "answer"):
+        parser.add_argument(f"--{name}_column", metavar="NAME", help=f"(default: {name})")
+    for name in ("tokens", "tags", "spans"):
         parser.add_argument(f"--{name}_column", metavar="NAME", help=f"(default: {name})")
     parser.add_argument("--positive_label", metavar="LABEL", help="of two, the one F1 is about")
     parser.add_argument("--targets", metavar="T", help="of the verdicts: 'accuracy>=0.85'")

@@ -19,6 +19,8 @@ from llmtune.errors import InputError
 from llmtune.predictions import Predictions, make_predictions
 from llmtune.predictions.label_spelling import sort_labels
 from llmtune.stats import softmax
+from llmtune.tasks.task import Task
+from llmtune.tasks.text_classification.task import TextClassification
 from llmtune.text.label_names import default_positive
 
 
@@ -72,17 +74,30 @@ class ClassificationBenchmark(BenchmarkTask):
             )
         return given or default_positive(self.label_names, Counter(self.test[0]["label"]))
 
+    def check_beside_others(self, trained: Task, name: str) -> None:
+        """Raises InputError where the model has other classes than the rows."""
+        assert isinstance(trained, TextClassification)
+        if set(trained.label_names) != set(self.label_names):
+            raise InputError(
+                f"{name}: has the labels {', '.join(trained.label_names)}, and the other models are asked for "
+                f"{', '.join(self.label_names)}, those of {self.file} and --train_file; name as --train_file rows of "
+                "all its labels, or leave it out"
+            )
+
     def instruction(self) -> str:
         """The labels that there are."""
-        return f"Give each text one label: {', '.join(self.label_names)}.\n\n"
+        return f"Give each text one label: {self._listed()}.\n\n"
 
     def row_fields(self, row: Mapping[str, Any]) -> dict[str, str]:
         """Text and labels."""
-        return {"text": row["text"], "labels": ", ".join(self.label_names)}
+        return {"text": row["text"], "labels": self._listed()}
 
     def answer(self, row: Mapping[str, Any]) -> str:
         """The label."""
-        return str(row["label"])
+        return str(row["label"]).strip()
+
+    def _listed(self) -> str:
+        return ", ".join(label.strip() for label in self.label_names)
 
     def demonstrated(self) -> list[int]:
         """Of every class in turn: a prompt that shows one class alone teaches to answer it."""
@@ -97,7 +112,7 @@ class ClassificationBenchmark(BenchmarkTask):
 
     def pairs(self) -> list[list[Pair]]:
         """Each prompt with each label."""
-        answers = [f"{self.prompt.separator}{label}" for label in self.label_names]
+        answers = [f"{self.prompt.separator}{label.strip()}" for label in self.label_names]
         return [[(prompt, answer) for answer in answers] for prompt in self.prompts()]
 
     def predicted_by(self, model: LanguageModel) -> Predictions:
@@ -167,12 +182,15 @@ class ClassificationBenchmark(BenchmarkTask):
 def named_label(text: str, label_names: Sequence[str]) -> str | None:
     """The label that an answer begins with, whatever its case; the longest of several; None where it names none.
 
-    >>> [named_label(text, ["ham", "spam", "spam call"]) for text in ("Spam.", "spam call", "the text is ham", "")]
-    ['spam', 'spam call', None, None]
+    >>> [named_label(text, [" ham", "spam", "spam call"]) for text in ("Spam.", "spam call", "the text is ham", "ham")]
+    ['spam', 'spam call', None, ' ham']
     """
     folded = text.strip().strip("\"'`*").casefold()
+    folded_names = {name: name.strip().casefold() for name in label_names}
     fitting = [
-        name for name in label_names if folded.startswith(name.casefold()) and not folded[len(name) :][:1].isalnum()
+        name
+        for name, start in folded_names.items()
+        if folded.startswith(start) and not folded[len(start) :][:1].isalnum()
     ]
     return max(fitting, key=len, default=None)
 

@@ -20,8 +20,10 @@ from llmtune.diagnosis.target_list import Target
 from llmtune.diagnosis.verdict import Verdict
 from llmtune.errors import InputError
 from llmtune.metrics import Score, available_metrics, metrics_to_json
+from llmtune.metrics.core.headlines import headline_names
 from llmtune.predictions import Predictions
 from llmtune.predictions.kinds import deciding_metric
+from llmtune.report.card import index_metric
 from llmtune.report.every_eval_ever import eee_record
 from llmtune.report.judgement import Judgement, JudgementOptions
 
@@ -275,6 +277,24 @@ class TaskResult:
             if each.table is not None
         ]
 
+    def to_model_index(self) -> list[dict[str, Any]]:
+        """The scored models as `model-index` of a card: the headline metrics, on a data set of one's own."""
+        data = {
+            "type": "local",
+            "name": Path(self.fingerprint.source).name,
+            "args": {"sha256": self.fingerprint.sha256},
+        }
+        entries = []
+        for each in self.scored:
+            assert each.table is not None
+            kind, scores = each.table.kind, self.scores[each.model]
+            names = headline_names(kind, scores)[:MOST_INDEXED]
+            metrics = [index_metric(name, scores[name], each.table.split) for name in names]
+            task = {"type": kind.pipeline_tag or kind.name, "name": f"{self.task.name}, {each.way}"}
+            result = {"task": task, "dataset": data, "metrics": [metric for metric in metrics if metric]}
+            entries.append({"name": self.short_names[each.model], "results": [result]})
+        return entries
+
     def _model_json(self, each: ModelAnswers) -> dict[str, Any]:
         content: dict[str, Any] = {"model": each.model, "way": each.way, "facts": dict(each.facts)}
         content |= {"notes": list(each.notes), "refusal": each.refusal}
@@ -303,6 +323,7 @@ def _with_host(model: str, end: str) -> str:
     return model if host is None else f"{end} at {host[1]}"
 
 
+MOST_INDEXED = 5  # metrics of a model-index; benchmark.json has all
 MANY = 200  # rows from which a difference of 0.1 of two accuracies shows, if a fifth of the rows is discordant
 
 

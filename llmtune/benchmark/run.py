@@ -24,6 +24,7 @@ from llmtune.benchmark.endpoint import (
     echo_payload,
     write_payload,
 )
+from llmtune.benchmark.entities import EntitiesBenchmark
 from llmtune.benchmark.journal import Journal
 from llmtune.benchmark.language_models import LocalModel
 from llmtune.benchmark.perplexity import PerplexityBenchmark
@@ -48,8 +49,8 @@ BASELINES = "baselines"  # the word among --models that names the simple models 
 BENCHMARKS: dict[str, type[BenchmarkTask]] = {
     task.name: task
     for task in (
-        ClassificationBenchmark, ChoicesBenchmark, PerplexityBenchmark, QuestionsBenchmark, SummarizationBenchmark,
-        TranslationBenchmark,
+        ClassificationBenchmark, ChoicesBenchmark, EntitiesBenchmark, PerplexityBenchmark, QuestionsBenchmark,
+        SummarizationBenchmark, TranslationBenchmark,
     )
 }  # fmt: skip
 
@@ -100,12 +101,32 @@ def benchmark_tasks(named: Sequence[str], options: TaskOptions) -> list[Benchmar
 
 def check_model_names(names: Sequence[str], reference: str | None) -> None:
     """Raises InputError for a model that is named twice, an address that is none, a reference of nothing."""
-    twice = next((name for name in names if names.count(name) > 1), None)
+    files = [file_name(name) for name in names]
+    twice = next((name for name, file in zip(names, files, strict=True) if files.count(file) > 1), None)
     if twice is not None:
-        raise InputError(f"--models: {twice} is named twice; name each model once")
+        raise InputError(
+            f"--models: {twice} is named twice, or its predictions would lie in the file of another model, "
+            f"{file_name(twice)}.parquet; name each model once"
+        )
     served = [Address.read(name) for name in names if name.startswith(PREFIX)]
     if reference is not None and not served:
         raise InputError(f"--reference {reference}: no served model is among --models; name one, as openai:URL#name")
+
+
+def check_answerers(task: BenchmarkTask, names: Sequence[str]) -> None:
+    """Before anything is computed, raises InputError for a local model that can't answer the task beside the others."""
+    for name in names:
+        if name == BASELINES or name.startswith(PREFIX):
+            continue
+        trained = load_task(name)
+        if task.is_answered_by(trained):
+            if len(names) > 1:
+                task.check_beside_others(trained, name)
+        elif not isinstance(trained, CausalLM):
+            raise InputError(
+                f"{name}: a {trained.name} model does not answer the task {task.name}; leave it out, or give a "
+                "language model, which is prompted"
+            )
 
 
 def answer_task(task: BenchmarkTask, names: Sequence[str], options: RunOptions, folder: Path) -> list[ModelAnswers]:
@@ -130,25 +151,16 @@ def baseline_answers(task: BenchmarkTask) -> list[ModelAnswers]:
 
 
 def local_answers(task: BenchmarkTask, name: str, options: RunOptions) -> ModelAnswers:
-    """A model of a folder or of the Hub: fine-tuned for the task, or a language model that is prompted.
-
-    Raises:
-        InputError: it can't answer this task.
-    """
+    """A model of a folder or of the Hub: fine-tuned for the task, or a language model that is prompted."""
     trained = load_task(name)
     configure_cpu(options.cpu_threads)
     _reset_peak_memory()
     if task.is_answered_by(trained):
         table, facts, notes = _fine_tuned(task, trained, name, options)
         way = "fine-tuned" if not isinstance(trained, CausalLM) else "scored"
-    elif isinstance(trained, CausalLM):
+    else:
         table, facts, notes = _prompted(task, name, options)
         way = "prompted"
-    else:
-        raise InputError(
-            f"{name}: a {trained.name} model does not answer the task {task.name}; leave it out, or give a language "
-            "model, which is prompted"
-        )
     facts |= {"peak_memory_mib": round(_peak_memory(), 1), "rows_per_second": round(len(table) / facts["seconds"], 2)}
     facts |= {"cost_of_1000_rows": options.price.of_thousand_rows(facts, len(table))}
     return ModelAnswers(name, way, table, facts, [*notes, *task.notes(table)])
@@ -172,8 +184,11 @@ def served_answers(task: BenchmarkTask, name: str, options: RunOptions, journal_
         facts |= {"cost_of_1000_rows": options.price.of_thousand_rows(facts, len(table))}
         if options.speed_requests:
             asked = _row_requests(task, endpoint)[: options.speed_requests]
-            facts["latency"] = summarized(time_rows(asked, lambda row: [client.ask(*request) for request in row]))
-            facts["loads"] = _loads(task, endpoint, options)
+            try:
+                facts["latency"] = summarized(time_rows(asked, lambda row: [client.ask(*request) for request in row]))
+                facts["loads"] = _loads(task, endpoint, options)
+            except Refusal as refusal:  # its answers are scored all the same
+                notes.append(f"speed was not measured: {refusal}")
     return ModelAnswers(name, SERVED, table, facts, [*notes, *task.notes(table)])
 
 
@@ -239,10 +254,7 @@ def _probe(task: BenchmarkTask, endpoint: Endpoint, local: LocalModel | None) ->
 def _fine_tuned(
     task: BenchmarkTask, trained: Task, name: str, options: RunOptions
 ) -> tuple[Predictions, dict[str, Any], list[str]]:
-    columns = {"text": task.column("text"), "label": task.column("label")}
-    columns |= {name: task.column(name) for name in ("question", "context", "answers")}
-    columns |= {name: task.options.columns[name] for name in ("source", "target") if name in task.options.columns}
-    rows, _ = trained.read_split(task.data(task.file), columns, labeled=True)
+    rows = task.rows_for(trained)
     outputs = run_model(
         name,
         trained,

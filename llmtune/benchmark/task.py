@@ -141,6 +141,19 @@ class BenchmarkTask(ABC):
         """Whether a fine-tuned model of this task answers the rows without a prompt."""
         return kind_named(trained.kind) == self.kind
 
+    def rows_for(self, trained: Task) -> datasets.Dataset:
+        """The rows as a fine-tuned model reads them.
+
+        Raises:
+            InputError: it can't read them.
+        """
+        columns = {name: self.column(name) for name in ("text", "label", "question", "context", "answers")}
+        given = {name: self.options.columns[name] for name in ("source", "target") if name in self.options.columns}
+        return trained.read_split(self.data(self.file), {**columns, **given}, labeled=True)[0]
+
+    def check_beside_others(self, trained: Task, name: str) -> None:  # noqa: B027 - most tasks have nothing to check
+        """Raises InputError where the table of a fine-tuned model can't be compared with those of other models."""
+
     @abstractmethod
     def row_fields(self, row: Mapping[str, Any]) -> dict[str, str]:
         """What a template can hold of a row."""
@@ -169,9 +182,13 @@ class BenchmarkTask(ABC):
 
     def demonstrated(self) -> list[int]:
         """Rows of train, drawn by the seed."""
+        return self.drawn()[: self.options.num_fewshot]
+
+    def drawn(self) -> list[int]:
+        """All rows of train in an order of the seed."""
         places = list(range(len(self.train)))
         random.Random(self.options.seed).shuffle(places)
-        return places[: self.options.num_fewshot]
+        return places
 
     def prompts(self) -> list[str]:
         """Of every row."""

@@ -9,7 +9,14 @@ from rich.table import Table
 from llmtune.benchmark.client import RequestOptions
 from llmtune.benchmark.page import shown_metrics, write_benchmark_page
 from llmtune.benchmark.results import ModelAnswers, TaskResult, check_benchmark_targets
-from llmtune.benchmark.run import RunOptions, answer_task, benchmark_tasks, check_model_names, table_file
+from llmtune.benchmark.run import (
+    RunOptions,
+    answer_task,
+    benchmark_tasks,
+    check_answerers,
+    check_model_names,
+    table_file,
+)
 from llmtune.benchmark.speed import Price, read_limits
 from llmtune.benchmark.task import TaskOptions
 from llmtune.diagnosis.target_list import read_targets
@@ -20,11 +27,24 @@ from llmtune.predictions import write_predictions
 from llmtune.runs.folder import make_folder, run_content, write_json
 from llmtune.terminal.comparison_lines import number
 from llmtune.terminal.console import Terminal, plain_table
-from llmtune.terminal.document import EEE, print_document, terminal_beside
+from llmtune.terminal.document import EEE, MODEL_INDEX, print_document, terminal_beside
 
 RESULT = "benchmark.json"
 SHOWN = 3  # metrics of a task at the terminal; the rest is in benchmark.json
-COLUMNS = ("text", "label", "source", "target", "question", "context", "answers", "choices", "answer")
+COLUMNS = (
+    "text",
+    "label",
+    "source",
+    "target",
+    "question",
+    "context",
+    "answers",
+    "choices",
+    "answer",
+    "tokens",
+    "tags",
+    "spans",
+)
 
 
 def benchmark(
@@ -76,6 +96,7 @@ def benchmark(
     for task in asked:  # the rows before the weights: a bad row costs seconds here
         assert len(task.test[0])
         assert task.prompt
+        check_answerers(task, models)
     terminal = terminal_beside(output_format)
     requests = RequestOptions(max(concurrency), timeout=timeout)
     running = RunOptions(
@@ -101,7 +122,8 @@ def benchmark(
         show_result(terminal, result)
     terminal.block("Written", [f"the benchmark is in {folder}: {RESULT}, predictions, benchmark.html"])
     records = [record for result in results for record in result.to_records()]
-    print_document(records if output_format == EEE else content, output_format)
+    index = [entry for result in results for entry in result.to_model_index()]
+    print_document({EEE: records, MODEL_INDEX: index}.get(output_format, content), output_format)
     return int(any(each.refusal for result in results for each in result.answers))
 
 

@@ -3,17 +3,21 @@
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from peft import PeftModel
 
 from llmtune.diagnosis.headline import headline
 from llmtune.errors import InputError
-from llmtune.models.checkpoints import FLOAT32_TOLERANCE, load_config, merge_run
+from llmtune.models.checkpoints import FLOAT32_TOLERANCE, load_config, load_run, merge_run
+from llmtune.models.decision import save_decision_model
 from llmtune.report.card import write_card
 from llmtune.report.report import Report
-from llmtune.runs.folder import RunFolder, write_json
+from llmtune.runs.folder import RunFolder, make_folder, write_json
 from llmtune.tasks.task import Task
+from llmtune.tasks.text_classification.task import TextClassification
 from llmtune.terminal.document import print_document, terminal_beside
 from llmtune.trained_models import load_task, run_model
 
@@ -21,7 +25,7 @@ RESULTS = ("metrics.json", "verdict.json", "report.html")
 BATCH = 8  # rows scored at once
 
 
-def merge(*, run_folder: str, output_dir: str, output_format: str = "text") -> None:
+def merge(*, run_folder: str, output_dir: str, decision: bool = False, output_format: str = "text") -> None:
     """Writes the merged weights, beside them the run's results; says how far they differ from the adapter."""
     if not Path(run_folder).is_dir():
         raise InputError(
@@ -29,6 +33,12 @@ def merge(*, run_folder: str, output_dir: str, output_format: str = "text") -> N
         )
     terminal = terminal_beside(output_format)
     task = load_task(run_folder)
+    if decision:
+        write_decision(run_folder, output_dir, task)
+        lines = [f"{run_folder} → {output_dir}: for pipeline('decision') and transformers serve, with decision.json"]
+        terminal.block("Decision model", lines)
+        print_document({"run": run_folder, "output_dir": output_dir}, output_format)
+        return
     drift = merge_run(run_folder, output_dir, task.auto_model)
     rescored = check_scores(RunFolder(run_folder), output_dir, task)
     carried = carry_results(RunFolder(run_folder), Path(output_dir), drift)
@@ -43,6 +53,27 @@ def merge(*, run_folder: str, output_dir: str, output_format: str = "text") -> N
     )
     document = {"run": run_folder, "output_dir": output_dir, "largest_logit_difference": drift, "carried": carried}
     print_document(document, output_format)
+
+
+def write_decision(run_folder: str, output_dir: str, task: Task) -> None:
+    """Writes a decoder classifier, of LoRA or not, as `pipeline("decision")` reads it, temperature and threshold too.
+
+    Raises:
+        InputError: another task or model, or a folder that is not empty.
+    """
+    if not isinstance(task, TextClassification):
+        raise InputError(
+            f"--decision: {run_folder} is a {task.name} model, expected a text classifier; leave the flag out"
+        )
+    output = make_folder(output_dir)
+    if any(output.iterdir()):
+        raise InputError(f"--output_dir {output}: exists and is not empty; name a new folder")
+    tokenizer, model = load_run(run_folder, task.auto_model, quantized=False)
+    ours: dict[str, Any] = {"label_names": list(task.label_names)}
+    if task.positive_label is not None:
+        ours |= {"positive_label": task.positive_label, "threshold": task.threshold}
+    plain = model.merge_and_unload() if isinstance(model, PeftModel) else model
+    save_decision_model(output, plain, tokenizer, temperature=task.temperature, ours=ours)
 
 
 def carry_results(run: RunFolder, output: Path, drift: float) -> list[str]:

@@ -171,12 +171,13 @@ def results(report: JudgedTable, dataset: str | None) -> list[dict[str, Any]]:
         about |= {"revision": revision} if revision else {}
     if "sha256" in rows:
         about["args"] = {"sha256": rows["sha256"]}
-    metrics = [_metric(name, report.scores[name], split) for name in report.headlines]
+    metrics = [index_metric(name, report.scores[name], split) for name in report.headlines]
     task = {"type": pipeline_of(report), "name": report.test.kind.display_name}
     return [{"task": task, "dataset": about, "metrics": [metric for metric in metrics if metric]}]
 
 
-def _metric(name: str, score: Score, split: str) -> dict[str, Any] | None:
+def index_metric(name: str, score: Score, split: str) -> dict[str, Any] | None:
+    """A metric as `model-index` holds it, with its interval; None where it is undefined."""
     if score.value is None:
         return None
     args: dict[str, Any] = {"split": split, "n": int(score.n), "signature": score.signature}

@@ -7,6 +7,7 @@ from typing import Any
 from llmtune.terminal.console import Terminal
 
 TEXT, JSON, EEE = "text", "json", "eee"  # the last: records of Every Eval Ever, of commands that give results
+MODEL_INDEX = "model-index"  # of benchmarks: what the Hub reads in the head of a model card
 FORMATS = (TEXT, JSON)
 
 

@@ -4,6 +4,7 @@ import pytest
 
 from llmtune import cli
 from llmtune.benchmark import client as client_module
+from llmtune.benchmark import run, speed
 from llmtune.benchmark.run import file_name
 from llmtune.errors import InputError
 from llmtune.predictions import read_predictions
@@ -310,3 +311,18 @@ def test_a_decision_endpoint_agrees_with_the_likelihoods_of_the_labels(llama, ot
     assert table.probabilities().sum(axis=1) == pytest.approx(1)
     refusal = other_words["refusal"]
     assert "endpoint asks by another template (decision.json)" in refusal or "two answers are too close" in refusal
+
+
+def test_a_server_that_dies_while_it_is_timed_is_scored_all_the_same(llama, rows, tmp_path, monkeypatch):
+    with Server(llama) as server:
+
+        def time_rows(*asked):
+            server.statuses = ["drop"] * 100
+            return speed.time_rows(*asked)
+
+        monkeypatch.setattr(run, "time_rows", time_rows)
+        code, model = benchmark(tmp_path / "b", server, rows, "--speed_requests", "2")
+
+    assert code == 0
+    assert model["metrics"]["accuracy"]["n"] == 24
+    assert "speed was not measured: /completions failed 6 times" in model["notes"][-1]

@@ -9,8 +9,10 @@ import transformers
 from scipy.stats import binomtest
 
 from llmtune import cli
+from llmtune.benchmark.classification import named_label
 from llmtune.benchmark.language_models import LocalModel
-from llmtune.benchmark.run import table_file
+from llmtune.benchmark.run import benchmark_tasks, table_file
+from llmtune.benchmark.task import TaskOptions
 from llmtune.errors import InputError
 from llmtune.predictions import read_predictions
 from tests.benchmark.conftest import TEMPLATE, labeled_rows, write_rows
@@ -275,7 +277,10 @@ def test_a_chat_model_is_asked_in_its_own_template(llama, labeled, tmp_path):
         (["--tasks", "guessing=x"], "--tasks 'guessing=x': expected TASK=FILE, where TASK is one of classification"),
         (["--tasks", "choices"], "--tasks 'choices': no file of labeled rows; write choices=FILE"),
         (["--tasks", "{c}", "{c}"], "classification is named twice; run the benchmark once for each file"),
-        (["--models", "a", "a"], "--models: a is named twice; name each model once"),
+        (
+            ["--models", "a", "a"],
+            "--models: a is named twice, or its predictions would lie in the file of another model, a.parquet",
+        ),
         (["--scoring", "luck"], "--scoring 'luck': expected one of likelihood, generation, decision"),
         (["--num_fewshot", "-1"], "--num_fewshot -1: expected 0 or more demonstrations"),
         (["--num_fewshot", "2"], "the demonstrations are rows of train; add --train_file FILE"),
@@ -329,3 +334,39 @@ def test_a_tokenizer_that_tells_no_places_is_refused(llama, monkeypatch):
 
     with pytest.raises(InputError, match="does not tell where in the text each token stands; give a model"):
         LocalModel(str(llama), batch_size=2)
+
+
+def test_a_model_that_can_not_answer_is_refused_before_another_is_run(
+    llama,
+    spam_model,  # noqa: F811
+    labeled,
+    tmp_path,
+    monkeypatch,
+):
+    other = shutil.copytree(spam_model, tmp_path / "other")
+    config = json.loads((other / "config.json").read_text())
+    named = {"id2label": {"0": "no", "1": "yes"}, "label2id": {"no": 0, "yes": 1}}
+    (other / "config.json").write_text(json.dumps({**config, **named}))
+    monkeypatch.setattr("llmtune.commands.benchmark.answer_task", lambda *arguments: pytest.fail("a model was run"))
+
+    with pytest.raises(InputError, match="has the labels no, yes, and the other models are asked for ham, spam, those"):
+        benchmark(tmp_path / "a", [llama, other], [f"classification={labeled}"])
+    with pytest.raises(InputError, match="not loadable as a run, a checkpoint folder or a Hub id"):
+        benchmark(tmp_path / "b", [llama, tmp_path / "nothing"], [f"classification={labeled}"])
+    with pytest.raises(InputError, match="or its predictions would lie in the file of another model"):
+        benchmark(tmp_path / "c", [llama, f"{llama}/"], [f"classification={labeled}"])
+
+
+def test_spaces_around_a_label_are_neither_asked_for_nor_expected_in_an_answer(llama, tmp_path):
+    spaced = [{**row, "label": f" {row['label']} "} for row in labeled_rows(20)]
+    metrics = [
+        benchmark(tmp_path / name, [llama], [f"classification={write_rows(tmp_path / f'{name}.jsonl', rows)}"], *flags)
+        for name, rows in (("plain", labeled_rows(20)), ("spaced", spaced))
+        for flags in [["--prompt_template", TEMPLATE, "--scoring", "likelihood"]]
+    ]
+    plain, with_spaces = (content["tasks"][0]["models"][0]["metrics"]["accuracy"]["value"] for _, content in metrics)
+    (task,) = benchmark_tasks([f"classification={tmp_path / 'spaced.jsonl'}"], TaskOptions())
+
+    assert with_spaces == plain > 0.5
+    assert task.instruction() == "Give each text one label: ham, spam.\n\n"
+    assert named_label("Spam.", task.label_names) == " spam "
