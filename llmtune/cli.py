@@ -148,11 +148,17 @@ def add_check_flags(parser: Parser) -> None:
     parser.add_argument("--split_group_column", metavar="NAME", help="an id that must not occur in two splits")
     parser.add_argument("--time_column", metavar="NAME", help="of a series: validation and test must be after train")
     parser.add_argument("--model_name_or_path", metavar="MODEL", help="count its tokens (default: count words)")
+    add_trust_flag(parser)
     parser.add_argument(
         "--max_length", type=int, default=256, metavar="N", help="tokens a text is truncated at (default: 256)"
     )
     parser.add_argument("--show", type=int, default=3, metavar="N", help="rows listed of each finding (default: 3)")
     parser.add_argument("--strict", action="store_true", help="exit 1 if an error was found")
+
+
+def add_trust_flag(parser: Parser) -> None:
+    """Of every command that loads a model."""
+    parser.add_argument("--trust_remote_code", action="store_true", help="run code that comes with the model")
 
 
 def add_label_set_flags(parser: Parser) -> None:
@@ -217,6 +223,7 @@ def add_predict_flags(parser: Parser) -> None:
 def add_model_flags(parser: Parser) -> None:
     """What evaluate and predict share."""
     parser.add_argument("--model", required=True, metavar="MODEL", help="a run, a checkpoint folder or a Hub id")
+    add_trust_flag(parser)
     parser.add_argument("--text_column", default="text", metavar="NAME", help="the text (default: text)")
     parser.add_argument("--text_pair_column", metavar="NAME", help="of pairs: the second text (default: text_pair)")
     for column in ("question", "context"):
@@ -240,6 +247,7 @@ def add_merge_flags(parser: Parser) -> None:
     """Flags of `llmtune merge`."""
     parser.add_argument("run_folder", metavar="RUN", help="the --output_dir of a recipe that was run with --use_peft")
     parser.add_argument("--output_dir", required=True, metavar="FOLDER", help="a new folder for the merged weights")
+    add_trust_flag(parser)
 
 
 def add_report_flags(parser: Parser) -> None:
@@ -293,6 +301,7 @@ def add_benchmark_flags(parser: Parser) -> None:
     """Flags of `llmtune benchmark`."""
     told = "runs, checkpoint folders, Hub ids, servers as openai:http://host:port/v1#name; baselines: the simple models"
     parser.add_argument("--models", nargs="+", required=True, metavar="MODEL", help=told)
+    add_trust_flag(parser)
     told = "classification, choices, perplexity, question-answering, summarization, translation, each with its rows"
     parser.add_argument("--tasks", nargs="+", required=True, metavar="TASK=FILE", help=told)
     parser.add_argument("--output_dir", required=True, metavar="FOLDER", help="where the results go")

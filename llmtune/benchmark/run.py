@@ -67,6 +67,7 @@ class RunOptions:
         limits: of goodput, in seconds.
         price: of tokens, or of an hour of the machine.
         reference: a folder with the model that servers should serve; None for no comparison.
+        trust_remote_code: run Python code that comes with the models of folders and of the Hub.
     """
 
     batch_size: int = 32
@@ -77,6 +78,7 @@ class RunOptions:
     loads: Sequence[int] = (4,)
     limits: Mapping[str, float] = field(default_factory=dict)
     price: Price = Price()
+    trust_remote_code: bool = False
 
 
 def benchmark_tasks(named: Sequence[str], options: TaskOptions) -> list[BenchmarkTask]:
@@ -135,7 +137,7 @@ def local_answers(task: BenchmarkTask, name: str, options: RunOptions) -> ModelA
     Raises:
         InputError: it can't answer this task.
     """
-    trained = load_task(name)
+    trained = load_task(name, trust_remote_code=options.trust_remote_code)
     configure_cpu(options.cpu_threads)
     _reset_peak_memory()
     if task.is_answered_by(trained):
@@ -163,7 +165,7 @@ def served_answers(task: BenchmarkTask, name: str, options: RunOptions, journal_
         local = None
         if options.reference is not None:
             configure_cpu(options.cpu_threads)
-            local = LocalModel(options.reference, batch_size=options.batch_size, is_chat=task.prompt.is_chat)
+            local = local_model(task, options.reference, options)
         try:
             table, notes = _ask_server(task, endpoint, client.journal, local, facts)
         except Refusal as refusal:
@@ -250,6 +252,7 @@ def _fine_tuned(
         batch_size=options.batch_size,
         cpu_threads=options.cpu_threads,
         timed=options.speed_requests,
+        trust_remote_code=options.trust_remote_code,
     )
     table = trained.tabulate(outputs.outputs, outputs.encoded)
     if isinstance(task, ClassificationBenchmark) and len(table.label_names) == 2:
@@ -259,8 +262,18 @@ def _fine_tuned(
     return table, facts, list(outputs.encoded.notes)
 
 
+def local_model(task: BenchmarkTask, name: str, options: RunOptions) -> LocalModel:
+    """The language model of a folder or of the Hub, to be asked as the task asks."""
+    return LocalModel(
+        name,
+        batch_size=options.batch_size,
+        is_chat=task.prompt.is_chat,
+        trust_remote_code=options.trust_remote_code,
+    )
+
+
 def _prompted(task: BenchmarkTask, name: str, options: RunOptions) -> tuple[Predictions, dict[str, Any], list[str]]:
-    model = LocalModel(name, batch_size=options.batch_size, is_chat=task.prompt.is_chat)
+    model = local_model(task, name, options)
     start = time.perf_counter()
     table = task.predicted_by(model)
     seconds = time.perf_counter() - start

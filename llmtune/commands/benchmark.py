@@ -49,6 +49,7 @@ def benchmark(
     max_eval_samples: int | None = None,
     per_device_eval_batch_size: int = 32,
     cpu_threads: int | None = None,
+    trust_remote_code: bool = False,
     seed: int = 42,
     output_format: str = "text",
     **columns: str | None,
@@ -87,6 +88,7 @@ def benchmark(
         concurrency,
         read_limits(slo),
         Price.read(price),
+        trust_remote_code,
     )
     results = [
         TaskResult(task, answer_task(task, models, running, folder), targets=wanted, seed=seed) for task in asked
