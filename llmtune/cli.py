@@ -149,11 +149,17 @@ def add_check_flags(parser: Parser) -> None:
     parser.add_argument("--split_group_column", metavar="NAME", help="an id that must not occur in two splits")
     parser.add_argument("--time_column", metavar="NAME", help="of a series: validation and test must be after train")
     parser.add_argument("--model_name_or_path", metavar="MODEL", help="count its tokens (default: count words)")
+    add_trust_flag(parser)
     parser.add_argument(
         "--max_length", type=int, default=256, metavar="N", help="tokens a text is truncated at (default: 256)"
     )
     parser.add_argument("--show", type=int, default=3, metavar="N", help="rows listed of each finding (default: 3)")
     parser.add_argument("--strict", action="store_true", help="exit 1 if an error was found")
+
+
+def add_trust_flag(parser: Parser) -> None:
+    """Of every command that loads a model."""
+    parser.add_argument("--trust_remote_code", action="store_true", help="run code that comes with the model")
 
 
 def add_label_set_flags(parser: Parser) -> None:
@@ -187,9 +193,8 @@ def add_evaluate_flags(parser: Parser) -> None:
     parser.add_argument("--sentence_column", metavar="NAME", help="entities, a word a row: what numbers sentences")
     told = "likewise: the document, where sentences are numbered anew in each"
     parser.add_argument("--split_group_column", metavar="NAME", help=told)
-    parser.add_argument(
-        "--answers_column", default="answers", metavar="NAME", help="answers: the references, as in SQuAD"
-    )
+    told = "answers: the references, as in SQuAD"
+    parser.add_argument("--answers_column", default="answers", metavar="NAME", help=told)
     told = "texts to write: the target (default: target, of summaries summary)"
     parser.add_argument("--target_column", metavar="NAME", help=told)
     told = "prompts with completions: the completion (default: completion)"
@@ -206,9 +211,8 @@ def add_evaluate_flags(parser: Parser) -> None:
 def add_predict_flags(parser: Parser) -> None:
     """Flags of `llmtune predict`."""
     add_model_flags(parser)
-    parser.add_argument(
-        "--input", dest="input_file", metavar="FILE", help="any file with texts, no labels needed; - for stdin"
-    )
+    told = "any file with texts, no labels needed; - for stdin"
+    parser.add_argument("--input", dest="input_file", metavar="FILE", help=told)
     parser.add_argument("--text", dest="texts", nargs="+", default=[], metavar="TEXT", help="instead: the texts")
     told = ".parquet, .csv or .jsonl, by its ending (default: lines of JSON on stdout)"
     parser.add_argument("--output", dest="output_file", metavar="FILE", help=told)
@@ -218,6 +222,7 @@ def add_predict_flags(parser: Parser) -> None:
 def add_model_flags(parser: Parser) -> None:
     """What evaluate and predict share."""
     parser.add_argument("--model", required=True, metavar="MODEL", help="a run, a checkpoint folder or a Hub id")
+    add_trust_flag(parser)
     parser.add_argument("--text_column", default="text", metavar="NAME", help="the text (default: text)")
     parser.add_argument("--text_pair_column", metavar="NAME", help="of pairs: the second text (default: text_pair)")
     for column in ("question", "context"):
@@ -228,9 +233,8 @@ def add_model_flags(parser: Parser) -> None:
         parser.add_argument(f"--{column}_column", metavar="NAME", help=f"{what} (default: {column})")
     told = "of a language model made elsewhere: text, prompt_completion or messages (default: text)"
     parser.add_argument("--input_format", metavar="FORMAT", help=told)
-    parser.add_argument(
-        "--document_start", metavar="REGEX", help="likewise, of txt files: what begins a document ('' for blank lines)"
-    )
+    told = "likewise, of txt files: what begins a document ('' for blank lines)"
+    parser.add_argument("--document_start", metavar="REGEX", help=told)
     parser.add_argument("--max_length", type=int, metavar="N", help="likewise: tokens of a window (default: 1024)")
     parser.add_argument("--stride", type=int, metavar="N", help="likewise: tokens that windows share (default: 1)")
     parser.add_argument("--per_device_eval_batch_size", type=int, default=32, metavar="N", help="(default: 32)")
@@ -241,10 +245,9 @@ def add_merge_flags(parser: Parser) -> None:
     """Flags of `llmtune merge`."""
     parser.add_argument("run_folder", metavar="RUN", help="the --output_dir of a recipe that was run with --use_peft")
     parser.add_argument("--output_dir", required=True, metavar="FOLDER", help="a new folder for the merged weights")
-    told = (
-        "a decoder classifier, LoRA or not, as pipeline('decision') and transformers serve read it, with decision.json"
-    )
+    told = "a decoder classifier, LoRA or not, for pipeline('decision') and transformers serve, with decision.json"
     parser.add_argument("--decision", action="store_true", help=told)
+    add_trust_flag(parser)
 
 
 def add_report_flags(parser: Parser) -> None:
@@ -298,9 +301,8 @@ def add_benchmark_flags(parser: Parser) -> None:
     """Flags of `llmtune benchmark`."""
     told = "runs, checkpoint folders, Hub ids, servers as openai:http://host:port/v1#name; baselines: the simple models"
     parser.add_argument("--models", nargs="+", required=True, metavar="MODEL", help=told)
-    told = (
-        "classification, choices, ner, perplexity, question-answering, summarization, translation, each with its rows"
-    )
+    add_trust_flag(parser)
+    told = "classification, choices, ner, perplexity, question-answering, summarization, translation: each with rows"
     parser.add_argument("--tasks", nargs="+", required=True, metavar="TASK=FILE", help=told)
     parser.add_argument("--output_dir", required=True, metavar="FOLDER", help="where the results go")
     parser.add_argument("--train_file", metavar="FILE", help="for baselines and demonstrations")

@@ -45,13 +45,13 @@ class InferenceResult:
         return "; ".join(self.encoded.notes)
 
 
-def load_task(model: str) -> Task:
+def load_task(model: str, *, trust_remote_code: bool = False) -> Task:
     """The task that a run, a checkpoint folder or a Hub id was trained for, and its settings; weights are not read.
 
     Raises:
         InputError: no such model, or a task that is not served.
     """
-    config = load_config(model)
+    config = load_config(model, trust_remote_code=trust_remote_code)
     named = config.to_dict().get("llmtune", {}).get("task")
     architectures = config.architectures or []
     # Cross-encoders often leave problem_type out; of one output it can be nothing else.
@@ -69,7 +69,14 @@ def load_task(model: str) -> Task:
 
 
 def run_model(
-    model: str, task: Task, rows: datasets.Dataset, *, batch_size: int, cpu_threads: int | None, timed: int = 0
+    model: str,
+    task: Task,
+    rows: datasets.Dataset,
+    *,
+    batch_size: int,
+    cpu_threads: int | None,
+    timed: int = 0,
+    trust_remote_code: bool = False,
 ) -> InferenceResult:
     """Loads the model and predicts the rows, on one process or several. Call it on every process.
 
@@ -80,7 +87,9 @@ def run_model(
     if cpu_threads is not None and cpu_threads < 1:
         raise InputError(f"--cpu_threads {cpu_threads}: expected 1 or more")
     configure_cpu(cpu_threads)
-    tokenizer, loaded = load_run(model, task.auto_model, reads_text=task.reads_text)
+    tokenizer, loaded = load_run(
+        model, task.auto_model, reads_text=task.reads_text, trust_remote_code=trust_remote_code
+    )
     facts = {
         "name": model,
         "model_type": loaded.config.model_type,

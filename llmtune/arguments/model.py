@@ -27,6 +27,9 @@ class ModelArguments:
     )
     attn_implementation: str | None = field(default=None, metadata={"help": "eager, sdpa, flash_attention_2, …"})
     trust_remote_code: bool = field(default=False, metadata={"help": "run model code that comes with the checkpoint"})
+    allow_pickle: bool = field(
+        default=False, metadata={"help": "weights in pytorch_model.bin too, as tensors only (default: safetensors)"}
+    )
     use_peft: bool = field(
         default=False, metadata={"help": "train a LoRA adapter (Hu et al. 2021) and the new head only"}
     )

@@ -64,6 +64,7 @@ class LocalModel:
         name: a run, a checkpoint folder, an adapter or a Hub id.
         batch_size: rows at once.
         is_chat: whether prompts become the user's turn in the tokenizer's chat template.
+        trust_remote_code: run Python code that comes with it.
 
     Attributes:
         truncated: prompts that were longer than the model reads; their beginnings were left out.
@@ -73,9 +74,9 @@ class LocalModel:
             template where one is asked for.
     """
 
-    def __init__(self, name: str, *, batch_size: int, is_chat: bool = False) -> None:
+    def __init__(self, name: str, *, batch_size: int, is_chat: bool = False, trust_remote_code: bool = False) -> None:
         self.name, self.batch_size, self.is_chat = name, batch_size, is_chat
-        self.tokenizer, model = load_run(name, AutoModelForCausalLM)
+        self.tokenizer, model = load_run(name, AutoModelForCausalLM, trust_remote_code=trust_remote_code)
         self.model = model.to("cuda") if torch.cuda.is_available() else model
         if not self.tokenizer.is_fast:
             raise InputError(

@@ -68,6 +68,7 @@ class RunOptions:
         limits: of goodput, in seconds.
         price: of tokens, or of an hour of the machine.
         reference: a folder with the model that servers should serve; None for no comparison.
+        trust_remote_code: run Python code that comes with the models of folders and of the Hub.
     """
 
     batch_size: int = 32
@@ -78,6 +79,7 @@ class RunOptions:
     loads: Sequence[int] = (4,)
     limits: Mapping[str, float] = field(default_factory=dict)
     price: Price = Price()
+    trust_remote_code: bool = False
 
 
 def benchmark_tasks(named: Sequence[str], options: TaskOptions) -> list[BenchmarkTask]:
@@ -113,12 +115,12 @@ def check_model_names(names: Sequence[str], reference: str | None) -> None:
         raise InputError(f"--reference {reference}: no served model is among --models; name one, as openai:URL#name")
 
 
-def check_answerers(task: BenchmarkTask, names: Sequence[str]) -> None:
+def check_answerers(task: BenchmarkTask, names: Sequence[str], *, trust_remote_code: bool = False) -> None:
     """Before anything is computed, raises InputError for a local model that can't answer the task beside the others."""
     for name in names:
         if name == BASELINES or name.startswith(PREFIX):
             continue
-        trained = load_task(name)
+        trained = load_task(name, trust_remote_code=trust_remote_code)
         if task.is_answered_by(trained):
             if len(names) > 1:
                 task.check_beside_others(trained, name)
@@ -152,7 +154,7 @@ def baseline_answers(task: BenchmarkTask) -> list[ModelAnswers]:
 
 def local_answers(task: BenchmarkTask, name: str, options: RunOptions) -> ModelAnswers:
     """A model of a folder or of the Hub: fine-tuned for the task, or a language model that is prompted."""
-    trained = load_task(name)
+    trained = load_task(name, trust_remote_code=options.trust_remote_code)
     configure_cpu(options.cpu_threads)
     _reset_peak_memory()
     if task.is_answered_by(trained):
@@ -175,7 +177,7 @@ def served_answers(task: BenchmarkTask, name: str, options: RunOptions, journal_
         local = None
         if options.reference is not None:
             configure_cpu(options.cpu_threads)
-            local = LocalModel(options.reference, batch_size=options.batch_size, is_chat=task.prompt.is_chat)
+            local = local_model(task, options.reference, options)
         try:
             table, notes = _ask_server(task, endpoint, client.journal, local, facts)
         except Refusal as refusal:
@@ -262,6 +264,7 @@ def _fine_tuned(
         batch_size=options.batch_size,
         cpu_threads=options.cpu_threads,
         timed=options.speed_requests,
+        trust_remote_code=options.trust_remote_code,
     )
     table = trained.tabulate(outputs.outputs, outputs.encoded)
     if isinstance(task, ClassificationBenchmark) and len(table.label_names) == 2:
@@ -271,8 +274,18 @@ def _fine_tuned(
     return table, facts, list(outputs.encoded.notes)
 
 
+def local_model(task: BenchmarkTask, name: str, options: RunOptions) -> LocalModel:
+    """The language model of a folder or of the Hub, to be asked as the task asks."""
+    return LocalModel(
+        name,
+        batch_size=options.batch_size,
+        is_chat=task.prompt.is_chat,
+        trust_remote_code=options.trust_remote_code,
+    )
+
+
 def _prompted(task: BenchmarkTask, name: str, options: RunOptions) -> tuple[Predictions, dict[str, Any], list[str]]:
-    model = LocalModel(name, batch_size=options.batch_size, is_chat=task.prompt.is_chat)
+    model = local_model(task, name, options)
     start = time.perf_counter()
     table = task.predicted_by(model)
     seconds = time.perf_counter() - start

@@ -69,6 +69,7 @@ def benchmark(
     max_eval_samples: int | None = None,
     per_device_eval_batch_size: int = 32,
     cpu_threads: int | None = None,
+    trust_remote_code: bool = False,
     seed: int = 42,
     output_format: str = "text",
     **columns: str | None,
@@ -96,7 +97,7 @@ def benchmark(
     for task in asked:  # the rows before the weights: a bad row costs seconds here
         assert len(task.test[0])
         assert task.prompt
-        check_answerers(task, models)
+        check_answerers(task, models, trust_remote_code=trust_remote_code)
     terminal = terminal_beside(output_format)
     requests = RequestOptions(max(concurrency), timeout=timeout)
     running = RunOptions(
@@ -108,6 +109,7 @@ def benchmark(
         concurrency,
         read_limits(slo),
         Price.read(price),
+        trust_remote_code,
     )
     results = [
         TaskResult(task, answer_task(task, models, running, folder), targets=wanted, seed=seed) for task in asked

@@ -55,6 +55,7 @@ def check(
     split_group_column: str | None = None,
     time_column: str | None = None,
     model_name_or_path: str | None = None,
+    trust_remote_code: bool = False,
     max_length: int = 256,
     show: int = 3,
     strict: bool = False,
@@ -78,7 +79,7 @@ def check(
     given = {"train": train_file, "validation": validation_file, "test": test_file}
     count: Callable[[Sequence[str | list[str]]], np.ndarray] = texts.count_words
     if model_name_or_path:
-        count = partial(count_tokens, load_tokenizer(model_name_or_path))
+        count = partial(count_tokens, load_tokenizer(model_name_or_path, trust_remote_code=trust_remote_code))
     rows = {split: read_rows(path) for split, path in name_splits(files, given).items()}
     if sentence_column:
         rows = {split: group_words(of, sentence_column, split_group_column) for split, of in rows.items()}
@@ -244,17 +245,17 @@ def read_splits(
     return [Split(split, of, columns[split]) for split, of in rows.items()], findings
 
 
-def load_tokenizer(name: str):  # type: ignore[no-untyped-def]
+def load_tokenizer(name: str, *, trust_remote_code: bool = False):  # type: ignore[no-untyped-def]
     """The tokenizer of a checkpoint or Hub id."""
     from transformers import AutoTokenizer
 
+    from llmtune.models.remote_code import not_loadable
+
     try:
-        return AutoTokenizer.from_pretrained(name)
+        return AutoTokenizer.from_pretrained(name, trust_remote_code=trust_remote_code)
     except (OSError, ValueError) as error:
-        raise InputError(
-            f"--model_name_or_path {name}: no tokenizer could be loaded ({str(error).splitlines()[0]}); give a "
-            "checkpoint folder or a Hub id"
-        ) from error
+        expected = "no tokenizer could be loaded; give a checkpoint folder or a Hub id"
+        raise not_loadable(f"--model_name_or_path {name}", expected, error) from error
 
 
 def count_tokens(tokenizer, batch: Sequence[str | list[str]]) -> np.ndarray:  # type: ignore[no-untyped-def]

@@ -56,6 +56,7 @@ def evaluate(
     slice_columns: Sequence[str] = (),
     max_eval_samples: int | None = None,
     per_device_eval_batch_size: int = 32,
+    trust_remote_code: bool = False,
     metrics: Sequence[str] = (),
     seed: int = 42,
     cpu_threads: int | None = None,
@@ -67,7 +68,9 @@ def evaluate(
     folder = Path(output_dir)
     check_output_dir(folder, overwrite=overwrite)
     reading = {"input_format": input_format, "document_start": document_start, "text_pair_column": text_pair_column}
-    task = load_task(model).read_as(**reading, max_length=max_length, stride=stride)
+    task = load_task(model, trust_remote_code=trust_remote_code).read_as(
+        **reading, max_length=max_length, stride=stride
+    )
     data = DataArguments(
         test_file=test_file,
         dataset_name=dataset_name,
@@ -91,7 +94,14 @@ def evaluate(
     columns |= {name: given for name, given in named.items() if given}
     rows, fingerprint = task.read_split(data, columns, labeled=True)
     terminal = terminal_beside(output_format)
-    outputs = run_model(model, task, rows, batch_size=per_device_eval_batch_size, cpu_threads=cpu_threads)
+    outputs = run_model(
+        model,
+        task,
+        rows,
+        batch_size=per_device_eval_batch_size,
+        cpu_threads=cpu_threads,
+        trust_remote_code=trust_remote_code,
+    )
     if not outputs.main_process:
         return
     table = task.tabulate(outputs.outputs, outputs.encoded)

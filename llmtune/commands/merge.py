@@ -25,22 +25,29 @@ RESULTS = ("metrics.json", "verdict.json", "report.html")
 BATCH = 8  # rows scored at once
 
 
-def merge(*, run_folder: str, output_dir: str, decision: bool = False, output_format: str = "text") -> None:
+def merge(
+    *,
+    run_folder: str,
+    output_dir: str,
+    decision: bool = False,
+    trust_remote_code: bool = False,
+    output_format: str = "text",
+) -> None:
     """Writes the merged weights, beside them the run's results; says how far they differ from the adapter."""
     if not Path(run_folder).is_dir():
         raise InputError(
             f"{run_folder}: no such folder; give the --output_dir of a recipe that was run with --use_peft"
         )
     terminal = terminal_beside(output_format)
-    task = load_task(run_folder)
+    task = load_task(run_folder, trust_remote_code=trust_remote_code)
     if decision:
         write_decision(run_folder, output_dir, task)
         lines = [f"{run_folder} → {output_dir}: for pipeline('decision') and transformers serve, with decision.json"]
         terminal.block("Decision model", lines)
         print_document({"run": run_folder, "output_dir": output_dir}, output_format)
         return
-    drift = merge_run(run_folder, output_dir, task.auto_model)
-    rescored = check_scores(RunFolder(run_folder), output_dir, task)
+    drift = merge_run(run_folder, output_dir, task.auto_model, trust_remote_code=trust_remote_code)
+    rescored = check_scores(RunFolder(run_folder), output_dir, task, trust_remote_code=trust_remote_code)
     carried = carry_results(RunFolder(run_folder), Path(output_dir), drift)
     terminal.block(
         "Merge",
@@ -109,7 +116,7 @@ def _report(merged: RunFolder) -> Report:
     return Report.of_run(merged.path, table, scores, baselines=baselines, verdict=verdict)
 
 
-def check_scores(run: RunFolder, merged: str, task: Task) -> list[str]:
+def check_scores(run: RunFolder, merged: str, task: Task, *, trust_remote_code: bool = False) -> list[str]:
     """Scores rows of a language model's test table again; a line on it, none of other tasks.
 
     Raises:
@@ -121,11 +128,11 @@ def check_scores(run: RunFolder, merged: str, task: Task) -> list[str]:
     rows = task.rescored(table)
     if rows is None:
         return []
-    again = run_model(merged, task, rows, batch_size=BATCH, cpu_threads=None)
+    again = run_model(merged, task, rows, batch_size=BATCH, cpu_threads=None, trust_remote_code=trust_remote_code)
     before = float(np.sum(table.column("nll")[: len(rows)]))
     after = float(np.sum(task.tabulate(again.outputs, again.encoded).column("nll")))
     apart = abs(after - before) / max(before, 1e-9)
-    stored = load_config(merged).dtype or torch.float32
+    stored = load_config(merged, trust_remote_code=trust_remote_code).dtype or torch.float32
     bound = max(FLOAT32_TOLERANCE, 2 * torch.finfo(stored).eps)
     for bits in (4, 8):
         if run.arguments("model").get(f"load_in_{bits}bit"):

@@ -43,6 +43,7 @@ def predict(
     max_length: int | None = None,
     stride: int | None = None,
     per_device_eval_batch_size: int = 32,
+    trust_remote_code: bool = False,
     cpu_threads: int | None = None,
     overwrite: bool = False,
     output_format: str = "text",
@@ -58,7 +59,9 @@ def predict(
     if output is not None:
         check_output(output, Path(input_file or ""), overwrite=overwrite)
     reading = {"input_format": input_format, "document_start": document_start, "text_pair_column": text_pair_column}
-    task = load_task(model).read_as(**reading, max_length=max_length, stride=stride)
+    task = load_task(model, trust_remote_code=trust_remote_code).read_as(
+        **reading, max_length=max_length, stride=stride
+    )
     columns = {"text": text_column, "question": question_column, "context": context_column, "answers": "answers"}
     named = {
         "text_pair": text_pair_column,
@@ -76,7 +79,14 @@ def predict(
     terminal = terminal_beside(JSON if output is None else output_format)
     # Where no row has text, one is read in their place: which columns there are is the model's to say.
     kept = [row for row, reason in enumerate(reasons) if reason is None] or [0]
-    outputs = run_model(model, task, rows.select(kept), batch_size=per_device_eval_batch_size, cpu_threads=cpu_threads)
+    outputs = run_model(
+        model,
+        task,
+        rows.select(kept),
+        batch_size=per_device_eval_batch_size,
+        cpu_threads=cpu_threads,
+        trust_remote_code=trust_remote_code,
+    )
     if not outputs.main_process:
         return
     answers, lines = task.predicted_columns(outputs.outputs, outputs.encoded)

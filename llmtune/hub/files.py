@@ -53,6 +53,10 @@ def contents(
     patterns += ["predictions/**/*.parquet"] if predictions else []
     for pattern in patterns:
         for path in sorted(folder.glob(pattern)):
+            if not path.resolve().is_relative_to(folder.resolve()):
+                raise InputError(
+                    f"{path}: is a link to {path.resolve()}, outside of the run; put the file itself there"
+                )
             files[path.relative_to(folder).as_posix()] = path
     for name in NAMED:
         if (folder / name).exists() and not (report_only and "config" in name):

@@ -44,7 +44,7 @@ class AutoModelForGeneration:
         With `output_loading_info` (model, info), where info has `missing_keys` and `mismatched_keys`.
         """
         if config is None:
-            config = AutoConfig.from_pretrained(name)
+            config = AutoConfig.from_pretrained(name, trust_remote_code=settings.get("trust_remote_code", False))
         if config.model_type not in PAIRED_TYPES:
             return _auto(config).from_pretrained(name, config=config, **settings)
         settings = {**settings, "output_loading_info": True}

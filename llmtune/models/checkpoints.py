@@ -7,16 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from peft.utils import SAFETENSORS_WEIGHTS_NAME
 from safetensors import SafetensorError
 from transformers import AutoConfig, AutoTokenizer, GenerationConfig, PretrainedConfig, PreTrainedTokenizerBase
-from transformers.utils import GENERATION_CONFIG_NAME
+from transformers.utils import GENERATION_CONFIG_NAME, cached_file
 from transformers.utils.peft_utils import find_adapter_config_file
 
 from llmtune.errors import InputError
 from llmtune.models.families import family_of
 from llmtune.models.loading import quantization_config, without_loading_report
+from llmtune.models.remote_code import not_loadable
 from llmtune.runs.folder import BASE_FOLDER
 
+EXPECTED = "not loadable as a run, a checkpoint folder or a Hub id"
 # Steps of a dtype by which a logit may differ once weights are rounded to it, relative to the largest logit.
 MOST_ROUNDINGS = 16
 FLOAT32_TOLERANCE = 1e-3  # likewise of W + BA against Wx + BAx, relative to the largest logit
@@ -66,20 +69,25 @@ def _save_base(model: Any, folder: Path) -> None:
     base.save_pretrained(folder, state_dict=state)
 
 
-def load_config(name: str | os.PathLike[str]) -> PretrainedConfig:
-    """The config of a run, a checkpoint folder or a Hub id.
+def load_config(name: str | os.PathLike[str], *, trust_remote_code: bool = False) -> PretrainedConfig:
+    """The config of a run, a checkpoint folder or a Hub id; code that comes with it runs only where it is trusted.
 
     Raises:
         InputError: no such model.
     """
     try:
-        return AutoConfig.from_pretrained(str(name))
+        return AutoConfig.from_pretrained(str(name), trust_remote_code=trust_remote_code)
     except (OSError, ValueError) as error:
-        raise InputError(f"{name}: not loadable as a run, a checkpoint folder or a Hub id: {error}") from error
+        raise not_loadable(str(name), EXPECTED, error) from error
 
 
 def load_run(
-    folder: str | os.PathLike[str], auto_model: Any, *, quantized: bool = True, reads_text: bool = True
+    folder: str | os.PathLike[str],
+    auto_model: Any,
+    *,
+    quantized: bool = True,
+    reads_text: bool = True,
+    trust_remote_code: bool = False,
 ) -> tuple[Any, Any]:
     """Tokenizer and model of a run, a checkpoint folder or a Hub id, ready to predict.
 
@@ -88,28 +96,35 @@ def load_run(
         auto_model: the transformers Auto class of the task.
         reads_text: False of a model that reads numbers: its tokenizer is None.
         quantized: load a quantized base in 4 or 8 bits, as it was trained and scored; False in full, for merging.
+        trust_remote_code: run Python code that comes with the model or its tokenizer.
 
     Raises:
         InputError: no such model, its head was never trained, or its base is 4-bit and bitsandbytes is not installed.
     """
     name = str(folder)
-    config = load_config(name)
+    config = load_config(name, trust_remote_code=trust_remote_code)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(name) if reads_text else None
+        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=trust_remote_code) if reads_text else None
         if tokenizer is not None:
             # A checkpoint made elsewhere may lack a pad token; in a run this changes nothing.
             family_of(config.model_type, name).prepare(tokenizer, config)
         with without_loading_report():
             adapter = find_adapter_config_file(name)
             if adapter:
-                return tokenizer, _load_adapter(name, Path(adapter), config, tokenizer, auto_model, quantized=quantized)
+                cached_file(name, SAFETENSORS_WEIGHTS_NAME)  # else peft would take a pickle; it raises an OSError
+                held = {"quantized": quantized, "trust_remote_code": trust_remote_code}
+                return tokenizer, _load_adapter(name, Path(adapter), config, tokenizer, auto_model, **held)
             model, report = auto_model.from_pretrained(
-                name, config=config, use_safetensors=True, output_loading_info=True
+                name,
+                config=config,
+                use_safetensors=True,
+                output_loading_info=True,
+                trust_remote_code=trust_remote_code,
             )
     except InputError:
         raise
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise InputError(f"{name}: not loadable as a run, a checkpoint folder or a Hub id: {error}") from error
+        raise not_loadable(name, EXPECTED, error) from error
     if report["missing_keys"]:
         raise InputError(
             f"{name}: has no trained weights for {', '.join(sorted(report['missing_keys']))}; give a model that was "
@@ -128,6 +143,7 @@ def _load_adapter(
     auto_model: Any,
     *,
     quantized: bool,
+    trust_remote_code: bool,
 ) -> Any:
     """The base of a LoRA run with its adapter and head."""
     import peft
@@ -148,6 +164,7 @@ def _load_adapter(
         config=config,
         use_safetensors=True,
         ignore_mismatched_sizes=True,
+        trust_remote_code=trust_remote_code,
         **held,
     )
     if len(tokenizer) > base.get_input_embeddings().num_embeddings:
@@ -157,7 +174,13 @@ def _load_adapter(
     return peft.PeftModel.from_pretrained(base, name).eval()
 
 
-def merge_run(run: str | os.PathLike[str], output_dir: str | os.PathLike[str], auto_model: Any) -> float:
+def merge_run(
+    run: str | os.PathLike[str],
+    output_dir: str | os.PathLike[str],
+    auto_model: Any,
+    *,
+    trust_remote_code: bool = False,
+) -> float:
     """Adds the adapter of a LoRA run to its base and writes plain weights that any `from_pretrained` loads.
 
     Added in float32, whatever the weights are stored in, and written in the dtype of the base.
@@ -174,7 +197,7 @@ def merge_run(run: str | os.PathLike[str], output_dir: str | os.PathLike[str], a
         raise InputError(f"{run}: no adapter_config.json, so this is no LoRA run; its weights are already plain")
     if output.exists() and any(output.iterdir()):
         raise InputError(f"--output_dir {output}: exists and is not empty; name a new folder")
-    tokenizer, model = load_run(run, auto_model, quantized=False)
+    tokenizer, model = load_run(run, auto_model, quantized=False, trust_remote_code=trust_remote_code)
     dtype = model.dtype
     model = model.float()
     probe = torch.randint(0, len(tokenizer), (4, 16), generator=torch.Generator().manual_seed(0))
@@ -188,7 +211,7 @@ def merge_run(run: str | os.PathLike[str], output_dir: str | os.PathLike[str], a
     shutil.rmtree(partial, ignore_errors=True)
     model.merge_and_unload().to(dtype).save_pretrained(partial)
     tokenizer.save_pretrained(partial)
-    merged = auto_model.from_pretrained(partial).eval()
+    merged = auto_model.from_pretrained(partial, trust_remote_code=trust_remote_code).eval()
     with torch.no_grad():
         after = merged.float()(**inputs)[0]
     drift = float((before - after).abs().max())

@@ -30,6 +30,7 @@ class ModelFacts:
         adapter_method: LoRA, DoRA, rsLoRA or rsDoRA; None without one.
         frozen_layers: how many of the first layers keep the checkpoint's weights; None where all are trained.
         module: to import before transformers knows the model_type; None where it does by itself.
+        remote_code: classes whose code came with the checkpoint and was run; None where none did.
     """
 
     name: str
@@ -47,6 +48,7 @@ class ModelFacts:
     adapter_method: str | None = None
     frozen_layers: int | None = None
     module: str | None = None
+    remote_code: str | None = None
 
     def counted(self, model: torch.nn.Module) -> "ModelFacts":
         """With the parameters of the model."""
@@ -63,6 +65,8 @@ class ModelFacts:
             f"{self.parameters:,} parameters, {self.trainable_parameters:,} trained; new: "
             + (join_names(self.new_weights) or "none"),
         ]
+        if self.remote_code:
+            lines.append(f"ran code that came with the checkpoint (--trust_remote_code): {self.remote_code}")
         if self.head:
             lines.append(f"classification head: {self.head}")
         if self.lora:

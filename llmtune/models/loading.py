@@ -4,6 +4,7 @@ import importlib.util
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from pickle import UnpicklingError
 from types import ModuleType
 from typing import Any, Protocol
 
@@ -21,6 +22,7 @@ from llmtune.models.families import check_head, family_of, head_modules
 from llmtune.models.freezing import freeze_layers
 from llmtune.models.head_labels import align_head
 from llmtune.models.loaded import LoadedModel, ModelFacts
+from llmtune.models.remote_code import classes_run, not_loadable
 from llmtune.models.series import UNFIT, load_series_model
 
 FEWEST_TOKENS = 50  # of a vocabulary from scratch
@@ -64,7 +66,7 @@ def requested_family(arguments: ModelArguments, families: Sequence[str]) -> str:
         try:
             config = AutoConfig.from_pretrained(where, **hub)
         except (OSError, *UNFIT) as error:
-            raise InputError(f"--model_name_or_path {where}: has no readable config.json: {error}") from error
+            raise not_loadable(f"--model_name_or_path {where}", "has no readable config.json", error) from error
         found = family_of(config.model_type, where, families)
     return found.__name__.rpartition(".")[2]
 
@@ -108,6 +110,7 @@ def load_model(arguments: ModelArguments, task: TaskHead, *, train_texts: Callab
         pad_token=tokenizer.pad_token,
         weights=f"{arguments.bits}-bit" if arguments.bits else str(model.dtype).removeprefix("torch."),
         module=family.__name__ if type(model).__module__.startswith(family.__name__) else None,
+        remote_code=classes_run(model.config, tokenizer, model),
     )
     if arguments.use_peft or arguments.bits:
         model = _with_adapter(arguments, model, family, task, new, tokenizer, added)
@@ -203,17 +206,18 @@ def _from_checkpoint(
                 **hub,
                 dtype=arguments.dtype,
                 attn_implementation=arguments.attn_implementation,
-                use_safetensors=True,
+                use_safetensors=None
+                if arguments.allow_pickle
+                else True,  # None: what there is, pickles as tensors only
                 ignore_mismatched_sizes=True,  # a head trained for other classes is replaced, and said
                 output_loading_info=True,
                 **_quantized(arguments.bits, task.auto_model, config),
             )
     except InputError:
         raise
-    except (OSError, *UNFIT) as error:
-        raise InputError(
-            f"--model_name_or_path {name}: not loadable as a checkpoint with safetensors weights: {error}"
-        ) from error
+    except (OSError, UnpicklingError, *UNFIT) as error:
+        expected = "not loadable as a checkpoint with safetensors weights (pickled ones: --allow_pickle)"
+        raise not_loadable(f"--model_name_or_path {name}", expected, error) from error
     rows = model.get_input_embeddings().num_embeddings
     if len(tokenizer) > rows:
         model.resize_token_embeddings(len(tokenizer))

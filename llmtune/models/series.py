@@ -12,6 +12,7 @@ from llmtune.errors import InputError
 from llmtune.models.config_overrides import read_overrides
 from llmtune.models.families import family_of
 from llmtune.models.loaded import LoadedModel, ModelFacts
+from llmtune.models.remote_code import not_loadable
 
 # What transformers and torch raise for a config whose values don't fit (sizes, names of functions, kernels).
 UNFIT = (ValueError, ImportError, KeyError, ArithmeticError, StrictDataclassError)
@@ -51,7 +52,8 @@ def load_series_model(arguments: ModelArguments, task: SeriesHead) -> LoadedMode
             own = {**family.SMALL[arguments.model_type], **overrides}
             model = task.auto_model.from_config(AutoConfig.for_model(arguments.model_type, **{**own, **sizes}))
         else:
-            config = AutoConfig.from_pretrained(where, revision=arguments.revision)
+            hub = {"revision": arguments.revision, "trust_remote_code": arguments.trust_remote_code}
+            config = AutoConfig.from_pretrained(where, **hub)
             family = family_of(config.model_type, where, task.families)
             kept = {name: getattr(config, name) for name in sizes}
             if kept != sizes:
@@ -60,13 +62,11 @@ def load_series_model(arguments: ModelArguments, task: SeriesHead) -> LoadedMode
                     f"{_listed(sizes)}; give the flags of that run, or train from scratch with --model_type"
                 )
             overrides = read_overrides(arguments.config_overrides, config)
-            model = task.auto_model.from_pretrained(
-                where, revision=arguments.revision, use_safetensors=True, **overrides
-            )
+            model = task.auto_model.from_pretrained(where, **hub, use_safetensors=True, **overrides)
     except InputError:
         raise
     except (OSError, RuntimeError, SafetensorError, *UNFIT) as error:
-        raise InputError(f"{where}, --config_overrides: no model that reads numbers: {error}") from error
+        raise not_loadable(f"{where}, --config_overrides", "no model that reads numbers", error) from error
     if arguments.use_peft or arguments.load_in_4bit:
         raise InputError(f"{'--use_peft' if arguments.use_peft else '--load_in_4bit'}: {family.NO_LORA}")
     facts = ModelFacts(

@@ -66,7 +66,9 @@ class MergedRuns(Judgement):
 
     def __init__(self, results: Sequence[TestResult], folders: Sequence[RunFolder], options: JudgementOptions) -> None:
         table, self._baselines, self.lines = aggregate(results)
-        super().__init__(table, replace(options.with_run(folders[0]), seed=options.seed, metrics=options.metrics))
+        super().__init__(
+            table, replace(options.with_run(folders[0], table), seed=options.seed, metrics=options.metrics)
+        )
         self.folders = folders
         self.is_of_folds = len({result.fold for result in results}) > 1
 

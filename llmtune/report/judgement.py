@@ -12,7 +12,8 @@ from llmtune.diagnosis.target_list import Target, read_targets
 from llmtune.diagnosis.verdict import Verdict
 from llmtune.errors import InputError
 from llmtune.metrics import Score, score_predictions
-from llmtune.metrics.core.external import OF_FUNCTION
+from llmtune.metrics.core.external import OF_FUNCTION, OF_MODULE
+from llmtune.metrics.core.scoring import own_names
 from llmtune.predictions import Predictions
 from llmtune.report.judged_table import JudgedTable
 from llmtune.report.training_rows import TrainingRows, read_training_rows, with_naive_error
@@ -57,10 +58,13 @@ class JudgementOptions:
     seed: int | None = None
     naive_mae: float | None = None
 
-    def with_run(self, run: RunFolder) -> "JudgementOptions":
-        """What is not given, from what the run was made with; its additional metrics before those asked for."""
+    def with_run(self, run: RunFolder, table: Predictions) -> "JudgementOptions":
+        """What is not given, from what the run was made with; its additional metrics before those asked for.
+
+        Only metrics of ours: a script that run.json names is run by those alone who name it themselves.
+        """
         task, data = run.arguments("task"), run.arguments("data")
-        own = task.get("metrics") or run.arguments("evaluate").get("metrics") or []
+        own = own_names(table, task.get("metrics") or run.arguments("evaluate").get("metrics") or [])
         return replace(
             self,
             targets=self.targets or task.get("targets"),
@@ -93,7 +97,7 @@ class Judgement:
     ) -> None:
         options = options or JudgementOptions()
         self.run = run
-        self.options = options = options if run is None else options.with_run(run)
+        self.options = options = options if run is None else options.with_run(run, table)
         self.table = with_naive_error(table, options.train, options.naive_mae, options.label_column)
         self.seed = SEED if self.options.seed is None else self.options.seed
         self.targets: tuple[Target, ...] = read_targets(self.options.targets)  # a typo stops before anything is scored
@@ -102,9 +106,10 @@ class Judgement:
     def scores(self) -> dict[str, Score]:
         """Of the table: every metric of its kind, then the additional ones, then the run's own functions."""
         scores = score_table(self.table, metrics=self.options.metrics, seed=self.seed)
-        # A function in a recipe is known to that recipe alone: what it left is all that can be said of it.
+        # A function in a recipe is known to that recipe alone, and a script that run.json names is not run: what they
+        # left is all that can be said of them.
         left = {} if self.run is None else self.run.metrics.get(self.table.split, {})
-        own = {name: score for name, score in left.items() if score.signature.startswith(OF_FUNCTION)}
+        own = {name: score for name, score in left.items() if score.signature.startswith((OF_FUNCTION, OF_MODULE))}
         return scores | {
             name: score for name, score in own.items() if name not in scores and score.n == len(self.table)
         }

@@ -274,3 +274,14 @@ def test_one_row_is_said_as_one(spam_model, capsys):
     cli.run(["predict", "--model", str(spam_model), "--text", "win a prize now"])
 
     assert "1 row of --text" in capsys.readouterr().err
+
+
+def test_a_cell_that_a_spreadsheet_would_take_for_a_formula_comes_out_as_it_went_in(spam_model, tmp_path):
+    cells = ["=1+1", "+see you", "-5", "@SUM(A1)", "\tcall"]
+    (tmp_path / "in.jsonl").write_text("\n".join(json.dumps({"text": cell}) for cell in cells))
+    output = tmp_path / "out.csv"
+
+    cli.run(["predict", "--model", str(spam_model), "--input", str(tmp_path / "in.jsonl"), "--output", str(output)])
+
+    with output.open(newline="", encoding="utf-8") as file:
+        assert [row["text"] for row in csv.DictReader(file)] == cells

@@ -226,3 +226,11 @@ def test_the_base_beside_an_adapter_is_named_without_its_folder(run):
 
     assert json.loads(files["adapter_config.json"])["base_model_name_or_path"] == "base_model"
     assert "base_model/model.safetensors" in files
+
+
+def test_a_link_that_leads_out_of_the_run_is_not_followed(run, tmp_path):
+    (tmp_path / "key").write_text("secret")
+    (run / "tokenizer_key").symlink_to(tmp_path / "key")
+
+    with pytest.raises(InputError, match="tokenizer_key: is a link to .*key, outside of the run; put the file itself"):
+        cli.run(["push", str(run), "--repo_id", "user/spam", "--dry_run"])

@@ -27,6 +27,7 @@ Foreign = Any  # an evaluate.EvaluationModule, or a function of (predictions, re
 RESAMPLES = 200  # percentiles of so few are good to about a tenth of the width; each costs a call
 SLOWEST = 0.25  # seconds of one call above which its resamples would take a minute
 OF_FUNCTION = "function:"  # begins the signature of a function's score
+OF_MODULE = "evaluate:"  # likewise, of a module of evaluate
 SHOWN_IDS = 10  # classes whose ids a signature tells
 # What a Trainer and the hub report beside the metrics: a foreign "loss" would be eval_loss, and pick the checkpoint.
 TRAINER_KEYS = ("loss", "runtime", "samples_per_second", "steps_per_second", "model_preparation_time", "epoch")
@@ -304,7 +305,7 @@ def _bootstrap(
 
 
 def _signature(foreign: Foreign, name: str, setting: MetricContext, seed: int) -> str:
-    source = "evaluate:" if callable(getattr(foreign, "compute", None)) else OF_FUNCTION
+    source = OF_MODULE if callable(getattr(foreign, "compute", None)) else OF_FUNCTION
     ids = ""
     if kind_named(setting.kind).single_label and len(setting.label_names) <= SHOWN_IDS:
         # Such a module takes 1 for the positive class, whatever --positive_label says.

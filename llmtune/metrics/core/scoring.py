@@ -129,6 +129,12 @@ def undefined_at_best(right: Predictions, name: str, *, metrics: Sequence[str | 
     return reason or "no rows to score" if value is None or (reason and value == 0) else None
 
 
+def own_names(table: Predictions, names: Sequence[str]) -> list[str]:
+    """Those of the names that are metrics of ours for this table; another's would be looked for by `evaluate.load`."""
+    setting, _, _ = read_columns(table)
+    return [name for name in names if named_metrics(name, setting)]
+
+
 def _chosen(setting: MetricContext, metrics: Sequence[str | Foreign]) -> tuple[list[Metric], dict[str, Foreign]]:
     """Our metrics, those of the kind first; and those of others by the name of their number."""
     found = reported_metrics(setting)
