@@ -8,7 +8,7 @@ from llmtune.arguments.data import DataArguments
 from llmtune.arguments.model import ModelArguments
 
 if TYPE_CHECKING:
-    from llmtune.arguments.run_marker import RUN_MARKER
+    from llmtune.arguments.run_folder import RUN_MARKER
     from llmtune.arguments.training import TrainingArguments
 
 __all__ = [

@@ -4,7 +4,6 @@ import argparse
 import math
 import os
 import re
-import shutil
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -19,7 +18,7 @@ from transformers.integrations import get_available_reporting_integrations
 from transformers.training_args import OptimizerNames
 
 from llmtune.arguments.last_checkpoint import last_whole_checkpoint
-from llmtune.arguments.run_marker import RUN_MARKER
+from llmtune.arguments.run_folder import RUN_MARKER, claim, claim_next_free, next_free
 from llmtune.errors import InputError
 
 AT_LEAST_ONE = (
@@ -293,7 +292,8 @@ class TrainingArguments(transformers.TrainingArguments):
                 f"--resume_from_checkpoint {self.resume_from_checkpoint}: holds no optimizer, so training would go on "
                 "otherwise than it began; name a checkpoint of a run without --save_only_model"
             )
-        self.output_dir = broadcast_object_list([self.output_dir if self._output_dir_given else _next_free(recipe)])[0]
+        self._recipe = recipe
+        self.output_dir = broadcast_object_list([self.output_dir if self._output_dir_given else next_free(recipe)])[0]
         folder = Path(str(self.output_dir))
         if folder.exists() and not folder.is_dir():
             raise InputError(f"--output_dir {folder}: is a file; name a folder")
@@ -347,21 +347,28 @@ class TrainingArguments(transformers.TrainingArguments):
             self.greater_is_better = directions[name.removeprefix("eval_")]
 
     def prepare_output_dir(self) -> None:
-        """Empties the claimed folder where --overwrite was given, and marks it as a run; once the input is good."""
-        folder = Path(str(self.output_dir))
-        if self.process_index == 0:
-            if self.overwrite and (folder / RUN_MARKER).exists() and not self.resume_from_checkpoint:
-                shutil.rmtree(folder)
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / RUN_MARKER).touch()
+        """Claims the folder for this run, emptied where --overwrite was given; once the input is good.
+
+        Without --output_dir it is the next free one by now: another run that started meanwhile may have taken the
+        number that was free before. Call it on every process.
+
+        Raises:
+            InputError: another run has begun in --output_dir since.
+        """
+        claimed = None
+        if self.process_index == 0 and not self._output_dir_given:
+            claimed = claim_next_free(self._recipe)
+        elif self.process_index == 0:
+            resumed = bool(self.resume_from_checkpoint)
+            claimed = claim(str(self.output_dir), emptied=self.overwrite and not resumed, taken=resumed)
+        claimed = broadcast_object_list([claimed])[0]
+        if claimed is None:
+            raise InputError(
+                f"--output_dir {self.output_dir}: another run began there while this one read its data; expected an "
+                "empty folder: name another"
+            )
+        self.output_dir = claimed
         wait_for_everyone()
-
-
-def _next_free(recipe: str) -> str:
-    number = 1
-    while Path(f"runs/{recipe}-{number}").exists():
-        number += 1
-    return f"runs/{recipe}-{number}"
 
 
 def _does_bf16_well(on_cpu: bool) -> bool:

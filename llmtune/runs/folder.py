@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from llmtune.arguments.run_marker import RUN_MARKER
+from llmtune.arguments.run_folder import RUN_MARKER
 from llmtune.diagnosis.check import Check
 from llmtune.diagnosis.context import TrainingLog
 from llmtune.diagnosis.verdict import Verdict

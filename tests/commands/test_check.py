@@ -185,7 +185,7 @@ def test_lengths_in_words_and_in_tokens(write, check, spam_model):
 
 def test_a_model_without_tokenizer_is_named(write, check, tmp_path):
     with pytest.raises(
-        InputError, match="--model_name_or_path .*: no tokenizer could be loaded .*checkpoint folder or"
+        InputError, match="--model_name_or_path .*: no tokenizer could be loaded; give a checkpoint folder or"
     ):
         check(*write(train=make_rows(20)), "--model_name_or_path", tmp_path)
 
