@@ -11,8 +11,10 @@ import datasets
 from llmtune.errors import InputError
 from llmtune.inference import inference_trainer, predict
 from llmtune.models.checkpoints import load_config, load_run
+from llmtune.runs.contracts import ModelSettings
 from llmtune.tasks.registry import task_of_architecture, tasks
 from llmtune.tasks.task import Encoded, Task
+from llmtune.text.contracts import check_contract
 from llmtune.training.hardware import configure_cpu
 from llmtune.training.trainer import FineTuningTrainer
 
@@ -52,7 +54,9 @@ def load_task(model: str, *, trust_remote_code: bool = False) -> Task:
         InputError: no such model, or a task that is not served.
     """
     config = load_config(model, trust_remote_code=trust_remote_code)
-    named = config.to_dict().get("llmtune", {}).get("task")
+    remedy = "restore config.json, or delete its entry llmtune: the model is then read as one made elsewhere"
+    settings = config.to_dict().get("llmtune", {})
+    named = check_contract(settings, ModelSettings, f"{model}: config.json, entry llmtune", remedy).get("task")
     architectures = config.architectures or []
     # Cross-encoders often leave problem_type out; of one output it can be nothing else.
     problem_type = "regression" if config.num_labels == 1 else config.problem_type
@@ -65,7 +69,13 @@ def load_task(model: str, *, trust_remote_code: bool = False) -> Task:
             f"{model}: {told}; served are {', '.join(tasks())} ({endings}). Give a model that was fine-tuned for one "
             "of them"
         )
-    return task.from_config(config, model)
+    try:
+        return task.from_config(config, model)
+    except (KeyError, TypeError) as error:
+        raise InputError(
+            f"{model}: its config.json does not describe a {task.name} model ({type(error).__name__}: {error}); "
+            f"{remedy}"
+        ) from error
 
 
 def run_model(

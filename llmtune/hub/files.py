@@ -5,11 +5,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from llmtune.errors import InputError
 from llmtune.hub.card_text import card_on_hub, without_weights
 from llmtune.hub.page_text import count_rows, without_rows
+from llmtune.runs.contracts import AdapterConfig, Metrics, ModelConfig, Run, RunVerdict
 from llmtune.runs.folder import BASE_FOLDER
 from llmtune.runs.redact import public
+from llmtune.text.contracts import read_contract
 
 # Patterns of the model's own files; checkpoints, optimizers and event files stay here.
 WEIGHTS = ("*.safetensors", "*.safetensors.index.json", "generation_config.json", "base_model/*")
@@ -22,7 +26,13 @@ TOKENIZER = (
     "*.spm",
     "chat_template.jinja",
 )
-NAMED = ("config.json", "adapter_config.json", "run.json", "verdict.json")  # these say where things lay
+# These say where things lay.
+NAMED: dict[str, type[BaseModel]] = {
+    "config.json": ModelConfig,
+    "adapter_config.json": AdapterConfig,
+    "run.json": Run,
+    "verdict.json": RunVerdict,
+}
 REPORTS = ("README.md", "report.html", "metrics.json")
 
 
@@ -63,6 +73,7 @@ def contents(
             files[name] = _text(json.dumps(_published(folder / name), indent=2, ensure_ascii=False) + "\n", token)
     page = (folder / "report.html").read_text(encoding="utf-8")
     files["report.html"] = _text(page if examples else without_rows(page), token)
+    read_contract(folder / "metrics.json", Metrics, f"delete it and run llmtune report {folder}")
     files["metrics.json"] = _text((folder / "metrics.json").read_text(encoding="utf-8"), token)
     if (folder / "README.md").exists():
         card = (folder / "README.md").read_text(encoding="utf-8")
@@ -72,7 +83,8 @@ def contents(
 
 
 def _published(path: Path) -> Any:
-    content = public(json.loads(path.read_text(encoding="utf-8")))
+    remedy = f"restore it, or make it again with llmtune report {path.parent}"
+    content = public(read_contract(path, NAMED[path.name], remedy))
     if path.name == "run.json" and "entities" in content:
         # The most frequent errors come with their sentences.
         content["entities"].pop("errors", None)

@@ -1,6 +1,5 @@
 """What a run keeps of its model, how it is loaded again, and how a LoRA run becomes plain weights."""
 
-import json
 import os
 import shutil
 from pathlib import Path
@@ -17,7 +16,10 @@ from llmtune.errors import InputError
 from llmtune.models.families import family_of
 from llmtune.models.loading import quantization_config, without_loading_report
 from llmtune.models.remote_code import not_loadable
+from llmtune.models.series import UNFIT
+from llmtune.runs.contracts import AdapterConfig
 from llmtune.runs.folder import BASE_FOLDER
+from llmtune.text.contracts import read_contract
 
 EXPECTED = "not loadable as a run, a checkpoint folder or a Hub id"
 # Steps of a dtype by which a logit may differ once weights are rounded to it, relative to the largest logit.
@@ -77,7 +79,7 @@ def load_config(name: str | os.PathLike[str], *, trust_remote_code: bool = False
     """
     try:
         return AutoConfig.from_pretrained(str(name), trust_remote_code=trust_remote_code)
-    except (OSError, ValueError) as error:
+    except (OSError, AttributeError, TypeError, RecursionError, *UNFIT) as error:  # of a config.json that was changed
         raise not_loadable(str(name), EXPECTED, error) from error
 
 
@@ -149,7 +151,7 @@ def _load_adapter(
     import peft
 
     kept = Path(name) / BASE_FOLDER
-    said = json.loads(adapter.read_text())
+    said = read_contract(adapter, AdapterConfig, f"restore it, or give another model than {name}")
     # The config says how the base was held in training; left in it, transformers would take the file for 4-bit weights.
     quantization = config.to_dict().pop("quantization_config", None)
     if quantization:

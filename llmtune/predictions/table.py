@@ -31,9 +31,23 @@ from llmtune.predictions.label_spelling import closest_label, sort_labels
 from llmtune.predictions.probability_columns import find_probabilities, labels_in_columns
 from llmtune.predictions.tag_checks import check_tag_scheme
 from llmtune.text.arrow_texts import check_utf8
+from llmtune.text.contracts import Contract, parse_contract
 from llmtune.text.label_names import default_positive
 
 METADATA_KEY = b"llmtune"
+
+
+class Metadata(Contract):
+    """What a table of ours says of itself; all of it is missing of a table made elsewhere."""
+
+    kind: str = ""
+    split: str = "test"
+    label_names: list[str] = []
+    positive_label: str | None = None
+    threshold: float = 0.5
+    settings: dict[str, Any] = {}
+
+
 THRESHOLDS = "thresholds"  # of the settings of a multi-label table: one a label, where they are not all alike
 COLUMN_NOTES = "column_notes"  # of the settings of a table made elsewhere: what was read as probabilities, and what not
 
@@ -214,7 +228,9 @@ def predictions_from_arrow(
         InputError: as `read_predictions` does.
     """
     check_utf8(table, where, first_row=0)
-    own = json.loads((table.schema.metadata or {}).get(METADATA_KEY, b"{}"))
+    written = (table.schema.metadata or {}).get(METADATA_KEY, b"{}")
+    remedy = "restore the table, or write its columns without metadata and give --kind"
+    own = parse_contract(written, Metadata, f"{where}: its metadata {METADATA_KEY.decode()}", remedy)
     kind = kind and kind_named(kind, where)
     if kind is None and "kind" not in own:
         raise InputError(f"{where}: the table does not say its kind; give --kind, one of {', '.join(KINDS)}")

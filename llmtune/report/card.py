@@ -5,7 +5,6 @@ for local files; this one is made from the report's own numbers. The front matte
 `eval_results_to_model_index` merges results that differ only in their args.
 """
 
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -22,8 +21,10 @@ from llmtune.report.card_code_question_answering import answering_code
 from llmtune.report.card_code_text_regression import scoring_code
 from llmtune.report.card_code_texts import given_texts, logits_code, sets_code, windows_note
 from llmtune.report.judged_table import JudgedTable
+from llmtune.runs.contracts import ModelConfig
 from llmtune.runs.folder import write_text
 from llmtune.runs.redact import hub_id, public
+from llmtune.text.contracts import read_contract
 from llmtune.text.spans import WORDS
 
 MOST_CHECKS = 4
@@ -70,7 +71,8 @@ def write_card(folder: Path, report: JudgedTable) -> Path:
     """Writes README.md, beside weights with the code that loads them; hand-written sections of an earlier one stay."""
     path, config = folder / "README.md", folder / "config.json"
     earlier = path.read_text(encoding="utf-8") if path.exists() else ""
-    settings = json.loads(config.read_text(encoding="utf-8")).get("llmtune", {}) if config.exists() else None
+    remedy = f"restore {config}: the card's code follows it"
+    settings = read_contract(config, ModelConfig, remedy).get("llmtune", {}) if config.exists() else None
     write_text(path, with_kept(render_card(report, settings), earlier))
     return path
 

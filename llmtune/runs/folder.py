@@ -12,6 +12,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from llmtune.arguments.run_folder import RUN_MARKER
 from llmtune.diagnosis.check import Check
 from llmtune.diagnosis.context import TrainingLog
@@ -19,7 +21,9 @@ from llmtune.diagnosis.verdict import Verdict
 from llmtune.errors import InputError
 from llmtune.metrics import Score, metrics_to_json
 from llmtune.predictions import Predictions
+from llmtune.runs.contracts import Metrics, Run, RunScore, RunVerdict
 from llmtune.runs.tables import open_table, with_positive_label
+from llmtune.text.contracts import read_contract
 
 # A LoRA run whose base was built from scratch keeps the base here: it lies nowhere else.
 BASE_FOLDER = "base_model"
@@ -62,31 +66,23 @@ class RunFolder:
     @cached_property
     def settings(self) -> dict[str, Any]:
         """The content of run.json; empty where there is none."""
-        return self._read_json("run.json", f"restore it, or name the tables in {self.path} one by one")
+        return self._read_json("run.json", Run, f"restore it, or name the tables in {self.path} one by one")
 
     @cached_property
     def metrics(self) -> dict[str, dict[str, Score]]:
         """Split → metric → score, as metrics.json has them, without reasons; empty where there is none."""
-        remedy = f"delete it and run llmtune report {self.path}"
-        content = self._read_json("metrics.json", remedy)
-        try:
-            return {
-                split: {name: Score(**score) for name, score in scores.items()} for split, scores in content.items()
-            }
-        except (AttributeError, TypeError) as error:
-            raise InputError(f"{self.path / 'metrics.json'}: no metrics of llmtune ({error}); {remedy}") from error
+        content = self._read_json("metrics.json", Metrics, f"delete it and run llmtune report {self.path}")
+        names = RunScore.model_fields
+        return {
+            split: {name: Score(**{key: score[key] for key in names}) for name, score in scores.items()}
+            for split, scores in content.items()
+        }
 
     @cached_property
     def verdict(self) -> Verdict | None:
         """That of verdict.json; None where there is none."""
-        remedy = f"delete it and run llmtune report {self.path}"
-        content = self._read_json("verdict.json", remedy)
-        try:
-            return (
-                Verdict(content["verdict"], tuple(Check(**check) for check in content["checks"])) if content else None
-            )
-        except (KeyError, TypeError) as error:
-            raise InputError(f"{self.path / 'verdict.json'}: not a verdict of llmtune ({error}); {remedy}") from error
+        content = self._read_json("verdict.json", RunVerdict, f"delete it and run llmtune report {self.path}")
+        return Verdict(content["verdict"], tuple(Check(**check) for check in content["checks"])) if content else None
 
     @property
     def leakage(self) -> Check | None:
@@ -170,17 +166,9 @@ class RunFolder:
             self._tables[path] = open_table(path)
         return with_positive_label(self._tables[path], str(path), positive_label)
 
-    def _read_json(self, name: str, remedy: str) -> dict[str, Any]:
+    def _read_json(self, name: str, schema: type[BaseModel], remedy: str) -> dict[str, Any]:
         path = self.path / name
-        if not path.exists():
-            return {}
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise InputError(f"{path}: not JSON ({error}); {remedy}") from error
-        if not isinstance(content, dict):
-            raise InputError(f"{path}: found a JSON {type(content).__name__}, expected an object; {remedy}")
-        return content
+        return read_contract(path, schema, remedy) if path.exists() else {}
 
 
 def make_folder(path: str | os.PathLike[str]) -> Path:

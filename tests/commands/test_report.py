@@ -172,7 +172,7 @@ def test_a_table_whose_metadata_is_broken_is_named(tmp_path):
     columns = pa.table({"reference": ["a"], "prediction": ["a"]})
     pa.parquet.write_table(columns.replace_schema_metadata({METADATA_KEY: b"{"}), tmp_path / "t.parquet")
 
-    with pytest.raises(InputError, match=r"t\.parquet: not readable as predictions: "):
+    with pytest.raises(InputError, match=r"t\.parquet: its metadata llmtune: not JSON \(EOF"):
         cli.run(["report", str(tmp_path / "t.parquet"), "--kind", "classification"])
 
 

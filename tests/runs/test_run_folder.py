@@ -131,17 +131,17 @@ def test_a_folder_without_files_says_nothing(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "ask", "message"),
     [
-        ("run.json", "{", "settings", r"run\.json: not JSON \(.*\); restore it, or name the tables in .* one by one"),
+        ("run.json", "{", "settings", r"run\.json: not JSON \(.*\), expected an object; restore it, or name the"),
         ("run.json", "[]", "settings", r"run\.json: found a JSON list, expected an object; restore it"),
         (
             "metrics.json",
             '{"test": {"f1": 0.5}}',
             "metrics",
-            r"metrics\.json: no metrics of llmtune \(.*\); delete it and",
+            r"metrics\.json: field test\.f1: found 0\.5, expected .*; delete it and",
         ),
         ("verdict.json", "3", "verdict", r"verdict\.json: found a JSON int, expected an object; delete it and run"),
-        ("verdict.json", '{"verdict": "ready"}', "verdict", r"verdict\.json: not a verdict of llmtune \('checks'\)"),
-        ("verdict.json", '{"verdict": "ready", "checks": [{"x": 1}]}', "verdict", "not a verdict of llmtune"),
+        ("verdict.json", '{"verdict": "ready"}', "verdict", "verdict.json: no field checks, which is required; delete"),
+        ("verdict.json", '{"verdict": "ready", "checks": [{"x": 1}]}', "verdict", "no field checks.0.check, which"),
     ],
 )
 def test_a_broken_file_is_one_message_that_says_what_to_do(name, content, ask, message, tmp_path):

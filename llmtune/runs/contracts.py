@@ -1,0 +1,158 @@
+"""What each file of a run holds, as other programs rely on it: each field's type and range, in one place."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, RootModel
+
+from llmtune.text.contracts import Contract
+
+Names = list[str] | None
+Positive = Annotated[int, Field(ge=1)]
+
+
+class TaskFields(Contract):
+    """Of the task's arguments in run.json, those that a report reads again."""
+
+    metrics: Names = None
+    targets: str | None = None
+    text_column: str | None = None
+    text_pair_column: str | None = None
+    label_column: str | None = None
+    label_separator: str | None = None
+    label_columns: Names = None
+
+
+class DataFields(Contract):
+    """Likewise, of the data's."""
+
+    group_columns: Names = None
+    slice_columns: Names = None
+    fold: str | None = None
+
+
+class EvaluateFields(Contract):
+    """Likewise, of `llmtune evaluate`."""
+
+    metrics: Names = None
+
+
+class RunArguments(Contract):
+    """The arguments of a run, by group."""
+
+    task: TaskFields = TaskFields()
+    data: DataFields = DataFields()
+    evaluate: EvaluateFields = EvaluateFields()
+    model: dict[str, Any] = {}
+    training: dict[str, Any] = {}
+
+
+class Kept(Contract):
+    """The checkpoint that was kept: its step, and whether a metric chose it."""
+
+    step: int | None
+    chosen: bool
+
+
+class Loss(Contract):
+    """A loss of training; text where it is not finite."""
+
+    loss: float | str | None
+
+
+class Training(Contract):
+    """What training left."""
+
+    kept: Kept | None = None
+    evaluations: list[dict[str, Any]] = []
+    losses: list[Loss] = []
+
+
+class Run(Contract):
+    """run.json."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 42
+    command: str | None = None
+    arguments: RunArguments = RunArguments()
+    data: dict[str, dict[str, Any]] = {}
+    model: dict[str, Any] = {}
+    training: Training = Training()
+    truncated: dict[str, Any] = {}
+    threshold: dict[str, Any] | None = None
+    hardware: dict[str, Any] = {}
+    versions: dict[str, str] = {}
+    cautions: list[str] = []
+    notes: list[str] = []
+    peak_memory_mib: float = 0.0
+
+
+class RunScore(Contract):
+    """One number of metrics.json."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+    n: Annotated[int, Field(ge=0)]
+    signature: str
+
+
+class Metrics(RootModel[dict[str, dict[str, RunScore]]]):
+    """metrics.json: split → metric → score."""
+
+    model_config = ConfigDict(strict=True)
+
+
+class RunCheck(Contract):
+    """One check of verdict.json."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+    check: str
+    status: Literal["pass", "fail", "not_enough_data", "not_applicable"]
+    finding: str
+    numbers: dict[str, Any] = {}
+    remedy: str = ""
+
+
+class RunVerdict(Contract):
+    """verdict.json."""
+
+    verdict: Literal["ready", "not_ready", "not_enough_data", "no_target"]
+    checks: list[RunCheck]
+
+
+class ModelSettings(Contract):
+    """`llmtune` in a model's config.json: what prediction must do as evaluation did."""
+
+    task: str | None = None
+    max_length: Positive | None = None
+    stride: Annotated[int, Field(ge=0)] | None = None
+    positive_label: str | None = None
+    threshold: float = 0.5
+    thresholds: list[float] = []
+    temperature: Annotated[float, Field(gt=0)] = 1.0
+    ordinal: bool = False
+    label_separator: str | None = None
+    label_columns: Names = None
+    left_context_only: bool = False
+    target_center: float = 0.0
+    target_size: float = 1.0
+    clip_predictions: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None
+    doc_stride: Annotated[int, Field(ge=0)] | None = None
+    n_best_size: Positive | None = None
+    max_answer_length: Positive | None = None
+    null_threshold: float | None = None
+    input_format: str | None = None
+    word_format: str | None = None
+    pooling: str | None = None
+
+
+class ModelConfig(Contract):
+    """Of a model's config.json what is ours."""
+
+    llmtune: ModelSettings = ModelSettings()
+
+
+class AdapterConfig(Contract):
+    """Of adapter_config.json what is read here."""
+
+    base_model_name_or_path: str | None = None
+    revision: str | None = None
