@@ -78,7 +78,10 @@ def test_the_merged_model_carries_card_metrics_and_page_and_can_be_pushed(
 def test_broken_metrics_are_named(lora_run, tmp_path):
     (tmp_path / "metrics.json").write_text('{"test": {"f1": 0.5}}')
 
-    with pytest.raises(InputError, match=r"metrics\.json: no metrics of llmtune .*; delete it and run llmtune report"):
+    with pytest.raises(
+        InputError,
+        match=r"metrics\.json: field test.f1: found 0.5, expected an object; delete it and run llmtune report",
+    ):
         _ = RunFolder(tmp_path).metrics
 
 
