@@ -179,7 +179,8 @@ def test_a_run_leaves_predictions_metrics_and_its_story(bert_run, messages):
     assert 0 < run["training"]["real_tokens"] < run["training"]["padded_tokens"]
     assert run["training"]["tokens_per_second"] > 0
     assert run["training"]["evaluations"][0]["confusion_matrix"]
-    assert run["versions"]["torch"] == torch.__version__.partition("+")[0]  # +cpu, +cu130: of the build
+    without_build = [version.partition("+")[0] for version in (run["versions"]["torch"], torch.__version__)]
+    assert without_build[0] == without_build[1]  # a wheel may leave +cpu, +cu130 out of its metadata
     assert run["peak_memory_mib"] > 100
     assert "hub_token" not in run["arguments"]["training"]
     assert not list(folder.glob("*.bin")), "a pickle"
