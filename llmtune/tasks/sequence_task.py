@@ -11,11 +11,13 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, ClassVar, Self
 
 import datasets
+import numpy as np
 from transformers import AutoModelForSequenceClassification, DataCollatorWithPadding, PreTrainedTokenizerBase
 
 from llmtune.arguments import DataArguments
 from llmtune.arguments.parser import Arguments
 from llmtune.data import Splits
+from llmtune.data.lengths import input_lengths
 from llmtune.diagnosis.leakage import Examples
 from llmtune.errors import InputError
 from llmtune.models.families import families_serving
@@ -199,6 +201,12 @@ class SequenceTask(Task):
         )
         return f"texts truncated at {self.max_length} tokens: {truncated or 'none'}{share}"
 
+    def carried(self, encoded: Encoded) -> dict[str, Any]:
+        """What a predictions table carries: every column of the rows but the references, and `length` in tokens."""
+        rows = encoded.rows
+        columns = {name: list(rows[name]) for name in rows.column_names if name != self.answer_column}
+        return {**columns, "length": input_lengths(encoded.dataset)}
+
     def data_collator(self, tokenizer: PreTrainedTokenizerBase, model: Any = None) -> Any:
         """Pads each micro-batch to its longest row, or to its longest window."""
         return DataCollatorWithPadding(tokenizer) if self.windows is None else WindowCollator(tokenizer, self.windows)
@@ -229,3 +237,11 @@ class SequenceTask(Task):
         counts = count_splits({split: of_split.facts["windows"] for split, of_split in encoded.items()})
         how = f"{self.max_length} tokens that share {self.windows.stride}, {self.windows.pooling} of their logits"
         return [f"long texts are read in windows of {how}: {counts} windows"]
+
+
+def only_finite(answers: Sequence[Any], finite: np.ndarray) -> tuple[list[Any], list[str]]:
+    """The answers of rows, None where the model's outputs are not `finite` (n,), and a line on these rows."""
+    told = [answer if is_finite else None for answer, is_finite in zip(answers, finite, strict=True)]
+    count = int((~finite).sum())
+    line = f"{count:,} rows have NaN or infinite outputs and no prediction: do not use this model"
+    return told, [line] if count else []

@@ -15,7 +15,6 @@ from llmtune.arguments.parser import Arguments
 from llmtune.baselines import majority_set, tfidf_one_vs_rest
 from llmtune.data import Fingerprint, Splits, load_split, load_splits
 from llmtune.data.label_sets import LABELS, gather_label_sets
-from llmtune.data.lengths import input_lengths
 from llmtune.data.named_ids import name_labels, read_label_names
 from llmtune.data.rows import Rows
 from llmtune.diagnosis.leakage import Examples
@@ -24,22 +23,20 @@ from llmtune.metrics import Score
 from llmtune.metrics.core.base import with_interval
 from llmtune.predictions import Predictions, make_predictions
 from llmtune.predictions.table import THRESHOLDS
+from llmtune.tasks.label_task import LabelTask
 from llmtune.tasks.losses import ORDINAL, ClassificationLoss
 from llmtune.tasks.multi_label_classification.arguments import MultiLabelClassificationArguments
 from llmtune.tasks.multi_label_classification.loss import LabelSetLoss, read_positive_weights
-from llmtune.tasks.sequence_task import SequenceTask
 from llmtune.tasks.task import Encoded
-from llmtune.terminal.console import label_typo_lines
 from llmtune.thresholds.decision import read_objective
 from llmtune.thresholds.label_sets import SCOPES, LabelThresholds, choose_label_thresholds
 
 
 @dataclass(frozen=True)
-class MultiLabelClassification(SequenceTask):
+class MultiLabelClassification(LabelTask):
     """What a classifier of several labels does to rows and to logits.
 
     Args:
-        label_names: the c labels, in the order of the logits.
         thresholds: of each label, the probability from which it is predicted.
         threshold_objective: what `tune` chooses them for; none keeps them.
         threshold_scope: whether each label may have one of its own, or all have one.
@@ -48,7 +45,6 @@ class MultiLabelClassification(SequenceTask):
         label_columns: of the training rows, a column of 0 and 1 a label.
     """
 
-    label_names: tuple[str, ...]
     thresholds: tuple[float, ...]
     threshold_objective: str = "none"
     threshold_scope: str = "label"
@@ -156,15 +152,6 @@ class MultiLabelClassification(SequenceTask):
             **({"label_columns": list(self.label_columns)} if self.label_columns else {}),
         }
 
-    def head_config(self) -> dict[str, Any]:
-        """Config values that size and name the classification head."""
-        return {
-            "num_labels": len(self.label_names),
-            "id2label": dict(enumerate(self.label_names)),
-            "label2id": {name: i for i, name in enumerate(self.label_names)},
-            "problem_type": self.problem_type,
-        }
-
     def read_split(
         self, data: DataArguments, columns: Mapping[str, str], *, labeled: bool
     ) -> tuple[datasets.Dataset, Fingerprint]:
@@ -230,8 +217,7 @@ class MultiLabelClassification(SequenceTask):
             "prediction": self.decide(probabilities),
             "probabilities": probabilities,
         }
-        carried = {name: list(rows[name]) for name in rows.column_names if name != LABELS}
-        return self._table(columns, carried={**carried, "length": input_lengths(encoded.dataset)}, split=encoded.split)
+        return self._table(columns, carried=self.carried(encoded), split=encoded.split)
 
     def _table(self, columns: Mapping[str, Any], **facts: Any) -> Predictions:
         alike = len(set(self.thresholds)) == 1
@@ -246,22 +232,11 @@ class MultiLabelClassification(SequenceTask):
             **facts,
         )
 
-    def predicted_columns(self, outputs: Any, encoded: Encoded) -> tuple[dict[str, list[Any]], list[str]]:
-        """The texts, `prediction` (a list) and `probability[LABEL]` of each; a row that is not finite has neither."""
-        probabilities = self.probabilities(outputs)
-        finite = np.isfinite(probabilities).all(axis=1)
-        decided = zip(self.decide(probabilities), finite, strict=True)
-        predictions = [labels if is_finite else None for labels, is_finite in decided]
-        columns: dict[str, list[Any]] = {**self.inputs(encoded.rows), "prediction": predictions}
-        for name, of_label in zip(self.label_names, probabilities.T.tolist(), strict=True):
-            columns[f"probability[{name}]"] = [p if ok else None for p, ok in zip(of_label, finite, strict=True)]
+    def count_lines(self, predictions: Sequence[list[str] | None]) -> list[str]:
+        """The rows of each label, and of none."""
         counts = Counter(label for labels in predictions for label in labels or ())
         none = sum(labels == [] for labels in predictions)
-        lines = [", ".join(f"{name} {counts[name]:,}" for name in self.label_names) + f"; no label {none:,}"]
-        if not finite.all():
-            rows = int((~finite).sum())
-            lines.append(f"{rows:,} rows have NaN or infinite outputs and no prediction: do not use this model")
-        return columns, lines
+        return [", ".join(f"{name} {counts[name]:,}" for name in self.label_names) + f"; no label {none:,}"]
 
     def tune(self, validation: Predictions, *, seed: int) -> "MultiLabelClassification":
         """The task with the thresholds that are best on validation."""
@@ -298,10 +273,6 @@ class MultiLabelClassification(SequenceTask):
             at_half, chosen = (with_interval(scores[name]) for name in ("f1_micro@0.5", "f1_micro"))
             notes.append(f"micro F1 on test at 0.5: {at_half}; at the thresholds: {chosen}")
         return notes
-
-    def cautions(self, test: Predictions, facts: Mapping[str, Any]) -> list[str]:
-        """Labels that are probably one."""
-        return label_typo_lines([split["classes"] for split in facts["data"].values()])
 
 
 def _gathering(

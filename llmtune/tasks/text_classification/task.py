@@ -13,7 +13,6 @@ from llmtune.arguments import DataArguments
 from llmtune.arguments.parser import Arguments
 from llmtune.baselines import majority, tfidf_logistic_regression
 from llmtune.data import Fingerprint, Splits, load_split, load_splits
-from llmtune.data.lengths import input_lengths
 from llmtune.data.named_ids import name_labels, read_label_names
 from llmtune.data.rows import Rows
 from llmtune.errors import InputError
@@ -21,22 +20,20 @@ from llmtune.metrics import Score, confusion_matrix
 from llmtune.metrics.core.base import with_interval
 from llmtune.predictions import Predictions, make_predictions
 from llmtune.stats import softmax
+from llmtune.tasks.label_task import LabelTask
 from llmtune.tasks.losses import ClassificationLoss, classification_loss
-from llmtune.tasks.sequence_task import SequenceTask
 from llmtune.tasks.task import Encoded
 from llmtune.tasks.text_classification.arguments import TextClassificationArguments
-from llmtune.terminal.console import label_typo_lines
 from llmtune.text.label_names import default_positive
 from llmtune.thresholds.decision import ThresholdChoice, choose_threshold, read_objective
 from llmtune.thresholds.temperature import TemperatureChoice, choose_temperature, scale_probabilities
 
 
 @dataclass(frozen=True)
-class TextClassification(SequenceTask):
+class TextClassification(LabelTask):
     """What a text classifier does to rows and to logits.
 
     Args:
-        label_names: the c classes, in the order of the logits.
         positive_label: of two classes, the one a threshold is about.
         threshold: for two classes, the positive label is predicted from this probability on.
         threshold_objective: what `tune` chooses the threshold for; none keeps it.
@@ -47,7 +44,6 @@ class TextClassification(SequenceTask):
         ordinal: whether the classes have an order, that of `label_names`.
     """
 
-    label_names: tuple[str, ...]
     positive_label: str
     threshold: float = 0.5
     threshold_objective: str = "none"
@@ -161,15 +157,6 @@ class TextClassification(SequenceTask):
         """Of a table: also whether its classes have an order."""
         return super().settings(**self._order, **more)
 
-    def head_config(self) -> dict[str, Any]:
-        """Config values that size and name the classification head."""
-        return {
-            "num_labels": len(self.label_names),
-            "id2label": dict(enumerate(self.label_names)),
-            "label2id": {name: i for i, name in enumerate(self.label_names)},
-            "problem_type": self.problem_type,
-        }
-
     def read_split(
         self, data: DataArguments, columns: Mapping[str, str], *, labeled: bool
     ) -> tuple[datasets.Dataset, Fingerprint]:
@@ -229,11 +216,10 @@ class TextClassification(SequenceTask):
             "prediction": self.decide(probabilities),
             "probabilities": list(probabilities),
         }
-        carried = {name: list(rows[name]) for name in rows.column_names if name != "label"}
         return make_predictions(
             self.kind,
             columns,
-            carried={**carried, "length": input_lengths(encoded.dataset)},
+            carried=self.carried(encoded),
             split=encoded.split,
             label_names=self.label_names,
             positive_label=self.positive_label,
@@ -241,22 +227,13 @@ class TextClassification(SequenceTask):
             settings=self.settings(),
         )
 
-    def predicted_columns(self, outputs: Any, encoded: Encoded) -> tuple[dict[str, list[Any]], list[str]]:
-        """The texts, `prediction` and `probability[LABEL]` of each label; a row that is not finite has neither."""
-        probabilities = self.probabilities(outputs)
-        finite = np.isfinite(probabilities).all(axis=1)
-        decided = zip(self.decide(probabilities), finite, strict=True)
-        predictions = [label if is_finite else None for label, is_finite in decided]
-        columns: dict[str, list[Any]] = {**self.inputs(encoded.rows), "prediction": predictions}
-        for name, of_label in zip(self.label_names, probabilities.T.tolist(), strict=True):
-            columns[f"probability[{name}]"] = [p if ok else None for p, ok in zip(of_label, finite, strict=True)]
+    def count_lines(self, predictions: Sequence[str | None]) -> list[str]:
+        """The rows of each class, and from where on a row is positive."""
         counts = Counter(predictions)
         lines = [", ".join(f"{name} {counts[name]:,}" for name in self.label_names)]
         if len(self.label_names) == 2:
             lines.append(f"{self.positive_label} from a probability of {self.threshold:.3g} on")
-        if not finite.all():
-            lines.append(f"{counts[None]:,} rows have NaN or infinite outputs and no prediction: do not use this model")
-        return columns, lines
+        return lines
 
     def tune(self, validation: Predictions, *, seed: int) -> "TextClassification":
         """The task with the temperature and, of two classes, the threshold that are best on validation."""
@@ -321,10 +298,6 @@ class TextClassification(SequenceTask):
             notes.append(f"{right:.1%} right, {near - right:.1%} one step off, {1 - near:.1%} further")
         undefined = next((score.reason for score in scores.values() if score.value is None), None)
         return [*notes, f"undefined: {undefined}"] if undefined else notes
-
-    def cautions(self, test: Predictions, facts: Mapping[str, Any]) -> list[str]:
-        """Classes that are probably one."""
-        return label_typo_lines([split["classes"] for split in facts["data"].values()])
 
     def confusion(self, table: Predictions) -> tuple[np.ndarray, tuple[str, ...]]:
         """The confusion matrix."""

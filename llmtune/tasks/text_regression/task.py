@@ -12,13 +12,12 @@ from llmtune.arguments import DataArguments
 from llmtune.arguments.parser import Arguments
 from llmtune.baselines import mean_value, tfidf_ridge
 from llmtune.data import Fingerprint, Splits, load_split, load_splits
-from llmtune.data.lengths import input_lengths
 from llmtune.diagnosis.leakage import Examples
 from llmtune.errors import InputError
 from llmtune.metrics import Score
 from llmtune.predictions import Predictions, make_predictions
 from llmtune.tasks.losses import RegressionLoss
-from llmtune.tasks.sequence_task import SequenceTask
+from llmtune.tasks.sequence_task import SequenceTask, only_finite
 from llmtune.tasks.task import Encoded
 from llmtune.tasks.text_regression.arguments import TextRegressionArguments
 from llmtune.tasks.text_regression.rows import center_and_size, read_limits, read_scores
@@ -162,12 +161,10 @@ class TextRegression(SequenceTask):
 
     def tabulate(self, outputs: Any, encoded: Encoded) -> Predictions:
         """The predictions table of a split whose numbers are known; every column of the rows is carried."""
-        rows = encoded.rows
-        carried = {name: list(rows[name]) for name in rows.column_names if name != "label"}
         return make_predictions(
             self.kind,
-            {"reference": list(rows["label"]), "prediction": self.to_unit(outputs).tolist()},
-            carried={**carried, "length": input_lengths(encoded.dataset)},
+            {"reference": list(encoded.rows["label"]), "prediction": self.to_unit(outputs).tolist()},
+            carried=self.carried(encoded),
             split=encoded.split,
             settings=self.settings(),
         )
@@ -180,15 +177,14 @@ class TextRegression(SequenceTask):
         """The texts and `prediction`; a row whose output is not finite has none."""
         numbers = self.to_unit(outputs)
         finite = np.isfinite(numbers)
-        predictions = [number if ok else None for number, ok in zip(numbers.tolist(), finite, strict=True)]
-        lines = [self.clipped(numbers)]
+        predictions, unfit = only_finite(numbers.tolist(), finite)
+        lines = []
         if finite.any():
             low, middle, high = np.quantile(numbers[finite], (0, 0.5, 1))
-            lines.insert(0, f"predictions from {low:.4g} to {high:.4g}, half of them below {middle:.4g}")
-        if not finite.all():
-            count = int((~finite).sum())
-            lines.append(f"{count:,} rows have NaN or infinite outputs and no prediction: do not use this model")
-        return {**self.inputs(encoded.rows), "prediction": predictions}, [line for line in lines if line is not None]
+            lines.append(f"predictions from {low:.4g} to {high:.4g}, half of them below {middle:.4g}")
+        clipped = self.clipped(numbers)
+        lines += [] if clipped is None else [clipped]
+        return {**self.inputs(encoded.rows), "prediction": predictions}, [*lines, *unfit]
 
     def example_table(self, rows: datasets.Dataset | None = None) -> Predictions:
         """Three numbers, or the rows of a split, all predicted right."""
