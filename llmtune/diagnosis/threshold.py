@@ -7,7 +7,7 @@ import numpy as np
 from llmtune.diagnosis.check import FAIL, PASS, Check, not_applicable
 from llmtune.evidence import ENOUGH, SURE_LEVEL
 from llmtune.metrics.core.base import ratio
-from llmtune.metrics.core.label_averages import LabelCounts
+from llmtune.metrics.core.label_averages import label_counts
 from llmtune.predictions import Predictions
 from llmtune.predictions.table import THRESHOLDS
 from llmtune.stats import ConfidenceInterval, paired_cluster_bootstrap, paired_multinomial_interval
@@ -54,9 +54,8 @@ def threshold(predictions: Predictions, objective: str | None = None, *, seed: i
 def _of_label_sets(predictions: Predictions, objective: str | None, seed: int) -> Check:
     probabilities = np.nan_to_num(predictions.probabilities(), nan=-1.0)
     reference = predictions.label_sets("reference")
-    counts = LabelCounts(reference.shape[1])
     half, own = (
-        counts({"reference": reference, "prediction": probabilities >= at}).reshape(len(reference), -1)
+        label_counts({"reference": reference, "prediction": probabilities >= at}).reshape(len(reference), -1)
         for at in (0.5, predictions.thresholds)
     )
 

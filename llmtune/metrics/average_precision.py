@@ -4,12 +4,11 @@ A model without skill scores the share of positives, so read it beside that shar
 """
 
 from collections.abc import Sequence
-from functools import partial
 
 import numpy as np
 
 from llmtune.metrics.core.base import Metric, MetricContext, SufficientStatistics, insufficient_support
-from llmtune.metrics.core.ranks import RankedRows, RankedSets, macro, ranked_macro_interval
+from llmtune.metrics.core.ranks import RankedRows, macro_metric
 from llmtune.predictions.kinds import CLASSIFICATION, MULTILABEL_CLASSIFICATION, kind_named
 from llmtune.stats import ConfidenceInterval, logit_interval
 
@@ -76,19 +75,15 @@ def undefined_label(rows: np.ndarray, names: Sequence[str]) -> str | None:
 def metrics(setting: MetricContext) -> list[Metric]:
     """`average_precision` of the positive label, for two labels; of several a row `average_precision_macro`."""
     if kind_named(setting.kind).multi_label:
-        return [
-            Metric(
-                name="average_precision_macro",
-                statistics=RankedSets(len(setting.label_names)),
-                score=partial(macro, score),
-                interval=partial(ranked_macro_interval, influence=influence, score=score, names=setting.label_names),
-                signature=f"average:macro|labels:{len(setting.label_names)}|sum:step|interval:jackknife-logit",
-                range=(0.0, 1.0),
-                needs=("reference", "probabilities"),
-                undefined=partial(undefined_label, names=setting.label_names),
-                additive=False,
-            )
-        ]
+        macro = macro_metric(
+            "average_precision_macro",
+            setting,
+            score=score,
+            influence=influence,
+            undefined=undefined_label,
+            signature="sum:step|interval:jackknife-logit",
+        )
+        return [macro]
     if setting.positive_id is None:
         return []
     return [

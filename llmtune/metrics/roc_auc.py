@@ -4,12 +4,11 @@ Blind to how rare the class is: below 10 % positives read average precision besi
 """
 
 from collections.abc import Sequence
-from functools import partial
 
 import numpy as np
 
 from llmtune.metrics.core.base import Metric, MetricContext, SufficientStatistics, insufficient_support
-from llmtune.metrics.core.ranks import RankedRows, RankedSets, macro, ranked_macro_interval, split
+from llmtune.metrics.core.ranks import RankedRows, macro_metric, split
 from llmtune.predictions.kinds import CLASSIFICATION, MULTILABEL_CLASSIFICATION, kind_named
 from llmtune.stats import ConfidenceInterval, logit_interval
 
@@ -80,19 +79,15 @@ def undefined_label(rows: np.ndarray, names: Sequence[str]) -> str | None:
 def metrics(setting: MetricContext) -> list[Metric]:
     """`roc_auc` of the positive label, for two labels; of several a row `roc_auc_macro`."""
     if kind_named(setting.kind).multi_label:
-        return [
-            Metric(
-                name="roc_auc_macro",
-                statistics=RankedSets(len(setting.label_names)),
-                score=partial(macro, score),
-                interval=partial(ranked_macro_interval, influence=influence, score=score, names=setting.label_names),
-                signature=f"average:macro|labels:{len(setting.label_names)}|ties:half|interval:delong-logit",
-                range=(0.0, 1.0),
-                needs=("reference", "probabilities"),
-                undefined=partial(undefined_label, names=setting.label_names),
-                additive=False,
-            )
-        ]
+        macro = macro_metric(
+            "roc_auc_macro",
+            setting,
+            score=score,
+            influence=influence,
+            undefined=undefined_label,
+            signature="ties:half|interval:delong-logit",
+        )
+        return [macro]
     if setting.positive_id is None:
         return []
     return [

@@ -3,7 +3,7 @@
 Letters: c classes, B matrices. Rows are the reference, columns the prediction.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -95,17 +95,28 @@ def with_extreme_classes(matrix: np.ndarray, score: Statistic, drawn: Confidence
     Wilson's limit of that recall is how far it may be off; these and the bootstrap's own half widths add up as squares
     (MOVER, Zou and Donner 2008).
     """
+    counts = matrix.astype(np.float64)
+    moved = (_at_wilsons_limit(counts, label) for label in range(len(matrix)))
+    return widened(drawn, counts, score, [limit for limit in moved if limit is not None])
+
+
+def widened(
+    drawn: ConfidenceInterval, counts: np.ndarray, score: Statistic, moved: Sequence[np.ndarray]
+) -> ConfidenceInterval:
+    """A bootstrap's interval with what it can't see: its half widths and the changes of the score added as squares.
+
+    Args:
+        drawn: of the bootstrap; stays as it is where that was refused.
+        counts: that were seen, of any shape.
+        score: of them, (B, …) → (B,).
+        moved: counts of the same shape that may as well be true.
+    """
     if drawn.low is None and not drawn.is_alike:
         return drawn
-    value = float(score(matrix[None].astype(np.float64))[0])
+    value, *others = (float(score(table[None])[0]) for table in (counts, *moved))
     low, high = (value if end is None else end for end in drawn[:2])
-    below, above = [value - low], [high - value]
-    for label in range(len(matrix)):
-        moved = _at_wilsons_limit(matrix.astype(np.float64), label)
-        if moved is not None:
-            change = float(score(moved[None])[0]) - value
-            below.append(max(0.0, -change))
-            above.append(max(0.0, change))
+    below = [value - low, *(max(0.0, value - other) for other in others)]
+    above = [high - value, *(max(0.0, other - value) for other in others)]
     if not (any(below) or any(above)):
         return drawn
     return ConfidenceInterval(value - float(np.hypot.reduce(below)), value + float(np.hypot.reduce(above)))

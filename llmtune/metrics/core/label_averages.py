@@ -13,6 +13,7 @@ import numpy as np
 from llmtune.metrics.core.averages import ClassRatio, ClassTotals, averaged
 from llmtune.metrics.core.base import Columns, Metric, MetricContext, SufficientStatistics, insufficient_support, ratio
 from llmtune.metrics.core.clusters import mean_of, row_mean_interval, some_rows
+from llmtune.metrics.core.confusion import widened
 from llmtune.predictions.kinds import kind_named
 from llmtune.predictions.table import THRESHOLDS
 from llmtune.stats import (
@@ -24,16 +25,10 @@ from llmtune.stats import (
 )
 
 
-@dataclass(frozen=True)
-class LabelCounts:
+def label_counts(columns: Columns) -> np.ndarray:
     """Statistics: of each row and label whether it is a hit, predicted, in the reference: (n, c, 3)."""
-
-    n_labels: int
-
-    def __call__(self, columns: Columns) -> np.ndarray:
-        """One row a unit."""
-        reference, prediction = columns["reference"], columns["prediction"]
-        return np.stack([reference & prediction, prediction, reference], axis=2).astype(np.int8)
+    reference, prediction = columns["reference"], columns["prediction"]
+    return np.stack([reference & prediction, prediction, reference], axis=2).astype(np.int8)
 
 
 @dataclass(frozen=True)
@@ -44,12 +39,12 @@ class RowRatios:
 
     def __call__(self, columns: Columns) -> np.ndarray:
         """One row a unit."""
-        counts = LabelCounts(columns["reference"].shape[1])(columns).sum(axis=1, keepdims=True)
+        counts = label_counts(columns).sum(axis=1, keepdims=True)
         return np.stack([self.ratio_of.per_class(counts)[:, 0], np.ones(len(counts))], axis=1)
 
 
 def set_counts(sums: np.ndarray) -> ClassTotals:
-    """Of the sums of `LabelCounts`, (B, c, 3)."""
+    """Of the sums of `label_counts`, (B, c, 3)."""
     return ClassTotals(sums[..., 0], sums[..., 1], sums[..., 2])
 
 
@@ -67,7 +62,7 @@ def averaged_of_sets(ratio_of: ClassRatio, setting: MetricContext) -> list[Metri
 
     def metric(key: str, average: str, **parts: object) -> Metric:
         signature = f"average:{average}|labels:{len(names)}|{at}|zero_division:0"
-        return Metric(key, statistics=LabelCounts(len(names)), signature=signature, range=(0.0, 1.0), **parts)  # type: ignore[arg-type]
+        return Metric(key, statistics=label_counts, signature=signature, range=(0.0, 1.0), **parts)  # type: ignore[arg-type]
 
     def over_labels(average: str, score: Statistic, labels: tuple[int, ...]) -> Metric:
         interval = partial(rows_interval, ratio_of=ratio_of, score=score, setting=setting, labels=labels)
@@ -165,23 +160,15 @@ def with_extreme_labels(total: np.ndarray, score: Statistic, drawn: ConfidenceIn
 
     As `with_extreme_classes` of confusion matrices: the score at Wilson's limit of each recall, added as squares.
     """
-    if drawn.low is None and not drawn.is_alike:
-        return drawn
-    value = float(score(total[None])[0])
-    low, high = (value if end is None else end for end in drawn[:2])
-    below, above = [value - low], [high - value]
+    moved = []
     for label, (hits, _, referenced) in enumerate(total):
         if referenced and hits in (0, referenced):
             limits = wilson_interval(int(hits), int(referenced))
-            moved = total.astype(np.float64)
-            moved[label, 0] = referenced * ((limits.high if hits == 0 else limits.low) or 0.0)
-            moved[label, 1] += moved[label, 0] - hits
-            change = float(score(moved[None])[0]) - value
-            below.append(max(0.0, -change))
-            above.append(max(0.0, change))
-    if not (any(below) or any(above)):
-        return drawn
-    return ConfidenceInterval(value - float(np.hypot.reduce(below)), value + float(np.hypot.reduce(above)))
+            limit = total.astype(np.float64)
+            limit[label, 0] = referenced * ((limits.high if hits == 0 else limits.low) or 0.0)
+            limit[label, 1] += limit[label, 0] - hits
+            moved.append(limit)
+    return widened(drawn, total, score, moved)
 
 
 def _label_interval(

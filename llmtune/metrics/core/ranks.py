@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
-from llmtune.metrics.core.base import Columns, SufficientStatistics, insufficient_support
+from llmtune.metrics.core.base import Columns, Metric, MetricContext, SufficientStatistics, insufficient_support
 from llmtune.stats import ConfidenceInterval, Statistic, logit_interval
 
 
@@ -21,15 +22,9 @@ class RankedRows:
         return np.stack([columns["probabilities"][:, self.positive_id], positive], axis=1).astype(np.float64)
 
 
-@dataclass(frozen=True)
-class RankedSets:
+def ranked_sets(columns: Columns) -> np.ndarray:
     """Statistics of several labels a row: (n, c, 2), the probability of each and whether the row has it."""
-
-    n_labels: int
-
-    def __call__(self, columns: Columns) -> np.ndarray:
-        """One row each."""
-        return np.stack([columns["probabilities"], columns["reference"]], axis=2).astype(np.float64)
+    return np.stack([columns["probabilities"], columns["reference"]], axis=2).astype(np.float64)
 
 
 def macro(score: Statistic, batches: np.ndarray) -> np.ndarray:
@@ -43,7 +38,7 @@ def ranked_macro_interval(
     """Of the mean over labels, from what each row changes in all of them together; on the logit scale.
 
     Args:
-        sample: statistics of `RankedSets`.
+        sample: statistics of `ranked_sets`.
         influence: ranked rows (n, 2) of a label → what one more of each row would change in its score, (n,).
         score: of ranked rows, (B, n, 2) → (B,).
         names: of the labels, which must each be above the evidence floor on both sides.
@@ -57,6 +52,39 @@ def ranked_macro_interval(
             return few
     changes = np.mean([influence(rows[:, label]) for label in range(len(names))], axis=0)
     return logit_interval(float(macro(score, rows[None])[0]), float(np.sqrt((changes**2).sum())))
+
+
+def macro_metric(
+    name: str,
+    setting: MetricContext,
+    *,
+    score: Statistic,
+    influence: Callable[[np.ndarray], np.ndarray],
+    undefined: Callable[..., str | None],
+    signature: str,
+) -> Metric:
+    """The mean over labels of a score that needs ranks.
+
+    Args:
+        name: of the metric.
+        setting: of the table.
+        score: of ranked rows of one label, (B, n, 2) → (B,).
+        influence: as in `ranked_macro_interval`.
+        undefined: of statistics (n, c, 2) and the names of the labels, why there is no score.
+        signature: of the score.
+    """
+    names = setting.label_names
+    return Metric(
+        name=name,
+        statistics=ranked_sets,
+        score=partial(macro, score),
+        interval=partial(ranked_macro_interval, influence=influence, score=score, names=names),
+        signature=f"average:macro|labels:{len(names)}|{signature}",
+        range=(0.0, 1.0),
+        needs=("reference", "probabilities"),
+        undefined=partial(undefined, names=names),
+        additive=False,
+    )
 
 
 def split(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
