@@ -127,6 +127,10 @@ class TrainingArguments(transformers.TrainingArguments):
         },
     )
 
+    padding_free: bool = field(
+        default=True, metadata={"help": "compute real tokens alone, where the model's attention allows it"}
+    )
+
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
             raise InputError(f"--precision {self.precision!r} is not one of {', '.join(PRECISIONS)}")

@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from transformers.trainer_utils import EvalLoopOutput, PredictionOutput, get_las
 
 from llmtune.data.lengths import input_lengths
 from llmtune.metrics.core.base import IGNORED
+from llmtune.models.padding_free import SHORT_ROW, SlotsOfRealTokens, install
 from llmtune.tasks.causal_lm.collator import without_mask
 from llmtune.tasks.task import ValidationMetrics
 from llmtune.tasks.text_generation.generation import Generation
@@ -30,18 +31,15 @@ from llmtune.training.tensorboard import show_evaluation, show_samples
 
 SO_FAR = "llmtune"  # where a checkpoint's trainer_state.json keeps what the run took
 
-# Below this length torch's fused attention in bfloat16 on a CPU costs more than plain products: forward and backward of
-# 16 rows x 8 heads x 20 tokens 7.0 ms against 1.0 (torch 2.13, one core with avx512_bf16), at 200 tokens the same.
-SHORT_ROW = 128
-
 
 class FineTuningTrainer(transformers.Trainer):
-    """transformers.Trainer, changed in seven places that its own hooks allow.
+    """transformers.Trainer, changed in eight places that its own hooks allow.
 
     Training batches are cut by length inside a random effective batch (`--train_sampling_strategy batch_rebalance`) and
     hold every row once, on any number of processes. Evaluation runs longest row first; `compute_metrics` and `predict`
     get the rows in the order of the data set. bfloat16 on a CPU is for training only. Each evaluation in training also
     scores a fixed sample of train, for the curves that show overfitting. With a `generation` an evaluation writes.
+    Models that can (`models/padding_free.py`) compute real tokens alone.
     Of rows that are read in windows the pooled logits go into loss and predictions.
 
     Args:
@@ -66,8 +64,9 @@ class FineTuningTrainer(transformers.Trainer):
         if generation is not None:
             generation.prepare(self.model)
         self.label_names = ["labels"]  # for question answering transformers would look for start_positions
+        self.is_padding_free = self.args.padding_free and install(self.model)
         self.real_tokens = torch.zeros((), dtype=torch.long, device=self.args.device)
-        self.padded_tokens = 0
+        self.padded_tokens = torch.zeros_like(self.real_tokens)
         self.has_short_rows = False
         self.evaluation_seconds = 0.0
         self.earlier = {"real_tokens": 0, "padded_tokens": 0, "train_seconds": 0.0}
@@ -113,8 +112,9 @@ class FineTuningTrainer(transformers.Trainer):
         is_padding_example = (labels == IGNORED).reshape(len(labels), -1).all(dim=1)
         if COUNTS in inputs:
             is_padding_example = is_padding_example.repeat_interleave(inputs[COUNTS])
-        self.real_tokens += mask[~is_padding_example].sum()
-        self.padded_tokens += mask.numel()
+        tokens = mask.sum(dim=1)
+        self.real_tokens += (tokens * ~is_padding_example).sum()
+        self.padded_tokens += tokens.sum() if self.is_padding_free else mask.numel()
         if "decoder_input_ids" in inputs:  # what a decoder side reads is counted too
             self.real_tokens += (labels != IGNORED).sum()
             self.padded_tokens += labels.numel()
@@ -147,9 +147,9 @@ class FineTuningTrainer(transformers.Trainer):
 
         Those before the checkpoint that training was resumed from are counted too.
         """
-        counts = {"real_tokens": self.real_tokens, "padded_tokens": torch.tensor(self.padded_tokens)}
+        counts = {"real_tokens": self.real_tokens, "padded_tokens": self.padded_tokens}
         return {
-            name: int(self.earlier[name]) + int(self.accelerator.reduce(count.to(self.args.device)))
+            name: int(self.earlier[name]) + int(self.accelerator.reduce(count))
             for name, count in counts.items()
         }
 
@@ -208,8 +208,12 @@ class FineTuningTrainer(transformers.Trainer):
 
     def get_train_dataloader(self) -> DataLoader:
         """The stock loader, over the rows and, where the sampler asks for it, the filler row."""
-        if self.args.train_sampling_strategy != "batch_rebalance":
-            return super().get_train_dataloader()
+        with self._slots_on_the_way():
+            if self.args.train_sampling_strategy != "batch_rebalance":
+                return super().get_train_dataloader()
+            return self._loader_of_effective_batches()
+
+    def _loader_of_effective_batches(self) -> DataLoader:
         sampler = self._get_train_sampler(self.train_dataset)
         loader = self._get_dataloader(
             dataset=with_padding_example(self.train_dataset) if sampler.needs_padding_example else self.train_dataset,
@@ -223,6 +227,15 @@ class FineTuningTrainer(transformers.Trainer):
             # through both by this name only; else the resumed epoch would take the rows in the first epoch's order.
             loader.batch_sampler.sampler = sampler
         return loader
+
+    @contextlib.contextmanager
+    def _slots_on_the_way(self) -> Iterator[None]:
+        """Batches made inside say where their real tokens are, so that nobody must ask a GPU and wait for it."""
+        collator = self.data_collator
+        if self.is_padding_free and self.args.device.type == "cuda":
+            self.data_collator = SlotsOfRealTokens(collator)
+        yield
+        self.data_collator = collator
 
     def _get_train_sampler(self, train_dataset: datasets.Dataset | None = None) -> Any:
         if self.args.train_sampling_strategy != "batch_rebalance":
