@@ -74,19 +74,36 @@ class TokenRows:
     """The rows that a run of n tokens is made of.
 
     Args:
-        lengths: tokens of each row, (m,), on the tokens' device.
-        count: n, their sum, known without asking the device.
+        bounds: of each row its first token, then n, (m + 1,) int32, on the tokens' device.
+        count: n, known without asking the device.
         longest: no row is longer.
     """
 
-    def __init__(self, lengths: torch.Tensor, count: int, longest: int) -> None:
-        self.lengths = lengths
+    def __init__(self, bounds: torch.Tensor, count: int, longest: int) -> None:
+        self.bounds = bounds
         self.count = count
         self.longest = longest
-        self.bounds = functional.pad(lengths.cumsum(0), (1, 0)).int()  # (m + 1,)
-        rows = torch.arange(len(lengths), device=lengths.device)
-        self.row = torch.repeat_interleave(rows, lengths, output_size=count)  # of each token, (n,)
-        self.position = torch.arange(count, device=lengths.device) - self.bounds[self.row]  # in its row, (n,)
+
+    @classmethod
+    def of_lengths(cls, lengths: torch.Tensor, count: int, longest: int) -> "TokenRows":
+        """Rows of so many tokens, (m,)."""
+        return cls(functional.pad(lengths.cumsum(0), (1, 0)).int(), count, longest)
+
+    @functools.cached_property
+    def lengths(self) -> torch.Tensor:
+        """Tokens of each row, (m,)."""
+        return self.bounds.diff().long()
+
+    @functools.cached_property
+    def row(self) -> torch.Tensor:
+        """Of each token its row, (n,)."""
+        rows = torch.arange(len(self.lengths), device=self.bounds.device)
+        return torch.repeat_interleave(rows, self.lengths, output_size=self.count)
+
+    @functools.cached_property
+    def position(self) -> torch.Tensor:
+        """Of each token its place in its row, (n,)."""
+        return torch.arange(self.count, device=self.bounds.device) - self.bounds[self.row]
 
     @functools.cached_property
     def groups(self) -> list[tuple[int, int, torch.Tensor | None]]:
@@ -135,7 +152,9 @@ class TokenRows:
         """Attention of each row alone.
 
         Args:
-            query, key, value: (n, a, d); of keys and values there may be fewer heads, each for several of the query.
+            query: (n, a, d).
+            key: (n, a, d), or with fewer heads, each for several of the query.
+            value: as the keys.
             causal: whether a token sees no later one.
             window: a token sees those less than so many places away; None for all.
             dropout: of the attention's weights.
@@ -241,7 +260,7 @@ class PaddingFreeBody:
         embeddings = getattr(body, "embeddings", None)
         shifted = hasattr(embeddings, "create_position_ids_from_input_ids")
         self.first_position = embeddings.padding_idx + 1 if shifted else 0
-        self.takes_positions = "position_ids" in self.names
+        self.compute = self._eager  # of tokens (1, n) by name, their rows and what else was given: the outputs
 
     def __call__(self, *args: Any, **inputs: Any) -> Any:
         """The body's outputs; the states of padding are zeros."""
@@ -254,23 +273,18 @@ class PaddingFreeBody:
         if mask is None:  # windows of text packed into rows, each counted from 0
             begins = (positions.flatten() == 0).nonzero()[:, 0]
             lengths = torch.diff(begins, append=begins.new_tensor([size]))
-            rows = TokenRows(lengths, size, size if ids.is_cuda else int(lengths.max()))
+            rows = TokenRows.of_lengths(lengths, size, size if ids.is_cuda else int(lengths.max()))
         else:
             real = mask.flatten().nonzero()[:, 0] if real is None else real
-            rows = TokenRows(mask.sum(dim=1), len(real), ids.shape[1])
+            rows = TokenRows.of_lengths(mask.sum(dim=1), len(real), ids.shape[1])
         tokens = {
             name: _tokens(value, ids.shape, real)
             for name, value in {"input_ids": ids, "token_type_ids": inputs.pop("token_type_ids", None)}.items()
             if value is not None
         }
-        place = rows.position + self.first_position
-        outputs = self.forward(
-            **tokens,
-            position_ids=place[None],
-            attention_mask=place.new_ones(1, 1, 1, 1),  # of four dimensions, it is passed on: no mask is made
-            **{**inputs, "use_cache": False} if "use_cache" in self.names else inputs,
-            token_rows=rows,
-        )
+        tokens["position_ids"] = (rows.position + self.first_position)[None]
+        inputs = {**inputs, "use_cache": False} if "use_cache" in self.names else inputs
+        outputs = self.compute(tokens, rows, inputs)
         states = outputs.last_hidden_state[0]
         states = states if mask is None else _Spread.apply(states, real, size)
         outputs.last_hidden_state = states.view(*ids.shape, -1)
@@ -278,6 +292,10 @@ class PaddingFreeBody:
             outputs.pooler_output = self._pooled(outputs.last_hidden_state)
         return outputs
 
+    def _eager(self, tokens: Mapping[str, torch.Tensor], rows: TokenRows, inputs: Mapping[str, Any]) -> Any:
+        # A mask of four dimensions is passed on as it is: none is made.
+        no_mask = tokens["position_ids"].new_ones(1, 1, 1, 1)
+        return self.forward(**tokens, attention_mask=no_mask, **inputs, token_rows=rows)
 
     def _pooled(self, states: torch.Tensor) -> torch.Tensor:
         body: Any = self.body
@@ -337,7 +355,7 @@ def install(model: torch.nn.Module) -> bool:
     plain: Any = model.get_base_model() if hasattr(model, "get_base_model") else model
     if not isinstance(plain, PreTrainedModel) or plain.config.model_type not in MODEL_TYPES:
         return False
-    body = getattr(plain, plain.base_model_prefix, None)
+    body = body_of(model)
     if plain.config._attn_implementation == ATTENTION:
         return True
     if body is None or plain.config._attn_implementation != "sdpa":
@@ -350,6 +368,12 @@ def install(model: torch.nn.Module) -> bool:
         plain.set_attn_implementation("sdpa")
         return False
     return True
+
+
+def body_of(model: torch.nn.Module) -> Any:
+    """The part of a transformers model, or of peft's around one, that is before its head; None where it has no name."""
+    plain: Any = model.get_base_model() if hasattr(model, "get_base_model") else model
+    return getattr(plain, getattr(plain, "base_model_prefix", ""), None)
 
 
 def _equals_padded(body: PreTrainedModel, padded_forward: Callable[..., Any]) -> bool:

@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,23 +16,25 @@ from transformers import EvalPrediction, PreTrainedModel
 from transformers.trainer import TRAINING_ARGS_NAME
 from transformers.trainer_utils import EvalLoopOutput, PredictionOutput, get_last_checkpoint
 
-from llmtune.data.lengths import input_lengths
 from llmtune.metrics.core.base import IGNORED
-from llmtune.models.padding_free import SHORT_ROW, SlotsOfRealTokens, install
+from llmtune.models.padding_free import SHORT_ROW, install
 from llmtune.tasks.causal_lm.collator import without_mask
 from llmtune.tasks.task import ValidationMetrics
 from llmtune.tasks.text_generation.generation import Generation
 from llmtune.tasks.text_windows import COUNTS, PooledRows, WindowCollator
-from llmtune.training.batching import EffectiveBatchSampler, LongestFirstSampler, with_padding_example
+from llmtune.training.batching import LongestFirstSampler
 from llmtune.training.callbacks import EvaluationLogger
+from llmtune.training.cuda_graphs import replayed_updates
 from llmtune.training.curves import LearningCurves, train_subset
+from llmtune.training.loaders import EffectiveBatchLoaders
 from llmtune.training.resume import RECORD, check_same_run, describe_run
 from llmtune.training.tensorboard import show_evaluation, show_samples
+from llmtune.training.whole_batches import in_fewest_parts, out_of_memory
 
 SO_FAR = "llmtune"  # where a checkpoint's trainer_state.json keeps what the run took
 
 
-class FineTuningTrainer(transformers.Trainer):
+class FineTuningTrainer(EffectiveBatchLoaders):
     """transformers.Trainer, changed in eight places that its own hooks allow.
 
     Training batches are cut by length inside a random effective batch (`--train_sampling_strategy batch_rebalance`) and
@@ -148,10 +150,7 @@ class FineTuningTrainer(transformers.Trainer):
         Those before the checkpoint that training was resumed from are counted too.
         """
         counts = {"real_tokens": self.real_tokens, "padded_tokens": self.padded_tokens}
-        return {
-            name: int(self.earlier[name]) + int(self.accelerator.reduce(count))
-            for name, count in counts.items()
-        }
+        return {name: int(self.earlier[name]) + int(self.accelerator.reduce(count)) for name, count in counts.items()}
 
     @property
     def arithmetic(self) -> str:
@@ -177,7 +176,10 @@ class FineTuningTrainer(transformers.Trainer):
             check_same_run(resume_from_checkpoint, self)
         self._started = time.perf_counter()
         try:
-            return super().train(resume_from_checkpoint, **kwargs)
+            with in_fewest_parts(self), replayed_updates(self):
+                return super().train(resume_from_checkpoint, **kwargs)
+        except torch.OutOfMemoryError as error:
+            raise out_of_memory(self, error) from error
         except KeyboardInterrupt:
             raise KeyboardInterrupt(self._what_is_kept()) from None
 
@@ -205,52 +207,6 @@ class FineTuningTrainer(transformers.Trainer):
             "least_validation_losses": None if least is None else least.tolist(),
         }
         super()._save_checkpoint(*args, **kwargs)
-
-    def get_train_dataloader(self) -> DataLoader:
-        """The stock loader, over the rows and, where the sampler asks for it, the filler row."""
-        with self._slots_on_the_way():
-            if self.args.train_sampling_strategy != "batch_rebalance":
-                return super().get_train_dataloader()
-            return self._loader_of_effective_batches()
-
-    def _loader_of_effective_batches(self) -> DataLoader:
-        sampler = self._get_train_sampler(self.train_dataset)
-        loader = self._get_dataloader(
-            dataset=with_padding_example(self.train_dataset) if sampler.needs_padding_example else self.train_dataset,
-            description="Training",
-            batch_size=self._train_batch_size,
-            sampler_fn=lambda _: sampler,
-            is_training=True,
-        )
-        if loader.batch_sampler is not sampler:
-            # On several processes accelerate wraps it, and once more to skip batches on resume. Its set_epoch reaches
-            # through both by this name only; else the resumed epoch would take the rows in the first epoch's order.
-            loader.batch_sampler.sampler = sampler
-        return loader
-
-    @contextlib.contextmanager
-    def _slots_on_the_way(self) -> Iterator[None]:
-        """Batches made inside say where their real tokens are, so that nobody must ask a GPU and wait for it."""
-        collator = self.data_collator
-        if self.is_padding_free and self.args.device.type == "cuda":
-            self.data_collator = SlotsOfRealTokens(collator)
-        yield
-        self.data_collator = collator
-
-    def _get_train_sampler(self, train_dataset: datasets.Dataset | None = None) -> Any:
-        if self.args.train_sampling_strategy != "batch_rebalance":
-            return super()._get_train_sampler(train_dataset)
-        return EffectiveBatchSampler(
-            input_lengths(self.train_dataset),
-            micro_batch=self._train_batch_size,
-            accumulation=self.args.gradient_accumulation_steps,
-            processes=self.args.world_size,
-            rank=self.args.process_index,
-            seed=self.args.seed if self.args.data_seed is None else self.args.data_seed,
-        )
-
-    def _get_eval_sampler(self, eval_dataset: datasets.Dataset) -> LongestFirstSampler:
-        return LongestFirstSampler(eval_dataset)
 
     def evaluation_loop(
         self, dataloader: DataLoader, *args: Any, metric_key_prefix: str = "eval", **kwargs: Any
