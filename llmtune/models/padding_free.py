@@ -260,7 +260,9 @@ class PaddingFreeBody:
         embeddings = getattr(body, "embeddings", None)
         shifted = hasattr(embeddings, "create_position_ids_from_input_ids")
         self.first_position = embeddings.padding_idx + 1 if shifted else 0
-        self.compute = self._eager  # of tokens (1, n) by name, their rows and what else was given: the outputs
+        self.compute: Callable[..., Any] = (
+            self.eager
+        )  # of tokens (1, n) by name, their rows and what else was given: the outputs
 
     def __call__(self, *args: Any, **inputs: Any) -> Any:
         """The body's outputs; the states of padding are zeros."""
@@ -283,7 +285,9 @@ class PaddingFreeBody:
             if value is not None
         }
         tokens["position_ids"] = (rows.position + self.first_position)[None]
-        inputs = {**inputs, "use_cache": False} if "use_cache" in self.names else inputs
+        inputs = {name: value for name, value in inputs.items() if value is not None and name != "return_dict"}
+        if "use_cache" in self.names:
+            inputs["use_cache"] = False
         outputs = self.compute(tokens, rows, inputs)
         states = outputs.last_hidden_state[0]
         states = states if mask is None else _Spread.apply(states, real, size)
@@ -292,7 +296,8 @@ class PaddingFreeBody:
             outputs.pooler_output = self._pooled(outputs.last_hidden_state)
         return outputs
 
-    def _eager(self, tokens: Mapping[str, torch.Tensor], rows: TokenRows, inputs: Mapping[str, Any]) -> Any:
+    def eager(self, tokens: Mapping[str, torch.Tensor], rows: TokenRows, inputs: Mapping[str, Any]) -> Any:
+        """The body's outputs of tokens (1, n) by name, as PyTorch runs them."""
         # A mask of four dimensions is passed on as it is: none is made.
         no_mask = tokens["position_ids"].new_ones(1, 1, 1, 1)
         return self.forward(**tokens, attention_mask=no_mask, **inputs, token_rows=rows)
