@@ -176,7 +176,7 @@ def test_a_run_leaves_predictions_metrics_and_its_story(bert_run, messages):
     assert run["data"]["train"]["rows"] == 144
     assert len(run["data"]["test"]["sha256"]) == 64
     assert run["training"]["steps"] == 18
-    assert 0 < run["training"]["real_tokens"] < run["training"]["padded_tokens"]
+    assert 0 < run["training"]["real_tokens"] == run["training"]["padded_tokens"]
     assert run["training"]["tokens_per_second"] > 0
     assert run["training"]["evaluations"][0]["confusion_matrix"]
     without_build = [version.partition("+")[0] for version in (run["versions"]["torch"], torch.__version__)]

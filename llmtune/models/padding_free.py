@@ -26,6 +26,8 @@ from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 ATTENTION = "padding_free"  # its name among the attention implementations
 REAL_TOKENS = "real_token_slots"  # of a batch: the slot of each real token, of m x t, (n,)
 
+OF_HEADS = ("return_dict", "num_items_in_batch")  # what heads and the Trainer hand on, and a body has no use for
+
 # Each is proven equal to its padded self by tests/models/test_padding_free.py.
 MODEL_TYPES = (
     "bert", "roberta", "xlm-roberta", "camembert", "distilbert", "electra", "albert", "ernie", "modernbert",
@@ -285,7 +287,7 @@ class PaddingFreeBody:
             if value is not None
         }
         tokens["position_ids"] = (rows.position + self.first_position)[None]
-        inputs = {name: value for name, value in inputs.items() if value is not None and name != "return_dict"}
+        inputs = {name: value for name, value in inputs.items() if value is not None and name not in OF_HEADS}
         if "use_cache" in self.names:
             inputs["use_cache"] = False
         outputs = self.compute(tokens, rows, inputs)

@@ -12,12 +12,13 @@ from typing import Any, ClassVar, Self
 
 import datasets
 import numpy as np
-from transformers import AutoModelForSequenceClassification, DataCollatorWithPadding, PreTrainedTokenizerBase
+from transformers import AutoModelForSequenceClassification, PreTrainedTokenizerBase
 
 from llmtune.arguments import DataArguments
 from llmtune.arguments.parser import Arguments
 from llmtune.data import Splits
 from llmtune.data.lengths import input_lengths
+from llmtune.data.padding import PaddingCollator
 from llmtune.diagnosis.leakage import Examples
 from llmtune.errors import InputError
 from llmtune.models.families import families_serving
@@ -209,7 +210,7 @@ class SequenceTask(Task):
 
     def data_collator(self, tokenizer: PreTrainedTokenizerBase, model: Any = None) -> Any:
         """Pads each micro-batch to its longest row, or to its longest window."""
-        return DataCollatorWithPadding(tokenizer) if self.windows is None else WindowCollator(tokenizer, self.windows)
+        return PaddingCollator(tokenizer) if self.windows is None else WindowCollator(tokenizer, self.windows)
 
     def leakage_examples(self, rows: datasets.Dataset, data: DataArguments) -> Examples:
         """Texts, references, and the groups that must stay on one side of a split."""

@@ -8,8 +8,12 @@ import pytest
 import torch
 import transformers
 
-from llmtune.models.padding_free import install
+import tests.training.run_on_processes as rp
+from llmtune.data.padding import PaddingCollator
+from llmtune.models.padding_free import body_of, install
+from llmtune.tasks.losses import ClassificationLoss
 from llmtune.training.cuda_graphs import ReplayedBody, _without_walks, rounded_up
+from llmtune.training.trainer import FineTuningTrainer
 
 CONFIGS = {
     "bert": {"hidden_size": 32, "num_attention_heads": 4, "intermediate_size": 64},
@@ -86,3 +90,19 @@ def test_the_methods_of_a_model_are_its_own_again_after_training():
 
     for name in ("train", "zero_grad", "parameters"):
         assert isinstance(getattr(model, name), types.MethodType)
+
+
+def test_the_trainer_asks_for_nothing_that_a_graph_cannot_give(without_a_gpu, tmp_path):
+    trainer = FineTuningTrainer(
+        model=rp.tiny_model("bert", lora=False),
+        args=rp.arguments(tmp_path, per_device_train_batch_size=4, num_train_epochs=2),
+        train_dataset=rp.rows(21),
+        data_collator=PaddingCollator(rp.tiny_tokenizer()),
+        compute_loss_func=ClassificationLoss(),
+    )
+    packed = body_of(trainer.model).forward
+    packed.compute = ReplayedBody(packed, rows=4, longest=16)
+
+    trainer.train()
+
+    assert without_a_gpu, "a graph was made in training"

@@ -110,8 +110,8 @@ def test_tokens_are_counted_over_all_processes(seen):
 
     real = on_one["1 x 8 x 1"]["real_tokens"]
     assert {tokens["real_tokens"] for tokens in [*on_one.values(), *on_two.values()]} == {real}
-    assert on_one["1 x 2 x 4"]["padded_tokens"] < on_one["1 x 8 x 1"]["padded_tokens"]
-    assert real <= on_two["2 x 2 x 2"]["padded_tokens"] < on_one["1 x 8 x 1"]["padded_tokens"]
+    assert {tokens["padded_tokens"] for tokens in on_one.values()} == {real}, "nothing is computed but real tokens"
+    assert real <= on_two["2 x 2 x 2"]["padded_tokens"] < 1.1 * real, "and filler rows of the second process"
 
 
 def test_predictions_come_in_file_order_and_each_row_once(seen):

@@ -12,11 +12,12 @@ import datasets
 import numpy as np
 import torch
 from torch.nn import functional
-from transformers import AutoModelForQuestionAnswering, DataCollatorWithPadding, PreTrainedTokenizerBase
+from transformers import AutoModelForQuestionAnswering, PreTrainedTokenizerBase
 
 from llmtune.arguments import DataArguments
 from llmtune.arguments.parser import Arguments
 from llmtune.data import Fingerprint
+from llmtune.data.padding import PaddingCollator
 from llmtune.errors import InputError
 from llmtune.metrics import Score
 from llmtune.models.families import families_serving
@@ -196,9 +197,9 @@ class QuestionAnswering(Answering):
             notes.append(f"every question gets an answer, so {unanswerable} without one count as wrong")
         return Encoded(rows, windows.inputs, split, tokenizer, {"windows": windows.describe()}, notes, windows)
 
-    def data_collator(self, tokenizer: PreTrainedTokenizerBase, model: Any = None) -> DataCollatorWithPadding:
+    def data_collator(self, tokenizer: PreTrainedTokenizerBase, model: Any = None) -> PaddingCollator:
         """Pads each micro-batch to its longest window."""
-        return DataCollatorWithPadding(tokenizer)
+        return PaddingCollator(tokenizer)
 
     def loss(self, args: Arguments, splits: Any) -> SpanLoss:
         """Cross entropy of the answer's first and last token.

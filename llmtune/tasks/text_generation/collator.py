@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from transformers import DataCollatorForSeq2Seq, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
+from llmtune.data.padding import PaddingCollator
 from llmtune.metrics.core.base import IGNORED
 
 
@@ -20,14 +21,13 @@ class GenerationCollator:
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, model: Any) -> None:
-        self.pad = DataCollatorForSeq2Seq(tokenizer, model=None, label_pad_token_id=IGNORED)
+        self.pad = PaddingCollator(tokenizer, labels_of_tokens=True)
         self.model, self.end = model, tokenizer.eos_token_id
 
     def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """Rows with `input_ids`, `attention_mask` (and `labels`) → tensors padded on the right."""
-        batch = dict(self.pad(list(rows)))
-        if batch.get("labels") is None:
-            batch.pop("labels", None)
+        batch = self.pad(rows)
+        if "labels" not in batch:
             return batch
         if self.model is not None:
             labels = batch["labels"].clone()

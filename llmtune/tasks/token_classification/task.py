@@ -11,12 +11,13 @@ from typing import Any, Self
 import datasets
 import numpy as np
 import torch
-from transformers import AutoModelForTokenClassification, DataCollatorForTokenClassification, PreTrainedTokenizerBase
+from transformers import AutoModelForTokenClassification, PreTrainedTokenizerBase
 
 from llmtune.arguments import DataArguments
 from llmtune.arguments.parser import Arguments
 from llmtune.baselines import gazetteer
 from llmtune.data import Fingerprint, load_split
+from llmtune.data.padding import PaddingCollator
 from llmtune.diagnosis.leakage import Examples
 from llmtune.errors import InputError
 from llmtune.metrics import Score, score_predictions
@@ -212,11 +213,9 @@ class TokenClassification(Task):
         ids = {name: i for i, name in enumerate(self.tag_names)}
         return [[ids.get(tag, IGNORED) for tag in tags] for tags in rows["tags"]]
 
-    def data_collator(
-        self, tokenizer: PreTrainedTokenizerBase, model: Any = None
-    ) -> DataCollatorForTokenClassification:
+    def data_collator(self, tokenizer: PreTrainedTokenizerBase, model: Any = None) -> PaddingCollator:
         """Pads each micro-batch to its longest window, labels with -100."""
-        return DataCollatorForTokenClassification(tokenizer)
+        return PaddingCollator(tokenizer, labels_of_tokens=True)
 
     def loss(self, args: Arguments, splits: TaggedSplits) -> ClassificationLoss:
         """Cross entropy or focal loss of the words, weighted by tag where --class_weights asks for it."""
