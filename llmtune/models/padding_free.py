@@ -363,10 +363,10 @@ def install(model: torch.nn.Module) -> bool:
     if not isinstance(plain, PreTrainedModel) or plain.config.model_type not in MODEL_TYPES:
         return False
     body = body_of(model)
-    if plain.config._attn_implementation == ATTENTION:
-        return True
-    if body is None or plain.config._attn_implementation != "sdpa":
+    if body is None or plain.config._attn_implementation not in ("sdpa", ATTENTION):
         return False
+    if isinstance(body.forward, PaddingFreeBody):
+        return True
     padded_forward = body.forward
     plain.set_attn_implementation(ATTENTION)
     body.forward = PaddingFreeBody(body)
@@ -387,8 +387,9 @@ def _equals_padded(body: PreTrainedModel, padded_forward: Callable[..., Any]) ->
     """Whether the states of real tokens are those of padded rows."""
     lengths = (9, 4, 12)
     weight = next(body.parameters())
-    ids = torch.randint(0, body.config.vocab_size, (3, 12), generator=torch.Generator().manual_seed(0))
-    ids = ids.masked_fill(ids == body.config.pad_token_id, (body.config.pad_token_id or 0) + 1).to(weight.device)
+    vocabulary = body.get_input_embeddings().num_embeddings
+    ids = torch.randint(0, vocabulary, (3, 12), generator=torch.Generator().manual_seed(0))
+    ids = torch.where(ids == body.config.pad_token_id, (ids + 1) % vocabulary, ids).to(weight.device)
     mask = (torch.arange(12) < torch.tensor(lengths)[:, None]).long().to(weight.device)
     was_training = body.training
     body.eval()

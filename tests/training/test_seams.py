@@ -20,6 +20,7 @@ from typing import Any
 import evaluate
 import pytest
 import sacrebleu
+import torch
 import transformers
 from rouge_score.rouge_scorer import RougeScorer
 from transformers.hf_argparser import HfArgumentParser
@@ -120,6 +121,9 @@ SEAMS = (
     Seam(PlacesOfInstances.trainer, "_train_batch_size", "the micro-batch of a process"),
     Seam(always(transformers.TrainingArguments), "_VALID_DICT_FIELDS", "which YAML keys may hold keys of their own"),
     Seam(always(transformers.PreTrainedModel), "_keys_to_ignore_on_save", "computed weights are not missing ones"),
+    Seam(always(transformers.BertConfig()), "_attn_implementation", "padding-free where attention is torch's own"),
+    Seam(always(torch.ops.aten), "_flash_attention_forward", "attention of rows of any length with dropout, on a GPU",
+         library="torch"),
     Seam(always(transformers.PreTrainedModel), "_init_weights", "how new weights of an LSTM begin", ("module",), True),
     Seam(always(GroupOfArguments), "_argument_group_name", "the groups of --help and of run.json"),
     Seam(always(sacrebleu.BLEU), "_extract_corpus_statistics", "statistics of each sentence, for intervals",
