@@ -292,7 +292,7 @@ class PaddingFreeBody:
             inputs["use_cache"] = False
         outputs = self.compute(tokens, rows, inputs)
         states = outputs.last_hidden_state[0]
-        states = states if mask is None else _Spread.apply(states, real, size)
+        states = states if rows.count == size else _Spread.apply(states, real, size)
         outputs.last_hidden_state = states.view(*ids.shape, -1)
         if outputs.get("pooler_output") is not None:
             outputs.pooler_output = self._pooled(outputs.last_hidden_state)

@@ -16,6 +16,8 @@ from torch.nn import functional
 
 from llmtune.errors import InputError
 from llmtune.metrics.core.base import IGNORED
+from llmtune.models.pending_logits import PendingLogits
+from llmtune.tasks.linear_cross_entropy import linear_cross_entropy, tokens_at_once
 
 ORDINAL = "cumulative"
 LOSSES = ("cross_entropy", "focal", ORDINAL)
@@ -154,26 +156,38 @@ class TokenCrossEntropy:
         """The loss in nats a token, a scalar.
 
         Args:
-            outputs: with `logits` of shape (m, t, v).
+            outputs: with `logits` of shape (m, t, v), or pending ones.
             labels: (m, t), -100 where nothing is learned (padding, the prompt).
             num_items_in_batch: tokens to learn of the effective batch; None counts those of `labels`.
         """
         logits, wanted = self.learned(outputs, labels)
-        total = functional.cross_entropy(logits, wanted, reduction="sum", label_smoothing=self.label_smoothing)
+        if isinstance(logits, PendingLogits):
+            total = linear_cross_entropy(logits, wanted, self.label_smoothing)
+        else:
+            total = functional.cross_entropy(
+                logits.float(), wanted, reduction="sum", label_smoothing=self.label_smoothing
+            )
         return total / (len(wanted) if num_items_in_batch is None else num_items_in_batch)
 
-    def learned(self, outputs: Any, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Float32 outputs (k, v) and ids (k,) of the k tokens to learn, row after row."""
+    def learned(self, outputs: Any, labels: torch.Tensor) -> tuple[Any, torch.Tensor]:
+        """Outputs (k, v) and ids (k,) of the k tokens to learn, row after row: of a long prompt only the answer."""
         logits = outputs["logits"]
         if self.next_token:
             logits, labels = logits[:, :-1], labels[:, 1:]
-        kept = labels != IGNORED  # before float32: of a long prompt only the answer is needed
-        return logits[kept].float(), labels[kept]
+        kept = labels != IGNORED
+        return logits[kept], labels[kept]
 
     def nats(self, outputs: Any, labels: torch.Tensor) -> torch.Tensor:
         """Summed cross entropy of each row's tokens, unsmoothed, (m,)."""
         logits, wanted = self.learned(outputs, labels)
-        each = functional.cross_entropy(logits, wanted, reduction="none")
+        step = tokens_at_once(logits.shape[-1], labels.device)
+        pieces = [
+            functional.cross_entropy(
+                logits[begin : begin + step].float(), wanted[begin : begin + step], reduction="none"
+            )
+            for begin in range(0, max(len(wanted), 1), step)
+        ]
+        each = torch.cat(pieces)
         rows = torch.nonzero((labels[:, 1:] if self.next_token else labels) != IGNORED)[:, 0]
         return torch.zeros(len(labels), device=each.device).index_add_(0, rows, each)
 

@@ -137,3 +137,33 @@ class LongestFirstSampler(torch.utils.data.Sampler[int]):
 
     def __iter__(self) -> Iterator[int]:
         return iter(self.order.tolist())
+
+
+class TokenBudgetSampler(BatchRebalanceSampler):
+    """Batches of an evaluation on one process: rows by falling length, as many as the longest batch has room for.
+
+    A batch of `rows` of the longest rows sets the measure; of shorter ones more go together, up to as many tokens with
+    padding. Memory is that of batches of `rows`, and short rows don't wait for a launch each.
+
+    Args:
+        dataset: that is evaluated.
+        rows: of the first batch.
+    """
+
+    def __init__(self, dataset: datasets.Dataset, rows: int) -> None:
+        lengths = input_lengths(dataset)
+        super().__init__(lengths=lengths.tolist(), effective_batch_size=rows, dp_size=1, grad_accum=1, seed=0, rank=0)
+        order = LongestFirstSampler(dataset).order
+        self.batches: list[list[int]] = []
+        budget = rows * int(lengths.max(initial=1))
+        begin = 0
+        while begin < len(order):
+            size = max(1, budget // max(1, int(lengths[order[begin]])))
+            self.batches.append(order[begin : begin + size].tolist())
+            begin += size
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return iter(self.batches)

@@ -5,18 +5,26 @@ from collections.abc import Iterator
 from typing import Any
 
 import datasets
+import torch
 import transformers
 from torch.utils.data import DataLoader
 
 from llmtune.data.lengths import input_lengths
 from llmtune.models.padding_free import SlotsOfRealTokens
-from llmtune.training.batching import EffectiveBatchSampler, LongestFirstSampler, with_padding_example
+from llmtune.tasks.text_windows import WindowCollator
+from llmtune.training.batching import (
+    EffectiveBatchSampler,
+    LongestFirstSampler,
+    TokenBudgetSampler,
+    with_padding_example,
+)
 
 
 class EffectiveBatchLoaders(transformers.Trainer):
     """transformers.Trainer with batches cut from a random effective batch, and evaluation longest row first."""
 
     is_padding_free = False
+    generation: Any = None
 
     def get_train_dataloader(self) -> DataLoader:
         """The stock loader, over the rows and, where the sampler asks for it, the filler row."""
@@ -61,5 +69,8 @@ class EffectiveBatchLoaders(transformers.Trainer):
             seed=self.args.seed if self.args.data_seed is None else self.args.data_seed,
         )
 
-    def _get_eval_sampler(self, eval_dataset: datasets.Dataset) -> LongestFirstSampler:
-        return LongestFirstSampler(eval_dataset)
+    def _get_eval_sampler(self, eval_dataset: datasets.Dataset) -> torch.utils.data.Sampler[Any]:
+        # Answers need memory by the row, rows of windows are cut elsewhere, processes must take steps together.
+        if self.generation is not None or isinstance(self.data_collator, WindowCollator) or self.args.world_size > 1:
+            return LongestFirstSampler(eval_dataset)
+        return TokenBudgetSampler(eval_dataset, self.args.eval_batch_size)

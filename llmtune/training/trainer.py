@@ -18,7 +18,9 @@ from transformers.trainer_utils import EvalLoopOutput, PredictionOutput, get_las
 
 from llmtune.metrics.core.base import IGNORED
 from llmtune.models.padding_free import SHORT_ROW, install
+from llmtune.models.pending_logits import can_leave_logits_pending, pending_logits
 from llmtune.tasks.causal_lm.collator import without_mask
+from llmtune.tasks.losses import TokenCrossEntropy
 from llmtune.tasks.task import ValidationMetrics
 from llmtune.tasks.text_generation.generation import Generation
 from llmtune.tasks.text_windows import COUNTS, PooledRows, WindowCollator
@@ -65,8 +67,12 @@ class FineTuningTrainer(EffectiveBatchLoaders):
         self.writes = generation is not None
         if generation is not None:
             generation.prepare(self.model)
+            generation.without_whole_logits = self._without_whole_logits
         self.label_names = ["labels"]  # for question answering transformers would look for start_positions
         self.is_padding_free = self.args.padding_free and install(self.model)
+        divided = self.is_fsdp_enabled or self.is_deepspeed_enabled  # then a weight is whole in its own module alone
+        reads_words = isinstance(self.compute_loss_func, TokenCrossEntropy) or generation is not None
+        self.leaves_logits_pending = reads_words and not divided and can_leave_logits_pending(self.model)
         self.real_tokens = torch.zeros((), dtype=torch.long, device=self.args.device)
         self.padded_tokens = torch.zeros_like(self.real_tokens)
         self.has_short_rows = False
@@ -137,8 +143,12 @@ class FineTuningTrainer(EffectiveBatchLoaders):
         return 0 if ids is None else 6 * ids.numel() * self._weights_of_products
 
     def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
-        """The stock loss; of rows of windows that of their pooled logits."""
-        return super().compute_loss(self._of_rows(model), inputs, *args, **kwargs)
+        """The stock loss; of rows of windows that of their pooled logits, of language models without whole logits."""
+        with self._without_whole_logits():
+            return super().compute_loss(self._of_rows(model), inputs, *args, **kwargs)
+
+    def _without_whole_logits(self) -> contextlib.AbstractContextManager[None]:
+        return pending_logits(self.model) if self.leaves_logits_pending else contextlib.nullcontext()
 
     def _of_rows(self, model: Any) -> Any:
         """The model, or where rows are windows what asks it and pools; evaluation takes few of them at once."""

@@ -69,7 +69,9 @@ class LikelihoodScoring(Generation):
         unscored = torch.tensor(self.unscored, device=labels.device)
         scored = labels.masked_fill(torch.isin(labels, unscored), IGNORED)
         inputs = without_mask(inputs) if "position_ids" in inputs else inputs
-        rows = row_likelihoods(model(**inputs)["logits"], scored)
+        with self.without_whole_logits():
+            logits = model(**inputs)["logits"]
+        rows = row_likelihoods(logits, scored)
         return (rows[:, 2], rows[:, 1], rows[:, 0]), rows[:, 1].long()
 
     def samples(self, model: Any) -> list[dict[str, str]]:

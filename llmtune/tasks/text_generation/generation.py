@@ -3,6 +3,8 @@
 The stock Seq2SeqTrainer gives an `eval_loss` that depends on the batch size. Letters: m rows, t tokens.
 """
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -26,6 +28,8 @@ class Generation:
     def __init__(self, generation_config: Any, tokenizer: PreTrainedTokenizerBase, *, decoder: bool) -> None:
         self.generation_config, self.tokenizer, self.decoder = generation_config, tokenizer, decoder
         self.token_loss = TokenCrossEntropy(next_token=decoder)
+        # Set by a Trainer: around a forward pass whose logits are read in pieces.
+        self.without_whole_logits: Callable[[], AbstractContextManager[None]] = nullcontext
 
     def prepare(self, model: Any) -> None:
         """Sets the model's own search: what is None in one that is given, `generate` takes from there."""
@@ -39,7 +43,9 @@ class Generation:
         ids = inputs["input_ids"]
         if labels is None:
             return torch.zeros(len(ids), device=ids.device), torch.zeros(len(ids), dtype=torch.long, device=ids.device)
-        return self.token_loss.nats(model(**inputs), labels), (labels != IGNORED).sum(dim=1)
+        with self.without_whole_logits():
+            outputs = model(**inputs)
+        return self.token_loss.nats(outputs, labels), (labels != IGNORED).sum(dim=1)
 
     def outputs(
         self, model: Any, unwrapped: Any, inputs: dict[str, Any], labels: torch.Tensor | None, *, writes: bool

@@ -1,0 +1,88 @@
+"""Cross entropy of logits that never stand whole: a piece of the tokens at a time, gradients made on the way.
+
+As Wijmans et al. (2024, "Cut Your Losses in Large-Vocabulary Language Models") and Liger's fused linear cross entropy
+do it on a GPU with kernels of their own; here in plain PyTorch, on any device. Letters: n tokens, h numbers of a state,
+v words.
+"""
+
+from typing import Any
+
+import torch
+
+from llmtune.models.pending_logits import PendingLogits
+
+# Logits of a piece, in bytes of float32: enough for products to run at full rate, little beside a model.
+PIECE = {"cuda": 1 << 30}
+SMALL_PIECE = 1 << 26
+
+
+def linear_cross_entropy(logits: PendingLogits, labels: torch.Tensor, label_smoothing: float = 0.0) -> torch.Tensor:
+    """The summed cross entropy in nats, a scalar in float32, as torch's own of the whole logits.
+
+    Args:
+        logits: (n, v), not computed yet.
+        labels: (n,), all of them words.
+        label_smoothing: share of the target spread over all words (Szegedy et al. 2016).
+    """
+    total: torch.Tensor = _LinearCrossEntropy.apply(
+        logits.states, logits.weight, logits.bias, labels, label_smoothing, logits.dtype, torch.is_grad_enabled()
+    )
+    return total
+
+
+def tokens_at_once(words: int, device: torch.device) -> int:
+    """How many tokens' logits stand at a time."""
+    return max(1, PIECE.get(device.type, SMALL_PIECE) // (4 * words))
+
+
+class _LinearCrossEntropy(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        states: torch.Tensor,
+        weight: torch.Tensor,
+        bias: torch.Tensor | None,
+        labels: torch.Tensor,
+        label_smoothing: float,
+        dtype: torch.dtype,
+        learns: bool,
+    ) -> torch.Tensor:
+        words, step = len(weight), tokens_at_once(len(weight), states.device)
+        projection = weight.to(dtype)
+        wants = [learns and wanted for wanted in ctx.needs_input_grad[:3]]
+        d_states = torch.empty_like(states) if wants[0] else None
+        # float32: sums of many pieces lose digits in bfloat16.
+        d_weight = torch.zeros_like(weight, dtype=torch.float32) if wants[1] else None
+        d_bias = torch.zeros(words, dtype=torch.float32, device=states.device) if wants[2] else None
+        total = torch.zeros((), dtype=torch.float32, device=states.device)
+        for begin in range(0, len(labels), step):
+            piece, wanted = states[begin : begin + step].to(dtype), labels[begin : begin + step, None]
+            logits = (piece @ projection.t()).float()
+            if bias is not None:
+                logits += bias.float()
+            log_sum = logits.logsumexp(dim=-1, keepdim=True)
+            total += (log_sum - (1 - label_smoothing) * logits.gather(1, wanted)).sum()
+            if label_smoothing:
+                total -= label_smoothing * logits.mean(dim=-1).sum()
+            if not any(wants):
+                continue
+            slope = logits.sub_(log_sum).exp_()  # softmax, minus the target below
+            slope.scatter_add_(1, wanted, slope.new_full(wanted.shape, label_smoothing - 1))
+            if label_smoothing:
+                slope -= label_smoothing / words
+            if d_bias is not None:
+                d_bias += slope.sum(dim=0)
+            slope = slope.to(dtype)
+            if d_states is not None:
+                d_states[begin : begin + step] = slope @ projection
+            if d_weight is not None:
+                d_weight += slope.t() @ piece
+        ctx.save_for_backward(d_states, d_weight, d_bias)
+        ctx.dtypes = states.dtype, weight.dtype, None if bias is None else bias.dtype
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[Any, ...]:
+        parts = zip(ctx.saved_tensors, ctx.dtypes, strict=True)
+        slopes = [None if part is None else (part * gradients[0]).to(dtype) for part, dtype in parts]
+        return *slopes, None, None, None, None
