@@ -1,6 +1,6 @@
 """Quality on pairs, several labels, scores, stars and long documents, beside the stock Trainer and TF-IDF.
 
-    python scripts/bench_problem_types.py SET --data ../shared/data --model MINILM_FOLDER [--rounds 3] [--threads 2]
+    python scripts/bench_problem_types.py SET --data ../shared/data --model MINILM_FOLDER [--rounds 3] [--train_rows N]
 
 A round is one seed: our recipe through the command a user types, then transformers.Trainer as its documentation sets it
 up (dynamic padding, the model's own loss, best checkpoint by validation loss) on the same rows with the same model,
@@ -77,10 +77,15 @@ def main() -> None:
     parser.add_argument("--model", required=True, help="checkpoint folder")
     parser.add_argument("--rounds", type=int, default=3, help="seeds 1, 2, …")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads of either")
+    parser.add_argument("--train_rows", type=int, help="of train, drawn once for all; default all")
     arguments = parser.parse_args()
     problem = PROBLEMS[arguments.set]
     with tempfile.TemporaryDirectory() as scratch:
         files = {split: unpack(arguments.data / arguments.set / f"{split}.jsonl.gz", scratch) for split in SPLITS}
+        if arguments.train_rows:
+            rows = files["train"].read_text(encoding="utf-8").splitlines(keepends=True)
+            drawn = np.random.default_rng(0).permutation(len(rows))[: arguments.train_rows]
+            files["train"].write_text("".join(rows[place] for place in sorted(drawn)), encoding="utf-8")
         for seed in range(1, arguments.rounds + 1):
             run = Path(scratch) / f"ours-{seed}"
             ours = run_recipe(arguments, problem, files, seed, run)
