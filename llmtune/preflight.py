@@ -1,6 +1,7 @@
 """The beginning of every recipe: what is used only after hours of training is refused before it."""
 
 from collections.abc import Mapping
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from llmtune.hub.push import check_repo_id
 from llmtune.metrics import available_metrics, score_predictions
 from llmtune.metrics.core.scoring import undefined_at_best
 from llmtune.models.loaded import LoadedModel
+from llmtune.models.padding_free import install
 from llmtune.runs.folder import write_text
 from llmtune.tasks.task import Encoded, Task
 from llmtune.terminal.console import Terminal, hide_progress_bars
@@ -78,7 +80,11 @@ def begin_run(args: Arguments, task: Task, splits: Any, encoded: Mapping[str, En
     terminal.block("Data", task.summary(splits, encoded))
     arithmetic = args.training.describe_precision(loaded.facts.weights)
     threads = f"{torch.get_num_threads()} CPU threads"
-    terminal.block("Model", [*loaded.facts.lines(), f"{arithmetic}; {threads}"])
+    lines = [*loaded.facts.lines(), f"{arithmetic}; {threads}"]
+    if "past_values" not in signature(loaded.model.forward).parameters:  # windows of a series are all of one length
+        reason = install(loaded.model) if args.training.padding_free else "--padding_free False"
+        lines.append(f"batches with padding: {reason}" if reason else "batches without padding: real tokens alone")
+    terminal.block("Model", lines)
     args.training.prepare_output_dir()
     if args.training.process_index == 0:
         text = config_text(args, precision=args.training.precision, processes=args.training.world_size)

@@ -45,6 +45,7 @@ def training_facts(trainer: FineTuningTrainer) -> dict[str, Any]:
     chosen = args.load_best_model_at_end and best is not None
     return {
         "arithmetic": trainer.arithmetic,
+        "padding_free": trainer.is_padding_free,
         "steps": state.global_step,
         "epochs": state.epoch,
         "stopped_early": bool(args.early_stopping_patience) and state.global_step < state.max_steps,

@@ -352,29 +352,33 @@ class SlotsOfRealTokens:
         return batch
 
 
-def install(model: torch.nn.Module) -> bool:
-    """Lets a model leave padding out from now on, where it can, and says whether it can.
+def install(model: torch.nn.Module) -> str | None:
+    """Lets a model leave padding out from now on, where it can.
 
     Args:
         model: of transformers, or of peft around one. One of another type, or with another attention implementation
             than torch's, is left as it is; so is one whose packed states differ from its padded ones in a probe.
+
+    Returns:
+        None where padding is left out, else why not, in words.
     """
     plain: Any = model.get_base_model() if hasattr(model, "get_base_model") else model
     if not isinstance(plain, PreTrainedModel) or plain.config.model_type not in MODEL_TYPES:
-        return False
-    body = body_of(model)
-    if body is None or plain.config._attn_implementation not in ("sdpa", ATTENTION):
-        return False
+        name = plain.config.model_type if isinstance(plain, PreTrainedModel) else type(plain).__name__
+        return f"{name} computes padding too"
+    body, chosen = body_of(model), plain.config._attn_implementation
+    if body is None or chosen not in ("sdpa", ATTENTION):
+        return f"attention {chosen} computes padding too"
     if isinstance(body.forward, PaddingFreeBody):
-        return True
+        return None
     padded_forward = body.forward
     plain.set_attn_implementation(ATTENTION)
     body.forward = PaddingFreeBody(body)
-    if not _equals_padded(body, padded_forward):
-        body.forward = padded_forward
-        plain.set_attn_implementation("sdpa")
-        return False
-    return True
+    if _equals_padded(body, padded_forward):
+        return None
+    body.forward = padded_forward
+    plain.set_attn_implementation("sdpa")
+    return "without padding this model's states were others, in a trial"
 
 
 def body_of(model: torch.nn.Module) -> Any:

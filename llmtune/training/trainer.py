@@ -69,7 +69,7 @@ class FineTuningTrainer(EffectiveBatchLoaders):
             generation.prepare(self.model)
             generation.without_whole_logits = self._without_whole_logits
         self.label_names = ["labels"]  # for question answering transformers would look for start_positions
-        self.is_padding_free = self.args.padding_free and install(self.model)
+        self.is_padding_free = self.args.padding_free and install(self.model) is None
         divided = self.is_fsdp_enabled or self.is_deepspeed_enabled  # then a weight is whole in its own module alone
         reads_words = isinstance(self.compute_loss_func, TokenCrossEntropy) or generation is not None
         self.leaves_logits_pending = reads_words and not divided and can_leave_logits_pending(self.model)
