@@ -12,6 +12,7 @@ neighbouring runs and their spread. TRL is a peer where it is installed.
 import argparse
 import contextlib
 import gc
+import importlib
 import importlib.util
 import io
 import os
@@ -19,7 +20,8 @@ import statistics
 import sys
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +68,7 @@ class Clock(transformers.TrainerCallback):
 def counting(base: type) -> Any:
     """A Trainer class that counts real tokens without waiting for the GPU."""
 
-    class Counting(base):  # type: ignore[misc]
+    class Counting(base):
         def training_step(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
             if not hasattr(self, "real"):
                 self.real = torch.zeros((), dtype=torch.long, device=self.args.device)
@@ -136,7 +138,7 @@ def lora_config(head: str = "CausalLM") -> Any:
 
 def multiplied(model: Any) -> int:
     """Weights that each token is multiplied with: all but embeddings; a tied head counts."""
-    tied = model.config.tie_word_embeddings and hasattr(model, "lm_head") or "CausalLM" in str(type(model))
+    tied = "CausalLM" in type(getattr(model, "get_base_model", lambda: model)()).__name__
     return sum(
         weight.numel()
         for name, weight in model.named_parameters()
@@ -197,7 +199,7 @@ def peer(base: type, arguments: type, data: Dataset, **options: Any) -> Callable
     return made
 
 
-def alternating(title: str, runs: dict[str, Callable[[], dict[str, Any]]], rounds: int) -> None:
+def alternating(title: str, runs: Mapping[str, Callable[[], dict[str, Any]]], rounds: int) -> None:
     """Runs each in turn, the order reversed each round, and prints every run and the ratio to the first."""
     rates: dict[str, list[float]] = {name: [] for name in runs}
     for turn in range(rounds):
@@ -226,8 +228,8 @@ def bert_part(options: argparse.Namespace) -> None:
             data_collator=pad,
         )  # fmt: skip
         runs = {
-            "llmtune 8 x 4": lambda train=train: trained(bert, train, options.seconds, 60),
-            "stock Trainer 32": lambda stock=stock: trained(bert, stock, options.seconds, 20),
+            "llmtune 8 x 4": partial(trained, bert, train, options.seconds, 60),
+            "stock Trainer 32": partial(trained, bert, stock, options.seconds, 20),
         }
         alternating(f"bert-base, lengths of {name}", runs, options.rounds)
 
@@ -238,17 +240,17 @@ def llama_part(options: argparse.Namespace) -> None:
     batch = {"per_device_train_batch_size": 4}
     for lora in (False, True):
         train = ours(data, CausalLMCollator(tokenizer()), TokenCrossEntropy(True), **batch)
-        runs = {"llmtune": lambda t=train, lora=lora: trained(lambda: llama(lora=lora), t, options.seconds, 4)}
+        runs = {"llmtune": partial(trained, partial(llama, lora=lora), train, options.seconds, 4)}
         if importlib.util.find_spec("trl"):
-            from trl import SFTConfig, SFTTrainer
+            peers: Any = importlib.import_module("trl")
 
             plain = data.remove_columns(["attention_mask", "labels"])
             more = {"peft_config": lora_config()} if lora else {}
             trl = peer(
-                SFTTrainer, SFTConfig, plain, **batch, **more, packing=True, packing_strategy="wrapped",
+                peers.SFTTrainer, peers.SFTConfig, plain, **batch, **more, packing=True, packing_strategy="wrapped",
                 max_length=BLOCK, gradient_checkpointing=False,
             )  # fmt: skip
-            runs["TRL"] = lambda t=trl: trained(lambda: llama(lora=False), t, options.seconds, 4)
+            runs["TRL"] = partial(trained, partial(llama, lora=False), trl, options.seconds, 4)
         alternating(f"Llama 1B, {'LoRA' if lora else 'full'}, 4 x {BLOCK}", runs, options.rounds)
     short = rows(np.minimum(lengths("sms_spam", 6_000, options.lengths) + 2, 128), LLAMA_WORDS)
     train = ours(
@@ -258,7 +260,7 @@ def llama_part(options: argparse.Namespace) -> None:
     head = "SequenceClassification"
     alternating(
         "Llama 1B, LoRA, classes of SMS",
-        {"llmtune 4 x 8": lambda: trained(lambda: llama(lora=True, head=head), train, options.seconds, 40)},
+        {"llmtune 4 x 8": partial(trained, partial(llama, lora=True, head=head), train, options.seconds, 40)},
         1,
     )
 

@@ -179,11 +179,11 @@ class TokenRows:
         attended, begin = [], 0
         for rows, longest, lengths in self.groups:
             end = begin + rows * longest
-            parts = [part[begin:end].unflatten(0, (rows, longest)).transpose(1, 2) for part in padded]
+            q, k, v = (part[begin:end].unflatten(0, (rows, longest)).transpose(1, 2) for part in padded)
             mask = _mask(lengths, longest, causal, window, query.device)
             with _kernels(query, longest):
                 states = functional.scaled_dot_product_attention(
-                    *parts, mask, dropout, is_causal=causal and mask is None, scale=scale
+                    q, k, v, mask, dropout, is_causal=causal and mask is None, scale=scale
                 )
             attended.append(states.transpose(1, 2).flatten(0, 1))
             begin = end
@@ -259,7 +259,7 @@ class PaddingFreeBody:
         self.body = body
         self.names = list(inspect.signature(self.forward).parameters)
         # RoBERTa and its kin count positions from pad_token_id + 1.
-        embeddings = getattr(body, "embeddings", None)
+        embeddings: Any = getattr(body, "embeddings", None)
         shifted = hasattr(embeddings, "create_position_ids_from_input_ids")
         self.first_position = embeddings.padding_idx + 1 if shifted else 0
         self.compute: Callable[..., Any] = (
@@ -362,7 +362,7 @@ def install(model: torch.nn.Module) -> str | None:
     Returns:
         None where padding is left out, else why not, in words.
     """
-    plain: Any = model.get_base_model() if hasattr(model, "get_base_model") else model
+    plain = _without_adapter(model)
     if not isinstance(plain, PreTrainedModel) or plain.config.model_type not in MODEL_TYPES:
         name = plain.config.model_type if isinstance(plain, PreTrainedModel) else type(plain).__name__
         return f"{name} computes padding too"
@@ -383,8 +383,12 @@ def install(model: torch.nn.Module) -> str | None:
 
 def body_of(model: torch.nn.Module) -> Any:
     """The part of a transformers model, or of peft's around one, that is before its head; None where it has no name."""
-    plain: Any = model.get_base_model() if hasattr(model, "get_base_model") else model
+    plain = _without_adapter(model)
     return getattr(plain, getattr(plain, "base_model_prefix", ""), None)
+
+
+def _without_adapter(model: Any) -> Any:
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
 def _equals_padded(body: PreTrainedModel, padded_forward: Callable[..., Any]) -> bool:

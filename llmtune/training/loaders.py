@@ -25,6 +25,7 @@ class EffectiveBatchLoaders(transformers.Trainer):
 
     is_padding_free = False
     generation: Any = None
+    data_collator: Any  # transformers ships no types
 
     def get_train_dataloader(self) -> DataLoader:
         """The stock loader, over the rows and, where the sampler asks for it, the filler row."""

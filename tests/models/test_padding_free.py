@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 import torch
 import transformers
-from llmtune.models.lstm.text import LstmForSequenceClassification
 from transformers import AutoModelForCausalLM, AutoModelForQuestionAnswering, AutoModelForSequenceClassification
 from transformers import AutoModelForTokenClassification as Tokens
 
 from llmtune.models import decoder, encoder, padding_free
 from llmtune.models.lstm.configuration import LstmConfig
+from llmtune.models.lstm.text import LstmForSequenceClassification
 from llmtune.models.padding_free import PaddingFreeBody, TokenRows, body_of, install
 
 WORDS = 300
