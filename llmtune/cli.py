@@ -302,7 +302,7 @@ def add_benchmark_flags(parser: Parser) -> None:
     told = "runs, checkpoint folders, Hub ids, servers as openai:http://host:port/v1#name; baselines: the simple models"
     parser.add_argument("--models", nargs="+", required=True, metavar="MODEL", help=told)
     add_trust_flag(parser)
-    told = "classification, choices, ner, perplexity, question-answering, summarization, translation: each with rows"
+    told = "classification, choices, ner, perplexity, question-answering, summarization, translation, lm_eval=TASK"
     parser.add_argument("--tasks", nargs="+", required=True, metavar="TASK=FILE", help=told)
     parser.add_argument("--output_dir", required=True, metavar="FOLDER", help="where the results go")
     parser.add_argument("--train_file", metavar="FILE", help="for baselines and demonstrations")

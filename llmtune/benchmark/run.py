@@ -5,7 +5,7 @@ import ctypes
 import re
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,8 @@ from llmtune.benchmark.endpoint import (
     write_payload,
 )
 from llmtune.benchmark.entities import EntitiesBenchmark
+from llmtune.benchmark.harness import NAME as HARNESS
+from llmtune.benchmark.harness import harness_benchmark
 from llmtune.benchmark.journal import Journal
 from llmtune.benchmark.language_models import LocalModel
 from llmtune.benchmark.perplexity import PerplexityBenchmark
@@ -46,13 +48,13 @@ from llmtune.training.hardware import configure_cpu
 SERVED = "served"
 BASELINES = "baselines"  # the word among --models that names the simple models of each task
 
-BENCHMARKS: dict[str, type[BenchmarkTask]] = {
+BENCHMARKS: dict[str, Callable[[str, TaskOptions], BenchmarkTask]] = {
     task.name: task
     for task in (
         ClassificationBenchmark, ChoicesBenchmark, EntitiesBenchmark, PerplexityBenchmark, QuestionsBenchmark,
         SummarizationBenchmark, TranslationBenchmark,
     )
-}  # fmt: skip
+} | {HARNESS: harness_benchmark}  # fmt: skip
 
 
 @dataclass(frozen=True)

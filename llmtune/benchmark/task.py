@@ -81,6 +81,9 @@ class BenchmarkTask(ABC):
     needs_likelihood: ClassVar[bool] = False
     """Whether it can't be scored by what a model writes."""
 
+    draws_demonstrations: ClassVar[bool] = True
+    """Whether demonstrations are rows of --train_file."""
+
     shown: ClassVar[tuple[str, ...]] = ()
     """Metrics that a person reads; empty for the headlines of the kind."""
 
@@ -93,7 +96,7 @@ class BenchmarkTask(ABC):
             raise InputError(f"--scoring {options.scoring!r}: expected one of {', '.join(SCORINGS)}")
         if options.num_fewshot < 0:
             raise InputError(f"--num_fewshot {options.num_fewshot}: expected 0 or more demonstrations")
-        if options.num_fewshot and options.train_file is None:
+        if self.draws_demonstrations and options.num_fewshot and options.train_file is None:
             raise InputError(
                 f"--num_fewshot {options.num_fewshot}: the demonstrations are rows of train; add --train_file FILE"
             )

@@ -1,0 +1,119 @@
+"""Tasks of lm-eval by name: the harness's own numbers, with intervals."""
+
+import importlib.util
+import json
+
+import pytest
+
+from llmtune.errors import InputError
+from llmtune.predictions import read_predictions
+from tests.benchmark.conftest import labeled_rows, write_rows
+from tests.benchmark.test_local_models import benchmark, needs_lm_eval
+
+
+@needs_lm_eval
+@pytest.mark.parametrize("shots", [0, 2])
+def test_a_task_of_lm_eval_by_name_gives_its_numbers(llama, tmp_path, shots):
+    from lm_eval import evaluator
+    from lm_eval.models.huggingface import HFLM
+    from lm_eval.tasks import TaskManager
+
+    choices = ["now", "the old mill", "free cash"]
+    for split, count in (("train", 12), ("test", 30)):
+        rows = [
+            {"question": row["text"], "choices": choices[number % 2 :], "answer": number % 2}
+            for number, row in enumerate(labeled_rows(count, seed=count))
+        ]
+        write_rows(tmp_path / f"{split}.jsonl", rows)
+    config = {
+        "task": "ours",
+        "dataset_path": "json",
+        "dataset_kwargs": {"data_files": {split: str(tmp_path / f"{split}.jsonl") for split in ("train", "test")}},
+        "test_split": "test",
+        "fewshot_split": "train",
+        "output_type": "multiple_choice",
+        "doc_to_text": "Q: {{question}}\nA:",
+        "doc_to_choice": "{{choices}}",
+        "doc_to_target": "{{answer}}",
+        "metric_list": [{"metric": "acc"}, {"metric": "acc_norm"}],
+    }
+    path = tmp_path / "ours.yaml"
+    path.write_text(json.dumps(config))  # JSON is YAML
+    model = HFLM(pretrained=str(llama), device="cpu", batch_size=4, dtype="float32")
+    theirs = evaluator.simple_evaluate(
+        model=model, tasks=[str(path)], num_fewshot=shots, fewshot_random_seed=42, bootstrap_iters=0,
+        task_manager=TaskManager(),
+    )  # fmt: skip
+
+    _, content = benchmark(tmp_path / "b", [llama], [f"lm_eval={path}"], "--num_fewshot", str(shots))
+
+    ours = content["tasks"][0]["models"][0]["metrics"]
+    assert ours["accuracy"]["value"] == pytest.approx(theirs["results"]["ours"]["acc,none"])
+    assert ours["acc_norm"]["value"] == pytest.approx(theirs["results"]["ours"]["acc_norm,none"])
+    assert ours["accuracy"]["low"] < ours["accuracy"]["high"]
+    table = read_predictions(next((tmp_path / "b" / "predictions" / "lm_eval").iterdir()))
+    assert table.column("question")[0].count("Q: ") == shots + 1
+
+
+@needs_lm_eval
+def test_texts_of_lm_eval_are_scored_whole(llama, tmp_path):
+    from lm_eval import evaluator
+    from lm_eval.models.huggingface import HFLM
+
+    write_rows(tmp_path / "test.jsonl", [{"text": row["text"]} for row in labeled_rows(12, seed=1)])
+    config = {
+        "task": "texts",
+        "dataset_path": "json",
+        "dataset_kwargs": {"data_files": {"test": str(tmp_path / "test.jsonl")}},
+        "test_split": "test",
+        "output_type": "loglikelihood_rolling",
+        "doc_to_text": "",
+        "doc_to_target": "{{text}}",
+        "metric_list": [{"metric": "bits_per_byte"}],
+    }
+    path = tmp_path / "texts.yaml"
+    path.write_text(json.dumps(config))
+    # Left to itself it would set a second begin token before a text, and score the first one.
+    model = HFLM(pretrained=str(llama), device="cpu", batch_size=1, dtype="float32", add_bos_token=False)
+    theirs = evaluator.simple_evaluate(model=model, tasks=[str(path)], bootstrap_iters=0)
+
+    _, content = benchmark(tmp_path / "b", [llama], [f"lm_eval={path}"])
+
+    ours = content["tasks"][0]["models"][0]["metrics"]["bits_per_byte"]["value"]
+    assert ours == pytest.approx(theirs["results"]["texts"]["bits_per_byte,none"], rel=1e-4)
+
+
+@needs_lm_eval
+@pytest.mark.parametrize(
+    ("task", "flags", "message"),
+    [
+        ("no_such_task", [], r"--tasks lm_eval=no_such_task: lm-eval can't load it \(KeyError: .*`lm_eval ls tasks`"),
+        (
+            "arc_easy",
+            ["--prompt_template", "{question}"],
+            "--prompt_template: the prompts of lm_eval=arc_easy are those",
+        ),
+        ("{written}", [], "lm-eval scores it by generate_until, expected multiple_choice or loglikelihood_rolling"),
+    ],
+)
+def test_a_task_of_lm_eval_that_cannot_be_asked_is_refused(llama, tmp_path, task, flags, message):
+    write_rows(tmp_path / "test.jsonl", [{"text": "a", "answer": "b"}])
+    config = {
+        "task": "written",
+        "dataset_path": "json",
+        "dataset_kwargs": {"data_files": {"test": str(tmp_path / "test.jsonl")}},
+        "test_split": "test",
+        "output_type": "generate_until",
+        "doc_to_text": "{{text}}",
+        "doc_to_target": "{{answer}}",
+    }
+    (tmp_path / "written.yaml").write_text(json.dumps(config))
+
+    with pytest.raises(InputError, match=message):
+        benchmark(tmp_path / "b", [llama], [f"lm_eval={task.format(written=tmp_path / 'written.yaml')}"], *flags)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("lm_eval") is not None, reason="lm_eval is installed")
+def test_without_lm_eval_its_tasks_say_how_to_install_it(llama, tmp_path):
+    with pytest.raises(InputError, match=r"--tasks lm_eval=arc_easy: lm-eval is not installed: pip install 'llmtune"):
+        benchmark(tmp_path / "b", [llama], ["lm_eval=arc_easy"])
