@@ -38,7 +38,18 @@ def run(tmp_path_factory):
         (folder / "own.py").write_text(changed)
         output = folder / f"run-{number}"
         flags = ["--train_file", str(folder / "train.csv"), "--output_dir", str(output), "--config_overrides", TINY]
-        flags += ["--model_type", "bert", "--max_steps", "3", "--logging_steps", "1", "--cpu_threads", "1"]
+        flags += [
+            "--padding_free",
+            "False",
+            "--model_type",
+            "bert",
+            "--max_steps",
+            "3",
+            "--logging_steps",
+            "1",
+            "--cpu_threads",
+            "1",
+        ]
         assert runpy.run_path(str(folder / "own.py"))["main"]([*flags, "--precision", "fp32"]) == output
         return *(json.loads((output / f"{name}.json").read_text()) for name in ("run", "metrics")), output
 

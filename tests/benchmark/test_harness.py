@@ -2,9 +2,13 @@
 
 import importlib.util
 import json
+import sys
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
+from llmtune.benchmark.harness import HarnessChoices, harness_benchmark
+from llmtune.benchmark.task import TaskOptions
 from llmtune.errors import InputError
 from llmtune.predictions import read_predictions
 from tests.benchmark.conftest import labeled_rows, write_rows
@@ -111,6 +115,63 @@ def test_a_task_of_lm_eval_that_cannot_be_asked_is_refused(llama, tmp_path, task
 
     with pytest.raises(InputError, match=message):
         benchmark(tmp_path / "b", [llama], [f"lm_eval={task.format(written=tmp_path / 'written.yaml')}"], *flags)
+
+
+class Rows:
+    """A task of lm-eval of one row, as far as it is asked, without lm-eval."""
+
+    multiple_input = 0
+    config = SimpleNamespace(num_fewshot=None)
+    eval_docs = (None,)
+
+    def __init__(self, target: object) -> None:
+        self.target = target
+
+    def set_fewshot_seed(self, seed: int) -> None:
+        """Nothing is drawn."""
+
+    def fewshot_context(self, document: None, shots: int) -> str:
+        return "Q: a\nA:"
+
+    def doc_to_choice(self, document: None) -> list[str]:
+        return ["b", "c"]
+
+    def doc_to_target(self, document: None) -> object:
+        return self.target
+
+    def construct_requests(self, document: None, context: str) -> list[SimpleNamespace]:
+        return [SimpleNamespace(args=(context, f" {choice}")) for choice in self.doc_to_choice(document)]
+
+
+@pytest.mark.parametrize("target", [1, "c"])
+def test_contexts_and_continuations_are_those_of_the_harness(target):
+    task = HarnessChoices(Rows(target), "one", TaskOptions())
+
+    assert task.test[0][0] == {"id": 0, "question": "Q: a\nA:", "choices": ["b", "c"], "answer": 1}
+    assert task.pairs() == [[("Q: a\nA:", " b"), ("Q: a\nA:", " c")]]
+
+
+@pytest.mark.parametrize("target", [[0, 1], 2, "d"])
+def test_a_row_without_one_right_choice_is_refused(target):
+    with pytest.raises(
+        InputError,
+        match="--tasks lm_eval=one: row 0 has the target .*, expected the place of one of its 2 choices; run a task of "
+        "several right answers with lm_eval itself",
+    ):
+        assert HarnessChoices(Rows(target), "one", TaskOptions()).test
+
+
+def test_a_group_of_tasks_is_refused_with_names_of_some(monkeypatch):
+    names = [f"mmlu_{number}" for number in range(9)]
+    tasks = {name: SimpleNamespace(task_name=name) for name in names}
+    stand_in = ModuleType("lm_eval.tasks")
+    stand_in.TaskManager = lambda: SimpleNamespace(load=lambda file: {"tasks": tasks})
+    monkeypatch.setitem(sys.modules, "lm_eval", ModuleType("lm_eval"))
+    monkeypatch.setitem(sys.modules, "lm_eval.tasks", stand_in)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name)
+
+    with pytest.raises(InputError, match="lm_eval=mmlu: a group of 9 tasks; name one of them: mmlu_0, .*, mmlu_4 …"):
+        harness_benchmark("mmlu", TaskOptions())
 
 
 @pytest.mark.skipif(importlib.util.find_spec("lm_eval") is not None, reason="lm_eval is installed")
