@@ -323,18 +323,18 @@ def add_benchmark_flags(parser: Parser) -> None:
     told = "classes: likelihood of the labels, generation, or decision (of transformers serve) (default: likelihood)"
     parser.add_argument("--scoring", default="likelihood", metavar="HOW", help=told)
     parser.add_argument("--max_new_tokens", type=int, metavar="N", help="of an answer")
-    for name in ("text", "label", "source", "target", "question", "context", "answers", "choices", "answer"):
-        parser.add_argument(f"--{name}_column", metavar="NAME", help=f"(default: {name})")
-    for name in ("tokens", "tags", "spans"):
+    columns = "text label source target question context answers choices answer tokens tags spans"
+    for name in columns.split():
         parser.add_argument(f"--{name}_column", metavar="NAME", help=f"(default: {name})")
     parser.add_argument("--positive_label", metavar="LABEL", help="of two, the one F1 is about")
     parser.add_argument("--targets", metavar="T", help="of the verdicts: 'accuracy>=0.85'")
+    told = "the registered benchmark of the Hub that the rows are: writes .eval_results files"
+    parser.add_argument("--hub_benchmark", metavar="ID#TASK", help=told)
     parser.add_argument("--max_eval_samples", type=int, metavar="N", help="use only the first n rows")
     parser.add_argument("--per_device_eval_batch_size", type=int, default=32, metavar="N", help="(default: 32)")
     parser.add_argument("--cpu_threads", type=int, metavar="N", help="default: allowed cores")
-    parser.add_argument(
-        "--seed", type=int, default=42, metavar="N", help="of demonstrations and intervals (default: 42)"
-    )
+    told = "of demonstrations and intervals (default: 42)"
+    parser.add_argument("--seed", type=int, default=42, metavar="N", help=told)
 
 
 def add_push_flags(parser: Parser) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from rich.table import Table
 
 from llmtune.benchmark.client import RequestOptions
+from llmtune.benchmark.hub_results import hub_lines, read_hub_benchmark, write_hub_results
 from llmtune.benchmark.page import shown_metrics, write_benchmark_page
 from llmtune.benchmark.results import ModelAnswers, TaskResult, check_benchmark_targets
 from llmtune.benchmark.run import (
@@ -66,6 +67,7 @@ def benchmark(
     slo: str | None = None,
     price: Sequence[str] = (),
     targets: str | None = None,
+    hub_benchmark: str | None = None,
     max_eval_samples: int | None = None,
     per_device_eval_batch_size: int = 32,
     cpu_threads: int | None = None,
@@ -93,6 +95,7 @@ def benchmark(
         seed,
     )
     asked = benchmark_tasks(tasks, options)
+    registered = read_hub_benchmark(hub_benchmark, len(asked)) if hub_benchmark else None
     folder = make_benchmark_folder(output_dir)
     for task in asked:  # the rows before the weights: a bad row costs seconds here
         assert len(task.test[0])
@@ -122,7 +125,9 @@ def benchmark(
     write_results(folder, results, content)
     for result in results:
         show_result(terminal, result)
-    terminal.block("Written", [f"the benchmark is in {folder}: {RESULT}, predictions, benchmark.html"])
+    of_hub = write_hub_results(folder, results[0], *registered) if registered else []
+    written = [f"the benchmark is in {folder}: {RESULT}, predictions, benchmark.html"]
+    terminal.block("Written", [*written, *hub_lines(of_hub)])
     records = [record for result in results for record in result.to_records()]
     index = [entry for result in results for entry in result.to_model_index()]
     print_document({EEE: records, MODEL_INDEX: index}.get(output_format, content), output_format)

@@ -67,8 +67,8 @@ def _fewest_that_fit(trainer: Any, effective: int, cuts: list[int]) -> int:
     memory = torch.cuda.mem_get_info(trainer.args.device)[1] / 2**30
     raise InputError(
         f"{torch.cuda.get_device_name(trainer.args.device)}: out of memory, {memory:.0f} GiB, with one row of "
-        f"{tokens:,} tokens at once; lower --max_length, or take --use_peft, --activation_checkpointing, --dtype bfloat16 "
-        "or a smaller model"
+        f"{tokens:,} tokens at once; lower --max_length, or take --use_peft, --activation_checkpointing, "
+        "--dtype bfloat16 or a smaller model"
     )
 
 

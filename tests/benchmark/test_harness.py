@@ -174,6 +174,15 @@ def test_a_group_of_tasks_is_refused_with_names_of_some(monkeypatch):
         harness_benchmark("mmlu", TaskOptions())
 
 
+def test_the_prompts_of_the_harness_stay_as_they_are(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name)
+
+    with pytest.raises(
+        InputError, match="--prompt_template: the prompts of lm_eval=arc_easy are those of lm-eval; leave it out"
+    ):
+        harness_benchmark("arc_easy", TaskOptions(prompt_template="{question}"))
+
+
 @pytest.mark.skipif(importlib.util.find_spec("lm_eval") is not None, reason="lm_eval is installed")
 def test_without_lm_eval_its_tasks_say_how_to_install_it(llama, tmp_path):
     with pytest.raises(InputError, match=r"--tasks lm_eval=arc_easy: lm-eval is not installed: pip install 'llmtune"):
