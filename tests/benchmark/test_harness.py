@@ -7,6 +7,7 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
+from llmtune.benchmark import harness
 from llmtune.benchmark.harness import HarnessChoices, harness_benchmark
 from llmtune.benchmark.task import TaskOptions
 from llmtune.errors import InputError
@@ -97,7 +98,6 @@ def test_texts_of_lm_eval_are_scored_whole(llama, tmp_path):
             ["--prompt_template", "{question}"],
             "--prompt_template: the prompts of lm_eval=arc_easy are those",
         ),
-        ("{written}", [], "lm-eval scores it by generate_until, expected multiple_choice or loglikelihood_rolling"),
     ],
 )
 def test_a_task_of_lm_eval_that_cannot_be_asked_is_refused(llama, tmp_path, task, flags, message):
@@ -115,6 +115,84 @@ def test_a_task_of_lm_eval_that_cannot_be_asked_is_refused(llama, tmp_path, task
 
     with pytest.raises(InputError, match=message):
         benchmark(tmp_path / "b", [llama], [f"lm_eval={task.format(written=tmp_path / 'written.yaml')}"], *flags)
+
+
+@needs_lm_eval
+def test_written_answers_are_filtered_and_scored_as_lm_eval_does(llama, tmp_path):
+    from lm_eval import evaluator
+    from lm_eval.models.huggingface import HFLM
+
+    write_rows(tmp_path / "test.jsonl", labeled_rows(25, seed=4))
+    word = [{"function": "regex", "regex_pattern": r"(\w+)"}, {"function": "take_first"}]
+    config = {
+        "task": "written",
+        "dataset_path": "json",
+        "dataset_kwargs": {"data_files": {"test": str(tmp_path / "test.jsonl")}},
+        "test_split": "test",
+        "output_type": "generate_until",
+        "doc_to_text": "{{text}}\nLabel:",
+        "doc_to_target": "{{label}}",
+        "generation_kwargs": {"until": ["\n"], "max_gen_toks": 8, "do_sample": False},
+        "filter_list": [
+            {"name": "word", "filter": [{"function": "regex", "regex_pattern": "(\\w+)"}, {"function": "take_first"}]}
+        ],
+        "metric_list": [{"metric": "exact_match", "ignore_case": True}],
+    }
+    path = tmp_path / "written.yaml"
+    path.write_text(json.dumps(config))
+    model = HFLM(pretrained=str(llama), device="cpu", batch_size=1, dtype="float32")
+    theirs = evaluator.simple_evaluate(model=model, tasks=[str(path)], bootstrap_iters=0)
+
+    _, content = benchmark(tmp_path / "b", [llama], [f"lm_eval={path}"])
+
+    metrics = content["tasks"][0]["models"][0]["metrics"]
+    ours = metrics["lm_eval_exact_match"]
+    assert ours["value"] == pytest.approx(theirs["results"]["written"]["exact_match,word"])
+    assert 0 < ours["value"] < 1
+    assert ours["low"] < ours["value"] < ours["high"]
+    assert metrics["exact_match"]["value"] == pytest.approx(100 * ours["value"]), "here SQuAD's rules change nothing"
+
+
+@needs_lm_eval
+def test_continuations_are_scored_as_lm_eval_does(llama, tmp_path):
+    from lm_eval import evaluator
+    from lm_eval.models.huggingface import HFLM
+
+    write_rows(tmp_path / "test.jsonl", labeled_rows(10, seed=4))
+    config = {
+        "task": "next",
+        "dataset_path": "json",
+        "dataset_kwargs": {"data_files": {"test": str(tmp_path / "test.jsonl")}},
+        "test_split": "test",
+        "output_type": "loglikelihood",
+        "doc_to_text": "{{text}}\nLabel:",
+        "doc_to_target": " {{label}}",
+        "target_delimiter": "",
+        "metric_list": [{"metric": "perplexity"}],
+    }
+    path = tmp_path / "next.yaml"
+    path.write_text(json.dumps(config))
+    model = HFLM(pretrained=str(llama), device="cpu", batch_size=1, dtype="float32")
+    theirs = evaluator.simple_evaluate(model=model, tasks=[str(path)], bootstrap_iters=0)
+
+    benchmark(tmp_path / "b", [llama], [f"lm_eval={path}"])
+
+    table = read_predictions(next((tmp_path / "b" / "predictions" / "lm_eval").iterdir()))
+    samples = sorted(theirs["samples"]["next"], key=lambda sample: sample["doc_id"])
+    assert table.column("nll") == pytest.approx([-sample["filtered_resps"][0][0] for sample in samples], rel=1e-4)
+
+
+def test_a_task_that_is_asked_in_a_way_of_its_own_is_refused(monkeypatch):
+    task = SimpleNamespace(OUTPUT_TYPE="multi_turn")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name)
+    monkeypatch.setattr(harness, "_harness_task", lambda file: task)
+
+    with pytest.raises(
+        InputError,
+        match="--tasks lm_eval=talk: lm-eval asks it as multi_turn, expected multiple_choice, loglikelihood_rolling, "
+        "loglikelihood, generate_until; run it with lm_eval itself",
+    ):
+        harness_benchmark("talk", TaskOptions())
 
 
 class Rows:
