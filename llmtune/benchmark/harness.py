@@ -5,8 +5,9 @@ and continuations; who answers, served models too, the paired tests and the verd
 numbers (acc, acc_norm, bits per byte, the metrics of written answers) are those that the harness itself gives.
 """
 
+import importlib
 import importlib.util
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from importlib.metadata import version
 from numbers import Real
@@ -224,7 +225,7 @@ class HarnessAnswers(BenchmarkTask):
         return scores
 
 
-OF_OUTPUT = {
+OF_OUTPUT: dict[str, Callable[[Any, str, TaskOptions], BenchmarkTask]] = {
     "multiple_choice": HarnessChoices,
     "loglikelihood_rolling": HarnessTexts,
     "loglikelihood": HarnessContinuations,
@@ -260,10 +261,9 @@ def harness_benchmark(file: str, options: TaskOptions) -> BenchmarkTask:
 
 
 def _harness_task(file: str) -> Any:
-    from lm_eval.tasks import TaskManager
-
+    harness: Any = importlib.import_module("lm_eval.tasks")
     try:
-        tasks = list(TaskManager().load(file)["tasks"].values())
+        tasks = list(harness.TaskManager().load(file)["tasks"].values())
     except (KeyError, OSError, ValueError) as error:
         raise InputError(
             f"--tasks {NAME}={file}: lm-eval can't load it ({type(error).__name__}: {truncated_repr(str(error))}); "

@@ -13,7 +13,7 @@ from pathlib import Path
 import yaml
 from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
 from huggingface_hub.errors import HFValidationError
-from huggingface_hub.utils import validate_repo_id
+from huggingface_hub.utils._validators import validate_repo_id
 
 from llmtune import __version__
 from llmtune.benchmark.results import TaskResult
@@ -61,8 +61,9 @@ def write_hub_results(folder: Path, result: TaskResult, dataset: str, task: str)
     """
     written = []
     for each in result.scored:
-        score = result.scores[each.model][result.main_metric]
-        if score.value is None:
+        metric = result.main_metric
+        score = None if metric is None else result.scores[each.model][metric]
+        if score is None or score.value is None:
             continue
         interval = "" if score.low is None else f", 95 % CI [{score.low:.4f}, {score.high:.4f}]"
         entry = EvalResultEntry(
@@ -70,7 +71,7 @@ def write_hub_results(folder: Path, result: TaskResult, dataset: str, task: str)
             task_id=task,
             value=float(score.value),
             date=datetime.now(UTC).strftime("%Y-%m-%d"),
-            notes=f"{result.main_metric}{interval}, {result.fingerprint.rows} rows, {each.way}, llmtune {__version__}",
+            notes=f"{metric}{interval}, {result.fingerprint.rows} rows, {each.way}, llmtune {__version__}",
         )
         path = folder / FOLDER / file_name(each.model) / f"{task}.yaml"
         path.parent.mkdir(parents=True, exist_ok=True)
