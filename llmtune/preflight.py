@@ -82,7 +82,7 @@ def begin_run(args: Arguments, task: Task, splits: Any, encoded: Mapping[str, En
     threads = f"{torch.get_num_threads()} CPU threads"
     lines = [*loaded.facts.lines(), f"{arithmetic}; {threads}"]
     if "past_values" not in signature(loaded.model.forward).parameters:  # windows of a series are all of one length
-        reason = install(loaded.model) if args.training.padding_free else "--padding_free False"
+        reason = args.training.why_padded or install(loaded.model)
         lines.append(f"batches with padding: {reason}" if reason else "batches without padding: real tokens alone")
     terminal.block("Model", lines)
     args.training.prepare_output_dir()

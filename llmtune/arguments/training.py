@@ -265,6 +265,16 @@ class TrainingArguments(transformers.TrainingArguments):
                 raise InputError(f"{flag}: {why}; leave it out")
 
     @property
+    def why_padded(self) -> str | None:
+        """Why batches are computed with their padding, whatever the model can; None where nothing asks for it."""
+        given: Any = self
+        if not self.padding_free:
+            return "--padding_free False"
+        if given.torch_compile:
+            return "--torch_compile takes shapes that come again"
+        return "several GPUs share one process; start one on each (accelerate launch)" if given.n_gpu > 1 else None
+
+    @property
     def cpu_autocast(self) -> bool:
         """Whether training on this CPU computes in bfloat16."""
         return self.precision == "bf16" and self.use_cpu

@@ -69,8 +69,9 @@ class FineTuningTrainer(EffectiveBatchLoaders):
             generation.prepare(self.model)
             generation.without_whole_logits = self._without_whole_logits
         self.label_names = ["labels"]  # for question answering transformers would look for start_positions
-        self.is_padding_free = self.args.padding_free and install(self.model) is None
-        divided = self.is_fsdp_enabled or self.is_deepspeed_enabled  # then a weight is whole in its own module alone
+        self.is_padding_free = self.args.why_padded is None and install(self.model) is None
+        # Divided between devices, or copied to them, a weight is whole and in its place in its own module alone.
+        divided = self.is_fsdp_enabled or self.is_deepspeed_enabled or self.args.n_gpu > 1
         reads_words = isinstance(self.compute_loss_func, TokenCrossEntropy) or generation is not None
         self.leaves_logits_pending = reads_words and not divided and can_leave_logits_pending(self.model)
         self.real_tokens = torch.zeros((), dtype=torch.long, device=self.args.device)

@@ -57,9 +57,10 @@ def _fewest_parts(trainer: Any, rows: int, parts: int) -> int:
 def _fewest_that_fit(trainer: Any, effective: int, cuts: list[int]) -> int:
     """The first of the cuts whose longest part goes through the model and back on this device."""
     longest = np.argsort(-input_lengths(trainer.train_dataset), kind="stable")
+    dataset = trainer._remove_unused_columns(trainer.train_dataset)
     for cut in cuts:
         size = min(effective // cut, len(longest))
-        rows = [trainer.train_dataset[int(place)] for place in longest[:size]]
+        rows = [dataset[int(place)] for place in longest[:size]]
         if _fits(trainer, trainer.data_collator(rows)):
             return cut
         torch.cuda.empty_cache()

@@ -133,9 +133,7 @@ def test_written_answers_are_filtered_and_scored_as_lm_eval_does(llama, tmp_path
         "doc_to_text": "{{text}}\nLabel:",
         "doc_to_target": "{{label}}",
         "generation_kwargs": {"until": ["\n"], "max_gen_toks": 8, "do_sample": False},
-        "filter_list": [
-            {"name": "word", "filter": [{"function": "regex", "regex_pattern": "(\\w+)"}, {"function": "take_first"}]}
-        ],
+        "filter_list": [{"name": "word", "filter": word}],
         "metric_list": [{"metric": "exact_match", "ignore_case": True}],
     }
     path = tmp_path / "written.yaml"

@@ -10,6 +10,7 @@ import transformers
 from transformers import AutoModelForCausalLM, AutoModelForQuestionAnswering, AutoModelForSequenceClassification
 from transformers import AutoModelForTokenClassification as Tokens
 
+from llmtune.arguments import TrainingArguments
 from llmtune.models import decoder, encoder, padding_free
 from llmtune.models.lstm.configuration import LstmConfig
 from llmtune.models.lstm.text import LstmForSequenceClassification
@@ -233,3 +234,18 @@ def test_attention_dropout_drops_as_many_weights_with_and_without_padding():
     torch.testing.assert_close(free.std(0), padded.std(0), rtol=0.25, atol=0)
     error = padded.std(0) * (2 / 200) ** 0.5
     assert ((free.mean(0) - padded.mean(0)).abs() < 4.5 * error).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "gpus", "reason"),
+    [
+        ({}, 1, None),
+        ({"padding_free": False}, 1, "--padding_free False"),
+        ({"torch_compile": True}, 1, "--torch_compile takes shapes that come again"),
+        ({}, 2, "several GPUs share one process; start one on each (accelerate launch)"),
+    ],
+)
+def test_arguments_say_why_padding_is_computed(options, gpus, reason, tmp_path, monkeypatch):
+    monkeypatch.setattr(TrainingArguments, "n_gpu", gpus)
+
+    assert TrainingArguments(str(tmp_path), use_cpu=True, **options).why_padded == reason

@@ -118,6 +118,7 @@ SEAMS = (
     Seam(TRAINER, "_get_dataloader", "our sampler in the stock loader",
          ("dataset", "description", "batch_size", "sampler_fn", "is_training")),
     Seam(TRAINER, "_prepare_inputs", "a batch on the device, before texts are generated", ("inputs",)),
+    Seam(TRAINER, "_remove_unused_columns", "rows of a trial as those of training", ("dataset", "description")),
     Seam(PlacesOfInstances.trainer, "_train_batch_size", "the micro-batch of a process"),
     Seam(always(transformers.TrainingArguments), "_VALID_DICT_FIELDS", "which YAML keys may hold keys of their own"),
     Seam(always(transformers.PreTrainedModel), "_keys_to_ignore_on_save", "computed weights are not missing ones"),
