@@ -1,6 +1,7 @@
 """The one error a user can mend: said in one message, exit code 2."""
 
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -12,11 +13,15 @@ class InputError(ValueError):
     """The user's input is wrong. The message says where, what was found, what was expected, and what to do."""
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: what a scheduler sends before it kills; as Ctrl-C, with the exit code that tells so."""
+
+
 def run_command(main: Callable[[], object]) -> None:
     """Runs an entry point, and ends the process with its exit code.
 
     A number that `main` returns is the exit code. An `InputError` becomes one message on stderr, said once a machine,
-    and exit code 2; Ctrl-C one line and 130.
+    and exit code 2; Ctrl-C one line and 130, SIGTERM in training 143.
     """
     try:
         with closable_stdout():
@@ -31,7 +36,8 @@ def run_command(main: Callable[[], object]) -> None:
     except KeyboardInterrupt as interrupt:
         if os.environ.get("LOCAL_RANK", "0") == "0":
             print(": ".join(["interrupted", *map(str, interrupt.args)]), file=sys.stderr)
-        code = 130  # as a shell tells that the interrupt signal ended a command: 128 + 2
+        # As a shell tells which signal ended a command: 128 + its number.
+        code = 128 + (signal.SIGTERM if isinstance(interrupt, Terminated) else signal.SIGINT)
     sys.exit(code)
 
 

@@ -28,6 +28,7 @@ from llmtune.training.batching import LongestFirstSampler
 from llmtune.training.callbacks import EvaluationLogger
 from llmtune.training.cuda_graphs import replayed_updates
 from llmtune.training.curves import LearningCurves, train_subset
+from llmtune.training.interruption import StopAfterSaving
 from llmtune.training.loaders import EffectiveBatchLoaders
 from llmtune.training.resume import RECORD, check_same_run, describe_run
 from llmtune.training.tensorboard import show_evaluation, show_samples
@@ -90,6 +91,8 @@ class FineTuningTrainer(EffectiveBatchLoaders):
         self.evaluation_lines.tokens_here = lambda: int(self.real_tokens) * self.args.world_size
         self.curves = LearningCurves(getattr(self.compute_loss_func, "row_losses", None))
         self._last_output: EvalLoopOutput | None = None
+        self.stop_after_saving = StopAfterSaving(self)
+        self.add_callback(self.stop_after_saving)
         self.add_callback(self.evaluation_lines)
         if self.args.early_stopping_patience:
             patience, threshold = self.args.early_stopping_patience, self.args.early_stopping_threshold
@@ -190,18 +193,18 @@ class FineTuningTrainer(EffectiveBatchLoaders):
 
         Raises:
             InputError: a checkpoint to resume from is of a run that trained otherwise.
-            KeyboardInterrupt: Ctrl-C; it says what is kept and how to go on.
+            KeyboardInterrupt: Ctrl-C or SIGTERM, after a checkpoint; it says what is kept and how to go on.
         """
         if resume_from_checkpoint:
             check_same_run(resume_from_checkpoint, self)
         self._started = time.perf_counter()
         try:
-            with in_fewest_parts(self), replayed_updates(self):
+            with self.stop_after_saving.listening(), in_fewest_parts(self), replayed_updates(self):
                 return super().train(resume_from_checkpoint, **kwargs)
         except torch.OutOfMemoryError as error:
             raise out_of_memory(self, error) from error
-        except KeyboardInterrupt:
-            raise KeyboardInterrupt(self._what_is_kept()) from None
+        except KeyboardInterrupt as interrupt:
+            raise type(interrupt)(self._what_is_kept()) from None
 
     def _what_is_kept(self) -> str:
         folder = self.args.output_dir

@@ -1,0 +1,125 @@
+"""A run that is told to stop saves, says so by its exit code, and goes on to the same end."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import transformers
+from safetensors.torch import load_file
+
+from llmtune.errors import Terminated, run_command
+from tests.training.test_trainer import trainer
+
+ROOT = Path(__file__).parents[2]
+
+
+class Sends(transformers.TrainerCallback):
+    """Signals to the own process while a step is computed."""
+
+    def __init__(self, number: int, step: int, times: int = 1) -> None:
+        self.number, self.step, self.times = number, step, times
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if state.global_step == self.step - 1:
+            for _ in range(self.times):
+                os.kill(os.getpid(), self.number)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("step", [3, 5, 7])
+def test_a_run_that_was_told_to_stop_goes_on_to_the_same_end(number, step, tmp_path, capsys):
+    before = {each: signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)}
+    unbroken = trainer(tmp_path / "unbroken")
+    unbroken.train()
+
+    stopped = trainer(tmp_path / "stopped")
+    stopped.add_callback(Sends(number, step))
+    with pytest.raises(Terminated if number == signal.SIGTERM else KeyboardInterrupt) as told:
+        stopped.train()
+
+    checkpoint = tmp_path / "stopped" / f"checkpoint-{step}"
+    assert str(told.value) == (
+        f"training stopped after {step} of 10 optimizer steps; {tmp_path}/stopped keeps its checkpoints; the same "
+        f"command with --output_dir {tmp_path}/stopped --resume_from_checkpoint {checkpoint} continues from there"
+    )
+    name = signal.Signals(number).name
+    assert f"{name}: saving a checkpoint after this optimizer step; once more ends at once" in capsys.readouterr().err
+    assert {each: signal.getsignal(each) for each in before} == before
+    resumed = trainer(tmp_path / "stopped")
+    resumed.train(resume_from_checkpoint=str(checkpoint))
+    for ours, plain in zip(resumed.model.parameters(), unbroken.model.parameters(), strict=True):
+        assert torch.equal(ours, plain)
+    assert [line["step"] for line in resumed.evaluation_lines.history] == [
+        line["step"] for line in unbroken.evaluation_lines.history
+    ]
+
+
+def test_a_checkpoint_is_written_even_where_none_was_asked_for(tmp_path):
+    stopped = trainer(tmp_path, save_strategy="no", eval_strategy="no")
+    stopped.add_callback(Sends(signal.SIGTERM, 2))
+
+    with pytest.raises(Terminated):
+        stopped.train()
+
+    assert (tmp_path / "checkpoint-2" / "optimizer.pt").exists()
+
+
+def test_a_second_signal_ends_at_once(tmp_path):
+    stopped = trainer(tmp_path)
+    stopped.add_callback(Sends(signal.SIGINT, 2, times=2))
+
+    with pytest.raises(KeyboardInterrupt, match="training stopped after 1 of 10 optimizer steps, before the first"):
+        stopped.train()
+
+    assert not list(tmp_path.glob("checkpoint-*"))
+
+
+@pytest.mark.parametrize(("interrupt", "code"), [(KeyboardInterrupt("x"), 130), (Terminated("x"), 143)])
+def test_the_exit_code_tells_the_signal(interrupt, code, capsys):
+    def main() -> None:
+        raise interrupt
+
+    with pytest.raises(SystemExit) as ended:
+        run_command(main)
+
+    assert ended.value.code == code
+    assert capsys.readouterr().err == "interrupted: x\n"
+
+
+@pytest.mark.slow
+def test_a_recipe_on_two_processes_that_is_terminated_saves_and_goes_on(tmp_path):
+    flags = ["--model_type", "bert", "--config_overrides", "hidden_size=16,num_attention_heads=2,intermediate_size=32"]
+    flags += ["--max_steps", "60", "--eval_strategy", "steps", "--eval_steps", "30", "--precision", "fp32"]
+    launch = [str(Path(sys.executable).with_name("accelerate")), "launch", "--multi_gpu", "--num_processes", "2"]
+    launch += ["--main_process_port", "0", str(ROOT / "recipes" / "spam.py"), *flags]
+    environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
+    subprocess.run([*launch, "--output_dir", str(tmp_path / "unbroken")], check=True, env=environment)
+
+    running = subprocess.Popen(
+        [*launch, "--output_dir", str(tmp_path / "run"), "--logging_steps", "1"], env=environment,
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert running.stderr is not None
+    for line in running.stderr:
+        if line.startswith("step 3 of"):
+            running.terminate()
+            break
+    running.stderr.read()
+    assert running.wait(60) != 0
+    (checkpoint,) = (tmp_path / "run").glob("checkpoint-*")
+    assert int(checkpoint.name.partition("-")[2]) % 8 == 0
+    time.sleep(1)
+
+    again = ["--output_dir", str(tmp_path / "run"), "--resume_from_checkpoint", "auto"]
+    subprocess.run([*launch, *again], check=True, env=environment)
+
+    weights = [load_file(tmp_path / name / "model.safetensors") for name in ("unbroken", "run")]
+    for name, tensor in weights[0].items():
+        np.testing.assert_allclose(weights[1][name], tensor, atol=1e-7)
