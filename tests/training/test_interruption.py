@@ -1,5 +1,6 @@
 """A run that is told to stop saves, says so by its exit code, and goes on to the same end."""
 
+import json
 import os
 import signal
 import subprocess
@@ -95,7 +96,16 @@ def test_the_exit_code_tells_the_signal(interrupt, code, capsys):
 
 @pytest.mark.slow
 def test_a_recipe_on_two_processes_that_is_terminated_saves_and_goes_on(tmp_path):
-    flags = ["--model_type", "bert", "--config_overrides", "hidden_size=16,num_attention_heads=2,intermediate_size=32"]
+    rows = [{"text": f"{'win' if i % 3 else 'lunch'} {i % 7}", "label": "spam" if i % 3 else "ham"} for i in range(300)]
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    flags = [
+        "--train_file",
+        str(tmp_path / "rows.jsonl"),
+        "--model_type",
+        "bert",
+        "--config_overrides",
+        "hidden_size=16,num_attention_heads=2,intermediate_size=32",
+    ]
     flags += ["--max_steps", "60", "--eval_strategy", "steps", "--eval_steps", "30", "--precision", "fp32"]
     launch = [str(Path(sys.executable).with_name("accelerate")), "launch", "--multi_gpu", "--num_processes", "2"]
     launch += ["--main_process_port", "0", str(ROOT / "recipes" / "spam.py"), *flags]
@@ -104,14 +114,14 @@ def test_a_recipe_on_two_processes_that_is_terminated_saves_and_goes_on(tmp_path
 
     running = subprocess.Popen(
         [*launch, "--output_dir", str(tmp_path / "run"), "--logging_steps", "1"], env=environment,
-        stderr=subprocess.PIPE, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
-    assert running.stderr is not None
-    for line in running.stderr:
+    assert running.stdout is not None
+    for line in running.stdout:
         if line.startswith("step 3 of"):
             running.terminate()
             break
-    running.stderr.read()
+    running.stdout.read()
     assert running.wait(60) != 0
     (checkpoint,) = (tmp_path / "run").glob("checkpoint-*")
     assert int(checkpoint.name.partition("-")[2]) % 8 == 0
