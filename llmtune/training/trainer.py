@@ -200,11 +200,25 @@ class FineTuningTrainer(EffectiveBatchLoaders):
         self._started = time.perf_counter()
         try:
             with self.stop_after_saving.listening(), in_fewest_parts(self), replayed_updates(self):
-                return super().train(resume_from_checkpoint, **kwargs)
+                output = super().train(resume_from_checkpoint, **kwargs)
         except torch.OutOfMemoryError as error:
             raise out_of_memory(self, error) from error
         except KeyboardInterrupt as interrupt:
             raise type(interrupt)(self._what_is_kept()) from None
+        if self._has_whole_copies and self.args.load_best_model_at_end:
+            for tensor in self.accelerator.unwrap_model(self.model).state_dict().values():
+                torch.distributed.broadcast(tensor, src=0)
+        return output
+
+    @property
+    def _has_whole_copies(self) -> bool:
+        """Whether every process holds all of the model."""
+        return self.args.world_size > 1 and not self.is_fsdp_enabled and not self.is_deepspeed_enabled
+
+    def _load_best_model(self) -> None:
+        """The stock loading, by the first process alone: another host may see no checkpoint, and takes its weights."""
+        if not self._has_whole_copies or self.args.process_index == 0:
+            super()._load_best_model()
 
     def _what_is_kept(self) -> str:
         folder = self.args.output_dir

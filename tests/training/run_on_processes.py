@@ -342,12 +342,38 @@ def resumed(processes: int, folder: Path) -> Iterator[dict[str, Any]]:
             }
 
 
+class Forgets(transformers.TrainerCallback):
+    """Other processes than the first end with weights of their own, as on a host that sees no checkpoint."""
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if args.process_index:
+            with torch.no_grad():
+                for weight in kwargs["model"].parameters():
+                    weight.fill_(7.0)
+
+
+def best(processes: int, folder: Path) -> Iterator[dict[str, Any]]:
+    """Sums of the weights that each process ends with, after the best checkpoint was loaded."""
+    trainer = FineTuningTrainer(
+        model=tiny_model("bert", lora=False),
+        args=arguments(folder / "best", eval_strategy="epoch", save_strategy="epoch", metric_for_best_model="loss"),
+        train_dataset=rows(21),
+        eval_dataset=rows(9),
+        data_collator=DataCollatorWithPadding(tiny_tokenizer()),
+        compute_loss_func=LOSSES["plain"],
+    )
+    trainer.add_callback(Forgets())
+    trainer.train()
+    weights = torch.cat([weight.detach().flatten() for weight in trainer.model.parameters()])
+    yield {"sums": trainer.accelerator.gather(weights.sum()).reshape(-1).tolist()}
+
+
 def main(out: Path, folder: Path) -> None:
     """Every section on this many processes; the first process writes."""
     torch.set_num_threads(1)
     transformers.logging.set_verbosity_error()
     processes = arguments(folder).world_size
-    parts = (exact, windows, spans, several_labels, stock, predicted, resumed)
+    parts = (exact, windows, spans, several_labels, stock, predicted, resumed, best)
     sections = {section.__name__: section for section in parts}
     seen: dict[str, Any] = {name: list(section(processes, folder)) for name, section in sections.items()}
     if os.environ.get("RANK", "0") == "0":

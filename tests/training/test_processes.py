@@ -132,3 +132,10 @@ def test_training_resumed_in_the_middle_of_an_epoch_ends_with_the_same_weights(s
     assert uninterrupted["steps"] == resumed["steps"] == 6
     assert uninterrupted["tokens"] == resumed["tokens"]
     np.testing.assert_allclose(resumed["weights"], uninterrupted["weights"], atol=tolerance, rtol=0)
+
+
+def test_all_processes_end_with_the_weights_that_the_first_one_loaded(seen):
+    (alone,), (sums,) = ([record["sums"] for record in seen[processes]["best"]] for processes in (1, 2))
+
+    assert len(sums) == 2
+    assert sums[0] == sums[1] == pytest.approx(alone[0], rel=1e-4)

@@ -113,6 +113,7 @@ SEAMS = (
     Seam(TRAINER, "_save_checkpoint", "a resumed run knows its tokens and seconds", ("model", "trial"), True),
     Seam(TRAINER, "_load_callback_state", "early stopping keeps its patience on resume", (), True),
     Seam(TRAINER, "_issue_warnings_after_load", "no warning of tied weights", ("load_result",), True),
+    Seam(TRAINER, "_load_best_model", "one host reads the best checkpoint, all take its weights", (), True),
     Seam(TRAINER, "_get_train_sampler", "batches by length in a random effective batch", ("train_dataset",), True),
     Seam(TRAINER, "_get_eval_sampler", "evaluation from the longest row", ("eval_dataset",), True),
     Seam(TRAINER, "_get_dataloader", "our sampler in the stock loader",
