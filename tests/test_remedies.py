@@ -41,7 +41,15 @@ OF_RECIPE = re.compile(rf"\brecipes/(\w+\.py)\b({TYPED})")
 
 # The flags of other programs that we name, by program.
 FOREIGN = {
-    "accelerate launch": {"--cpu", "--mixed_precision", "--multi_gpu", "--num_processes"},
+    "accelerate launch": {
+        "--cpu",
+        "--mixed_precision",
+        "--multi_gpu",
+        "--num_processes",
+        "--config_file",
+        "--machine_rank",
+        "--main_process_ip",
+    },
     "torchrun": {"--nproc_per_node"},
     "scripts/test": {"--slow", "--transformers"},
     "[--flag value …]": {"--flag"},  # the usage of a recipe

@@ -16,7 +16,8 @@ from torch.nn import functional
 from transformers.modeling_outputs import BaseModelOutputWithPoolingAndCrossAttentions
 
 from llmtune.data.lengths import input_lengths
-from llmtune.models.padding_free import PaddingFreeBody, TokenRows, body_of
+from llmtune.models.padding_free import PaddingFreeBody, body_of
+from llmtune.models.row_attention import TokenRows
 
 # Trained weights of a model beyond which arithmetic takes longer than launches, and gradients kept a size too much.
 MOST_WEIGHTS = 200_000_000

@@ -17,8 +17,9 @@ from transformers.trainer import TRAINING_ARGS_NAME
 from transformers.trainer_utils import EvalLoopOutput, PredictionOutput, get_last_checkpoint
 
 from llmtune.metrics.core.base import IGNORED
-from llmtune.models.padding_free import SHORT_ROW, install
+from llmtune.models.padding_free import install
 from llmtune.models.pending_logits import can_leave_logits_pending, pending_logits
+from llmtune.models.row_attention import SHORT_ROW
 from llmtune.tasks.causal_lm.collator import without_mask
 from llmtune.tasks.losses import TokenCrossEntropy
 from llmtune.tasks.task import ValidationMetrics

@@ -14,7 +14,8 @@ from llmtune.arguments import TrainingArguments
 from llmtune.models import decoder, encoder, padding_free
 from llmtune.models.lstm.configuration import LstmConfig
 from llmtune.models.lstm.text import LstmForSequenceClassification
-from llmtune.models.padding_free import PaddingFreeBody, TokenRows, body_of, install
+from llmtune.models.padding_free import PaddingFreeBody, body_of, install
+from llmtune.models.row_attention import TokenRows
 
 WORDS = 300
 LENGTHS = (20, 3, 11, 10, 1)
