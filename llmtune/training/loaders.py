@@ -55,8 +55,10 @@ class EffectiveBatchLoaders(transformers.Trainer):
         collator = self.data_collator
         if self.is_padding_free and self.args.device.type == "cuda":
             self.data_collator = SlotsOfRealTokens(collator)
-        yield
-        self.data_collator = collator
+        try:
+            yield
+        finally:
+            self.data_collator = collator
 
     def _get_train_sampler(self, train_dataset: datasets.Dataset | None = None) -> Any:
         if self.args.train_sampling_strategy != "batch_rebalance":

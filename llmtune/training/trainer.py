@@ -72,10 +72,10 @@ class FineTuningTrainer(EffectiveBatchLoaders):
             generation.without_whole_logits = self._without_whole_logits
         self.label_names = ["labels"]  # for question answering transformers would look for start_positions
         self.is_padding_free = self.args.why_padded is None and install(self.model) is None
-        # Divided between devices, or copied to them, a weight is whole and in its place in its own module alone.
-        divided = self.is_fsdp_enabled or self.is_deepspeed_enabled or self.args.n_gpu > 1
+        # Divided between devices, copied to them or compiled, a weight is whole and in place in its own module alone.
+        bound = self.is_fsdp_enabled or self.is_deepspeed_enabled or self.args.n_gpu > 1 or self.args.torch_compile
         reads_words = isinstance(self.compute_loss_func, TokenCrossEntropy) or generation is not None
-        self.leaves_logits_pending = reads_words and not divided and can_leave_logits_pending(self.model)
+        self.leaves_logits_pending = reads_words and not bound and can_leave_logits_pending(self.model)
         self.real_tokens = torch.zeros((), dtype=torch.long, device=self.args.device)
         self.padded_tokens = torch.zeros_like(self.real_tokens)
         self.has_short_rows = False

@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+import datasets
 import numpy as np
 import torch
 from accelerate.utils import gather_object
@@ -44,6 +45,8 @@ def in_fewest_parts(trainer: Any) -> Iterator[None]:
 
 
 def _fewest_parts(trainer: Any, rows: int, parts: int) -> int:
+    if not isinstance(trainer.train_dataset, datasets.Dataset):
+        return parts
     effective = rows * parts
     cuts = [cut for cut in range(1, effective + 1) if effective % cut == 0]
     if trainer.args.device.type == "cuda":
