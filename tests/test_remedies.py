@@ -49,7 +49,9 @@ FOREIGN = {
         "--config_file",
         "--machine_rank",
         "--main_process_ip",
+        "--num_machines",
     },
+    "sky jobs launch": {"--env"},
     "torchrun": {"--nproc_per_node"},
     "scripts/test": {"--slow", "--transformers"},
     "[--flag value …]": {"--flag"},  # the usage of a recipe
