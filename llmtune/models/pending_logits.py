@@ -25,13 +25,14 @@ class PendingLogits:
         states: (…, h).
         weight: of the projection, (v, h).
         bias: (v,), or None.
-        dtype: in which the product is taken: autocast's, where the forward pass ran under it.
+        product_dtype: in which the product is taken: autocast's, where the forward pass ran under it. It is not called
+            `dtype`: accelerate turns whatever has one of half precision into float32, whole.
     """
 
     def __init__(
-        self, states: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, dtype: torch.dtype
+        self, states: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, product_dtype: torch.dtype
     ) -> None:
-        self.states, self.weight, self.bias, self.dtype = states, weight, bias, dtype
+        self.states, self.weight, self.bias, self.product_dtype = states, weight, bias, product_dtype
 
     @property
     def shape(self) -> torch.Size:
@@ -45,17 +46,19 @@ class PendingLogits:
 
     def __getitem__(self, places: Any) -> "PendingLogits":
         """Those of some rows or tokens."""
-        return PendingLogits(self.states[places], self.weight, self.bias, self.dtype)
+        return PendingLogits(self.states[places], self.weight, self.bias, self.product_dtype)
 
     def __add__(self, bias: torch.Tensor) -> "PendingLogits":
         """With a further bias (v,), as BART and Marian add one."""
         bias = bias.flatten()
-        return PendingLogits(self.states, self.weight, bias if self.bias is None else self.bias + bias, self.dtype)
+        return PendingLogits(
+            self.states, self.weight, bias if self.bias is None else self.bias + bias, self.product_dtype
+        )
 
     def float(self) -> torch.Tensor:
         """The logits themselves, in float32."""
-        bias = None if self.bias is None else self.bias.to(self.dtype)
-        return functional.linear(self.states.to(self.dtype), self.weight.to(self.dtype), bias).float()
+        bias = None if self.bias is None else self.bias.to(self.product_dtype)
+        return functional.linear(self.states.to(self.product_dtype), self.weight.to(self.product_dtype), bias).float()
 
 
 @contextlib.contextmanager

@@ -25,7 +25,13 @@ def linear_cross_entropy(logits: PendingLogits, labels: torch.Tensor, label_smoo
         label_smoothing: share of the target spread over all words (Szegedy et al. 2016).
     """
     total: torch.Tensor = _LinearCrossEntropy.apply(
-        logits.states, logits.weight, logits.bias, labels, label_smoothing, logits.dtype, torch.is_grad_enabled()
+        logits.states,
+        logits.weight,
+        logits.bias,
+        labels,
+        label_smoothing,
+        logits.product_dtype,
+        torch.is_grad_enabled(),
     )
     return total
 

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from accelerate.utils import convert_to_fp32
 from torch.nn import functional
 
 from llmtune.models.pending_logits import PendingLogits
@@ -74,3 +75,12 @@ def test_nothing_is_learned_and_nothing_said_without_tokens():
 
     assert loss.item() == 0
     assert weight.grad.abs().sum() == 0
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_accelerate_leaves_them_pending(dtype):
+    # Around a forward pass under mixed precision it turns every tensor of the outputs into float32.
+    states, weight, _ = parts(torch.float32, bias=False)
+    pending = PendingLogits(states, weight, None, dtype)
+
+    assert convert_to_fp32({"logits": pending})["logits"] is pending
