@@ -130,7 +130,9 @@ class TrainingArguments(transformers.TrainingArguments):
     padding_free: bool = field(
         default=True, metadata={"help": "compute real tokens alone, where the model's attention allows it"}
     )
-    cuda_graphs: bool = field(default=False, metadata={"help": "replay a small model's updates from CUDA graphs"})
+    cuda_graphs: bool = field(
+        default=True, metadata={"help": "on a GPU replay a small model's updates from CUDA graphs"}
+    )
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
