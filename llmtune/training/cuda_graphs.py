@@ -1,8 +1,8 @@
 """Updates of small models from CUDA graphs: one launch in the place of some hundred, which small batches wait for.
 
-An update of bert-base on 32 SMS took 59 ms as PyTorch launches it and 17 ms replayed (one H100). A graph has fixed shapes,
-so the tokens of a padding-free batch are filled up to one of a few sizes, with rows of their own that nobody reads; it
-is made when a size comes again, by `torch.cuda.make_graphed_callables`, forward and backward, dropout with fresh random
+An update of bert-base on 32 SMS took 59 ms as PyTorch launches it and 17 ms replayed (one H100). A graph has fixed
+shapes, so the tokens of a padding-free batch are filled up to one of a few sizes, with a row that nobody reads; it is
+made when a size comes again, by `torch.cuda.make_graphed_callables`, forward and backward, dropout with fresh random
 numbers at each replay. A run that was resumed makes its graphs anew, and draws other numbers for dropout meanwhile.
 """
 
