@@ -33,7 +33,7 @@ from llmtune.training.interruption import StopAfterSaving
 from llmtune.training.loaders import EffectiveBatchLoaders
 from llmtune.training.resume import RECORD, check_same_run, describe_run
 from llmtune.training.tensorboard import show_evaluation, show_samples
-from llmtune.training.whole_batches import in_fewest_parts, out_of_memory
+from llmtune.training.whole_batches import in_fewest_parts, out_of_memory, with_smaller_batches
 
 SO_FAR = "llmtune"  # where a checkpoint's trainer_state.json keeps what the run took
 
@@ -259,7 +259,12 @@ class FineTuningTrainer(EffectiveBatchLoaders):
         metrics = self.compute_metrics
         if metrics is not None and not self.args.batch_eval_metrics:
             self.compute_metrics = self._in_row_order(metrics, dataloader.dataset)
-        output = super().evaluation_loop(dataloader, *args, metric_key_prefix=metric_key_prefix, **kwargs)
+        output = None
+        while output is None:
+            try:
+                output = super().evaluation_loop(dataloader, *args, metric_key_prefix=metric_key_prefix, **kwargs)
+            except torch.OutOfMemoryError as error:
+                dataloader = with_smaller_batches(self, dataloader, error)
         self.compute_metrics = metrics
         if self.generation is not None and self.writes and self.is_in_train and isinstance(metrics, ValidationMetrics):
             metrics.written = self.generation.samples(self.accelerator.unwrap_model(self.model))

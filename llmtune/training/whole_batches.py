@@ -8,6 +8,7 @@ hold them.
 
 import contextlib
 import math
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +16,7 @@ import datasets
 import numpy as np
 import torch
 from accelerate.utils import gather_object
+from torch.utils.data import DataLoader
 
 from llmtune.data.lengths import input_lengths
 from llmtune.errors import InputError
@@ -110,3 +112,23 @@ def out_of_memory(trainer: Any, error: torch.OutOfMemoryError) -> InputError:
         f"--per_device_train_batch_size {smaller} --gradient_accumulation_steps {math.ceil(effective / smaller)}, "
         "--activation_checkpointing or a lower --max_length"
     )
+
+
+def with_smaller_batches(trainer: Any, loader: DataLoader, error: torch.OutOfMemoryError) -> DataLoader:
+    """The rows of an evaluation that ran out of memory, in batches of half as many; it stays at that.
+
+    Raises:
+        InputError: batches are of one row, or other processes would wait for this one.
+    """
+    args, found = trainer.args, str(error).partition(". ")[0]
+    if args.per_device_eval_batch_size == 1 or args.world_size > 1:
+        smaller = max(1, args.per_device_eval_batch_size // 2)
+        remedy = f"give --per_device_eval_batch_size {smaller}, or" if args.world_size > 1 else "take"
+        raise InputError(
+            f"{found}, in an evaluation in batches of {args.per_device_eval_batch_size}; {remedy} a lower --max_length"
+        ) from error
+    args.per_device_eval_batch_size //= 2
+    torch.cuda.empty_cache()
+    told = f"{found}: the evaluation begins again in batches of {args.per_device_eval_batch_size} rows"
+    print(f"{told} (--per_device_eval_batch_size {args.per_device_eval_batch_size})", file=sys.stderr, flush=True)
+    return trainer.get_test_dataloader(loader.dataset)

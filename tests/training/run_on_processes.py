@@ -212,7 +212,8 @@ def plain_pooled(model: Any, dataset: datasets.Dataset, pooling: str) -> list[li
     pooled = []
     for row in dataset["input_ids"]:
         with torch.no_grad():
-            logits = torch.cat([model.eval()(input_ids=torch.tensor([window])).logits for window in row])
+            windows = [torch.tensor([window], device=model.device) for window in row]
+            logits = torch.cat([model.eval()(input_ids=window).logits for window in windows])
         pooled.append((logits.mean(0) if pooling == "mean" else logits.max(0).values).tolist())
     return pooled
 

@@ -14,7 +14,7 @@ from llmtune.errors import InputError
 from llmtune.tasks.losses import ClassificationLoss
 from llmtune.training import whole_batches
 from llmtune.training.trainer import FineTuningTrainer
-from llmtune.training.whole_batches import in_fewest_parts, out_of_memory
+from llmtune.training.whole_batches import in_fewest_parts, out_of_memory, with_smaller_batches
 
 
 def trainer(folder: Any, **options: Any) -> FineTuningTrainer:
@@ -115,3 +115,47 @@ def test_an_error_of_memory_ends_a_run_in_that_message(tmp_path, monkeypatch):
 
     with pytest.raises(InputError, match=r"CUDA out of memory, after 0 optimizer steps of 4 rows; give --per_device"):
         made.train()
+
+
+@pytest.fixture
+def small_memory(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """A device that scores at most five rows of the longest at once; the rows of each batch that it was given."""
+    plain, asked = transformers.Trainer.prediction_step, []
+
+    def step(self: Any, model: Any, inputs: dict[str, torch.Tensor], *args: Any, **kwargs: Any) -> Any:
+        asked.append(inputs["input_ids"].shape[0])
+        if inputs["input_ids"].numel() > 5 * 34:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has 79 GiB")
+        return plain(self, model, inputs, *args, **kwargs)
+
+    monkeypatch.setattr(transformers.Trainer, "prediction_step", step)
+    return asked
+
+
+def test_an_evaluation_that_runs_out_of_memory_begins_again_in_half_as_large_batches(tmp_path, small_memory, capsys):
+    made = trainer(tmp_path, per_device_eval_batch_size=16)
+    rows = rp.rows(40)
+
+    output = made.predict(rows)
+
+    assert small_memory[:3] == [16, 8, 4], "then batches of 4, and more of shorter rows"
+    assert len(output.predictions) == 40
+    printed = " ".join(capsys.readouterr().err.split())
+    assert (
+        "CUDA out of memory: the evaluation begins again in batches of 8 rows (--per_device_eval_batch_size 8)"
+        in printed
+    )
+    alone = trainer(tmp_path / "alone", per_device_eval_batch_size=4).predict(rows)
+    np.testing.assert_allclose(output.predictions, alone.predictions, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("rows", "processes", "remedy"),
+    [(1, 1, "take a lower --max_length"), (8, 2, "give --per_device_eval_batch_size 4, or a lower --max_length")],
+)
+def test_an_evaluation_that_cannot_be_cut_further_says_what_to_do(rows, processes, remedy):
+    running = SimpleNamespace(args=SimpleNamespace(per_device_eval_batch_size=rows, world_size=processes))
+    error = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate")
+
+    with pytest.raises(InputError, match=f"CUDA out of memory, in an evaluation in batches of {rows}; {remedy}"):
+        with_smaller_batches(running, None, error)
