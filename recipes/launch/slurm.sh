@@ -11,7 +11,7 @@
 #SBATCH --signal=TERM@120
 #SBATCH --requeue
 set -euo pipefail
-first=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
+first=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | sed -n 1p) # not head: it would end the pipe early, and pipefail the job
 export FIRST_HOST=$first
 # Each task knows its own SLURM_NODEID only where it runs: single quotes.
 srun bash -c 'exec accelerate launch --config_file recipes/accelerate/multi_node.yaml \
