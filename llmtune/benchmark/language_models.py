@@ -4,6 +4,7 @@ Letters: m rows of a batch, t tokens.
 """
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -15,11 +16,13 @@ from llmtune.errors import InputError
 from llmtune.metrics.core.base import IGNORED
 from llmtune.metrics.perplexity import row_likelihoods
 from llmtune.models.checkpoints import load_run
+from llmtune.models.pending_logits import can_leave_logits_pending, pending_logits
 from llmtune.progress import progress
 from llmtune.stats import softmax
 from llmtune.tasks.causal_lm.scoring import LikelihoodScoring
 from llmtune.tasks.causal_lm.sequences import first_ids
 from llmtune.tasks.control_tokens import encode_text
+from llmtune.tasks.linear_cross_entropy import tokens_at_once
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,7 @@ class LocalModel:
                 f"--use_chat_template: the tokenizer of {name} has no chat template; leave the flag out, or take the "
                 "instruction-tuned checkpoint"
             )
+        self.leaves_logits_pending = can_leave_logits_pending(self.model)
         self.limit = int(model.config.max_position_embeddings)
         self.truncated = 0
 
@@ -174,6 +178,8 @@ class LocalModel:
         labels = [[IGNORED] * begin + ids[begin:] + [IGNORED] * (width - len(ids)) for ids, begin in rows]
         with torch.no_grad():
             inputs = {"input_ids": torch.tensor(padded), "attention_mask": torch.tensor(mask)}
-            logits = self.model(**{name: tensor.to(device) for name, tensor in inputs.items()}).logits
-            sums = row_likelihoods(logits, torch.tensor(labels, device=device)).tolist()
+            with pending_logits(self.model) if self.leaves_logits_pending else nullcontext():
+                logits = self.model(**{name: tensor.to(device) for name, tensor in inputs.items()}).logits
+            at_once = tokens_at_once(logits.shape[-1], device)
+            sums = row_likelihoods(logits, torch.tensor(labels, device=device), tokens_at_once=at_once).tolist()
         return [Likelihood(nats, int(tokens)) for nats, tokens, _ in sums]

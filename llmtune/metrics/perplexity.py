@@ -37,33 +37,34 @@ def undefined(sums: np.ndarray) -> str | None:
     return None if nats < math.log(np.finfo(np.float64).max) else f"{nats:g} nats a token: e to that is no float"
 
 
-def row_likelihoods(logits: Any, labels: Any, *, shift: bool = True) -> Any:
+def row_likelihoods(logits: Any, labels: Any, *, shift: bool = True, tokens_at_once: int | None = None) -> Any:
     """Nats, tokens and tokens ranked first of each row, float64 (b, 3), from logits (b, t, v) and labels (b, t).
 
-    Works through the tokens in pieces: beside the logits themselves it needs about 20 MB however large the vocabulary.
+    Works through the tokens that count in pieces: beside the logits themselves it needs about 20 MB however large the
+    vocabulary.
 
     Args:
-        logits: of any float type.
+        logits: of any float type; or `PendingLogits`, of which a piece is computed when it is read.
         labels: -100 does not count.
         shift: whether the logits at a position are about the next label, as in a causal model.
+        tokens_at_once: of a piece; a product of few tokens takes as long as one of many. Default: 8 MiB of logits.
     """
     import torch
 
     if shift:
         logits, labels = logits[:, :-1], labels[:, 1:]
-    rows = torch.zeros(len(labels), 3, dtype=torch.float32 if logits.device.type == "mps" else torch.float64)
-    step = max(1, CHUNK // logits.shape[-1])
-    for row in range(len(labels)):
-        for i in range(0, labels.shape[1], step):
-            piece, wanted = logits[row, i : i + step].float(), labels[row, i : i + step]
-            counted = wanted != IGNORED
-            target = wanted.masked_fill(~counted, 0)
-            nll = piece.logsumexp(-1) - piece.gather(-1, target[:, None])[:, 0]
-            hits = (piece.argmax(-1) == wanted) & counted
-            # Not masked by multiplication: the NaN of a padded position would stay NaN.
-            sums = nll.masked_fill(~counted, 0).sum(dtype=rows.dtype), counted.sum(), hits.sum()
-            rows[row] += torch.stack([part.to(rows.dtype) for part in sums]).cpu()
-    return rows.to(logits.device)
+    labels = labels.to(logits.device)
+    places = (labels != IGNORED).nonzero(as_tuple=True)
+    wide = torch.float32 if logits.device.type == "mps" else torch.float64
+    # By place and then summed, not added up piece by piece: on a GPU such sums come out in another order each time.
+    tokens = torch.zeros(*labels.shape, 3, dtype=wide, device=logits.device)
+    step = tokens_at_once or max(1, CHUNK // logits.shape[-1])
+    for i in range(0, len(places[0]), step):
+        piece = places[0][i : i + step], places[1][i : i + step]
+        scores, target = logits[piece].float(), labels[piece]
+        nll = scores.logsumexp(-1) - scores.gather(-1, target[:, None])[:, 0]
+        tokens[piece] = torch.stack([nll, torch.ones_like(nll), (scores.argmax(-1) == target).float()], -1).to(wide)
+    return tokens.sum(dim=1)
 
 
 def scoring_signature(log: str, average: str, setting: MetricContext) -> str:

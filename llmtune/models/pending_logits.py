@@ -85,11 +85,11 @@ def pending_logits(model: Any) -> Iterator[None]:
 def can_leave_logits_pending(model: Any) -> bool:
     """Whether a model's logits are a plain projection of its last states, and nothing but a bias is added to them.
 
-    A head under LoRA, quantized or divided between devices is none; a model that bends its logits afterwards (Gemma 2)
-    fails a probe.
+    A head under LoRA, quantized, divided between devices or with a forward pass that another library gave it
+    (accelerate's hooks) is none; a model that bends its logits afterwards (Gemma 2) fails a probe.
     """
     head = _head(model)
-    if type(head) is not torch.nn.Linear or not isinstance(head.weight, torch.nn.Parameter):
+    if type(head) is not torch.nn.Linear or not isinstance(head.weight, torch.nn.Parameter) or "forward" in vars(head):
         return False
     inputs = {"input_ids": torch.arange(PROBED, device=head.weight.device)[None]}
     if model.config.is_encoder_decoder:

@@ -17,7 +17,7 @@ SMALL_PIECE = 1 << 26
 
 
 def linear_cross_entropy(logits: PendingLogits, labels: torch.Tensor, label_smoothing: float = 0.0) -> torch.Tensor:
-    """The summed cross entropy in nats, a scalar in float32, as torch's own of the whole logits.
+    """The summed cross entropy in nats, a scalar, as torch's own of the whole logits; in float32 at least.
 
     Args:
         logits: (n, v), not computed yet.
@@ -55,17 +55,18 @@ class _LinearCrossEntropy(torch.autograd.Function):
     ) -> torch.Tensor:
         words, step = len(weight), tokens_at_once(len(weight), states.device)
         projection = weight.to(dtype)
+        # float32 at least: sums of many pieces lose digits in bfloat16.
+        wide = torch.promote_types(dtype, torch.float32)
         wants = [learns and wanted for wanted in ctx.needs_input_grad[:3]]
         d_states = torch.empty_like(states) if wants[0] else None
-        # float32: sums of many pieces lose digits in bfloat16.
-        d_weight = torch.zeros_like(weight, dtype=torch.float32) if wants[1] else None
-        d_bias = torch.zeros(words, dtype=torch.float32, device=states.device) if wants[2] else None
-        total = torch.zeros((), dtype=torch.float32, device=states.device)
+        d_weight = torch.zeros_like(weight, dtype=wide) if wants[1] else None
+        d_bias = torch.zeros(words, dtype=wide, device=states.device) if wants[2] else None
+        total = torch.zeros((), dtype=wide, device=states.device)
         for begin in range(0, len(labels), step):
             piece, wanted = states[begin : begin + step].to(dtype), labels[begin : begin + step, None]
-            logits = (piece @ projection.t()).float()
+            logits = (piece @ projection.t()).to(wide)
             if bias is not None:
-                logits += bias.float()
+                logits += bias.to(wide)
             log_sum = logits.logsumexp(dim=-1, keepdim=True)
             total += (log_sum - (1 - label_smoothing) * logits.gather(1, wanted)).sum()
             if label_smoothing:

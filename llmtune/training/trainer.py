@@ -74,6 +74,8 @@ class FineTuningTrainer(EffectiveBatchLoaders):
         self.is_padding_free = self.args.why_padded is None and install(self.model) is None
         # Divided between devices, copied to them or compiled, a weight is whole and in place in its own module alone.
         bound = self.is_fsdp_enabled or self.is_deepspeed_enabled or self.args.n_gpu > 1 or self.args.torch_compile
+        # DDP that looks for unused parameters walks the forward pass's tensors, and takes the projection for one.
+        bound = bound or (self.args.world_size > 1 and self.args.ddp_find_unused_parameters is not False)
         reads_words = isinstance(self.compute_loss_func, TokenCrossEntropy) or generation is not None
         self.leaves_logits_pending = reads_words and not bound and can_leave_logits_pending(self.model)
         self.real_tokens = torch.zeros((), dtype=torch.long, device=self.args.device)

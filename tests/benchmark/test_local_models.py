@@ -70,6 +70,21 @@ def test_fine_tuned_prompted_and_simple_models_stand_in_one_table_on_the_same_ro
         assert each["verdict"] in ("ready", "not_ready", "not_enough_data", "no_target")
 
 
+def test_likelihoods_are_those_of_whole_logits_which_are_never_made(llama):
+    pairs = [("win a", " prize now"), ("", "see you at lunch"), ("the old", " mill")]
+    model = LocalModel(str(llama), batch_size=3)
+    made = []
+    model.model.get_output_embeddings().register_forward_hook(lambda *call: made.append(type(call[2]).__name__))
+
+    pending = model.likelihoods(pairs)
+    model.leaves_logits_pending = False
+    whole = model.likelihoods(pairs)
+
+    assert made == ["PendingLogits", "Tensor"]
+    assert [each.nats for each in pending] == pytest.approx([each.nats for each in whole], rel=1e-6)
+    assert [each.tokens for each in pending] == [each.tokens for each in whole]
+
+
 def test_every_model_is_compared_with_the_first_and_with_the_best(on_classes):
     (task,) = on_classes[2]["tasks"]
     first, best = task["models"][0]["model"], task["ranked"][0]

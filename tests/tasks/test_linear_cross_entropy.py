@@ -41,7 +41,17 @@ def test_loss_and_gradients_are_those_of_whole_logits(bias, smoothing, pieces):
         seen.append([loss.detach(), states.grad, weight.grad, *([added.grad] if bias else [])])
 
     for ours, torchs in zip(*seen, strict=True):
-        torch.testing.assert_close(ours, torchs, rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(ours, torchs, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_gradients_are_those_of_differences_in_float64(smoothing, pieces):
+    labels = torch.arange(TOKENS) % WORDS
+
+    def loss(states, weight, bias):
+        return linear_cross_entropy(PendingLogits(states, weight, bias, torch.float64), labels, smoothing)
+
+    assert torch.autograd.gradcheck(loss, parts(torch.float64, bias=True))
 
 
 def test_gradients_are_made_for_what_is_trained_alone():

@@ -44,6 +44,7 @@ def test_loss_and_gradient_norm_do_not_depend_on_the_cut_of_the_effective_batch(
     cases: dict[str, dict[str, np.ndarray]] = {}
     for of in seen.values():
         for record in of["exact"]:
+            assert record["pending"], "no logits of all tokens"
             cases.setdefault(record["case"], {})[record["split"]] = np.array(record["updates"])
 
     assert len(cases) >= 2 * len(SIZES) - 2 * len(ALSO_SLOW)
@@ -54,6 +55,16 @@ def test_loss_and_gradient_norm_do_not_depend_on_the_cut_of_the_effective_batch(
         assert np.isfinite(whole).all()
         for split, updates in splits.items():
             np.testing.assert_allclose(updates, whole, rtol=1e-5, err_msg=f"{case}, processes x batch x steps {split}")
+
+
+def test_nor_where_unused_parameters_are_looked_for(seen):
+    plain = {record["case"]: record["updates"] for record in seen[1]["exact"] if record["split"] == "1 x 8 x 1"}
+
+    for processes, of in seen.items():
+        assert {record["case"] for record in of["looking_for_unused"]} == {"t5, 17 rows", "llama, 17 rows"}
+        for record in of["looking_for_unused"]:
+            assert record["pending"] is (processes == 1), "DDP would take the projection for unused"
+            np.testing.assert_allclose(record["updates"], plain[record["case"]], rtol=1e-5)
 
 
 @pytest.mark.parametrize("model_type", MODELS)

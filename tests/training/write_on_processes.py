@@ -103,9 +103,20 @@ def exact(processes: int, folder: Path) -> Iterator[dict[str, Any]]:
         for n in (21, 17):  # 21 rows end in 8 + 8 + 5; 17 in 8 + 8 + 1, where the second process has no row
             for micro, accumulation in SPLITS[processes]:
                 options = {"per_device_train_batch_size": micro, "gradient_accumulation_steps": accumulation}
-                updates = logged_updates(trainer_of(model_type, folder, n, **options))
+                trainer = trainer_of(model_type, folder, n, **options)
                 split = f"{processes} x {micro} x {accumulation}"
-                yield {"case": f"{model_type}, {n} rows", "split": split, "updates": updates}
+                case = {"case": f"{model_type}, {n} rows", "split": split, "pending": trainer.leaves_logits_pending}
+                yield {**case, "updates": logged_updates(trainer)}
+
+
+def looking_for_unused(processes: int, folder: Path) -> Iterator[dict[str, Any]]:
+    """As `exact`, where DDP looks for parameters that a forward pass leaves unused."""
+    for model_type in chosen():
+        if model_type in ("t5", "llama"):  # a projection that is the embedding too, and one of its own
+            options = {"per_device_train_batch_size": 8 // processes, "ddp_find_unused_parameters": True}
+            trainer = trainer_of(model_type, folder, 17, **options)
+            case = {"case": f"{model_type}, 17 rows", "pending": trainer.leaves_logits_pending}
+            yield {**case, "updates": logged_updates(trainer)}
 
 
 def learn(trainer: FineTuningTrainer, steps: int = 60) -> None:
@@ -145,7 +156,9 @@ def main(out: Path, folder: Path) -> None:
     torch.set_num_threads(1)
     transformers.logging.set_verbosity_error()
     processes = arguments(folder).world_size
-    seen: dict[str, Any] = {section.__name__: list(section(processes, folder)) for section in (exact, answered)}
+    seen: dict[str, Any] = {
+        section.__name__: list(section(processes, folder)) for section in (exact, looking_for_unused, answered)
+    }
     if os.environ.get("RANK", "0") == "0":
         out.write_text(json.dumps({"processes": processes, **seen}), encoding="utf-8")
 

@@ -13,6 +13,7 @@ from llmtune.metrics.core.base import IGNORED
 from llmtune.metrics.perplexity import row_likelihoods
 from llmtune.tasks.causal_lm.collator import without_mask
 from llmtune.tasks.causal_lm.sequences import unscored_ids
+from llmtune.tasks.linear_cross_entropy import tokens_at_once
 from llmtune.tasks.text_generation.generation import Generation
 
 WRITTEN_AT_ONCE = 16  # prompts
@@ -71,7 +72,8 @@ class LikelihoodScoring(Generation):
         inputs = without_mask(inputs) if "position_ids" in inputs else inputs
         with self.without_whole_logits():
             logits = model(**inputs)["logits"]
-        rows = row_likelihoods(logits, scored)
+        at_once = tokens_at_once(logits.shape[-1], labels.device)
+        rows = row_likelihoods(logits, scored, tokens_at_once=at_once)
         return (rows[:, 2], rows[:, 1], rows[:, 0]), rows[:, 1].long()
 
     def samples(self, model: Any) -> list[dict[str, str]]:
