@@ -177,7 +177,7 @@ def _equals_padded(body: PreTrainedModel, padded_forward: Callable[..., Any]) ->
     """Whether the states of real tokens are those of padded rows."""
     lengths = (9, 4, 12)
     weight = next(body.parameters())
-    vocabulary = body.get_input_embeddings().num_embeddings
+    vocabulary = body.config.vocab_size
     ids = torch.randint(0, vocabulary, (3, 12), generator=torch.Generator().manual_seed(0))
     ids = torch.where(ids == body.config.pad_token_id, (ids + 1) % vocabulary, ids).to(weight.device)
     mask = (torch.arange(12) < torch.tensor(lengths)[:, None]).long().to(weight.device)

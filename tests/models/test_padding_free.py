@@ -4,6 +4,7 @@ import copy
 from pathlib import Path
 from typing import Any
 
+import peft
 import pytest
 import torch
 import transformers
@@ -140,6 +141,16 @@ def test_padding_on_the_left_is_left_out_as_well():
 
     left = model(input_ids=ids, attention_mask=mask).logits[mask.bool()]
     torch.testing.assert_close(left, right, rtol=1e-5, atol=1e-6)
+
+
+def test_a_model_whose_new_tokens_alone_are_trained_under_lora_leaves_it_out_too():
+    options = {"r": 2, "target_modules": ["query"], "trainable_token_indices": [5, 6], "task_type": "SEQ_CLS"}
+    model = peft.get_peft_model(model_of("bert"), peft.LoraConfig(**options)).eval()
+    padded = model(**batch()).logits
+
+    assert install(model) is None
+
+    torch.testing.assert_close(model(**batch()).logits, padded, rtol=1e-5, atol=1e-6)
 
 
 def test_a_model_writes_as_it_did():
