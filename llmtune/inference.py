@@ -25,7 +25,13 @@ TaskType = TypeVar("TaskType", bound=Task)
 
 
 def inference_trainer(
-    model: Any, tokenizer: PreTrainedTokenizerBase, task: Task, *, output_dir: str, batch_size: int
+    model: Any,
+    tokenizer: PreTrainedTokenizerBase,
+    task: Task,
+    *,
+    output_dir: str,
+    batch_size: int,
+    padding_free: bool = True,
 ) -> FineTuningTrainer:
     """A Trainer that only predicts: on every process, each row once, longest first, in float32 on a CPU."""
     return FineTuningTrainer(
@@ -34,6 +40,7 @@ def inference_trainer(
             output_dir=output_dir,
             per_device_eval_batch_size=batch_size,
             precision="fp32",
+            padding_free=padding_free,
             eval_strategy="no",
             report_to="none",
             remove_unused_columns=True,

@@ -130,6 +130,9 @@ class TrainingArguments(transformers.TrainingArguments):
     padding_free: bool = field(
         default=True, metadata={"help": "compute real tokens alone, where the model's attention allows it"}
     )
+    check_saved_model: bool = field(
+        default=True, metadata={"help": "load the saved model in a fresh process and predict test rows with it again"}
+    )
     cuda_graphs: bool = field(
         default=True, metadata={"help": "on a GPU replay a small model's updates from CUDA graphs"}
     )
@@ -285,9 +288,13 @@ class TrainingArguments(transformers.TrainingArguments):
         """What training and evaluation compute in, in words, for weights of a dtype ("float32" …, "4-bit")."""
         plain = COMPUTED_IN[weights]
         training = plain if self.precision == "fp32" else self.precision
-        evaluation = plain if self.precision == "fp32" or self.cpu_autocast else self.precision
+        evaluation = self.evaluation_precision(weights)
         stored = "" if weights == "float32" else f", the weights in {weights}"
         return f"training in {training}, evaluation in {evaluation}{stored}"
+
+    def evaluation_precision(self, weights: str) -> str:
+        """What evaluation computes in, fp32, bf16 or fp16, for weights of a dtype."""
+        return COMPUTED_IN[weights] if self.precision == "fp32" or self.cpu_autocast else self.precision
 
     def resolve_output_dir(self, recipe: str) -> None:
         """Settles `output_dir`, the same on every process.

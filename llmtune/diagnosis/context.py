@@ -19,6 +19,7 @@ from llmtune.diagnosis.length import length
 from llmtune.diagnosis.numerics import numerics
 from llmtune.diagnosis.overfitting import Curve, overfitting, overfitting_of_runs
 from llmtune.diagnosis.perplexity_alone import perplexity_alone
+from llmtune.diagnosis.saved_model import Rescored, saved_model
 from llmtune.diagnosis.target_list import Target
 from llmtune.diagnosis.targets import targets
 from llmtune.diagnosis.threshold import threshold
@@ -77,6 +78,8 @@ class Context:
         runs: of several runs put together what training left of each, by name.
         examples: by split, the rows as `leakage` reads them; at least those of train.
         earlier_leakage: what the check found when the run was made, where its rows are not here now.
+        rescored: test rows as the model predicts them that the run has just saved.
+        earlier_saved_model: what the check found when the run was made.
         truncated: by split, rows cut at max_length.
         group_columns: of `test`, people.
         slice_columns: of `test`, parts of the data.
@@ -97,6 +100,8 @@ class Context:
     runs: Mapping[str, TrainingLog] = field(default_factory=dict)
     examples: Mapping[str, Examples] = field(default_factory=dict)
     earlier_leakage: Check | None = None
+    rescored: Rescored | None = None
+    earlier_saved_model: Check | None = None
     truncated: Mapping[str, int] = field(default_factory=dict)
     group_columns: Sequence[str] = ()
     slice_columns: Sequence[str] = ()
@@ -115,6 +120,7 @@ def checks_of(case: Context) -> tuple[Check, ...]:
     losses = [loss for log in (case.training, *case.runs.values()) for loss in log.losses]
     return (
         numerics(test, losses, case.truncated),
+        case.earlier_saved_model or saved_model(case.rescored),
         evidence(test, case.targets),
         accuracy_paradox(test),
         targets(test, case.targets, case.scores, beside=(simple, before), seed=seed),

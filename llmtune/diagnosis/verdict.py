@@ -11,7 +11,16 @@ INFORMING = ("calibration", "threshold", "label_noise")  # these never decide
 NEEDED = ("evidence", "targets", "accuracy_paradox")  # without enough data for one of these nothing is decided
 WORDS = {READY: "Ready", NOT_READY: "Not ready", NOT_ENOUGH_DATA: "Not enough data", NO_TARGET: "No target was set"}
 # What a person should hear first, where several checks say the same.
-FIRST = ("numerics", "accuracy_paradox", "targets", "leakage", "degenerate_output", "baseline", "worse_than_base")
+FIRST = (
+    "numerics",
+    "saved_model",
+    "accuracy_paradox",
+    "targets",
+    "leakage",
+    "degenerate_output",
+    "baseline",
+    "worse_than_base",
+)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,8 @@ from llmtune.arguments.data import SPLITS
 from llmtune.arguments.parser import Arguments
 from llmtune.diagnosis.context import Context, TrainingLog, diagnose
 from llmtune.diagnosis.leakage import Examples
+from llmtune.diagnosis.saved_model import caution
+from llmtune.finish.saved_model import SavedModelCheck
 from llmtune.finish.tracking import log_final, push_if_asked
 from llmtune.metrics import Score, score_predictions
 from llmtune.models.checkpoints import is_adapter, save_weights
@@ -88,10 +90,13 @@ def write_run(
         the folder of the run.
     """
     folder = Path(str(args.training.output_dir))
+    check = SavedModelCheck(args, trainer) if trainer.is_world_process_zero() else None
     _save_model(trainer, task, keep_base=model.from_scratch)
+    if check is not None:
+        check.begin(task, encoded["test"], predictions["test"])
     trained = training_facts(trainer)
     continuations = task.continuations(trainer.accelerator.unwrap_model(trainer.model), encoded["test"])
-    if not trainer.is_world_process_zero():
+    if check is None:
         return folder
     seed, test = args.training.seed, predictions["test"]
     scores = {split: score_predictions(table, metrics=task.metrics, seed=seed) for split, table in predictions.items()}
@@ -110,14 +115,15 @@ def write_run(
         "baselines": {name: {decides: of_one[decides].value} for name, of_one in baseline_scores.items()},
     }
     notes = task.notes(test, scores["test"], found)
-    facts |= {"cautions": task.cautions(test, facts), "notes": notes}
+    rescored = check.result()
+    facts |= {"cautions": [*task.cautions(test, facts), *caution(rescored)], "notes": notes}
     _write_tables(folder, predictions, baselines)
     if continuations is not None:
         write_predictions(continuations, folder / CONTINUATIONS)
     write_metrics(folder, {**scores, **baseline_splits("test", baseline_scores)})
     write_json(folder / "run.json", run_content(describe_arguments(args), facts))
     case = _context(args, task, splits, encoded, predictions, scores["test"], baselines, trained)
-    verdict = diagnose(replace(case, continuations=continuations))
+    verdict = diagnose(replace(case, continuations=continuations, rescored=rescored))
     write_verdict(folder, verdict)
     report = Report.of_run(folder, test, scores["test"], baselines=baseline_scores, verdict=verdict)
     write_reports(folder, report, no_examples=args.data.no_examples)

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 from rich.table import Table
 
-from llmtune.diagnosis.check import FAIL
+from llmtune.diagnosis.check import FAIL, Check
 from llmtune.diagnosis.context import Context, diagnose
 from llmtune.diagnosis.verdict import Verdict
 from llmtune.errors import InputError
@@ -84,13 +84,19 @@ class MergedRuns(Judgement):
 
     @cached_property
     def context(self) -> Context:
-        """What the checks read: each run's training, and the worst that a run said of its leakage."""
-        leaks = [run.leakage for run in self.folders if run.leakage is not None]
+        """What the checks read: each run's training, and the worst that a run said of its leakage and saved model."""
         return replace(
             super().context,
             runs={run.path.name: run.training for run in self.folders},
-            earlier_leakage=next((check for check in leaks if check.status == FAIL), leaks[0] if leaks else None),
+            earlier_leakage=_worst([run.leakage for run in self.folders]),
+            earlier_saved_model=_worst([run.saved_model for run in self.folders]),
         )
+
+
+def _worst(checks: Sequence[Check | None]) -> Check | None:
+    """The first that failed, else the first; None where no run made the check."""
+    made = [check for check in checks if check is not None]
+    return next((check for check in made if check.status == FAIL), made[0] if made else None)
 
 
 def aggregate(runs: Sequence[TestResult]) -> tuple[Predictions, dict[str, Predictions], list[str]]:

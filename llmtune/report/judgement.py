@@ -166,6 +166,7 @@ class Judgement:
             examples=self.training_rows.examples,
             continuations=None if self.run is None or self.table.split != "test" else self.run.continuations,
             earlier_leakage=None if self.run is None else self.run.leakage,
+            earlier_saved_model=None if self.run is None else self.run.saved_model,
             truncated={split: n for split, n in truncated.items() if isinstance(n, int)},
             group_columns=self.options.group_columns,
             slice_columns=self.options.slice_columns,

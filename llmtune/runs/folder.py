@@ -87,8 +87,16 @@ class RunFolder:
     @property
     def leakage(self) -> Check | None:
         """What the run said of its own rows, which may be gone by now."""
+        return self._check("leakage")
+
+    @property
+    def saved_model(self) -> Check | None:
+        """What the run said of the model that it saved."""
+        return self._check("saved_model")
+
+    def _check(self, name: str) -> Check | None:
         checks = self.verdict.checks if self.verdict else ()
-        return next((check for check in checks if check.check == "leakage"), None)
+        return next((check for check in checks if check.check == name), None)
 
     def arguments(self, group: str) -> Mapping[str, Any]:
         """The run's arguments of a group; empty where there are none."""
