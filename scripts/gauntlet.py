@@ -23,6 +23,7 @@ import numpy as np
 from llmtune.diagnosis.check import FAIL, NOT_ENOUGH_DATA
 from llmtune.diagnosis.context import Context, TrainingLog, diagnose
 from llmtune.diagnosis.leakage import Examples
+from llmtune.diagnosis.saved_model import Rescored
 from llmtune.diagnosis.target_list import read_targets
 from llmtune.diagnosis.verdict import NOT_READY
 from llmtune.errors import InputError
@@ -162,6 +163,7 @@ def clean(draw: Draw) -> Context:
         training=log,
         examples=examples,
         group_columns=("group",),
+        rescored=rescored(draw, table, rounding=1e-6),
     )
 
 
@@ -285,6 +287,22 @@ def alone(draw: Draw, strength: float) -> Context:
     return Context(make_predictions("language-modeling", columns))
 
 
+def rescored(draw: Draw, table: Predictions, rounding: float) -> Rescored:
+    """The table as another model says it, whose logits are off by about `rounding`."""
+    logits = np.log(table.probabilities()) + draw.normal(size=(len(table), len(table.label_names))) * rounding
+    probabilities = np.exp(logits - logits.max(axis=1, keepdims=True))
+    probabilities /= probabilities.sum(axis=1, keepdims=True)
+    again = _with(table, "probabilities", list(probabilities))
+    predicted = [table.label_names[i] for i in probabilities.argmax(axis=1)]
+    return Rescored(table, _with(again, "prediction", predicted), 1e-3, len(table))
+
+
+def other_model(draw: Draw, strength: float) -> Context:
+    """A saved model whose logits are off by a twentieth: a weight that was rounded to 8 bits."""
+    table = classes(draw, int(draw.choice([200, 1_000])), [0.5, 0.3, 0.2], 3.0)
+    return Context(table, rescored=rescored(draw, table, 0.05 * strength))
+
+
 def few_rows(draw: Draw, strength: float) -> Context:
     """Rows that can't decide anything."""
     return Context(classes(draw, int(10 + 40 * (1 - strength)), [0.7, 0.3], 3.0))
@@ -306,6 +324,7 @@ FAULTS: dict[str, Callable[[Draw, float], Context]] = {
     "degenerate_output": degenerate,
     "perplexity_alone": alone,
     "evidence": few_rows,
+    "saved_model": other_model,
 }
 FOUND = {"perplexity_alone": NOT_ENOUGH_DATA, "evidence": NOT_ENOUGH_DATA}  # else the check fails
 

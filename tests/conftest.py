@@ -7,9 +7,10 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
+import importlib  # noqa: E402 - the environment comes first
 import runpy  # noqa: E402 - the environment comes first
 import sys  # noqa: E402
-from collections.abc import Callable  # noqa: E402
+from collections.abc import Callable, Iterator  # noqa: E402
 from functools import cache  # noqa: E402
 from pathlib import Path  # noqa: E402
 
@@ -30,6 +31,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if item.get_closest_marker("slow"):
             item.add_marker(pytest.mark.skip(reason="slow: run with --slow"))
+
+
+@pytest.fixture(autouse=True, scope="session")
+def saved_models_are_checked_on_request() -> Iterator[None]:
+    """Off by default: a fresh process takes seconds to import torch, and these runs are hundreds.
+
+    Tests of the check give --check_saved_model True.
+    """
+    training = importlib.import_module("llmtune.arguments.training").TrainingArguments
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training.__dataclass_fields__["check_saved_model"], "default", False)
+        yield
 
 
 @pytest.fixture(scope="session")

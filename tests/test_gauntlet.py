@@ -23,6 +23,7 @@ def test_every_strong_fault_is_found(check):
 def test_a_fault_of_no_strength_is_no_fault():
     # The planted faults that fade to nothing; the others are faults at any strength.
     fading = ("targets", "length", "fairness", "label_noise", "baseline", "worse_than_base", "degenerate_output")
+    fading += ("saved_model",)
     gauntlet.STRENGTHS["none"] = 0.0
 
     found = [(check, seed) for check in fading for seed in range(4) if gauntlet.is_found(seed, check, "none")]

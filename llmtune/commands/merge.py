@@ -5,13 +5,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from peft import PeftModel
 
+from llmtune.diagnosis.check import FAIL
 from llmtune.diagnosis.headline import headline
+from llmtune.diagnosis.rescored_rows import distances
+from llmtune.diagnosis.saved_model import saved_model
 from llmtune.errors import InputError
-from llmtune.models.checkpoints import FLOAT32_TOLERANCE, load_config, load_run, merge_run
+from llmtune.finish.fresh_process import Request, task_settings
+from llmtune.finish.saved_model import FreshProcess, begin_rescoring, most_rows, tolerance
+from llmtune.models.checkpoints import load_config, load_run, merge_run
 from llmtune.models.decision import save_decision_model
 from llmtune.report.card import write_card
 from llmtune.report.report import Report
@@ -19,10 +23,9 @@ from llmtune.runs.folder import RunFolder, make_folder, write_json
 from llmtune.tasks.task import Task
 from llmtune.tasks.text_classification.task import TextClassification
 from llmtune.terminal.document import print_document, terminal_beside
-from llmtune.trained_models import load_task, run_model
+from llmtune.trained_models import load_task
 
 RESULTS = ("metrics.json", "verdict.json", "report.html")
-BATCH = 8  # rows scored at once
 
 
 def merge(
@@ -46,8 +49,9 @@ def merge(
         terminal.block("Decision model", lines)
         print_document({"run": run_folder, "output_dir": output_dir}, output_format)
         return
+    check = MergedModelCheck(RunFolder(run_folder), task)
     drift = merge_run(run_folder, output_dir, task.auto_model, trust_remote_code=trust_remote_code)
-    rescored = check_scores(RunFolder(run_folder), output_dir, task, trust_remote_code=trust_remote_code)
+    rescored = check.lines(output_dir, trust_remote_code=trust_remote_code)
     carried = carry_results(RunFolder(run_folder), Path(output_dir), drift)
     terminal.block(
         "Merge",
@@ -116,33 +120,56 @@ def _report(merged: RunFolder) -> Report:
     return Report.of_run(merged.path, table, scores, baselines=baselines, verdict=verdict)
 
 
-def check_scores(run: RunFolder, merged: str, task: Task, *, trust_remote_code: bool = False) -> list[str]:
-    """Scores rows of a language model's test table again; a line on it, none of other tasks.
+class MergedModelCheck:
+    """The check `saved_model` of merged weights: they must answer the run's test rows as the run did.
 
-    Raises:
-        InputError: the merged weights predict them otherwise; they are deleted.
+    Args:
+        run: that is merged; without a table of its test rows, or where that holds them otherwise than they were read,
+            nothing is checked.
+        task: of the run.
     """
-    if not (run.path / "predictions" / "test.parquet").exists():
-        return []
-    table = run.table("test")
-    rows = task.rescored(table)
-    if rows is None:
-        return []
-    again = run_model(merged, task, rows, batch_size=BATCH, cpu_threads=None, trust_remote_code=trust_remote_code)
-    before = float(np.sum(table.column("nll")[: len(rows)]))
-    after = float(np.sum(task.tabulate(again.outputs, again.encoded).column("nll")))
-    apart = abs(after - before) / max(before, 1e-9)
-    stored = load_config(merged, trust_remote_code=trust_remote_code).dtype or torch.float32
-    bound = max(FLOAT32_TOLERANCE, 2 * torch.finfo(stored).eps)
-    for bits in (4, 8):
-        if run.arguments("model").get(f"load_in_{bits}bit"):
-            return [
-                f"{len(rows)} test rows: {before:.1f} nats on {bits}-bit weights, {after:.1f} merged into full ones"
-            ]
-    if not apart <= bound:
-        shutil.rmtree(merged)
-        raise InputError(
-            f"{run.path}: the merged weights take {after:.1f} nats for {len(rows)} test rows, the run took "
-            f"{before:.1f}, expected no more than {bound:.2g} of that apart; nothing was written. Use the run as it is"
+
+    def __init__(self, run: RunFolder, task: Task) -> None:
+        self.run, self.task = run, task
+        self.table = run.table("test") if run.table_path("test").exists() else None
+        self.rows = None if self.table is None else task.rescored(self.table)
+        # Started first: it imports its libraries while the weights are added.
+        self.process = None if self.rows is None else FreshProcess()
+
+    def lines(self, merged: str, *, trust_remote_code: bool = False) -> list[str]:
+        """What was seen, as a line; none where nothing is checked.
+
+        Raises:
+            InputError: the merged weights answer otherwise; they are deleted.
+        """
+        if self.table is None or self.rows is None or self.process is None:
+            return []
+        stored = load_config(merged, trust_remote_code=trust_remote_code).dtype or torch.float32
+        relative = max(tolerance(str(stored).removeprefix("torch."), "fp32"), self._tolerance_of_run)
+        request = Request(
+            str(Path(merged).resolve()), "test", task_settings(self.task), trust_remote_code=trust_remote_code
         )
-    return [f"{len(rows)} test rows scored again: {after:.1f} nats, {before:.1f} in the run"]
+        most = most_rows(self.table)
+        rescoring = begin_rescoring(request, self.task, self.rows, self.table, relative=relative, most=most)
+        self.process.ask(rescoring.folder)
+        rescored = rescoring.result(self.process.finish())
+        if rescored.unchecked:
+            return [f"its test rows were not scored again: {rescored.unchecked}"]
+        bits = next((bits for bits in (4, 8) if self.run.arguments("model").get(f"load_in_{bits}bit")), None)
+        if bits and rescored.again is not None:
+            apart = distances(rescored.expected, rescored.again, relative).largest
+            return [f"{len(rescored.expected):,} test rows, scored on {bits}-bit weights and on full ones: {apart}"]
+        check = saved_model(rescored)
+        if check.status == FAIL:
+            shutil.rmtree(merged)
+            raise InputError(
+                f"{self.run.path}: merged, it is another model; nothing was written. {check.finding}. Use the run as "
+                "it is (llmtune evaluate, predict and push read adapters)"
+            )
+        return [f"saved_model: {check.finding}"]
+
+    @property
+    def _tolerance_of_run(self) -> float:
+        """What the run's own check allowed for the precision that its table was computed in; 0 where it made none."""
+        check = self.run.saved_model
+        return 0.0 if check is None else float(check.numbers.get("relative_tolerance", 0.0))

@@ -131,11 +131,15 @@ def _answers(expected: Predictions, again: Predictions, relative: float) -> Dist
 
 
 def _texts(expected: Predictions, again: Predictions, relative: float) -> Distances:
-    """Of texts that a model wrote: whether they are the same; greedy or searched, rounding turns some."""
+    """Of texts that a model wrote: the nats of their references, and the texts, of which rounding turns some."""
     decided = np.array(expected.column("prediction")) != np.array(again.column("prediction"))
     share = TEXTS_APART[relative > 2e-3]
     words = f"{int(decided.sum()):,} of {len(decided):,} texts are written otherwise"
-    return Distances(np.zeros(len(decided)), decided, words, allowed=max(1, int(share * len(decided))))
+    allowed = max(1, int(share * len(decided)))
+    if not expected.has("nll"):
+        return Distances(np.zeros(len(decided)), decided, words, allowed)
+    nats = _nats(expected, again, relative)
+    return Distances(nats.computed, decided, f"{words}, {nats.largest}", allowed)
 
 
 def _nats(expected: Predictions, again: Predictions, relative: float) -> Distances:

@@ -159,9 +159,8 @@ class SavedModelCheck:
             trust_remote_code=self.args.model.trust_remote_code,
             cpu_threads=self.args.training.cpu_threads,
         )
-        writes = test.kind.free_text and not test.has("score")
         large = self.on_cpu and self.parameters >= MANY_PARAMETERS
-        most = min(MOST_WRITTEN if writes else MOST_ROWS, MOST_ON_CPU if large else MOST_ROWS)
+        most = min(most_rows(test), MOST_ON_CPU if large else MOST_ROWS)
         relative = tolerance(weights, self.args.training.evaluation_precision(weights))
         self.rescoring = begin_rescoring(request, task, encoded.rows, test, relative=relative, most=most)
         self.process.ask(self.rescoring.folder)
@@ -205,6 +204,12 @@ def begin_rescoring(
     rows.to_parquet(str(folder / ROWS))
     request.write(folder)
     return Rescoring(folder, expected, relative, len(table))
+
+
+def most_rows(table: Predictions) -> int:
+    """How many rows of a table are predicted again at most."""
+    is_written = table.kind.free_text and not table.has("score")
+    return MOST_WRITTEN if is_written else MOST_ROWS
 
 
 def spread_rows(table: Predictions, most: int, seed: int = 0) -> np.ndarray:

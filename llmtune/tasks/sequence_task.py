@@ -23,6 +23,7 @@ from llmtune.diagnosis.leakage import Examples
 from llmtune.errors import InputError
 from llmtune.models.families import families_serving
 from llmtune.models.loaded import LoadedModel
+from llmtune.predictions import Predictions
 from llmtune.progress import progress
 from llmtune.tasks.arguments import WINDOWS, SequenceArguments
 from llmtune.tasks.control_tokens import encode_text
@@ -207,6 +208,11 @@ class SequenceTask(Task):
         rows = encoded.rows
         columns = {name: list(rows[name]) for name in rows.column_names if name != self.answer_column}
         return {**columns, "length": input_lengths(encoded.dataset)}
+
+    def rescored(self, table: Predictions) -> datasets.Dataset:
+        """Texts and references."""
+        columns = {name: table.column(name) for name in self.text_names}
+        return datasets.Dataset.from_dict({**columns, self.answer_column: table.column("reference")})
 
     def data_collator(self, tokenizer: PreTrainedTokenizerBase, model: Any = None) -> Any:
         """Pads each micro-batch to its longest row, or to its longest window."""

@@ -275,9 +275,9 @@ class Task(ABC):
         return []
 
     def rescored(self, table: Predictions) -> datasets.Dataset | None:
-        """Rows of a table of this task that it can score again, so that a merged model is seen to be the same.
+        """The rows of a table of this task, to be predicted again, so that another model is seen to be the same.
 
-        None of tasks that a merge does not score again.
+        None where the table does not hold them as they were read.
         """
         return None
 

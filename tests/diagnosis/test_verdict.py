@@ -93,7 +93,7 @@ def test_the_json_is_the_contract():
 
     assert set(content) == {"verdict", "checks"}
     assert all(set(one) == {"check", "status", "finding", "numbers", "remedy"} for one in content["checks"])
-    assert len({one["check"] for one in content["checks"]}) == len(content["checks"]) == 15
+    assert len({one["check"] for one in content["checks"]}) == len(content["checks"]) == 16
 
 
 def test_the_sentence_opens_with_the_number_and_names_the_flag():

@@ -41,7 +41,6 @@ from llmtune.tasks.task import Encoded, Task, count_splits
 from llmtune.text.byte_ngrams import ORDER
 from llmtune.text.words import split_at_spaces
 
-RESCORED = 32  # test rows that a merged model must score as the run did
 CONTINUED = 100  # test rows that are continued, for the check of degenerate outputs
 
 UNCARRIED = ("completion", "messages", TRANSCRIPT)  # columns of rows that the table's `text` holds
@@ -291,12 +290,11 @@ class CausalLM(Task):
         return make_predictions(self.kind, columns, carried=carried, split=encoded.split, settings=settings)
 
     def rescored(self, table: Predictions) -> datasets.Dataset | None:
-        """The first rows of texts, and of prompts with completions; a chat is not in the table as it was."""
+        """Texts, or prompts with completions; a chat is not in the table as it was."""
         if self.input_format == MESSAGES:
             return None
         names = {"text": "text"} if self.input_format == TEXT else {"prompt": "prompt", "text": "completion"}
-        columns = {ours: table.column(name)[:RESCORED] for name, ours in names.items()}
-        return datasets.Dataset.from_dict(columns)
+        return datasets.Dataset.from_dict({ours: table.column(name) for name, ours in names.items()})
 
     def continuations(self, model: Any, encoded: Encoded) -> Predictions | None:
         """What the model writes after the beginnings of the first rows, beside what stands there."""

@@ -40,6 +40,17 @@ class Answering(Task):
             self.kind, columns, carried={**own, **carried}, split=encoded.split, settings=self.settings(**settings)
         )
 
+    def rescored(self, table: Predictions) -> datasets.Dataset:
+        """Questions, contexts, and answers where they first stand there: a table does not say where they were."""
+        contexts = table.column("context")
+        answers = [
+            {"text": texts, "answer_start": [context.find(text) for text in texts]}
+            for texts, context in zip(table.column("reference"), contexts, strict=True)
+        ]
+        return datasets.Dataset.from_dict(
+            {"question": table.column("question"), "context": contexts, "answers": answers}
+        )
+
     def example_table(self, rows: datasets.Dataset | None = None) -> Predictions:
         """A question that is answered; of rows each with its first answer, or none."""
         references = [["yes"]] if rows is None else [list(answer["text"]) for answer in rows["answers"]]

@@ -136,11 +136,12 @@ class GenerativeQuestionAnswering(Answering, TextGeneration):
     def tabulate(self, outputs: Any, encoded: Encoded) -> Predictions:
         """The predictions table of answers that a model wrote; every other column of the rows is carried.
 
-        Besides: `start` and `end` (where the answer first stands in `context`, null where it does not) and `ended`
-        (whether it came to its end within max_new_tokens).
+        Besides: `start` and `end` (where the answer first stands in `context`, null where it does not), `ended`
+        (whether it came to its end within max_new_tokens) and `nll` (nats of the answer that was expected).
         """
         answers, ended = self.written(outputs, encoded)
-        carried = {**self.places(answers, list(encoded.rows["context"])), "ended": ended.tolist()}
+        places = self.places(answers, list(encoded.rows["context"]))
+        carried = {**places, "ended": ended.tolist(), **self.nats(outputs)}
         settings = {"task": self.name, "unfinished": int((~ended).sum()), "nonfinite_rows": 0}
         return self.table_of(answers, encoded, carried, settings)
 

@@ -206,10 +206,17 @@ class TextGeneration(Prompts, Task):
         ids, ended, *_ = outputs
         return self.decode(ids.tolist(), encoded.tokenizer), np.asarray(ended, dtype=bool)
 
+    @staticmethod
+    def nats(outputs: Any) -> dict[str, list[float]]:
+        """The column `nll` of what the generation kept; none of answers that came without their references' nats."""
+        _, _, *nats = outputs
+        return {"nll": np.asarray(nats[0], dtype=np.float64).tolist()} if nats else {}
+
     def tabulate(self, outputs: Any, encoded: Encoded) -> Predictions:
         """The predictions table of a split whose targets are known; every column of the rows is carried.
 
-        Besides: `ended` (whether the answer came to its end within max_new_tokens), `length` (words of the source).
+        Besides: `ended` (whether the answer came to its end within max_new_tokens), `length` (words of the source), and
+        `nll` (nats of the reference).
         """
         rows = encoded.rows
         answers, ended = self.written(outputs, encoded)
@@ -217,6 +224,7 @@ class TextGeneration(Prompts, Task):
         columns = {"source": sources, "reference": list(rows["target"]), "prediction": answers}
         carried = {name: list(rows[name]) for name in rows.column_names if name not in ("source", "target")}
         carried |= {"ended": ended.tolist(), "length": [len(split_at_spaces(source)) for source in sources]}
+        carried |= self.nats(outputs)
         language = {"language": self.target_lang} if self.target_lang else {}
         settings = self.settings(task=self.name, unfinished=int((~ended).sum()), **language)
         return make_predictions(self.kind, columns, carried=carried, split=encoded.split, settings=settings)
@@ -227,6 +235,10 @@ class TextGeneration(Prompts, Task):
         columns = {"source": list(encoded.rows["source"]), "prediction": answers, "ended": ended.tolist()}
         most = self.max_new_tokens
         return columns, [f"answers that did not end within {most} tokens: {int((~ended).sum()) or 'none'}"]
+
+    def rescored(self, table: Predictions) -> datasets.Dataset:
+        """Sources and targets."""
+        return datasets.Dataset.from_dict({"source": table.column("source"), "target": table.column("reference")})
 
     def example_table(self, rows: datasets.Dataset | None = None) -> Predictions:
         """A text that is copied, or the targets of a split."""

@@ -284,6 +284,10 @@ class TokenClassification(Task):
             )
         return {"text": texts, "spans": spans}, lines
 
+    def rescored(self, table: Predictions) -> datasets.Dataset:
+        """Words and tags."""
+        return datasets.Dataset.from_dict({"tokens": table.column("tokens"), "tags": table.column("reference")})
+
     def example_table(self, rows: datasets.Dataset | None = None) -> Predictions:
         """An entity of each type, or the tags of a split."""
         tags = [[tag] for tag in self.tag_names if not tag.startswith("I-")] if rows is None else list(rows["tags"])
