@@ -211,7 +211,9 @@ def test_prompts_are_answered_by_predict(lora_run, stories, tmp_path):
 def test_a_merged_model_scores_the_runs_rows_as_the_run_did_or_is_refused(lora_run, tmp_path, capsys):
     cli.run(["merge", str(lora_run), "--output_dir", str(tmp_path / "plain")])
     printed = " ".join(capsys.readouterr().out.split())
-    assert re.search(r"saved_model: Loaded in a fresh process, it answers 30 test rows as the run did: [\d.]+ nats", printed)
+    assert re.search(
+        r"saved_model: Loaded in a fresh process, it answers 30 test rows as the run did: [\d.]+ nats", printed
+    )
 
     # The run's table says other nats than its weights give, as if those had been lost on the way.
     other = tmp_path / "other"

@@ -15,7 +15,7 @@ from llmtune.diagnosis.saved_model import saved_model
 from llmtune.errors import InputError
 from llmtune.finish.fresh_process import Request, task_settings
 from llmtune.finish.saved_model import FreshProcess, begin_rescoring, most_rows, tolerance
-from llmtune.models.checkpoints import load_config, load_run, merge_run
+from llmtune.models.checkpoints import FLOAT32_TOLERANCE, load_config, load_run, merge_run
 from llmtune.models.decision import save_decision_model
 from llmtune.report.card import write_card
 from llmtune.report.report import Report
@@ -145,7 +145,7 @@ class MergedModelCheck:
         if self.table is None or self.rows is None or self.process is None:
             return []
         stored = load_config(merged, trust_remote_code=trust_remote_code).dtype or torch.float32
-        relative = max(tolerance(str(stored).removeprefix("torch."), "fp32"), self._tolerance_of_run)
+        relative = max(tolerance(str(stored).removeprefix("torch."), "fp32", FLOAT32_TOLERANCE), self._tolerance_of_run)
         request = Request(
             str(Path(merged).resolve()), "test", task_settings(self.task), trust_remote_code=trust_remote_code
         )

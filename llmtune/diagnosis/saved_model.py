@@ -112,8 +112,8 @@ def _causes(rescored: Rescored, apart: Distances, read_otherwise: int) -> list[s
     if apart.permuted:
         causes.append("the probabilities are the same under other labels: the labels are permuted")
     return causes or [
-        "settings and tokens are the same, so the weights differ: a head or adapter that was lost, another base, a "
-        "rounding, or padding on the other side"
+        "settings and numbers of tokens are the same, so the weights or the vocabulary differ: a head or adapter that "
+        "was lost, another base, a rounding, another tokenizer, or padding on the other side"
     ]
 
 

@@ -82,7 +82,10 @@ def answer(request: Request, folder: Path) -> dict[str, Any]:
         rows = datasets.Dataset.from_parquet(str(folder / ROWS), keep_in_memory=True)
         with without_loading_report():
             tokenizer, model, said["new_weights"] = load_plainly(request, task)
+        search = search_settings(model)
         write_predictions(scored(task, tokenizer, model, rows, request), folder / TABLE)
+        # The task has set the search of the run by now; a plain `generate` reads what was saved.
+        said["settings"] |= different(search_settings(model), search)
     except torch.OutOfMemoryError as error:
         said |= {"refused": str(error).split("\n")[0], "out_of_memory": True}
     except REFUSALS as error:
@@ -130,6 +133,13 @@ def scored(task: Task, tokenizer: Any, model: Any, rows: datasets.Dataset, reque
             model, tokenizer, task, output_dir=scratch, batch_size=request.batch_size, padding_free=False
         )
         return task.tabulate(predict(trainer, task, encoded), encoded)
+
+
+def search_settings(model: Any) -> dict[str, Any]:
+    """How the model writes, but for the version that says so; empty of one that writes nothing."""
+    config = getattr(model, "generation_config", None)
+    settings = {} if config is None else json.loads(config.to_json_string(use_diff=True))
+    return {name: value for name, value in settings.items() if name != "transformers_version"}
 
 
 def task_settings(task: Task) -> dict[str, Any]:

@@ -31,6 +31,8 @@ MOST_ROWS = 256
 MOST_WRITTEN = 32  # rows that a model answers in its own words, a token at a time
 MOST_ON_CPU = 16  # rows of a model of a billion parameters and more
 MANY_PARAMETERS = 1_000_000_000
+# In float32, of other batches and another padding; two devices are FLOAT32_TOLERANCE apart.
+SAME_DEVICE_TOLERANCE = 1e-4
 SECONDS = 1_800  # after which the run ends without the check
 TOO_SLOW = f"it took more than {SECONDS:,} s"
 ENDED_BY_SIGNAL = "its process was ended by signal"
@@ -161,7 +163,9 @@ class SavedModelCheck:
         )
         large = self.on_cpu and self.parameters >= MANY_PARAMETERS
         most = min(most_rows(test), MOST_ON_CPU if large else MOST_ROWS)
-        relative = tolerance(weights, self.args.training.evaluation_precision(weights))
+        moved = self.on_cpu and self.trainer.args.device.type != "cpu"
+        least = FLOAT32_TOLERANCE if moved else SAME_DEVICE_TOLERANCE
+        relative = tolerance(weights, self.args.training.evaluation_precision(weights), least)
         self.rescoring = begin_rescoring(request, task, encoded.rows, test, relative=relative, most=most)
         self.process.ask(self.rescoring.folder)
 
@@ -224,17 +228,18 @@ def spread_rows(table: Predictions, most: int, seed: int = 0) -> np.ndarray:
     return np.sort(order[list(places)[:most]])
 
 
-def tolerance(weights: str, evaluation: str) -> float:
+def tolerance(weights: str, evaluation: str, least: float = SAME_DEVICE_TOLERANCE) -> float:
     """By how much logits may differ, relative to the largest: rounding, and never the loss of a layer.
 
     Args:
         weights: their dtype, or 4-bit or 8-bit.
         evaluation: fp32, bf16 or fp16.
+        least: in float32.
     """
     # In 8 bits what is rounded depends on the other rows of a batch.
     computed = "bf16" if weights.endswith("bit") else COMPUTED_IN[weights]
     steps = [torch.finfo(DTYPES[name]).eps for name in (computed, evaluation)]
-    return max(FLOAT32_TOLERANCE, MOST_ROUNDINGS * max(steps))
+    return max(least, MOST_ROUNDINGS * max(steps))
 
 
 def _ranks(values: Sequence[Any]) -> np.ndarray:
