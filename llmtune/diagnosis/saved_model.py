@@ -11,6 +11,7 @@ from llmtune.predictions import Predictions
 from llmtune.text.shorten import join_names, truncated_line
 
 NAME = "saved_model"
+OTHER_MODEL = "The saved model is not the measured one"
 REMEDY = (
     "do not use the saved model, its numbers are another's: restore the files of its folder, or train again; if nobody "
     "changed them, report this as a bug of llmtune"
@@ -73,14 +74,14 @@ def saved_model(rescored: Rescored | None) -> Check:
         return Check(NAME, PASS, finding, numbers)
     causes = _causes(rescored, apart, read_otherwise)
     if not len(rows):
-        finding = (
-            f"The saved model is not the measured one: {causes[0]}; of {share} test rows none is answered otherwise"
-        )
-        return Check(NAME, FAIL, "; ".join([finding, *causes[1:]]), numbers, REMEDY)
-    decided = int(apart.decided.sum())
+        finding = f"{OTHER_MODEL}: {causes[0]}"
+        same = f"it answers {share} test rows as the run did"
+        return Check(NAME, FAIL, "; ".join([finding, *causes[1:], same]), numbers, REMEDY)
+    count = int(apart.decided.sum())
+    decided = f" ({count:,} decided otherwise)" if count else ""
     finding = (
-        f"The saved model is not the measured one: it answers {len(rows):,} of {len(rescored.expected):,} test rows "
-        f"otherwise ({decided:,} decided otherwise), {apart.largest}; rows {join_names(ids, 5)}"
+        f"{OTHER_MODEL}: it answers {len(rows):,} of {len(rescored.expected):,} test rows otherwise{decided}, "
+        f"{apart.largest}; rows {join_names(ids, 5)}"
     )
     return Check(NAME, FAIL, "; ".join([finding, *causes]), numbers, REMEDY)
 

@@ -149,9 +149,15 @@ def task_settings(task: Task) -> dict[str, Any]:
 
 
 def different(before: dict[str, Any], after: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """By name the settings that are not the same."""
+    """By name the settings that are not the same; one within another is named after both, `scales.a`."""
     pairs = {name: (before.get(name), after.get(name)) for name in dict.fromkeys([*before, *after])}
-    return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+    unlike: dict[str, tuple[Any, Any]] = {}
+    for name, (old, new) in pairs.items():
+        if isinstance(old, dict) and isinstance(new, dict):
+            unlike |= {f"{name}.{inner}": pair for inner, pair in different(old, new).items()}
+        elif old != new:
+            unlike[name] = (old, new)
+    return unlike
 
 
 if __name__ == "__main__":

@@ -69,7 +69,9 @@ def redraw(part: str) -> Callable[[dict[str, torch.Tensor]], None]:
     def change(tensors: dict[str, torch.Tensor]) -> None:
         generator = torch.Generator().manual_seed(1)
         for name in named(tensors, part):
-            tensors[name] = torch.randn(tensors[name].shape, generator=generator) * tensors[name].std().clamp(min=0.02)
+            tensors[name] = torch.randn(tensors[name].shape, generator=generator) * max(
+                0.02, float(tensors[name].std(correction=0))
+            )
 
     return change
 
@@ -99,7 +101,7 @@ def to_int8(part: str) -> Callable[[dict[str, torch.Tensor]], None]:
 
     def change(tensors: dict[str, torch.Tensor]) -> None:
         for name in named(tensors, part):
-            step = tensors[name].abs().amax(dim=-1, keepdim=True) / 127
+            step = tensors[name].abs().amax(dim=-1, keepdim=True).clamp(min=1e-9) / 127  # the row of padding is 0
             tensors[name] = (tensors[name] / step).round() * step
 
     return change
