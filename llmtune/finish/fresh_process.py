@@ -27,7 +27,7 @@ from llmtune.predictions import write_predictions
 from llmtune.runs.folder import BASE_FOLDER
 from llmtune.tasks.task import Task
 from llmtune.trained_models import load_task
-from llmtune.training.hardware import configure_cpu
+from llmtune.training.hardware import be_killed_first, configure_cpu
 
 REQUEST, ROWS, ANSWER, TABLE = "request.json", "rows.parquet", "answer.json", "table.parquet"
 # What loaders and tokenizers say of files that don't fit each other; anything else ends the process, and is told too.
@@ -63,6 +63,7 @@ class Request:
 
 def main() -> None:
     """Answers one request after another, until stdin ends."""
+    be_killed_first()
     datasets.disable_progress_bars()
     for line in sys.stdin:
         folder = Path(line.rstrip("\n"))

@@ -26,6 +26,7 @@ from llmtune.models.checkpoints import FLOAT32_TOLERANCE, MOST_ROUNDINGS, is_ada
 from llmtune.predictions import Predictions, read_predictions
 from llmtune.progress import waiting
 from llmtune.tasks.task import Encoded, Task
+from llmtune.training.hardware import free_memory
 
 MOST_ROWS = 256
 MOST_WRITTEN = 32  # rows that a model answers in its own words, a token at a time
@@ -38,6 +39,8 @@ TOO_SLOW = f"it took more than {SECONDS:,} s"
 ENDED_BY_SIGNAL = "its process was ended by signal"
 OFF = "--check_saved_model False"
 OWN_MODULE = "a module of your own has no config that from_pretrained could read"
+NO_MEMORY = "there is no memory for a second copy of its weights; llmtune evaluate loads them alone"
+OF_A_PROCESS = 2**31  # bytes that libraries and batches take
 NO_ROOM = "the GPU has no room for a second copy of its quantized weights; llmtune evaluate loads them alone"
 # What the launcher of several processes tells each of them: the fresh one is alone.
 OF_LAUNCHERS = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "GROUP_RANK", "MASTER_ADDR", "MASTER_PORT")
@@ -130,14 +133,17 @@ class SavedModelCheck:
     Args:
         args: of the run.
         trainer: of the run.
+        weights: their dtype, or 4-bit or 8-bit.
     """
 
-    def __init__(self, args: Arguments, trainer: Any) -> None:
-        self.args, self.trainer = args, trainer
+    def __init__(self, args: Arguments, trainer: Any, weights: str) -> None:
+        self.args, self.trainer, self.weights = args, trainer, weights
         self.model = trainer.accelerator.unwrap_model(trainer.model)
         self.parameters = sum(weights.numel() for weights in self.model.parameters())
+        self.held = sum(weights.numel() * weights.element_size() for weights in self.model.parameters())
         device = self._free_gpu()
         self.on_cpu = device is None
+        free = free_memory()
         self.unchecked = ""
         if not args.training.check_saved_model:
             self.unchecked = OFF
@@ -145,6 +151,8 @@ class SavedModelCheck:
             self.unchecked = OWN_MODULE
         elif self.on_cpu and args.model.bits and trainer.args.device.type == "cuda":
             self.unchecked = NO_ROOM
+        elif free is not None and free < 2 * self.held + OF_A_PROCESS:
+            self.unchecked = NO_MEMORY
         self.process = None if self.unchecked else FreshProcess(device)
 
     def begin(self, task: Task, encoded: Encoded, test: Predictions) -> None:
@@ -152,7 +160,6 @@ class SavedModelCheck:
         self.test = test
         if self.process is None:
             return
-        weights = self.trainer.weights_in
         request = Request(
             str(Path(str(self.args.training.output_dir)).resolve()),
             test.split,
@@ -165,8 +172,14 @@ class SavedModelCheck:
         most = min(most_rows(test), MOST_ON_CPU if large else MOST_ROWS)
         moved = self.on_cpu and self.trainer.args.device.type != "cpu"
         least = FLOAT32_TOLERANCE if moved else SAME_DEVICE_TOLERANCE
-        relative = tolerance(weights, self.args.training.evaluation_precision(weights), least)
-        self.rescoring = begin_rescoring(request, task, encoded.rows, test, relative=relative, most=most)
+        relative = tolerance(self.weights, self.args.training.evaluation_precision(self.weights), least)
+        try:
+            self.rescoring = begin_rescoring(request, task, encoded.rows, test, relative=relative, most=most)
+        except OSError as error:  # the run goes on to its results
+            self.unchecked = f"its rows could not be written for the fresh process ({error.strerror})"
+            self.process.finish()
+            self.process = None
+            return
         self.process.ask(self.rescoring.folder)
 
     @waiting("loading the saved model again")
@@ -181,10 +194,9 @@ class SavedModelCheck:
         if self.trainer.args.device.type != "cuda":
             return None
         torch.cuda.empty_cache()
-        held = sum(weights.numel() * weights.element_size() for weights in self.model.parameters())
         free, _ = torch.cuda.mem_get_info()
-        # Twice the weights for what is computed of them, and what CUDA takes for a process.
-        return torch.cuda.current_device() if free > 2 * held + 2**31 else None
+        # Twice the weights, for what is computed of them.
+        return torch.cuda.current_device() if free > 2 * self.held + OF_A_PROCESS else None
 
 
 def begin_rescoring(

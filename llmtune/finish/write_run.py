@@ -90,7 +90,7 @@ def write_run(
         the folder of the run.
     """
     folder = Path(str(args.training.output_dir))
-    check = SavedModelCheck(args, trainer) if trainer.is_world_process_zero() else None
+    check = SavedModelCheck(args, trainer, model.weights) if trainer.is_world_process_zero() else None
     _save_model(trainer, task, keep_base=model.from_scratch)
     if check is not None:
         check.begin(task, encoded["test"], predictions["test"])

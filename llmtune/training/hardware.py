@@ -1,8 +1,9 @@
-"""What the machine is told before training: threads, and (on Linux) to keep freed memory."""
+"""What the machine is told before training (threads, and on Linux to keep freed memory), and what it has left."""
 
 import ctypes
 import os
 import sys
+from pathlib import Path
 
 import torch
 
@@ -27,3 +28,25 @@ def configure_cpu(threads: int | None) -> int:
         libc.mallopt(M_MMAP_THRESHOLD, 1 << 30)
         libc.mallopt(M_TRIM_THRESHOLD, (1 << 31) - 1)
     return threads
+
+
+def free_memory() -> int | None:
+    """Bytes that a further process can take without another being killed for it; None where the system does not say."""
+    meminfo, limit, used = (
+        Path(name) for name in ("/proc/meminfo", "/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current")
+    )
+    if not meminfo.exists():
+        return None
+    lines = dict(line.split(":", 1) for line in meminfo.read_text().splitlines())
+    free = int(lines["MemAvailable"].split()[0]) * 1024
+    # A container may have less than its machine.
+    if limit.exists() and used.exists() and limit.read_text().strip() != "max":
+        free = min(free, int(limit.read_text()) - int(used.read_text()))
+    return free
+
+
+def be_killed_first() -> None:
+    """On Linux: where memory runs out, the kernel ends this process rather than the one that started it."""
+    path = Path("/proc/self/oom_score_adj")
+    if path.exists():
+        path.write_text("1000")

@@ -181,13 +181,9 @@ class FineTuningTrainer(EffectiveBatchLoaders):
     @property
     def arithmetic(self) -> str:
         """What training and evaluation compute in, in words; the precision that was asked for is half of it."""
-        return str(self.args.describe_precision(self.weights_in))
-
-    @property
-    def weights_in(self) -> str:
-        """The dtype of the weights, or 4-bit or 8-bit."""
         quantized = next((bits for bits in (4, 8) if getattr(self.model, f"is_loaded_in_{bits}bit", False)), None)
-        return f"{quantized}-bit" if quantized else str(next(self.model.parameters()).dtype).removeprefix("torch.")
+        weights = f"{quantized}-bit" if quantized else str(next(self.model.parameters()).dtype).removeprefix("torch.")
+        return str(self.args.describe_precision(weights))
 
     @property
     def train_seconds(self) -> float:
