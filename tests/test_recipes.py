@@ -239,6 +239,9 @@ def test_two_processes_print_one_report_and_train_and_predict_alike(bert_run, me
     assert tables[0].column("text") == tables[1].column("text")
     np.testing.assert_allclose(tables[1].probabilities(), tables[0].probabilities(), atol=1e-5)
     assert json.loads((folder / "two" / "run.json").read_text())["training"]["processes"] == 2
+    # By the first process alone, outside its group.
+    checks = {check["check"]: check for check in json.loads(on_two.stdout)["checks"]}
+    assert checks["saved_model"]["status"] == "pass", checks["saved_model"]["finding"]
 
 
 def test_arguments_alone_train_a_llama_with_lora(messages, tmp_path, monkeypatch, capsys):
@@ -397,7 +400,7 @@ def test_two_spellings_of_a_class_are_said_with_the_data_at_the_end_and_on_the_p
     data, end = printed.split("Caution")
     assert line in data
     assert line in end
-    assert json.loads((folder / "run.json").read_text())["cautions"] == [line]
+    assert json.loads((folder / "run.json").read_text())["cautions"][0] == line
     assert "is probably &#39;" in (folder / "report.html").read_text().split("Caution")[1]
 
 

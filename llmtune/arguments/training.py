@@ -126,10 +126,8 @@ class TrainingArguments(transformers.TrainingArguments):
             "(length tells the class in many sets: it costs quality)"
         },
     )
-    padding_free: bool = field(
-        default=True, metadata={"help": "compute real tokens alone, where the model's attention allows it"}
-    )
-    check_saved_model: bool = field(default=True, metadata={"help": "predict test rows again with the saved model"})
+    padding_free: bool = field(default=True, metadata={"help": "compute no padding, where possible"})
+    check_saved_model: bool = field(default=True, metadata={"help": "predict rows with the saved model"})
     cuda_graphs: bool = field(
         default=True, metadata={"help": "on a GPU replay a small model's updates from CUDA graphs"}
     )

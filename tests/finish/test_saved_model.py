@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from llmtune import cli
 from llmtune.diagnosis.check import FAIL, NOT_APPLICABLE, PASS, Check
 from llmtune.diagnosis.saved_model import saved_model
+from llmtune.diagnosis.verdict import NOT_READY
+from llmtune.models.checkpoints import save_weights
 from llmtune.runs.folder import RunFolder
 from tests.finish.planted_faults import (
     cut_short,
@@ -140,6 +143,35 @@ def test_a_run_ends_with_the_check_and_its_report_keeps_it(data, tmp_path):
     assert check.status == PASS
     assert check.numbers["rows"] == check.numbers["rows_of_test"] == 61
     assert run.settings["cautions"] == []
+
+
+def test_a_run_whose_weights_are_lost_while_they_are_saved_is_not_ready(data, tmp_path, monkeypatch):
+    def save_and_lose(trainer, *, keep_base):
+        save_weights(trainer, keep_base=keep_base)
+        edit_weights(drop("classifier"))(Path(trainer.args.output_dir))
+
+    monkeypatch.setattr("llmtune.finish.write_run.save_weights", save_and_lose)
+    run = RunFolder(train("spam", data, tmp_path / "run", "--check_saved_model", "True"))
+
+    assert run.verdict.verdict == NOT_READY
+    assert run.verdict.deciding[0].check == "saved_model"
+    assert "Not ready: The saved model is not the measured one: it answers " in (run.path / "README.md").read_text()
+    cli.run(["report", str(run.path)])
+    assert RunFolder(run.path).saved_model == run.saved_model
+
+
+@pytest.mark.slow
+def test_fifty_five_clean_runs_raise_no_alarm(data, tmp_path):
+    cases = {}
+    for name in RUNS:
+        for seed in range(5):
+            run = train(name, data, tmp_path / name / str(seed), "--seed", str(seed))
+            cases[f"{name} {seed}"] = (run, run)
+
+    checks = {name: saved_model(rescored) for name, rescored in ask_again(cases, data).items()}
+
+    assert len(checks) == 55
+    assert {name: check.finding for name, check in checks.items() if check.status != PASS} == {}
 
 
 def test_a_run_without_the_check_says_so(runs):

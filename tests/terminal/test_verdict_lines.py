@@ -24,5 +24,5 @@ def test_the_block_opens_with_the_sentence_and_tells_each_check(tmp_path):
     assert any(line.startswith("  ✗ accuracy_paradox: Recall of 'spam' is 12 %") for line in lines)
     assert any("→ train with --class_weights balanced" in line for line in lines)
     assert any(line.startswith("  ✓ numerics") for line in lines)
-    assert "not checked: leakage" in stream.getvalue()
+    assert "not checked: saved_model, leakage" in stream.getvalue()
     assert json.loads((tmp_path / "verdict.json").read_text()) == verdict.to_json()
