@@ -223,7 +223,7 @@ def test_a_merged_model_scores_the_runs_rows_as_the_run_did_or_is_refused(lora_r
         target.mkdir(exist_ok=True) if path.is_dir() else target.write_bytes(path.read_bytes())
     weights = safetensors.torch.load_file(other / "adapter_model.safetensors")
     safetensors.torch.save_file({k: w * 1.5 for k, w in weights.items()}, other / "adapter_model.safetensors")
-    message = r"other: merged, it is another model; nothing was written\. .* otherwise .*, [\d.]+ nats of 30 rows, "
+    message = r"other: merged, it is another model; nothing was written\. .* otherwise.*, [\d.]+ nats of 30 rows, "
     with pytest.raises(InputError, match=message):
         cli.run(["merge", str(other), "--output_dir", str(tmp_path / "drifted")])
     assert not (tmp_path / "drifted").exists()
