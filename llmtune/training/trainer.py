@@ -25,6 +25,7 @@ from llmtune.tasks.losses import TokenCrossEntropy
 from llmtune.tasks.task import ValidationMetrics
 from llmtune.tasks.text_generation.generation import Generation
 from llmtune.tasks.text_windows import COUNTS, PooledRows, WindowCollator
+from llmtune.training import cpu_dropout
 from llmtune.training.batching import LongestFirstSampler
 from llmtune.training.callbacks import EvaluationLogger
 from llmtune.training.cuda_graphs import replayed_updates
@@ -45,8 +46,7 @@ class FineTuningTrainer(EffectiveBatchLoaders):
     hold every row once, on any number of processes. Evaluation runs longest row first; `compute_metrics` and `predict`
     get the rows in the order of the data set. bfloat16 on a CPU is for training only. Each evaluation in training also
     scores a fixed sample of train, for the curves that show overfitting. With a `generation` an evaluation writes.
-    Models that can (`models/padding_free.py`) compute real tokens alone.
-    Of rows that are read in windows the pooled logits go into loss and predictions.
+    Models that can (`models/padding_free.py`) compute real tokens alone. Of windows the pooled logits go into loss.
 
     Args:
         generation: of a task whose models write: how. Outputs are then the ids of the answers (n, t), -100 where a row
@@ -200,6 +200,7 @@ class FineTuningTrainer(EffectiveBatchLoaders):
         """
         if resume_from_checkpoint:
             check_same_run(resume_from_checkpoint, self)
+        cpu_dropout.install(self)
         self._started = time.perf_counter()
         try:
             with self.stop_after_saving.listening(), in_fewest_parts(self), replayed_updates(self):
