@@ -76,9 +76,9 @@ def test_the_standard_errors_that_are_sure_belong_to_the_p_that_is_significant()
 
 
 def test_softmax_is_scipys_and_a_row_that_is_not_finite_is_nan():
-    logits = np.array([[1.0, -2.0, 800.0], [0.0, np.nan, 1.0], [np.inf, 0.0, 1.0], [-1.0, -1.5, 3.0]])
+    logits = np.array([[1.0, -2.0, 800.0], [0.0, np.nan, 1.0], [np.inf, 0.0, 1.0], [-1.0, -1.5, 3.0], [-np.inf, 0, 1]])
 
     probabilities = softmax(logits)
 
     np.testing.assert_array_equal(probabilities[[0, 3]], special.softmax(logits[[0, 3]], axis=1))
-    assert np.isnan(probabilities[[1, 2]]).all()
+    assert np.isnan(probabilities[[1, 2, 4]]).all()

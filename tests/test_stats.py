@@ -183,15 +183,15 @@ def test_mcnemar_is_the_exact_binomial(b, c):
 
 
 def test_equal_models_on_few_units_differ_as_rarely_as_the_level_says():
-    rng, differing, trials = np.random.default_rng(0), 0, 200
+    rng, differing, trials = np.random.default_rng(0), 0, 300
     for trial in range(trials):
-        sizes, share_right = rng.integers(5, 30, 20), rng.beta(4, 2, 20)
+        sizes, share_right = rng.integers(5, 30, 8), rng.beta(4, 2, 8)
         a, b = (np.stack([rng.binomial(sizes, share_right), sizes], axis=1) for _ in range(2))
         low, high, _ = paired_cluster_bootstrap(a, b, share, 300, seed=trial)[1]
         differing += low is not None and (low > 0 or high < 0)
 
-    # Without the wider level 7 to 9 % of pairs; 5 % of 200 is 10, with a standard deviation of 3.
-    assert differing <= 16
+    # 5 % of 300 is 15, with a standard deviation of 4; of so few units 7 % differ, without the wider level 11 to 13 %.
+    assert differing <= 28
 
 
 def test_the_smallest_detectable_difference_is_the_published_one():
