@@ -166,6 +166,15 @@ class TokenCache:
         (folder / CHECKSUMS).write_text(json.dumps(read_checksums(folder)), encoding="utf-8")
 
 
+def reading_lines(folders: Mapping[str, Path | None]) -> list[str]:
+    """A line on the splits whose tokens an earlier run made; `folders`: the entry of each split, None without one."""
+    read = {split: folder for split, folder in folders.items() if folder is not None}
+    if not read:
+        return []
+    where = next(iter(read.values())).parent
+    return [f"tokens of {' and '.join(read)} as an earlier run kept them in {where} (--overwrite_cache: made again)"]
+
+
 def describe_tokenizer(tokenizer: PreTrainedTokenizerBase) -> str:
     """A sha256 of all that decides what a tokenizer makes of a text, wherever it was read from."""
     # What it cuts and pads at is told it again at each call.
