@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 
 from llmtune.closed_pipe import closable_stdout
+from llmtune.imports import imports_done
 
 
 class InputError(ValueError):
@@ -23,6 +24,7 @@ def run_command(main: Callable[[], object]) -> None:
     A number that `main` returns is the exit code. An `InputError` becomes one message on stderr, said once a machine,
     and exit code 2; Ctrl-C one line and 130, SIGTERM in training 143.
     """
+    imports_done()
     try:
         with closable_stdout():
             returned = main()

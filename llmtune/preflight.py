@@ -20,6 +20,7 @@ from llmtune.models.loaded import LoadedModel
 from llmtune.models.padding_free import install
 from llmtune.runs.folder import write_text
 from llmtune.tasks.task import Encoded, Task
+from llmtune.tasks.token_cache import reading_lines
 from llmtune.terminal.console import Terminal, hide_progress_bars
 
 
@@ -77,7 +78,8 @@ def begin_run(args: Arguments, task: Task, splits: Any, encoded: Mapping[str, En
     """
     _refuse_what_the_model_lacks(args, loaded.model)
     terminal = Terminal(args.training.process_index == 0)
-    terminal.block("Data", task.summary(splits, encoded))
+    cached = {split: part.cached_in for split, part in encoded.items()}
+    terminal.block("Data", [*task.summary(splits, encoded), *reading_lines(cached)])
     arithmetic = args.training.describe_precision(loaded.facts.weights)
     threads = f"{torch.get_num_threads()} CPU threads"
     lines = [*loaded.facts.lines(), f"{arithmetic}; {threads}"]

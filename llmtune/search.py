@@ -15,9 +15,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from statistics import NormalDist  # scipy.stats takes half a second to import
 from typing import Any
-
-from scipy.stats import norm
 
 from llmtune.arguments.search import TrialFinished, pop_search
 from llmtune.errors import InputError
@@ -96,7 +95,7 @@ def optimism(count: int, standard_error: float) -> float:
     >>> round(optimism(10, 1.0), 2)  # the expected maximum of ten normal values is 1.54
     1.55
     """
-    return float(standard_error * norm.ppf((count - 0.375) / (count + 0.25))) if count > 1 else 0.0
+    return standard_error * NormalDist().inv_cdf((count - 0.375) / (count + 0.25)) if count > 1 else 0.0
 
 
 def summary(text: str, trials: Sequence[Trial], best: int) -> str:

@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> Path:
     # Model. The family follows from the checkpoint; LoRA where --use_peft asks for it.
     loaded = load_model(args.model, task, train_texts=lambda: task.train_texts(splits))
     task = task.for_model(loaded)
-    encoded = task.encode_splits(splits, loaded.tokenizer)
+    encoded = task.encode_splits(splits, loaded.tokenizer, args)
     begin_run(args, task, splits, encoded, loaded)
 
     # Training. Validation picks the checkpoint; the test split stays unread until the end.

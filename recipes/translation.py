@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> Path:
     # Model. Sequence to sequence, a pair of BERTs, or a decoder: what it reads and learns follows from the family.
     loaded = load_model(args.model, task, train_texts=lambda: task.train_texts(splits))
     task = task.for_model(loaded)
-    encoded = task.encode_splits(splits, loaded.tokenizer)
+    encoded = task.encode_splits(splits, loaded.tokenizer, args)
     begin_run(args, task, splits, encoded, loaded)
 
     # Training. Validation picks the checkpoint; the test split stays unread until the end.

@@ -1,11 +1,14 @@
 """What every test runs under: no network, one thread a process, slow tests only on request."""
 
 import os
+import tempfile
 
 # Before torch and huggingface_hub are imported: both read their environment once.
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
+CACHE = tempfile.TemporaryDirectory(prefix="llmtune-tests-")  # what one session keeps, the next one must not read
+os.environ["HF_DATASETS_CACHE"] = CACHE.name
 
 import importlib  # noqa: E402 - the environment comes first
 import runpy  # noqa: E402 - the environment comes first

@@ -55,6 +55,14 @@ class DataArguments:
         default=False, metadata={"help": "leave the texts of the rows out of report.html: for private data"}
     )
 
+    overwrite_cache: bool = field(
+        default=False,
+        metadata={
+            "help": "tokenize again where an earlier run kept the tokens of the same rows, tokenizer and settings (in "
+            "HF_DATASETS_CACHE; --no_examples keeps none)"
+        },
+    )
+
     @property
     def given(self) -> bool:
         """Whether any data was named."""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import llmtune
 from llmtune.errors import InputError
+from llmtune.imports import collection_paused
 
 
 def train(*, recipe: str, flags: Sequence[str] = (), print_recipe: bool = False, output_format: str = "text") -> None:
@@ -25,10 +26,11 @@ def train(*, recipe: str, flags: Sequence[str] = (), print_recipe: bool = False,
         return
     if output_format != "text":  # given before the recipe's name
         flags = [*flags, "--format", output_format]
-    if _needs_launcher():
-        os.execv(sys.executable, [sys.executable, "-m", "accelerate.commands.launch", str(path), *flags])
-    sys.argv = [str(path), *flags]
-    runpy.run_path(str(path), run_name="__main__")
+    with collection_paused():  # the recipe goes on with it once it has imported what it needs
+        if _needs_launcher():
+            os.execv(sys.executable, [sys.executable, "-m", "accelerate.commands.launch", str(path), *flags])
+        sys.argv = [str(path), *flags]
+        runpy.run_path(str(path), run_name="__main__")
 
 
 def recipes_folder() -> Path:

@@ -8,6 +8,7 @@ A recipe goes through them in this order: `read`, `from_arguments`, `for_model`,
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import datasets
@@ -25,6 +26,7 @@ from llmtune.metrics import Score, metric_values
 from llmtune.models.loaded import LoadedModel
 from llmtune.predictions import Predictions
 from llmtune.predictions.kinds import DECIDING_METRIC
+from llmtune.tasks.token_cache import Entry, TokenCache
 
 Metric = str | Callable[..., Any]  # a name, or a function of (predictions, references)
 
@@ -41,6 +43,7 @@ class Encoded:
         facts: what did not fit, JSON values by the key under which run.json keeps them.
         notes: the same as lines for a person.
         index: where in the inputs each row stands, of tasks that cut rows into windows.
+        cached_in: the folder that the inputs were read from; None where they were made.
     """
 
     rows: datasets.Dataset
@@ -50,6 +53,7 @@ class Encoded:
     facts: Mapping[str, Any] = field(default_factory=dict)
     notes: Sequence[str] = ()
     index: Any = None
+    cached_in: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -92,6 +96,9 @@ class Task(ABC):
 
     reads_text: ClassVar[bool] = True
     """Whether its models come with a tokenizer."""
+
+    index_type: ClassVar[type[Any] | None] = None
+    """Of `Encoded.index`, of tasks that cut rows into windows: a dataclass of arrays."""
 
     answers_rows: ClassVar[bool] = True
     """Whether `llmtune predict` answers each row; a forecast begins after the last one."""
@@ -188,9 +195,33 @@ class Task(ABC):
     def encode(self, rows: datasets.Dataset, tokenizer: PreTrainedTokenizerBase, split: str = "test") -> Encoded:
         """Rows as model inputs, with labels where the rows have references."""
 
-    def encode_splits(self, splits: Any, tokenizer: PreTrainedTokenizerBase) -> dict[str, Encoded]:
-        """Train, validation and test as model inputs."""
-        return {split: self.encode(splits[split], tokenizer, split) for split in SPLITS}
+    def encode_splits(
+        self, splits: Any, tokenizer: PreTrainedTokenizerBase, args: Arguments | None = None
+    ) -> dict[str, Encoded]:
+        """Train, validation and test as model inputs; with the arguments of a run those that an earlier one kept.
+
+        Call it on every process: the first of a machine makes them, the others read what it kept.
+        """
+        if args is None:
+            return {split: self.encode(splits[split], tokenizer, split) for split in SPLITS}
+        private, overwrite = args.data.no_examples, args.data.overwrite_cache
+        cache = TokenCache.for_task(self, tokenizer, overwrite=overwrite, private=private)
+        if cache is None:
+            return self.encode_splits(splits, tokenizer)
+        with args.training.main_process_first(desc="tokenizing"):
+            cache.overwrite &= args.training.local_process_index == 0
+            return {split: self._encode_cached(splits[split], tokenizer, split, cache) for split in SPLITS}
+
+    def _encode_cached(
+        self, rows: datasets.Dataset, tokenizer: PreTrainedTokenizerBase, split: str, cache: TokenCache
+    ) -> Encoded:
+        path = cache.path(self, rows, split)
+        entry = cache.read(path, self.index_type)
+        if entry is not None:
+            return Encoded(rows, entry.inputs, split, tokenizer, entry.facts, entry.notes, entry.index, path)
+        encoded = self.encode(rows, tokenizer, split)
+        cache.write(path, Entry(encoded.dataset, encoded.facts, encoded.notes, encoded.index))
+        return encoded
 
     @abstractmethod
     def data_collator(self, tokenizer: PreTrainedTokenizerBase, model: Any = None) -> Any:

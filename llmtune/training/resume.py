@@ -4,21 +4,18 @@ The stock Trainer loads optimizer and schedule, and goes on with whatever it is 
 (the schedule's is used, transformers#9099), more epochs let it jump, other rows or classes are learned from the middle.
 """
 
-import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import is_dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
 import datasets
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 from transformers.trainer_callback import TrainerState
 from transformers.trainer_utils import get_last_checkpoint
 
+from llmtune.data.fingerprint import fingerprint
 from llmtune.errors import InputError
 from llmtune.models.checkpoints import is_adapter
 
@@ -66,28 +63,6 @@ def describe_run(trainer: Any) -> dict[str, Any]:
     described["type of the weights"] = str(next(model.parameters()).dtype).removeprefix("torch.")
     described["trained parameters"] = sum(p.numel() for p in model.parameters() if p.requires_grad)
     return described
-
-
-def fingerprint(rows: datasets.Dataset) -> str:
-    """16 hexadecimal digits of the sha256 of all columns, in the order of the rows."""
-    digest = hashlib.sha256()
-    for name in sorted(rows.column_names):
-        digest.update(name.encode())
-        for batch in rows.select_columns(name).with_format("arrow").iter(10_000):
-            for part in _buffers(batch.column(name).combine_chunks()):
-                digest.update(part)
-    return digest.hexdigest()[:16]
-
-
-def _buffers(column: pa.Array) -> Iterator[bytes]:
-    """Lengths of the lists at each depth, then their values: equal for equal cells, however arrow holds them."""
-    while pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
-        yield pc.list_value_length(column).to_numpy(zero_copy_only=False).tobytes()
-        column = column.flatten()
-    if pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
-        yield column.to_numpy(zero_copy_only=False).astype(np.float64).tobytes()
-    else:
-        yield json.dumps(column.to_pylist(), default=str).encode()
 
 
 def check_same_run(checkpoint: str | bool, trainer: Any) -> None:

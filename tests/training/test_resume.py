@@ -11,9 +11,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from llmtune.data.fingerprint import fingerprint
 from llmtune.errors import InputError
 from llmtune.tasks.losses import ClassificationLoss
-from llmtune.training.resume import describe_run, fingerprint
+from llmtune.training.resume import describe_run
 from tests.training.test_trainer import StopsAt, trainer
 
 OPTIONS = {"num_train_epochs": 2, "precision": "fp32", "save_total_limit": 4, "learning_rate": 1e-2}

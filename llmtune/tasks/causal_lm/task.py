@@ -35,7 +35,7 @@ from llmtune.tasks.causal_lm.sequences import (
     first_ids,
     text_sequences,
 )
-from llmtune.tasks.causal_lm.windows import TokenSequence, make_windows
+from llmtune.tasks.causal_lm.windows import TokenSequence, Windows, make_windows
 from llmtune.tasks.losses import TokenCrossEntropy
 from llmtune.tasks.task import Encoded, Task, count_splits
 from llmtune.text.byte_ngrams import ORDER
@@ -76,6 +76,7 @@ class CausalLM(Task):
     auto_model = AutoModelForCausalLM
     families = ("decoder",)
     deciding_metric = "perplexity"
+    index_type = Windows
 
     @property
     def shown(self) -> tuple[str, ...]:

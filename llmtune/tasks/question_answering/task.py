@@ -88,6 +88,7 @@ class QuestionAnswering(Answering):
     architecture = "ForQuestionAnswering"
     families = families_serving("classification")
     counted = ("nonfinite_rows",)
+    index_type = SpanWindows
 
     @classmethod
     def read(cls, args: Arguments) -> AnsweredSplits:
