@@ -93,6 +93,9 @@ class Task(ABC):
     reads_text: ClassVar[bool] = True
     """Whether its models come with a tokenizer."""
 
+    onnx_outputs: ClassVar[tuple[str, ...]] = ()
+    """Outputs of its models that answer in one pass, by transformers' names: what an exported model gives."""
+
     answers_rows: ClassVar[bool] = True
     """Whether `llmtune predict` answers each row; a forecast begins after the last one."""
 

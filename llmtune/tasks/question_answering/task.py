@@ -88,6 +88,7 @@ class QuestionAnswering(Answering):
     architecture = "ForQuestionAnswering"
     families = families_serving("classification")
     counted = ("nonfinite_rows",)
+    onnx_outputs = ("start_logits", "end_logits")
 
     @classmethod
     def read(cls, args: Arguments) -> AnsweredSplits:

@@ -80,6 +80,7 @@ class TokenClassification(Task):
     architecture = "ForTokenClassification"
     families = families_serving("classification")
     reads_labels = False
+    onnx_outputs = ("logits",)
     counted = ("repairs", "nonfinite_words")
     deciding_metric = "entity_f1"
     shown = ("entity_f1", "entity_f2")
