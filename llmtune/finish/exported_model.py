@@ -79,7 +79,7 @@ class ExportedModelCheck:
             raise InputError(
                 f"{self.run}: exported, it is another model; nothing was written. {check.finding}. Use the run as it "
                 "is (llmtune predict); where its files were changed, restore them; where its table comes from another "
-                "machine or precision, run llmtune evaluate here and give that table as --predictions"
+                "machine or precision, run llmtune evaluate here, and give its table as --predictions"
             )
         return check.finding
 

@@ -1,8 +1,11 @@
 """A run as ONNX answers as it did, or nothing is written; int8's loss is told with its interval."""
 
 import json
+import re
+import shlex
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +22,9 @@ from llmtune.predictions import read_predictions, write_predictions
 from llmtune.runs.folder import write_json
 from tests.finish.planted_faults import edit_json, edit_settings, swap_labels, swap_tokenizer
 from tests.finish.small_runs import train, write_rows
+
+README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+SECTION = README.partition("## Without PyTorch: ONNX\n")[2].partition("\n## ")[0]
 
 
 class AnswersHere:
@@ -53,10 +59,14 @@ def spam_run(spam_model, spam_file, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def exported(spam_run, tmp_path_factory):
-    """In fp32 and int8, checked by a fresh process."""
-    folder = tmp_path_factory.mktemp("exported") / "onnx"
-    export(spam_run, folder, "--int8")
-    return folder
+    """In fp32 and int8, checked by a fresh process, by the command of the README on a run of its name."""
+    folder = tmp_path_factory.mktemp("exported")
+    shutil.copytree(spam_run, folder / "runs" / "spam-1")
+    (line,) = re.findall(r"^llmtune (export .*)$", SECTION, flags=re.MULTILINE)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        cli.run([*shlex.split(line), "--cpu_threads", "1"])
+    return folder / "onnx"
 
 
 @pytest.fixture
@@ -76,7 +86,7 @@ def written_before(exported, monkeypatch, answers_here):
     return copy_then
 
 
-def test_the_exported_model_decides_every_row_as_the_run(exported, spam_run):
+def test_the_exported_model_decides_every_row_as_the_run(exported):
     record = json.loads((exported / "export.json").read_text())
 
     assert record["models"]["fp32"]["rows_decided_alike"] == record["models"]["fp32"]["rows"] == 101
@@ -84,31 +94,23 @@ def test_the_exported_model_decides_every_row_as_the_run(exported, spam_run):
     assert record["models"]["fp32"]["identical"]
     assert record["saved_model"].startswith("Loaded in a fresh process, it answers 101 test rows as the run did")
     assert record["largest_relative_difference_of_random_tokens"] < 1e-5
-    assert record["run"] == str(spam_run)
+    assert record["run"] == "runs/spam-1"
 
 
-def test_the_folder_holds_all_that_a_program_needs_to_decide_as_the_run(exported, spam_run):
-    """Without torch: tokenizers, onnxruntime, and the settings of config.json."""
-    onnxruntime = pytest.importorskip("onnxruntime", reason="of the extra export")
-    from tokenizers import Tokenizer
-
+def test_the_code_of_the_readme_decides_every_row_as_the_run(exported, spam_run, monkeypatch):
+    """Without torch and transformers: by the threshold, labels and length of config.json."""
     table = read_predictions(spam_run / "predictions" / "test.parquet")
-    config = json.loads((exported / "config.json").read_text())
-    settings = config["llmtune"]
-    tokenizer = Tokenizer.from_file(str(exported / "tokenizer.json"))
-    tokenizer.enable_truncation(settings["max_length"])
-    session = onnxruntime.InferenceSession(exported / "model.onnx")
-    answers = []
-    for text in table.column("text"):
-        ids = np.array([tokenizer.encode(text).ids])
-        (logits,) = session.run(None, {"input_ids": ids, "attention_mask": np.ones_like(ids)})
-        weights = np.exp(logits[0] - logits[0].max())
-        spam = (weights / weights.sum())[config["label2id"][settings["positive_label"]]]
-        answers.append("spam" if spam >= settings["threshold"] else "ham")
+    code = re.search(r"```python\n(.*?)```", SECTION, re.DOTALL)[1]
+    monkeypatch.chdir(exported.parent)
+    names: dict[str, Any] = {}
+    exec(compile(code, "README.md", "exec"), names)
+    spam = names["config"]["label2id"][names["positive"]]
+    is_spam = [names["probabilities"](text)[spam] >= names["settings"]["threshold"] for text in table.column("text")]
 
-    assert answers == table.column("prediction")
-    assert settings["threshold"] > 0.5
-    assert len(set(answers)) == 2
+    assert ["spam" if positive else "ham" for positive in is_spam] == table.column("prediction")
+    assert names["settings"]["threshold"] > 0.5
+    assert len(set(is_spam)) == 2
+    assert "torch" not in code
 
 
 def test_int8_is_measured_against_the_run_and_is_smaller(exported):
