@@ -170,12 +170,30 @@ def rows_to_score(run: RunFolder, task: Task, predictions: str | None, most: int
             f"{run.path}: holds no predictions/test.parquet that the exported model could be checked by; run llmtune "
             f"evaluate --model {run.path}, and give the predictions/test.parquet that it writes as --predictions"
         )
-    if table.kind != task.kind or not len(table):
+    unlike = unlike_table(table, task)
+    if unlike:
         raise InputError(
-            f"{where}: holds {len(table):,} rows of kind {str(table.kind)!r}, expected {task.kind!r} of this "
-            f"{task.name} model; give the table that llmtune evaluate writes of it"
+            f"{where}: {unlike} of this {task.name} model; give the table that llmtune evaluate writes of it, or "
+            f"restore {run.path}"
         )
     return table
+
+
+def unlike_table(table: Predictions, task: Task) -> str:
+    """What makes a table none that this task wrote of its test rows; empty of one that may be."""
+    if table.kind != task.kind or not len(table):
+        return f"holds {len(table):,} rows of kind {str(table.kind)!r}, expected {task.kind!r}"
+    labels = task.example_table().label_names
+    if set(labels) != set(table.label_names):
+        return f"has the labels {', '.join(table.label_names)}, expected {', '.join(labels)}"
+    computed = (*table.kind.number_columns, "probabilities", "probability", "score")
+    if not any(table.has(name) for name in computed):
+        return "has no probabilities, expected those"
+    try:
+        task.rescored(table)
+    except KeyError as error:
+        return f"lacks a column that is read again ({error.args[0]}), expected the rows"
+    return ""
 
 
 def load_whole(run: RunFolder, task: Task, table: Predictions, *, trust_remote_code: bool) -> LoadedRun:

@@ -293,9 +293,30 @@ def test_a_table_of_another_task_is_refused(spam_run, tmp_path):
 
     with pytest.raises(
         InputError,
-        match="holds 1 rows of kind 'question-answering', expected 'classification' of this text-classification model",
+        match="holds 1 rows of kind 'question-answering', expected 'classification' of this text-classification model; "
+        "give the table that llmtune evaluate writes of it, or restore ",
     ):
         export(spam_run, tmp_path / "onnx", "--predictions", str(path))
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        ("reference,prediction\nspam,spam\nham,ham\n", "has no probabilities, expected those of this"),
+        ("reference,prediction\nyes,no\nno,no\n", "has the labels no, yes, expected ham, spam of this"),
+        (
+            'reference,prediction,"probability[ham]","probability[spam]"\nspam,spam,0.1,0.9\nham,ham,0.8,0.2\n',
+            r"lacks a column that is read again \(.*text.*\), expected the rows of this",
+        ),
+    ],
+    ids=["no probabilities", "other labels", "no texts"],
+)
+def test_a_table_that_this_model_did_not_write_is_refused(table, words, spam_run, tmp_path):
+    (tmp_path / "made.csv").write_text(table)
+    made = write_predictions(read_predictions(tmp_path / "made.csv", kind="classification"), tmp_path / "made.parquet")
+
+    with pytest.raises(InputError, match=f"--predictions .*made.parquet: {words}"):
+        export(spam_run, tmp_path / "onnx", "--predictions", str(made))
 
 
 def test_a_table_of_weights_in_few_bits_is_refused(spam_run, tmp_path):
