@@ -21,10 +21,11 @@ from llmtune.models.onnx_model import OnnxModel
 from llmtune.predictions import read_predictions, write_predictions
 from llmtune.runs.folder import write_json
 from tests.finish.planted_faults import edit_json, edit_settings, swap_labels, swap_tokenizer
-from tests.finish.small_runs import train, write_rows
+from tests.finish.small_runs import RUNS, train, write_rows
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 SECTION = README.partition("## Without PyTorch: ONNX\n")[2].partition("\n## ")[0]
+WINDOWS = ("--long_text", "windows", "--max_length", "12", "--stride", "4")
 
 
 class AnswersHere:
@@ -411,9 +412,9 @@ def rows(tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["spam", "ordered", "pairs", "labels", "score", "tags", "answers"])
+@pytest.mark.parametrize("name", ["spam", "ordered", "pairs", "labels", "score", "tags", "answers", "windows of BERT"])
 def test_every_task_that_answers_in_one_pass_is_exported(name, rows, tmp_path):
-    run = train(name, rows, tmp_path / "run")
+    run = train(*((name, rows, tmp_path / "run") if name in RUNS else ("spam", rows, tmp_path / "run", *WINDOWS)))
 
     export(run, tmp_path / "onnx", "--int8")
 
