@@ -2,6 +2,7 @@
 
 import argparse
 import difflib
+import importlib
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -13,6 +14,8 @@ DESCRIPTION = """Check data, train, evaluate and compare models. llmtune train s
 
 exit codes: 0 done; 1 a gate that was asked for is not met (--fail-if-worse, --strict); 2 the input is wrong"""
 
+
+ONNX = "onnx"
 
 # The smallest table of each kind, as a csv with `;` in the place of a line break; a list is JSON, quoted as csv has it.
 EXAMPLES = {
@@ -41,67 +44,20 @@ class Parser(argparse.ArgumentParser):
         return [flag for action in self._actions for flag in action.option_strings]
 
 
-def check(options: dict[str, Any]) -> int:
-    """Imports and runs the command."""
-    from llmtune.commands.check import check
+class ExportFormat(argparse.Action):
+    """`--format` of `llmtune export`: what is written, or as in every command how the result is told."""
 
-    return check(**options)
-
-
-def train(options: dict[str, Any]) -> None:
-    """Imports and runs the command."""
-    from llmtune.commands.train import train
-
-    train(**options)
+    def __call__(self, parser: Any, namespace: Any, value: Any, option_string: str | None = None) -> None:
+        """Keeps how the result is told; `onnx` is written in any case."""
+        if value != ONNX:
+            namespace.output_format = value
 
 
-def evaluate(options: dict[str, Any]) -> None:
-    """Imports and runs the command."""
-    from llmtune.commands.evaluate import evaluate
-
-    evaluate(**options)
-
-
-def predict(options: dict[str, Any]) -> None:
-    """Imports and runs the command."""
-    from llmtune.commands.predict import predict
-
-    predict(**options)
-
-
-def merge(options: dict[str, Any]) -> None:
-    """Imports and runs the command."""
-    from llmtune.commands.merge import merge
-
-    merge(**options)
-
-
-def report(options: dict[str, Any]) -> None:
-    """Imports and runs the command."""
-    from llmtune.commands.report import report
-
-    report(**options)
-
-
-def compare(options: dict[str, Any]) -> int:
-    """Imports and runs the command."""
-    from llmtune.commands.compare import compare
-
-    return compare(**options)
-
-
-def benchmark(options: dict[str, Any]) -> int:
-    """Imports and runs the command."""
-    from llmtune.commands.benchmark import benchmark
-
-    return benchmark(**options)
-
-
-def push(options: dict[str, Any]) -> None:
-    """Imports and runs the command."""
-    from llmtune.commands.push import push
-
-    push(**options)
+def call_command(name: str, options: dict[str, Any]) -> int | None:
+    """Imports and runs a command: the function that its module is named for."""
+    command = getattr(importlib.import_module(f"llmtune.commands.{name}"), name)
+    code: int | None = command(**options)
+    return code
 
 
 def build_parser() -> tuple[Parser, dict[str, Parser]]:
@@ -110,25 +66,31 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
     parser.add_argument("--version", action="version", version=f"llmtune {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
-    def command(run: Any, summary: str) -> Parser:
-        made: Parser = commands.add_parser(run.__name__, help=summary, description=f"{summary}.")
-        made.set_defaults(run=run)
-        formats = ["text", "json"] + ["eee"] * (run in (report, benchmark)) + ["model-index"] * (run is benchmark)
+    def command(name: str, summary: str) -> Parser:
+        made: Parser = commands.add_parser(name, help=summary, description=f"{summary}.")
+        made.set_defaults(command=name)
+        gives_results = name in ("report", "benchmark")
+        formats = ["text", "json"] + ["eee"] * gives_results + ["model-index"] * (name == "benchmark")
         told = "json: one document on stdout, all else on stderr (default: text)"
         told = told.replace("json:", "eee: records of Every Eval Ever, json:") if "eee" in formats else told
         told = told.replace("json:", "model-index: of a model card, json:") if "model-index" in formats else told
-        made.add_argument("--format", dest="output_format", choices=formats, default="text", help=told)
+        options: dict[str, Any] = {"choices": formats}
+        if name == "export":
+            options = {"choices": [ONNX, *formats], "action": ExportFormat}
+            told = f"{ONNX}: what is written, the default; may be given beside {told}"
+        made.add_argument("--format", dest="output_format", default="text", help=told, **options)
         return made
 
-    add_check_flags(command(check, "faults of the data that would make a result wrong, before anything is trained"))
-    add_train_flags(command(train, "run a recipe: read, train, choose on validation, evaluate once on test, report"))
-    add_evaluate_flags(command(evaluate, "score a model on labeled rows; leaves metrics.json and predictions"))
-    add_predict_flags(command(predict, "apply a model to rows without labels; writes a table"))
-    add_merge_flags(command(merge, "turn a LoRA run into plain weights"))
-    add_report_flags(command(report, "all metrics, with intervals, of predictions made anywhere"))
-    add_compare_flags(command(compare, "two models on the same rows: is B significantly better or worse than A?"))
-    add_benchmark_flags(command(benchmark, "models, fine-tuned, prompted or served, on the same rows of your files"))
-    add_push_flags(command(push, "publish a run on the Hub: weights, card, report and metrics, in one commit"))
+    add_check_flags(command("check", "faults of the data that would make a result wrong, before anything is trained"))
+    add_train_flags(command("train", "run a recipe: read, train, choose on validation, evaluate once on test, report"))
+    add_evaluate_flags(command("evaluate", "score a model on labeled rows; leaves metrics.json and predictions"))
+    add_predict_flags(command("predict", "apply a model to rows without labels; writes a table"))
+    add_merge_flags(command("merge", "turn a LoRA run into plain weights"))
+    add_export_flags(command("export", "a run as ONNX, for onnxruntime: checked to answer its test rows as it did"))
+    add_report_flags(command("report", "all metrics, with intervals, of predictions made anywhere"))
+    add_compare_flags(command("compare", "two models on the same rows: is B significantly better or worse than A?"))
+    add_benchmark_flags(command("benchmark", "models, fine-tuned, prompted or served, on the same rows of your files"))
+    add_push_flags(command("push", "publish a run on the Hub: weights, card, report and metrics, in one commit"))
     return parser, dict(commands.choices)
 
 
@@ -247,6 +209,22 @@ def add_merge_flags(parser: Parser) -> None:
     parser.add_argument("--output_dir", required=True, metavar="FOLDER", help="a new folder for the merged weights")
     told = "a decoder classifier, LoRA or not, for pipeline('decision') and transformers serve, with decision.json"
     parser.add_argument("--decision", action="store_true", help=told)
+    add_trust_flag(parser)
+
+
+def add_export_flags(parser: Parser) -> None:
+    """Flags of `llmtune export`."""
+    parser.add_argument("run_folder", metavar="RUN", help="the --output_dir of a recipe, or merged weights")
+    parser.add_argument("--output_dir", required=True, metavar="FOLDER", help="a new folder for the exported model")
+    parser.add_argument("--int8", action="store_true", help="also with weights of 8 bits, and what that loses")
+    told = "test rows as this model predicts them (default: those of the run)"
+    parser.add_argument("--predictions", metavar="FILE", help=told)
+    told = "of them at most, spread over lengths and classes (default: all)"
+    parser.add_argument("--max_eval_samples", type=int, metavar="N", help=told)
+    told = "rows at once where speed is measured (default: 32)"
+    parser.add_argument("--per_device_eval_batch_size", type=int, default=32, metavar="N", help=told)
+    parser.add_argument("--cpu_threads", type=int, metavar="N", help="default: allowed cores")
+    parser.add_argument("--seed", type=int, default=42, metavar="N", help="of the intervals (default: 42)")
     add_trust_flag(parser)
 
 
@@ -381,14 +359,13 @@ def run(argv: Sequence[str] | None = None) -> int | None:
     parser, commands = build_parser()
     chosen, unknown = parser.parse_known_args(argv)
     options = vars(chosen)
-    command = options.pop("run")
+    command = options.pop("command")
     if unknown:
-        of_command = commands[command.__name__]
+        of_command = commands[command]
         near = difflib.get_close_matches(unknown[0].partition("=")[0], of_command.flags(), n=1)
         hint = f"did you mean {near[0]}?" if near else f"see {of_command.prog} --help"
         raise InputError(f"{of_command.prog}: unknown argument {unknown[0]!r}; {hint}")
-    code: int | None = command(options)
-    return code
+    return call_command(command, options)
 
 
 def main() -> None:

@@ -92,10 +92,7 @@ def run_model(
 
     Of `timed` model inputs each is then answered alone, for its latency.
     """
-    if batch_size < 1:
-        raise InputError(f"--per_device_eval_batch_size {batch_size}: expected 1 or more")
-    if cpu_threads is not None and cpu_threads < 1:
-        raise InputError(f"--cpu_threads {cpu_threads}: expected 1 or more")
+    check_sizes(batch_size, cpu_threads)
     configure_cpu(cpu_threads)
     tokenizer, loaded = load_run(
         model, task.auto_model, reads_text=task.reads_text, trust_remote_code=trust_remote_code
@@ -118,6 +115,14 @@ def run_model(
     return InferenceResult(
         outputs, encoded, seconds, trainer.args.world_size, trainer.is_world_process_zero(), facts, latencies
     )
+
+
+def check_sizes(batch_size: int, cpu_threads: int | None) -> None:
+    """Raises InputError where either is no size."""
+    if batch_size < 1:
+        raise InputError(f"--per_device_eval_batch_size {batch_size}: expected 1 or more")
+    if cpu_threads is not None and cpu_threads < 1:
+        raise InputError(f"--cpu_threads {cpu_threads}: expected 1 or more")
 
 
 def single_latencies(trainer: FineTuningTrainer, task: Task, encoded: Encoded, count: int) -> list[float]:

@@ -11,6 +11,7 @@ from llmtune import cli
 from llmtune.commands.check import check
 from llmtune.commands.compare import compare
 from llmtune.commands.evaluate import evaluate
+from llmtune.commands.export import export
 from llmtune.commands.merge import merge
 from llmtune.commands.predict import predict
 from llmtune.commands.report import report
@@ -57,7 +58,7 @@ def test_a_wrong_input_is_one_message_and_exit_code_2(tmp_path):
     assert done.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("command", [check, evaluate, predict, merge, report, compare])
+@pytest.mark.parametrize("command", [check, evaluate, predict, merge, export, report, compare])
 def test_the_flags_are_the_commands_arguments_with_the_same_defaults(command):
     _, parsers = cli.build_parser()
     actions = {a.dest: a for a in parsers[command.__name__]._actions if a.dest != "help"}

@@ -21,11 +21,6 @@ NAMES = {
 }
 # fmt: on
 
-# Where two meanings are left, by module. A name leaves this table with its second meaning: the test says so.
-STILL_TWICE = {
-    "merge": {"cli", "commands.merge"},
-}
-
 
 def public_names(path: Path) -> set[str]:
     """The functions, classes and constants that a module defines."""
@@ -55,10 +50,7 @@ def definitions() -> dict[str, set[str]]:
 def test_a_public_name_has_one_meaning(name):
     homes = definitions().get(name, set())
 
-    if name in STILL_TWICE:
-        assert homes == STILL_TWICE[name]
-    else:
-        assert len(homes) <= 1, homes
+    assert len(homes) <= 1, homes
 
 
 # The names that a module has by its role: of a metric, a model family, a task's folder, and the commands' own.

@@ -14,12 +14,12 @@ from llmtune.diagnosis.rescored_rows import distances
 from llmtune.diagnosis.saved_model import saved_model
 from llmtune.errors import InputError
 from llmtune.finish.fresh_process import Request, task_settings
-from llmtune.finish.saved_model import FreshProcess, begin_rescoring, most_rows, tolerance
+from llmtune.finish.saved_model import FreshProcess, begin_rescoring, most_rows, tolerance, tolerance_of_run
 from llmtune.models.checkpoints import FLOAT32_TOLERANCE, load_config, load_run, merge_run
 from llmtune.models.decision import save_decision_model
 from llmtune.report.card import write_card
 from llmtune.report.report import Report
-from llmtune.runs.folder import RunFolder, make_folder, write_json
+from llmtune.runs.folder import RunFolder, check_new_folder, make_folder, write_json
 from llmtune.tasks.task import Task
 from llmtune.tasks.text_classification.task import TextClassification
 from llmtune.terminal.document import print_document, terminal_beside
@@ -76,9 +76,8 @@ def write_decision(run_folder: str, output_dir: str, task: Task) -> None:
         raise InputError(
             f"--decision: {run_folder} is a {task.name} model, expected a text classifier; leave the flag out"
         )
+    check_new_folder(Path(output_dir))
     output = make_folder(output_dir)
-    if any(output.iterdir()):
-        raise InputError(f"--output_dir {output}: exists and is not empty; name a new folder")
     tokenizer, model = load_run(run_folder, task.auto_model, quantized=False)
     ours: dict[str, Any] = {"label_names": list(task.label_names)}
     if task.positive_label is not None:
@@ -145,7 +144,9 @@ class MergedModelCheck:
         if self.table is None or self.rows is None or self.process is None:
             return []
         stored = load_config(merged, trust_remote_code=trust_remote_code).dtype or torch.float32
-        relative = max(tolerance(str(stored).removeprefix("torch."), "fp32", FLOAT32_TOLERANCE), self._tolerance_of_run)
+        relative = max(
+            tolerance(str(stored).removeprefix("torch."), "fp32", FLOAT32_TOLERANCE), tolerance_of_run(self.run)
+        )
         request = Request(
             str(Path(merged).resolve()), "test", task_settings(self.task), trust_remote_code=trust_remote_code
         )
@@ -167,9 +168,3 @@ class MergedModelCheck:
                 "it is (llmtune evaluate, predict and push read adapters)"
             )
         return [f"saved_model: {check.finding}"]
-
-    @property
-    def _tolerance_of_run(self) -> float:
-        """What the run's own check allowed for the precision that its table was computed in; 0 where it made none."""
-        check = self.run.saved_model
-        return 0.0 if check is None else float(check.numbers.get("relative_tolerance", 0.0))

@@ -23,6 +23,7 @@ from transformers.utils import GENERATION_CONFIG_NAME
 from llmtune.errors import InputError
 from llmtune.inference import inference_trainer, predict
 from llmtune.models.loading import quantization_config, without_loading_report
+from llmtune.models.onnx_model import OnnxModel
 from llmtune.predictions import write_predictions
 from llmtune.runs.folder import BASE_FOLDER
 from llmtune.tasks.task import Task
@@ -46,6 +47,7 @@ class Request:
         trust_remote_code: run Python code that came with the checkpoint.
         cpu_threads: of this process; None for all.
         batch_size: rows at once.
+        onnx: the file of the folder that onnxruntime computes, in the place of its weights.
     """
 
     model: str
@@ -55,6 +57,7 @@ class Request:
     trust_remote_code: bool = False
     cpu_threads: int | None = None
     batch_size: int = 8
+    onnx: str | None = None
 
     def write(self, folder: Path) -> None:
         """Into its folder."""
@@ -100,6 +103,8 @@ def load_plainly(request: Request, task: Task) -> tuple[Any, Any, list[str]]:
     name, auto = request.model, task.auto_model
     trusted = {"trust_remote_code": request.trust_remote_code}
     tokenizer = AutoTokenizer.from_pretrained(name, **trusted) if task.reads_text else None
+    if request.onnx is not None:
+        return tokenizer, OnnxModel(Path(name, request.onnx), AutoConfig.from_pretrained(name, **trusted)), []
     if not (Path(name) / "adapter_config.json").exists():
         model, report = auto.from_pretrained(name, output_loading_info=True, **trusted)
         new = {*report["missing_keys"], *(entry[0] for entry in report["mismatched_keys"])}

@@ -25,6 +25,7 @@ from llmtune.finish.fresh_process import ANSWER, ROWS, TABLE, Request, task_sett
 from llmtune.models.checkpoints import FLOAT32_TOLERANCE, MOST_ROUNDINGS, is_adapter
 from llmtune.predictions import Predictions, read_predictions
 from llmtune.progress import waiting
+from llmtune.runs.folder import RunFolder
 from llmtune.tasks.task import Encoded, Task
 from llmtune.training.hardware import free_memory
 
@@ -252,6 +253,12 @@ def tolerance(weights: str, evaluation: str, least: float = SAME_DEVICE_TOLERANC
     computed = "bf16" if weights.endswith("bit") else COMPUTED_IN[weights]
     steps = [torch.finfo(DTYPES[name]).eps for name in (computed, evaluation)]
     return max(least, MOST_ROUNDINGS * max(steps))
+
+
+def tolerance_of_run(run: RunFolder) -> float:
+    """What the run's own check allowed for the precision that its table was computed in; 0 where it made none."""
+    check = run.saved_model
+    return 0.0 if check is None else float(check.numbers.get("relative_tolerance", 0.0))
 
 
 def _ranks(values: Sequence[Any]) -> np.ndarray:

@@ -18,7 +18,7 @@ from llmtune.models.loading import quantization_config, without_loading_report
 from llmtune.models.remote_code import not_loadable
 from llmtune.models.series import UNFIT
 from llmtune.runs.contracts import AdapterConfig
-from llmtune.runs.folder import BASE_FOLDER
+from llmtune.runs.folder import BASE_FOLDER, check_new_folder
 from llmtune.text.contracts import read_contract
 
 EXPECTED = "not loadable as a run, a checkpoint folder or a Hub id"
@@ -197,8 +197,7 @@ def merge_run(
     run, output = Path(run), Path(output_dir)
     if not (run / "adapter_config.json").exists():
         raise InputError(f"{run}: no adapter_config.json, so this is no LoRA run; its weights are already plain")
-    if output.exists() and any(output.iterdir()):
-        raise InputError(f"--output_dir {output}: exists and is not empty; name a new folder")
+    check_new_folder(output)
     tokenizer, model = load_run(run, auto_model, quantized=False, trust_remote_code=trust_remote_code)
     dtype = model.dtype
     model = model.float()

@@ -56,6 +56,7 @@ class SequenceTask(Task):
     auto_model = AutoModelForSequenceClassification
     families = families_serving("classification")
     reads_labels = False
+    onnx_outputs = ("logits",)
 
     answer_column: ClassVar[str] = "label"
     """The canonical column of the references."""

@@ -99,6 +99,8 @@ class Task(ABC):
 
     index_type: ClassVar[type[Any] | None] = None
     """Of `Encoded.index`, of tasks that cut rows into windows: a dataclass of arrays."""
+    onnx_outputs: ClassVar[tuple[str, ...]] = ()
+    """Outputs of its models that answer in one pass, by transformers' names: what an exported model gives."""
 
     answers_rows: ClassVar[bool] = True
     """Whether `llmtune predict` answers each row; a forecast begins after the last one."""

@@ -89,6 +89,7 @@ class QuestionAnswering(Answering):
     families = families_serving("classification")
     counted = ("nonfinite_rows",)
     index_type = SpanWindows
+    onnx_outputs = ("start_logits", "end_logits")
 
     @classmethod
     def read(cls, args: Arguments) -> AnsweredSplits:

@@ -81,6 +81,7 @@ class TokenClassification(Task):
     families = families_serving("classification")
     reads_labels = False
     index_type = Windows
+    onnx_outputs = ("logits",)
     counted = ("repairs", "nonfinite_words")
     deciding_metric = "entity_f1"
     shown = ("entity_f1", "entity_f2")
