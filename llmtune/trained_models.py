@@ -8,6 +8,7 @@ from typing import Any
 
 import datasets
 
+from llmtune.arguments.ranges import check_number
 from llmtune.errors import InputError
 from llmtune.inference import inference_trainer, predict
 from llmtune.models.checkpoints import load_config, load_run
@@ -92,10 +93,8 @@ def run_model(
 
     Of `timed` model inputs each is then answered alone, for its latency.
     """
-    if batch_size < 1:
-        raise InputError(f"--per_device_eval_batch_size {batch_size}: expected 1 or more")
-    if cpu_threads is not None and cpu_threads < 1:
-        raise InputError(f"--cpu_threads {cpu_threads}: expected 1 or more")
+    check_number("per_device_eval_batch_size", batch_size)
+    check_number("cpu_threads", cpu_threads)
     configure_cpu(cpu_threads)
     tokenizer, loaded = load_run(
         model, task.auto_model, reads_text=task.reads_text, trust_remote_code=trust_remote_code

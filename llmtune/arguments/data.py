@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from llmtune.arguments.ranges import check_ranges
+
 # The splits, and by which words the names of files and of the Hub's splits tell them: those that `datasets` looks for
 # in the names of a folder's files, and development.
 SPLIT_NAMES = {
@@ -54,6 +56,9 @@ class DataArguments:
     no_examples: bool = field(
         default=False, metadata={"help": "leave the texts of the rows out of report.html: for private data"}
     )
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
     @property
     def given(self) -> bool:

@@ -128,7 +128,7 @@ def parse_arguments(
         data, task, model, training, _ = parser.parse_args_into_dataclasses(argv, look_for_args_file=False)
     except InputError:
         raise
-    except ValueError as error:  # of transformers.TrainingArguments
+    except (ValueError, TypeError, OSError, NotImplementedError) as error:  # of transformers.TrainingArguments
         raise InputError(f"command line: {error}") from error
     _check_pair(data, model, training)
     training.resolve_output_dir(recipe)
@@ -166,8 +166,6 @@ def _check_pair(data: DataArguments, model: ModelArguments, training: TrainingAr
 
 
 def _check_freezing(model: ModelArguments) -> None:
-    if model.freeze_layers is not None and model.freeze_layers < 0:
-        raise InputError(f"--freeze_layers {model.freeze_layers}: expected 0 or more")
     if model.model_type:
         raise InputError("--freeze_layers keeps a checkpoint's weights, and --model_type begins at random; drop one")
     if model.use_peft or model.bits:

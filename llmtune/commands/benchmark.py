@@ -6,6 +6,7 @@ from typing import Any
 
 from rich.table import Table
 
+from llmtune.arguments.ranges import check_number
 from llmtune.benchmark.client import RequestOptions
 from llmtune.benchmark.hub_results import hub_lines, read_hub_benchmark, write_hub_results
 from llmtune.benchmark.page import shown_metrics, write_benchmark_page
@@ -80,8 +81,7 @@ def benchmark(
     arguments = {name: value for name, value in locals().items() if name != "columns"} | columns
     wanted = read_targets(targets)
     check_model_names(models, reference)
-    if any(number < 1 for number in concurrency):
-        raise InputError(f"--concurrency {min(concurrency)}: expected 1 or more requests at a time")
+    check_number("concurrency", concurrency)
     options = TaskOptions(
         {name: given for name in COLUMNS if (given := columns.get(f"{name}_column"))},
         train_file,

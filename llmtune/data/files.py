@@ -26,7 +26,7 @@ from llmtune.data.rows import RowErrors, Rows, to_arrow
 from llmtune.data.spreadsheets import read_sheet
 from llmtune.errors import InputError
 from llmtune.progress import progress
-from llmtune.text.arrow_texts import check_utf8
+from llmtune.text.arrow_texts import check_readable
 from llmtune.text.delimited import swallowed_rows, tsv_records
 
 # What a text file must not begin with, and what such a file is.
@@ -263,7 +263,7 @@ def arrow_rows(source: str, table: pa.Table) -> Rows:
     Raises:
         InputError: a text that is not UTF-8.
     """
-    check_utf8(table, source, first_row=1)
+    check_readable(table, source, first_row=1)
     class_names = {}
     if b"huggingface" in (table.schema.metadata or {}):
         for name, feature in datasets.Features.from_arrow_schema(table.schema).items():

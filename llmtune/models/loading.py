@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import Any, Protocol
 
 import torch
-from transformers import AutoConfig, AutoTokenizer, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoConfig, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.pytorch_utils import Conv1D
 from transformers.utils import logging as hf_logging
 
@@ -22,6 +22,7 @@ from llmtune.models.families import check_head, family_of, head_modules
 from llmtune.models.freezing import freeze_layers
 from llmtune.models.head_labels import align_head
 from llmtune.models.loaded import LoadedModel, ModelFacts
+from llmtune.models.pretrained_tokenizer import load_tokenizer
 from llmtune.models.remote_code import classes_run, not_loadable
 from llmtune.models.series import UNFIT, load_series_model
 
@@ -194,7 +195,7 @@ def _from_checkpoint(
         overrides = read_overrides(arguments.config_overrides, config)
         with without_loading_report():  # of the head's size, which is the data's
             config = AutoConfig.from_pretrained(name, **hub, **overrides, **task.head_config())
-        tokenizer = AutoTokenizer.from_pretrained(name, **hub)
+        tokenizer = load_tokenizer(name, f"--model_name_or_path {name}", "has no readable tokenizer", **hub)
         family.prepare(tokenizer, config)
         pad_token_id = config.pad_token_id
         if pad_token_id is not None and pad_token_id >= config.vocab_size:
@@ -215,7 +216,7 @@ def _from_checkpoint(
             )
     except InputError:
         raise
-    except (OSError, UnpicklingError, *UNFIT) as error:
+    except (OSError, UnpicklingError, RuntimeError, *UNFIT) as error:
         expected = "not loadable as a checkpoint with safetensors weights (pickled ones: --allow_pickle)"
         raise not_loadable(f"--model_name_or_path {name}", expected, error) from error
     rows = model.get_input_embeddings().num_embeddings
