@@ -97,6 +97,8 @@ def _check_schedule(training: Any) -> None:
     options = dict(training.lr_scheduler_kwargs or {})
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=training.learning_rate)
     rates = []
+    if options and name in ("constant", "constant_with_warmup"):  # which would leave them out without a word
+        raise _unfit_schedule(training, name, f"{name} takes none")
     try:
         schedule = get_scheduler(name, optimizer, WARMUP, TRIED_STEPS, options)
         for _ in range(TRIED_STEPS):

@@ -17,6 +17,7 @@ import yaml
 from transformers.hf_argparser import HfArgumentParser, string_to_bool
 
 from llmtune.arguments import DataArguments, ModelArguments, TrainingArguments
+from llmtune.arguments.regular_files import check_regular
 from llmtune.arguments.yaml_values import read_yaml_mapping
 from llmtune.errors import InputError
 
@@ -246,13 +247,14 @@ class _Parser(HfArgumentParser):
 
     def read_yaml(self, path: Path) -> dict[str, Any]:
         """The values of a flat YAML file, each converted as argparse converts what is typed."""
+        check_regular(path)
         try:
             values = read_yaml_mapping(path.read_text(encoding="utf-8"), str(path))
         except FileNotFoundError:
             raise InputError(f"--config {path}: no such file") from None
         except OSError as error:
             raise InputError(f"--config {path}: cannot be read: {error.strerror}; give a YAML file") from error
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
+        except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
             raise InputError(f"{path}: not readable as YAML: {error}") from error
         actions = {
             action.dest: action for action in self._actions if not isinstance(action, argparse._StoreFalseAction)

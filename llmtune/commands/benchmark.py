@@ -96,11 +96,12 @@ def benchmark(
     )
     asked = benchmark_tasks(tasks, options)
     registered = read_hub_benchmark(hub_benchmark, len(asked)) if hub_benchmark else None
-    folder = make_benchmark_folder(output_dir)
+    limits, prices = read_limits(slo), Price.read(price)
     for task in asked:  # the rows before the weights: a bad row costs seconds here
         assert len(task.test[0])
         assert task.prompt
         check_answerers(task, models, trust_remote_code=trust_remote_code)
+    folder = make_benchmark_folder(output_dir)
     terminal = terminal_beside(output_format)
     requests = RequestOptions(max(concurrency), timeout=timeout)
     running = RunOptions(
@@ -110,8 +111,8 @@ def benchmark(
         reference,
         speed_requests,
         concurrency,
-        read_limits(slo),
-        Price.read(price),
+        limits,
+        prices,
         trust_remote_code,
     )
     results = [

@@ -19,6 +19,7 @@ import datasets
 import pyarrow as pa
 import pyarrow.parquet
 
+from llmtune.arguments.regular_files import check_regular
 from llmtune.data.annotation_exports import read_export
 from llmtune.data.conll import read_sentences
 from llmtune.data.json_rows import read_json, read_json_lines
@@ -57,6 +58,7 @@ def read_rows(path: str | os.PathLike[str]) -> Rows:
         raise InputError(f"{path}: is a folder, expected a file; give a folder with --dataset_name")
     if not path.exists():
         raise InputError(f"{path}: no such file (looked in {path.absolute().parent}); check the path")
+    check_regular(path)
     if reader is None:
         raise InputError(
             f"{path}: unknown ending {ending(path)!r}, expected one of {', '.join(READERS)}, each also .gz; "

@@ -11,6 +11,7 @@ from transformers import AutoConfig, GenerationConfig, PretrainedConfig, PreTrai
 from transformers.utils import GENERATION_CONFIG_NAME, cached_file
 from transformers.utils.peft_utils import find_adapter_config_file
 
+from llmtune.arguments.regular_files import check_folder_of_files
 from llmtune.errors import InputError
 from llmtune.models.families import family_of
 from llmtune.models.loading import quantization_config, without_loading_report
@@ -77,6 +78,7 @@ def load_config(name: str | os.PathLike[str], *, trust_remote_code: bool = False
     Raises:
         InputError: no such model.
     """
+    check_folder_of_files(str(name))
     try:
         return AutoConfig.from_pretrained(str(name), trust_remote_code=trust_remote_code)
     except (OSError, *UNFIT) as error:  # of a config.json that was changed

@@ -14,6 +14,7 @@ from transformers.pytorch_utils import Conv1D
 from transformers.utils import logging as hf_logging
 
 from llmtune.arguments import ModelArguments
+from llmtune.arguments.regular_files import check_folder_of_files
 from llmtune.errors import InputError
 from llmtune.models import decoder, encoder_decoder
 from llmtune.models.adapter import check_new_rows_are_trained, new_rows, target_modules
@@ -60,6 +61,7 @@ def requested_family(arguments: ModelArguments, families: Sequence[str]) -> str:
         InputError: no such checkpoint, or none of the families serves it.
     """
     where = arguments.model_name_or_path or "--model_type"
+    check_folder_of_files(where)
     if arguments.model_type:
         found = family_of(arguments.model_type, where, families)
     else:
@@ -178,6 +180,7 @@ def _from_checkpoint(
     arguments: ModelArguments, task: TaskHead
 ) -> tuple[PreTrainedTokenizerBase, PreTrainedModel, int, list[str], list[int], str | None]:
     name = str(arguments.model_name_or_path)
+    check_folder_of_files(name)
     if Path(name).is_dir():
         # A LoRA run remembers its base by this name: it must hold from any working directory.
         name = str(Path(name).resolve())

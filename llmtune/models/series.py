@@ -8,6 +8,7 @@ from safetensors import SafetensorError
 from transformers import AutoConfig
 
 from llmtune.arguments import ModelArguments
+from llmtune.arguments.regular_files import check_folder_of_files
 from llmtune.errors import InputError
 from llmtune.models.config_overrides import read_overrides
 from llmtune.models.families import family_of
@@ -49,6 +50,7 @@ def load_series_model(arguments: ModelArguments, task: SeriesHead) -> LoadedMode
     """
     where = arguments.model_name_or_path or "--model_type"
     sizes = task.head_config()
+    check_folder_of_files(where)
     try:
         if arguments.model_type:
             family = family_of(arguments.model_type, where, task.families)

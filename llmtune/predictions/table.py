@@ -10,12 +10,13 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute
 import pyarrow.parquet
+from pydantic import AfterValidator, Field
 
 from llmtune.errors import InputError
 from llmtune.predictions.column_types import check_cell_types
@@ -32,7 +33,7 @@ from llmtune.predictions.label_spelling import closest_label, sort_labels
 from llmtune.predictions.probability_columns import find_probabilities, labels_in_columns
 from llmtune.predictions.tag_checks import check_tag_scheme
 from llmtune.text.arrow_texts import check_readable
-from llmtune.text.contracts import Contract, parse_contract
+from llmtune.text.contracts import Contract, each_once, parse_contract
 from llmtune.text.label_names import default_positive
 
 METADATA_KEY = b"llmtune"
@@ -43,9 +44,9 @@ class Metadata(Contract):
 
     kind: str = ""
     split: str = "test"
-    label_names: list[str] = []
+    label_names: Annotated[list[str], AfterValidator(each_once)] = []
     positive_label: str | None = None
-    threshold: float = 0.5
+    threshold: Annotated[float, Field(ge=0, le=1)] = 0.5
     settings: dict[str, Any] = {}
 
 
