@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 
 from llmtune import __version__
 from llmtune.arguments.data import SPLITS
+from llmtune.arguments.ranges import check_number
 from llmtune.errors import InputError, run_command
 
 DESCRIPTION = """Check data, train, evaluate and compare models. llmtune train spam is accelerate launch recipes/spam.py
@@ -341,13 +342,8 @@ def add_table_flags(parser: Parser) -> None:
 
 def add_metric_flags(parser: Parser) -> None:
     """More metrics."""
-    parser.add_argument(
-        "--metrics",
-        nargs="+",
-        default=[],
-        metavar="NAME",
-        help="additional metrics: llmtune's names, or an evaluate module's name or path",
-    )
+    told = "additional metrics: llmtune's names, or an evaluate module's name or path"
+    parser.add_argument("--metrics", nargs="+", default=[], metavar="NAME", help=told)
 
 
 def run(argv: Sequence[str] | None = None) -> int | None:
@@ -365,6 +361,8 @@ def run(argv: Sequence[str] | None = None) -> int | None:
         near = difflib.get_close_matches(unknown[0].partition("=")[0], of_command.flags(), n=1)
         hint = f"did you mean {near[0]}?" if near else f"see {of_command.prog} --help"
         raise InputError(f"{of_command.prog}: unknown argument {unknown[0]!r}; {hint}")
+    for flag, value in options.items():
+        check_number(flag, value)
     return call_command(command, options)
 
 

@@ -8,10 +8,11 @@ from typing import Any
 
 import datasets
 
+from llmtune.arguments.ranges import check_number
 from llmtune.errors import InputError
 from llmtune.inference import inference_trainer, predict
 from llmtune.models.checkpoints import load_config, load_run
-from llmtune.runs.contracts import ModelSettings
+from llmtune.runs.contracts import ModelHead, ModelSettings
 from llmtune.tasks.registry import task_of_architecture, tasks
 from llmtune.tasks.task import Encoded, Task
 from llmtune.text.contracts import check_contract
@@ -55,8 +56,16 @@ def load_task(model: str, *, trust_remote_code: bool = False) -> Task:
     """
     config = load_config(model, trust_remote_code=trust_remote_code)
     remedy = "restore config.json, or delete its entry llmtune: the model is then read as one made elsewhere"
+    head = check_contract(head_of(config), ModelHead, f"{model}: config.json", "restore config.json")
     settings = config.to_dict().get("llmtune", {})
-    named = check_contract(settings, ModelSettings, f"{model}: config.json, entry llmtune", remedy).get("task")
+    where = f"{model}: config.json, entry llmtune"
+    checked = check_contract(settings, ModelSettings, where, remedy)
+    named, positive = checked.get("task"), checked.get("positive_label")
+    if positive is not None and positive not in head["id2label"]:
+        raise InputError(
+            f"{where}: field positive_label: found {positive!r}, expected one of the model's labels "
+            f"{', '.join(head['id2label'])}; {remedy}"
+        )
     architectures = config.architectures or []
     # Cross-encoders often leave problem_type out; of one output it can be nothing else.
     problem_type = "regression" if config.num_labels == 1 else config.problem_type
@@ -71,11 +80,19 @@ def load_task(model: str, *, trust_remote_code: bool = False) -> Task:
         )
     try:
         return task.from_config(config, model)
-    except (KeyError, TypeError) as error:
+    except InputError:
+        raise
+    except (KeyError, TypeError, ValueError) as error:
         raise InputError(
             f"{model}: its config.json does not describe a {task.name} model ({type(error).__name__}: {error}); "
             f"{remedy}"
         ) from error
+
+
+def head_of(config: Any) -> dict[str, Any]:
+    """Of a config what tells its task and its classes."""
+    names = config.id2label
+    return {"architectures": config.architectures, "id2label": list(names.values()) if names else []}
 
 
 def run_model(
@@ -92,7 +109,8 @@ def run_model(
 
     Of `timed` model inputs each is then answered alone, for its latency.
     """
-    check_sizes(batch_size, cpu_threads)
+    check_number("per_device_eval_batch_size", batch_size)
+    check_number("cpu_threads", cpu_threads)
     configure_cpu(cpu_threads)
     tokenizer, loaded = load_run(
         model, task.auto_model, reads_text=task.reads_text, trust_remote_code=trust_remote_code
@@ -115,14 +133,6 @@ def run_model(
     return InferenceResult(
         outputs, encoded, seconds, trainer.args.world_size, trainer.is_world_process_zero(), facts, latencies
     )
-
-
-def check_sizes(batch_size: int, cpu_threads: int | None) -> None:
-    """Raises InputError where either is no size."""
-    if batch_size < 1:
-        raise InputError(f"--per_device_eval_batch_size {batch_size}: expected 1 or more")
-    if cpu_threads is not None and cpu_threads < 1:
-        raise InputError(f"--cpu_threads {cpu_threads}: expected 1 or more")
 
 
 def single_latencies(trainer: FineTuningTrainer, task: Task, encoded: Encoded, count: int) -> list[float]:

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from llmtune.arguments.ranges import check_ranges
+
 # The splits, and by which words the names of files and of the Hub's splits tell them: those that `datasets` looks for
 # in the names of a folder's files, and development.
 SPLIT_NAMES = {
@@ -62,6 +64,9 @@ class DataArguments:
             "HF_DATASETS_CACHE; --no_examples keeps none)"
         },
     )
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
     @property
     def given(self) -> bool:

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from llmtune.arguments.ranges import check_ranges
+
 
 @dataclass
 class ModelArguments:
@@ -53,6 +55,9 @@ class ModelArguments:
         default=False, metadata={"help": "8-bit base weights (Dettmers et al. 2022) under LoRA, through bitsandbytes"}
     )
     load_in_4bit: bool = field(default=False, metadata={"help": "QLoRA: 4-bit base weights through bitsandbytes"})
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
     @property
     def bits(self) -> int | None:

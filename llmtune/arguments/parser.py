@@ -17,6 +17,7 @@ import yaml
 from transformers.hf_argparser import HfArgumentParser, string_to_bool
 
 from llmtune.arguments import DataArguments, ModelArguments, TrainingArguments
+from llmtune.arguments.regular_files import check_regular
 from llmtune.arguments.yaml_values import read_yaml_mapping
 from llmtune.errors import InputError
 
@@ -128,7 +129,7 @@ def parse_arguments(
         data, task, model, training, _ = parser.parse_args_into_dataclasses(argv, look_for_args_file=False)
     except InputError:
         raise
-    except ValueError as error:  # of transformers.TrainingArguments
+    except (ValueError, TypeError, OSError, NotImplementedError) as error:  # of transformers.TrainingArguments
         raise InputError(f"command line: {error}") from error
     _check_pair(data, model, training)
     training.resolve_output_dir(recipe)
@@ -166,8 +167,6 @@ def _check_pair(data: DataArguments, model: ModelArguments, training: TrainingAr
 
 
 def _check_freezing(model: ModelArguments) -> None:
-    if model.freeze_layers is not None and model.freeze_layers < 0:
-        raise InputError(f"--freeze_layers {model.freeze_layers}: expected 0 or more")
     if model.model_type:
         raise InputError("--freeze_layers keeps a checkpoint's weights, and --model_type begins at random; drop one")
     if model.use_peft or model.bits:
@@ -248,13 +247,14 @@ class _Parser(HfArgumentParser):
 
     def read_yaml(self, path: Path) -> dict[str, Any]:
         """The values of a flat YAML file, each converted as argparse converts what is typed."""
+        check_regular(path)
         try:
             values = read_yaml_mapping(path.read_text(encoding="utf-8"), str(path))
         except FileNotFoundError:
             raise InputError(f"--config {path}: no such file") from None
         except OSError as error:
             raise InputError(f"--config {path}: cannot be read: {error.strerror}; give a YAML file") from error
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
+        except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
             raise InputError(f"{path}: not readable as YAML: {error}") from error
         actions = {
             action.dest: action for action in self._actions if not isinstance(action, argparse._StoreFalseAction)

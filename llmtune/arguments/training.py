@@ -1,7 +1,6 @@
 """Arguments of training: HF's TrainingArguments with other defaults, what it lacks, and the folder of the run."""
 
 import argparse
-import math
 import os
 import re
 import sys
@@ -13,26 +12,22 @@ from typing import Any
 
 import torch
 import transformers
-from accelerate.utils import broadcast_object_list, patch_environment, wait_for_everyone
+from accelerate.utils import DynamoBackend, broadcast_object_list, patch_environment, wait_for_everyone
 from transformers.integrations import get_available_reporting_integrations
 from transformers.training_args import OptimizerNames
 
 from llmtune.arguments.last_checkpoint import last_whole_checkpoint
+from llmtune.arguments.optimization import check_optimization, read_mappings
+from llmtune.arguments.ranges import check_ranges
 from llmtune.arguments.run_folder import RUN_MARKER, claim, claim_next_free, next_free
 from llmtune.errors import InputError
 
-AT_LEAST_ONE = (
-    "per_device_train_batch_size",
-    "per_device_eval_batch_size",
-    "gradient_accumulation_steps",
-    "early_stopping_patience",
-    "cpu_threads",
-)
 SAMPLING_STRATEGIES = ("batch_rebalance", "random", "sequential", "group_by_length")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 ACCELERATE_PRECISION = "ACCELERATE_MIXED_PRECISION"  # how `accelerate launch` tells its processes
 # What weights of a dtype are computed in where nothing autocasts.
 COMPUTED_IN = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16", "4-bit": "bf16", "8-bit": "fp16"}
+BACKENDS = [backend.value for backend in DynamoBackend if backend.value != "NO"]
 # What --optim needs beside torch: (names that match, module, what pip calls it); transformers says it after the data.
 OPTIMIZER_PACKAGES = (
     (r"adamw_torch_[48]bit", "torchao", "torchao"),
@@ -135,6 +130,8 @@ class TrainingArguments(transformers.TrainingArguments):
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
             raise InputError(f"--precision {self.precision!r} is not one of {', '.join(PRECISIONS)}")
+        check_ranges(self)
+        read_mappings(self)
         given: Any = self  # transformers' own fields have no types here
         self.given_values = {one.name: getattr(self, one.name) for one in fields(self)}
         # Said to accelerate too: without a GPU, and without this, each process that torchrun starts would take itself
@@ -197,10 +194,6 @@ class TrainingArguments(transformers.TrainingArguments):
                 self.save_steps = self.eval_steps or self.logging_steps
 
     def _refuse_what_cannot_run(self) -> None:
-        for name in AT_LEAST_ONE:
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise InputError(f"--{name} {value}: expected 1 or more")
         if self.train_sampling_strategy not in SAMPLING_STRATEGIES:
             raise InputError(
                 f"--train_sampling_strategy {self.train_sampling_strategy!r} is not one of "
@@ -211,8 +204,6 @@ class TrainingArguments(transformers.TrainingArguments):
                 "--early_stopping_patience needs evaluations and checkpoints to compare: leave out --eval_strategy no, "
                 "--save_strategy no and --load_best_model_at_end False"
             )
-        if not 0 <= self.early_stopping_threshold < math.inf:
-            raise InputError(f"--early_stopping_threshold {self.early_stopping_threshold}: expected 0 or more")
         if self.early_stopping_threshold and not self.early_stopping_patience:
             raise InputError(
                 "--early_stopping_threshold says when an evaluation is no better; add --early_stopping_patience N, "
@@ -224,12 +215,7 @@ class TrainingArguments(transformers.TrainingArguments):
             raise InputError(f"format {self.format!r}: found in a file; give --format on the command line")
         self._refuse_flags_that_break_evaluation()
         self._refuse_what_is_not_there()
-        if not 0 <= self.seed < 2**32:
-            raise InputError(f"--seed {self.seed}: expected 0 to {2**32 - 1}")
-        if not 0 <= self.num_train_epochs < math.inf:
-            raise InputError(f"--num_train_epochs {self.num_train_epochs}: expected 0 or more")
-        if not 0 <= self.learning_rate < math.inf:
-            raise InputError(f"--learning_rate {self.learning_rate}: expected 0 or more")
+        check_optimization(self)
         installed = get_available_reporting_integrations()
         for name in self.report_to:
             if name not in installed:
@@ -243,6 +229,9 @@ class TrainingArguments(transformers.TrainingArguments):
         needed = next((needs for names, *needs in OPTIMIZER_PACKAGES if re.fullmatch(names, optim)), None)
         if needed and find_spec(needed[0]) is None:
             raise InputError(f"--optim {optim}: needs {needed[0]}, not installed here: pip install {needed[1]}")
+        backend = given.torch_compile_backend
+        if backend is not None and backend.upper() not in BACKENDS:
+            raise InputError(f"--torch_compile_backend {backend!r} is not one of {', '.join(map(str.lower, BACKENDS))}")
         if given.dataloader_persistent_workers and not given.dataloader_num_workers:
             raise InputError(
                 "--dataloader_persistent_workers: there are no workers; add --dataloader_num_workers 1, or leave it out"

@@ -4,10 +4,10 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from string import Formatter
 from typing import Any
 
 from llmtune.errors import InputError
+from llmtune.text.templates import template_fields
 
 BETWEEN = "\n\n"  # two rows of a prompt
 
@@ -57,7 +57,7 @@ def check_prompt_template(template: str, fields: Sequence[str]) -> None:
     """Raises InputError for a template that has another field in braces than `fields`, or none of them."""
     choices = ", ".join(f"{{{name}}}" for name in fields)
     try:
-        named = [name for _, name, _, _ in Formatter().parse(template) if name is not None]
+        named = template_fields(template)
     except ValueError as error:
         raise InputError(f"--prompt_template {template!r}: {error}; write {{{{ for a brace of the prompt") from error
     unknown = [name for name in named if name not in fields]

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 import datasets
 
 from llmtune.arguments import DataArguments
+from llmtune.arguments.ranges import check_number
 from llmtune.benchmark.language_models import LanguageModel, Pair
 from llmtune.benchmark.prompts import Prompt, check_prompt_template
 from llmtune.data import Fingerprint
@@ -94,8 +95,7 @@ class BenchmarkTask(ABC):
         self.file, self.options = file, options
         if options.scoring not in SCORINGS:
             raise InputError(f"--scoring {options.scoring!r}: expected one of {', '.join(SCORINGS)}")
-        if options.num_fewshot < 0:
-            raise InputError(f"--num_fewshot {options.num_fewshot}: expected 0 or more demonstrations")
+        check_number("num_fewshot", options.num_fewshot)
         if self.draws_demonstrations and options.num_fewshot and options.train_file is None:
             raise InputError(
                 f"--num_fewshot {options.num_fewshot}: the demonstrations are rows of train; add --train_file FILE"

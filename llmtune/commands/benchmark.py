@@ -6,6 +6,7 @@ from typing import Any
 
 from rich.table import Table
 
+from llmtune.arguments.ranges import check_number
 from llmtune.benchmark.client import RequestOptions
 from llmtune.benchmark.hub_results import hub_lines, read_hub_benchmark, write_hub_results
 from llmtune.benchmark.page import shown_metrics, write_benchmark_page
@@ -80,8 +81,7 @@ def benchmark(
     arguments = {name: value for name, value in locals().items() if name != "columns"} | columns
     wanted = read_targets(targets)
     check_model_names(models, reference)
-    if any(number < 1 for number in concurrency):
-        raise InputError(f"--concurrency {min(concurrency)}: expected 1 or more requests at a time")
+    check_number("concurrency", concurrency)
     options = TaskOptions(
         {name: given for name in COLUMNS if (given := columns.get(f"{name}_column"))},
         train_file,
@@ -96,11 +96,12 @@ def benchmark(
     )
     asked = benchmark_tasks(tasks, options)
     registered = read_hub_benchmark(hub_benchmark, len(asked)) if hub_benchmark else None
-    folder = make_benchmark_folder(output_dir)
+    limits, prices = read_limits(slo), Price.read(price)
     for task in asked:  # the rows before the weights: a bad row costs seconds here
         assert len(task.test[0])
         assert task.prompt
         check_answerers(task, models, trust_remote_code=trust_remote_code)
+    folder = make_benchmark_folder(output_dir)
     terminal = terminal_beside(output_format)
     requests = RequestOptions(max(concurrency), timeout=timeout)
     running = RunOptions(
@@ -110,8 +111,8 @@ def benchmark(
         reference,
         speed_requests,
         concurrency,
-        read_limits(slo),
-        Price.read(price),
+        limits,
+        prices,
         trust_remote_code,
     )
     results = [

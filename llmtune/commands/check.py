@@ -79,7 +79,7 @@ def check(
     given = {"train": train_file, "validation": validation_file, "test": test_file}
     count: Callable[[Sequence[str | list[str]]], np.ndarray] = texts.count_words
     if model_name_or_path:
-        count = partial(count_tokens, load_tokenizer(model_name_or_path, trust_remote_code=trust_remote_code))
+        count = partial(count_tokens, named_tokenizer(model_name_or_path, trust_remote_code=trust_remote_code))
     rows = {split: read_rows(path) for split, path in name_splits(files, given).items()}
     if sentence_column:
         rows = {split: group_words(of, sentence_column, split_group_column) for split, of in rows.items()}
@@ -245,17 +245,12 @@ def read_splits(
     return [Split(split, of, columns[split]) for split, of in rows.items()], findings
 
 
-def load_tokenizer(name: str, *, trust_remote_code: bool = False):  # type: ignore[no-untyped-def]
+def named_tokenizer(name: str, *, trust_remote_code: bool = False):  # type: ignore[no-untyped-def]
     """The tokenizer of a checkpoint or Hub id."""
-    from transformers import AutoTokenizer
+    from llmtune.models.pretrained_tokenizer import load_tokenizer
 
-    from llmtune.models.remote_code import not_loadable
-
-    try:
-        return AutoTokenizer.from_pretrained(name, trust_remote_code=trust_remote_code)
-    except (OSError, ValueError) as error:
-        expected = "no tokenizer could be loaded; give a checkpoint folder or a Hub id"
-        raise not_loadable(f"--model_name_or_path {name}", expected, error) from error
+    expected = "no tokenizer could be loaded; give a checkpoint folder or a Hub id"
+    return load_tokenizer(name, f"--model_name_or_path {name}", expected, trust_remote_code=trust_remote_code)
 
 
 def count_tokens(tokenizer, batch: Sequence[str | list[str]]) -> np.ndarray:  # type: ignore[no-untyped-def]

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from peft import PeftModel
 
+from llmtune.arguments.ranges import check_number
 from llmtune.benchmark.forward_speed import forward_speed
 from llmtune.errors import InputError
 from llmtune.finish.exported_model import ExportedModelCheck
@@ -34,7 +35,7 @@ from llmtune.tasks.task import Task
 from llmtune.tasks.text_windows import COUNTS
 from llmtune.terminal.document import print_document, terminal_beside
 from llmtune.text.shorten import join_names
-from llmtune.trained_models import check_sizes, load_task
+from llmtune.trained_models import load_task
 from llmtune.training.batching import LongestFirstSampler
 from llmtune.training.hardware import configure_cpu
 
@@ -80,7 +81,8 @@ def export(
     check_export_packages()
     output = Path(output_dir)
     check_new_folder(output)
-    check_sizes(per_device_eval_batch_size, cpu_threads)
+    check_number("per_device_eval_batch_size", per_device_eval_batch_size)
+    check_number("cpu_threads", cpu_threads)
     task = exportable_task(run_folder, trust_remote_code=trust_remote_code)
     run = RunFolder(run_folder)
     terminal = terminal_beside(output_format)

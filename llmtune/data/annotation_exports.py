@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from llmtune.data.rows import RowErrors, Rows
+from llmtune.errors import truncated_repr
 
 SPAN_COLUMNS = ("spans", "label", "labels", "entities")  # where tools write them; the first that has spans is read
 
@@ -79,8 +80,14 @@ def _from_label_studio(rows: Rows) -> Rows:
     problems = RowErrors(rows.source)
     fields = dict.fromkeys(name for cell in rows.columns["data"] for name in cell)
     columns: dict[str, list[Any]] = {name: [cell.get(name) for cell in rows.columns["data"]] for name in fields}
-    results = []
+    results: list[list[Any] | None] = []
     for row, annotations in enumerate(rows.columns["annotations"]):
+        unfit = _unfit_part(annotations)
+        if unfit is not None:
+            finding = f"its annotations hold {truncated_repr(unfit)}, expected a list of {{result: [{{value: {{…}}}}]}}"
+            problems.add(row, rows.place(row), finding, remedy="export the tasks again as JSON")
+            results.append(None)
+            continue
         valid = [one for one in annotations or [] if isinstance(one, dict) and not one.get("was_cancelled")]
         if len(valid) > 1:
             finding = f"{len(valid)} annotations of one task, expected one"
@@ -97,6 +104,23 @@ def _from_label_studio(rows: Rows) -> Rows:
     if "id" in rows.columns and "id" not in columns:
         columns["id"] = list(rows.columns["id"])
     return Rows(rows.source, columns, unit=rows.unit)
+
+
+def _unfit_part(annotations: Any) -> Any:
+    """Of the annotations of a task what is not laid out as Label Studio does; None where all of it is."""
+    if annotations is not None and not isinstance(annotations, list):
+        return annotations
+    for annotation in annotations or []:
+        if not isinstance(annotation, dict):
+            continue  # as one that was cancelled
+        results = annotation.get("result") or []
+        if not isinstance(results, list):
+            return results
+        for result in results:
+            value = result.get("value", {}) if isinstance(result, dict) else None
+            if not isinstance(value, dict) or not isinstance(value.get("choices", []), list):
+                return result
+    return None
 
 
 def _choice(values: Sequence[Mapping[str, Any]] | None) -> Any:

@@ -19,6 +19,7 @@ import datasets
 import pyarrow as pa
 import pyarrow.parquet
 
+from llmtune.arguments.regular_files import check_regular
 from llmtune.data.annotation_exports import read_export
 from llmtune.data.conll import read_sentences
 from llmtune.data.json_rows import read_json, read_json_lines
@@ -26,7 +27,7 @@ from llmtune.data.rows import RowErrors, Rows, to_arrow
 from llmtune.data.spreadsheets import read_sheet
 from llmtune.errors import InputError
 from llmtune.progress import progress
-from llmtune.text.arrow_texts import check_utf8
+from llmtune.text.arrow_texts import check_readable
 from llmtune.text.delimited import swallowed_rows, tsv_records
 
 # What a text file must not begin with, and what such a file is.
@@ -57,6 +58,7 @@ def read_rows(path: str | os.PathLike[str]) -> Rows:
         raise InputError(f"{path}: is a folder, expected a file; give a folder with --dataset_name")
     if not path.exists():
         raise InputError(f"{path}: no such file (looked in {path.absolute().parent}); check the path")
+    check_regular(path)
     if reader is None:
         raise InputError(
             f"{path}: unknown ending {ending(path)!r}, expected one of {', '.join(READERS)}, each also .gz; "
@@ -263,7 +265,7 @@ def arrow_rows(source: str, table: pa.Table) -> Rows:
     Raises:
         InputError: a text that is not UTF-8.
     """
-    check_utf8(table, source, first_row=1)
+    check_readable(table, source, first_row=1)
     class_names = {}
     if b"huggingface" in (table.schema.metadata or {}):
         for name, feature in datasets.Features.from_arrow_schema(table.schema).items():

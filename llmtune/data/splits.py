@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from llmtune.arguments import DataArguments
 from llmtune.arguments.data import SPLITS
+from llmtune.arguments.ranges import check_number
 from llmtune.data.columns import check_cells, check_labels, each_label, find_label_names, pick_columns, unread_texts
 from llmtune.data.files import read_rows
 from llmtune.data.holdout import TRAIN, Labels, connected_groups, stratified_group_folds, stratified_group_split
@@ -365,11 +366,8 @@ def _take_fold(reader: _Reader, parts: Mapping[str, _Part], fold: str) -> dict[s
 def _limited(part: _Part, split: str, data: DataArguments) -> _Part:
     flag = "max_train_samples" if split == TRAIN else "max_eval_samples"
     limit = data.max_train_samples if split == TRAIN else data.max_eval_samples
-    if limit is None:
-        return part
-    if limit < 1:
-        raise InputError(f"--{flag} {limit}: expected 1 or more; leave it out to use all rows")
-    if limit >= len(part):
+    check_number(flag, limit)
+    if limit is None or limit >= len(part):
         return part
     return part.take(range(limit), f"{part.made}; the first {limit:,} of {len(part):,} rows (--{flag})")
 

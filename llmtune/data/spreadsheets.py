@@ -2,11 +2,19 @@
 
 import importlib.util
 import io
+import zlib
 from typing import Any
+from xml.etree.ElementTree import ParseError
 from zipfile import BadZipFile
 
 from llmtune.data.rows import Rows
 from llmtune.errors import InputError
+
+# What openpyxl and pandas raise on the way through a workbook that is broken somewhere: its archive, its XML, a number.
+UNREADABLE = (
+    *(ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError, EOFError, OSError, RuntimeError),
+    *(BadZipFile, zlib.error, ParseError),
+)
 
 
 def read_sheet(source: str, content: bytes) -> Rows:
@@ -28,7 +36,7 @@ def read_sheet(source: str, content: bytes) -> Rows:
         sheets = pandas.read_excel(
             io.BytesIO(content), sheet_name=None, dtype=object, keep_default_na=False, engine="openpyxl"
         )
-    except (ValueError, KeyError, BadZipFile) as error:
+    except UNREADABLE as error:
         raise InputError(f"{source}: not readable as xlsx ({error}); save the sheet as CSV UTF-8") from error
     filled = {name: frame for name, frame in sheets.items() if len(frame)}
     if len(filled) > 1:

@@ -22,8 +22,8 @@ def evidence(predictions: Predictions, targets: tuple[Target, ...] = ()) -> Chec
         needed = [label for label in seen.labels if label in named or not targets]
         counts |= {f"of {label!r}": seen.support(label) for label in needed}
     if "tokens" in predictions.kind.number_columns:
-        scored = [tokens or 0 for tokens in predictions.column("tokens")]
-        counts["scored tokens"] = int(np.nansum(scored))
+        scored = np.array([tokens or 0 for tokens in predictions.column("tokens")], dtype=np.float64)
+        counts["scored tokens"] = int(scored[np.isfinite(scored)].sum())
     lacking = {name: ENOUGH - n for name, n in counts.items() if n < ENOUGH}
     numbers = {"needed": ENOUGH, "counts": counts}
     if lacking:

@@ -1,5 +1,6 @@
 """Whether long or short inputs fare worse: recall of each class by quintile of length."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,7 +73,7 @@ def length(predictions: Predictions) -> Check:
 def _lengths(predictions: Predictions) -> tuple[np.ndarray, str] | None:
     if predictions.has("length"):
         column = predictions.column("length")
-        if all(isinstance(value, (int, float)) for value in column):
+        if all(isinstance(value, (int, float)) and math.isfinite(value) for value in column):
             return np.array(column, dtype=np.float64), "words" if predictions.kind.tagged else "tokens"
     if predictions.has("text"):
         return np.array([len(str(text)) for text in predictions.column("text")], dtype=np.float64), "characters"

@@ -7,14 +7,15 @@ from typing import Any
 
 import torch
 from peft.utils import SAFETENSORS_WEIGHTS_NAME
-from safetensors import SafetensorError
-from transformers import AutoConfig, AutoTokenizer, GenerationConfig, PretrainedConfig, PreTrainedTokenizerBase
+from transformers import AutoConfig, GenerationConfig, PretrainedConfig, PreTrainedTokenizerBase
 from transformers.utils import GENERATION_CONFIG_NAME, cached_file
 from transformers.utils.peft_utils import find_adapter_config_file
 
+from llmtune.arguments.regular_files import check_folder_of_files
 from llmtune.errors import InputError
 from llmtune.models.families import family_of
 from llmtune.models.loading import quantization_config, without_loading_report
+from llmtune.models.pretrained_tokenizer import load_tokenizer
 from llmtune.models.remote_code import not_loadable
 from llmtune.models.series import UNFIT
 from llmtune.runs.contracts import AdapterConfig
@@ -77,9 +78,10 @@ def load_config(name: str | os.PathLike[str], *, trust_remote_code: bool = False
     Raises:
         InputError: no such model.
     """
+    check_folder_of_files(str(name))
     try:
         return AutoConfig.from_pretrained(str(name), trust_remote_code=trust_remote_code)
-    except (OSError, AttributeError, TypeError, RecursionError, *UNFIT) as error:  # of a config.json that was changed
+    except (OSError, *UNFIT) as error:  # of a config.json that was changed
         raise not_loadable(str(name), EXPECTED, error) from error
 
 
@@ -106,7 +108,7 @@ def load_run(
     name = str(folder)
     config = load_config(name, trust_remote_code=trust_remote_code)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=trust_remote_code) if reads_text else None
+        tokenizer = load_tokenizer(name, name, EXPECTED, trust_remote_code=trust_remote_code) if reads_text else None
         if tokenizer is not None:
             # A checkpoint made elsewhere may lack a pad token; in a run this changes nothing.
             family_of(config.model_type, name).prepare(tokenizer, config)
@@ -125,7 +127,7 @@ def load_run(
             )
     except InputError:
         raise
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+    except (OSError, RuntimeError, *UNFIT) as error:
         raise not_loadable(name, EXPECTED, error) from error
     if report["missing_keys"]:
         raise InputError(

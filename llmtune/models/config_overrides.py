@@ -2,6 +2,7 @@
 
 import difflib
 import math
+import re
 from argparse import ArgumentTypeError
 from typing import Any
 
@@ -12,6 +13,7 @@ from transformers.hf_argparser import string_to_bool
 from llmtune.arguments.yaml_values import typed_value
 from llmtune.errors import InputError
 
+DROPOUT = re.compile("dropout|drop$")  # also classifier_dropout, hidden_dropout_prob, resid_pdrop
 # What --config_overrides can't set, and what does.
 SETTLED = {
     "vocab_size": "the tokenizer (from scratch: --tokenizer_vocab_size)",
@@ -42,9 +44,18 @@ def read_overrides(text: str | None, config: PretrainedConfig) -> dict[str, Any]
             near = difflib.get_close_matches(key, known, n=1)
             hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(known))}"
             raise InputError(f"--config_overrides: {config.model_type} has no setting {key!r}; {hint}")
-        read = _read_as(known[key], key, value)
-        overrides[key] = read
+        overrides[key] = _read_as(known[key], key, value)
+        _check_share(key, overrides[key])
     return overrides
+
+
+def _check_share(key: str, value: Any) -> None:
+    """Refuses a dropout, under any of the names that transformers has for it, that is no share below 1."""
+    is_share = DROPOUT.search(key) is not None and isinstance(value, int | float) and not isinstance(value, bool)
+    if is_share and not 0 <= value < 1:
+        raise InputError(
+            f"--config_overrides: {key}={value}: expected 0 or more and below 1, the share that is set to 0"
+        )
 
 
 def _read_as(old: Any, key: str, text: str) -> Any:

@@ -9,11 +9,12 @@ from types import ModuleType
 from typing import Any, Protocol
 
 import torch
-from transformers import AutoConfig, AutoTokenizer, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoConfig, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.pytorch_utils import Conv1D
 from transformers.utils import logging as hf_logging
 
 from llmtune.arguments import ModelArguments
+from llmtune.arguments.regular_files import check_folder_of_files
 from llmtune.errors import InputError
 from llmtune.models import decoder, encoder_decoder
 from llmtune.models.adapter import check_new_rows_are_trained, new_rows, target_modules
@@ -22,6 +23,7 @@ from llmtune.models.families import check_head, family_of, head_modules
 from llmtune.models.freezing import freeze_layers
 from llmtune.models.head_labels import align_head
 from llmtune.models.loaded import LoadedModel, ModelFacts
+from llmtune.models.pretrained_tokenizer import load_tokenizer
 from llmtune.models.remote_code import classes_run, not_loadable
 from llmtune.models.series import UNFIT, load_series_model
 
@@ -59,6 +61,7 @@ def requested_family(arguments: ModelArguments, families: Sequence[str]) -> str:
         InputError: no such checkpoint, or none of the families serves it.
     """
     where = arguments.model_name_or_path or "--model_type"
+    check_folder_of_files(where)
     if arguments.model_type:
         found = family_of(arguments.model_type, where, families)
     else:
@@ -177,6 +180,7 @@ def _from_checkpoint(
     arguments: ModelArguments, task: TaskHead
 ) -> tuple[PreTrainedTokenizerBase, PreTrainedModel, int, list[str], list[int], str | None]:
     name = str(arguments.model_name_or_path)
+    check_folder_of_files(name)
     if Path(name).is_dir():
         # A LoRA run remembers its base by this name: it must hold from any working directory.
         name = str(Path(name).resolve())
@@ -194,7 +198,7 @@ def _from_checkpoint(
         overrides = read_overrides(arguments.config_overrides, config)
         with without_loading_report():  # of the head's size, which is the data's
             config = AutoConfig.from_pretrained(name, **hub, **overrides, **task.head_config())
-        tokenizer = AutoTokenizer.from_pretrained(name, **hub)
+        tokenizer = load_tokenizer(name, f"--model_name_or_path {name}", "has no readable tokenizer", **hub)
         family.prepare(tokenizer, config)
         pad_token_id = config.pad_token_id
         if pad_token_id is not None and pad_token_id >= config.vocab_size:
@@ -215,7 +219,7 @@ def _from_checkpoint(
             )
     except InputError:
         raise
-    except (OSError, UnpicklingError, *UNFIT) as error:
+    except (OSError, UnpicklingError, RuntimeError, *UNFIT) as error:
         expected = "not loadable as a checkpoint with safetensors weights (pickled ones: --allow_pickle)"
         raise not_loadable(f"--model_name_or_path {name}", expected, error) from error
     rows = model.get_input_embeddings().num_embeddings

@@ -8,14 +8,19 @@ from safetensors import SafetensorError
 from transformers import AutoConfig
 
 from llmtune.arguments import ModelArguments
+from llmtune.arguments.regular_files import check_folder_of_files
 from llmtune.errors import InputError
 from llmtune.models.config_overrides import read_overrides
 from llmtune.models.families import family_of
 from llmtune.models.loaded import LoadedModel, ModelFacts
 from llmtune.models.remote_code import not_loadable
 
-# What transformers and torch raise for a config whose values don't fit (sizes, names of functions, kernels).
-UNFIT = (ValueError, ImportError, KeyError, ArithmeticError, StrictDataclassError)
+# What transformers and torch raise for a config whose values don't fit (sizes, names of functions, kernels, types), and
+# for broken weights.
+UNFIT = (
+    *(ValueError, TypeError, AttributeError, ImportError, KeyError, IndexError, ArithmeticError, RecursionError),
+    *(StrictDataclassError, SafetensorError),
+)
 
 
 class SeriesHead(Protocol):
@@ -45,6 +50,7 @@ def load_series_model(arguments: ModelArguments, task: SeriesHead) -> LoadedMode
     """
     where = arguments.model_name_or_path or "--model_type"
     sizes = task.head_config()
+    check_folder_of_files(where)
     try:
         if arguments.model_type:
             family = family_of(arguments.model_type, where, task.families)
@@ -65,7 +71,7 @@ def load_series_model(arguments: ModelArguments, task: SeriesHead) -> LoadedMode
             model = task.auto_model.from_pretrained(where, **hub, use_safetensors=True, **overrides)
     except InputError:
         raise
-    except (OSError, RuntimeError, SafetensorError, *UNFIT) as error:
+    except (OSError, RuntimeError, *UNFIT) as error:
         raise not_loadable(f"{where}, --config_overrides", "no model that reads numbers", error) from error
     if arguments.use_peft or arguments.load_in_4bit:
         raise InputError(f"{'--use_peft' if arguments.use_peft else '--load_in_4bit'}: {family.NO_LORA}")

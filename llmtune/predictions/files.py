@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet
 
+from llmtune.arguments.regular_files import check_regular
 from llmtune.errors import InputError, truncated_repr
 from llmtune.predictions.cells import convert_cells
 from llmtune.predictions.kinds import Kind, kind_named
@@ -39,6 +40,7 @@ def read_table_file(path: Path, kind: str | None) -> pa.Table:
     """
     if not path.exists():
         raise InputError(f"{path}: no such file; give a predictions table ({', '.join(FORMATS)})")
+    check_regular(path)
     if path.suffix not in FORMATS:
         raise InputError(f"{path}: ending {path.suffix!r} is not one of {', '.join(FORMATS)}")
     if path.suffix == ".parquet":

@@ -10,14 +10,16 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute
 import pyarrow.parquet
+from pydantic import AfterValidator, Field
 
 from llmtune.errors import InputError
+from llmtune.predictions.column_types import check_cell_types
 from llmtune.predictions.files import read_table_file, to_label_set, to_labels
 from llmtune.predictions.kinds import KINDS, Kind, kind_named
 from llmtune.predictions.label_checks import (
@@ -30,8 +32,8 @@ from llmtune.predictions.label_checks import (
 from llmtune.predictions.label_spelling import closest_label, sort_labels
 from llmtune.predictions.probability_columns import find_probabilities, labels_in_columns
 from llmtune.predictions.tag_checks import check_tag_scheme
-from llmtune.text.arrow_texts import check_utf8
-from llmtune.text.contracts import Contract, parse_contract
+from llmtune.text.arrow_texts import check_readable
+from llmtune.text.contracts import Contract, each_once, parse_contract
 from llmtune.text.label_names import default_positive
 
 METADATA_KEY = b"llmtune"
@@ -42,9 +44,9 @@ class Metadata(Contract):
 
     kind: str = ""
     split: str = "test"
-    label_names: list[str] = []
+    label_names: Annotated[list[str], AfterValidator(each_once)] = []
     positive_label: str | None = None
-    threshold: float = 0.5
+    threshold: Annotated[float, Field(ge=0, le=1)] = 0.5
     settings: dict[str, Any] = {}
 
 
@@ -227,7 +229,7 @@ def predictions_from_arrow(
     Raises:
         InputError: as `read_predictions` does.
     """
-    check_utf8(table, where, first_row=0)
+    check_readable(table, where, first_row=0)
     written = (table.schema.metadata or {}).get(METADATA_KEY, b"{}")
     remedy = "restore the table, or write its columns without metadata and give --kind"
     own = parse_contract(written, Metadata, f"{where}: its metadata {METADATA_KEY.decode()}", remedy)
@@ -245,6 +247,7 @@ def predictions_from_arrow(
     _check_columns(facts, table.column_names, where)
     if not table.num_rows:
         raise InputError(f"{where}: the table has no rows; give one with predictions")
+    check_cell_types(table, facts, where)
     if "id" not in table.column_names:
         table = table.add_column(0, "id", pa.array(np.arange(table.num_rows)))
     names: tuple[str, ...] = ()

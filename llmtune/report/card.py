@@ -325,7 +325,7 @@ def _training(report: JudgedTable) -> str:
         f"- {split}: {rows['rows']:,} rows, {_line(rows.get('made', 'as given'))}, sha256 `{rows['sha256'][:16]}`"
         for split, rows in run.get("data", {}).items()
     ]
-    if training:
+    if training.keys() >= {"steps", "effective_batch", "train_seconds"}:
         weights = training.get("kept", {})
         chosen = "chosen on validation" if weights.get("chosen") else "the last"
         lines.append(

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from llmtune.arguments.ranges import check_number
 from llmtune.baselines import (
     gazetteer,
     majority,
@@ -159,8 +160,7 @@ def with_naive_error(
     if naive_mae is not None:
         if not is_series(table):
             raise InputError(f"--naive_mae {naive_mae:g}: a {table.kind} table has no MASE; leave it out")
-        if not 0 <= naive_mae < float("inf"):
-            raise InputError(f"--naive_mae {naive_mae:g}: expected a mean absolute error, 0 or more")
+        check_number("naive_mae", naive_mae)
         return replace(table, settings={**table.settings, "naive_mae": naive_mae})
     if train is None or not is_series(table) or "naive_mae" in table.settings:
         return table

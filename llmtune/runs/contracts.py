@@ -2,11 +2,12 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, RootModel
+from pydantic import AfterValidator, ConfigDict, Field, RootModel
 
-from llmtune.text.contracts import Contract
+from llmtune.text.contracts import Contract, each_once
 
 Names = list[str] | None
+Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(ge=1)]
 
 
@@ -59,9 +60,21 @@ class Loss(Contract):
     loss: float | str | None
 
 
+class SplitFacts(Contract):
+    """The rows of a split."""
+
+    rows: Annotated[int, Field(ge=0)]
+    sha256: str
+    made: str = ""
+    source: str = ""
+
+
 class Training(Contract):
     """What training left."""
 
+    steps: Annotated[int, Field(ge=0)] | None = None
+    effective_batch: Positive | None = None
+    train_seconds: Annotated[float, Field(ge=0)] | None = None
     kept: Kept | None = None
     evaluations: list[dict[str, Any]] = []
     losses: list[Loss] = []
@@ -73,7 +86,7 @@ class Run(Contract):
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 42
     command: str | None = None
     arguments: RunArguments = RunArguments()
-    data: dict[str, dict[str, Any]] = {}
+    data: dict[str, SplitFacts] = {}
     model: dict[str, Any] = {}
     training: Training = Training()
     truncated: dict[str, Any] = {}
@@ -126,8 +139,8 @@ class ModelSettings(Contract):
     max_length: Positive | None = None
     stride: Annotated[int, Field(ge=0)] | None = None
     positive_label: str | None = None
-    threshold: float = 0.5
-    thresholds: list[float] = []
+    threshold: Share = 0.5
+    thresholds: list[Share] = []
     temperature: Annotated[float, Field(gt=0)] = 1.0
     ordinal: bool = False
     label_separator: str | None = None
@@ -143,6 +156,13 @@ class ModelSettings(Contract):
     input_format: str | None = None
     word_format: str | None = None
     pooling: str | None = None
+
+
+class ModelHead(Contract):
+    """Of a model's config what tells its task and its classes, in the order of their ids."""
+
+    architectures: Names = None
+    id2label: Annotated[list[str], AfterValidator(each_once)] = []
 
 
 class ModelConfig(Contract):

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from llmtune.arguments.ranges import check_ranges
 from llmtune.diagnosis.target_list import Target, read_targets
 from llmtune.errors import InputError
 
@@ -29,6 +30,7 @@ class TaskArguments:
     )
 
     def __post_init__(self) -> None:
+        check_ranges(self)
         self.required: tuple[Target, ...] = read_targets(self.targets)
 
 

@@ -99,6 +99,7 @@ class Task(ABC):
 
     index_type: ClassVar[type[Any] | None] = None
     """Of `Encoded.index`, of tasks that cut rows into windows: a dataclass of arrays."""
+
     onnx_outputs: ClassVar[tuple[str, ...]] = ()
     """Outputs of its models that answer in one pass, by transformers' names: what an exported model gives."""
 

@@ -1,12 +1,15 @@
-"""Texts of an Arrow table that are not UTF-8: Arrow takes any bytes, and Python fails where it reads them."""
+"""Arrow columns that Python can't read: texts that are not UTF-8, times beyond its calendar, a name that stands twice.
+
+Arrow takes any bytes and any number of seconds, and Python fails where it reads them.
+"""
 
 import pyarrow as pa
 
 from llmtune.errors import InputError
 
 
-def check_utf8(table: pa.Table, where: str, *, first_row: int) -> None:
-    """Refuses a table with a text, also one inside a list or struct, that is not UTF-8.
+def check_readable(table: pa.Table, where: str, *, first_row: int) -> None:
+    """Refuses a table with a cell that has no value in Python, also inside a list or struct, or a column named twice.
 
     Args:
         table: any columns.
@@ -14,16 +17,30 @@ def check_utf8(table: pa.Table, where: str, *, first_row: int) -> None:
         first_row: what the message counts rows from, 0 or 1.
 
     Raises:
-        InputError: such a text, by row and column.
+        InputError: such a cell, by row and column, or such a name.
     """
-    for name, column in zip(table.column_names, table.columns, strict=True):
+    names = table.column_names
+    repeated = next((name for name in names if names.count(name) > 1), None)
+    if repeated is not None:
+        raise InputError(f"{where}: two columns are named {repeated!r}, expected each name once; rename one of {names}")
+    for name, column in zip(names, table.columns, strict=True):
         try:
             column.validate(full=True)
         except pa.ArrowInvalid:
-            _find_broken_text(column, name, where, first_row)
+            _find_broken_cell(column, name, where, first_row)
+        if _holds_times(column.type):
+            _find_broken_cell(column, name, where, first_row)
 
 
-def _find_broken_text(column: pa.ChunkedArray, name: str, where: str, first_row: int) -> None:
+def _holds_times(kind: pa.DataType) -> bool:
+    if pa.types.is_dictionary(kind):
+        return _holds_times(kind.value_type)
+    if pa.types.is_nested(kind):
+        return any(_holds_times(kind.field(place).type) for place in range(kind.num_fields))
+    return bool(pa.types.is_temporal(kind))
+
+
+def _find_broken_cell(column: pa.ChunkedArray, name: str, where: str, first_row: int) -> None:
     for row, cell in enumerate(column, start=first_row):
         try:
             cell.as_py()
@@ -31,4 +48,9 @@ def _find_broken_text(column: pa.ChunkedArray, name: str, where: str, first_row:
             raise InputError(
                 f"{where} row {row}: column {name!r} holds the byte 0x{error.object[error.start]:02x}, which is not "
                 "UTF-8; decode the column by its own encoding, such as cp1252, and write the file anew"
+            ) from error
+        except (ValueError, OverflowError) as error:
+            raise InputError(
+                f"{where} row {row}: column {name!r} holds a time of type {column.type} outside the years 1 to 9999 "
+                f"({error}); write it as a text or a number"
             ) from error

@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
-from pydantic_core import from_json
+from pydantic_core import PydanticCustomError, from_json
 
+from llmtune.arguments.regular_files import check_regular
 from llmtune.errors import InputError, truncated_repr
 
 
@@ -15,12 +16,21 @@ class Contract(BaseModel):
     model_config = ConfigDict(extra="allow", strict=True, allow_inf_nan=False)
 
 
+def each_once(names: list[str]) -> list[str]:
+    """Refuses a name that stands twice, as a schema's validator."""
+    repeated = next((name for name in names if names.count(name) > 1), None)
+    if repeated is not None:
+        raise PydanticCustomError("repeated", "each name once, and {name} stands there twice", {"name": repr(repeated)})
+    return names
+
+
 def read_contract(path: Path, schema: type[BaseModel], remedy: str) -> dict[str, Any]:
     """The content of a JSON file.
 
     Raises:
         InputError: it can't be read, is no JSON object, or a field is not what the schema says; by the field's name.
     """
+    check_regular(path)
     try:
         content = path.read_bytes()
     except OSError as error:

@@ -38,7 +38,7 @@ def parse_number(label: object) -> float | None:
         return None
     try:
         number = float(label)
-    except ValueError:
+    except (ValueError, OverflowError):  # a whole number of more than 308 digits
         return None
     return number if math.isfinite(number) else None
 

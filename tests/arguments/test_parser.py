@@ -89,7 +89,9 @@ def test_lists_are_words_on_the_command_line_and_lists_in_yaml():
 
 
 def test_null_in_yaml_is_a_value_where_none_is_one():
-    config = yaml_file("save_total_limit: null\nlr_scheduler_kwargs: {num_cycles: 2}\n")
+    config = yaml_file(
+        "save_total_limit: null\nlr_scheduler_type: cosine_with_restarts\nlr_scheduler_kwargs: {num_cycles: 2}\n"
+    )
 
     training = parse(*DATA_AND_MODEL, "--config", config)[3]
 
@@ -152,8 +154,8 @@ def test_any_text_that_yaml_writes_is_read_back(text):
         ("run_name: 'null'\n", ("run_name", "null")),
         ("run_name: 'None '\n", ("run_name", "None ")),
         ("run_name: |\n  no\n", ("run_name", "no\n")),
-        ("lr_scheduler_kwargs: {a: 1e-5, b: 'no', c: true, d: [1, x], e: null}\n",)
-        + (("lr_scheduler_kwargs", {"a": 1e-5, "b": "no", "c": True, "d": [1, "x"], "e": None}),),
+        ("activation_checkpointing_kwargs: {a: 1e-5, b: 'no', c: true, d: [1, x], e: null}\n",)
+        + (("activation_checkpointing_kwargs", {"a": 1e-5, "b": "no", "c": True, "d": [1, "x"], "e": None}),),
     ],
 )
 def test_a_value_is_what_the_type_of_its_flag_says(text, expected):
@@ -163,7 +165,7 @@ def test_a_value_is_what_the_type_of_its_flag_says(text, expected):
 
 
 def test_keys_may_come_from_an_anchor():
-    config = "lr_scheduler_kwargs: &more {a: 1}\nactivation_checkpointing_kwargs: *more\n"
+    config = "activation_checkpointing_kwargs: &more {a: 1}\nfsdp_config: *more\n"
 
     assert parse(*DATA_AND_MODEL, "--config", yaml_file(config))[3].activation_checkpointing_kwargs == {"a": 1}
 

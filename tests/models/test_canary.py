@@ -121,7 +121,9 @@ def test_code_of_a_tokenizer_runs_only_where_it_is_trusted(trusted, spam_model, 
     asked = ["predict", "--model", str(model), "--text", "see you"] + ["--trust_remote_code"] * trusted
 
     if trusted:
-        with pytest.raises(AttributeError, match="Evil"):  # the file, once run, defines no such class
+        with pytest.raises(
+            InputError, match="not loadable as a run.*Evil"
+        ):  # the file, once run, defines no such class
             cli.run(asked)
     else:
         cli.run(asked)  # transformers has a tokenizer of this type, and takes its own

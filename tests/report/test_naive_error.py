@@ -54,7 +54,7 @@ def test_in_memory_too():
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--naive_mae", "-1"], "--naive_mae -1: expected a mean absolute error, 0 or more"),
+        (["--naive_mae", "-1"], "--naive_mae -1.0: expected 0 or more, a mean absolute error"),
         (["--train_file", "TRAIN"], "no column 'reference'; found month, passengers; name the series by --label_col"),
         (
             ["--train_file", "ODD", "--label_column", "y"],

@@ -21,6 +21,7 @@ from llmtune.text.shorten import join_names
 SEVERAL = "labels"  # the canonical column of rows with several labels each
 MOST_CLASSES = 10  # named in a line
 RARE = 0.02  # of the rows of a class: what is so rare and spelled alike is a slip
+MOST_COMPARED = 100  # labels that a rare one is compared with, the most frequent
 UNBALANCED = 0.8  # share of one class from which on accuracy says little
 SHIFT = 0.1  # difference of a class's share between splits that matters
 
@@ -136,21 +137,27 @@ def find_label_typos(counts: Mapping[str, int]) -> list[LabelTypo]:
     >>> find_label_typos({"spam": 400, "ham": 3000, "spma": 2, "Ham": 9})
     [LabelTypo(label='Ham', meant='ham'), LabelTypo(label='spma', meant='spam')]
     """
-    found = []
+    typos = []
     by_rows = sorted(counts, key=lambda label: (-counts[label], label))
-    for place, label in enumerate(by_rows):
-        larger = by_rows[:place]
+    first: dict[str, str] = {}  # of the labels of one folded form, the most frequent
+    words: list[tuple[str, str]] = []  # folded forms of labels that are no numbers, the most frequent first
+    for label in by_rows:
+        folded = _folded(label)
         # Numbers are what they say, however written: 1.0 is 1, but -1 is not 1 misspelled, nor 4.0 a slip of 4.5.
         is_number = parse_number(label) is not None
-        same = [other for other in larger if _folded(other) == _folded(label)]
-        rare = [other for other in larger if counts[label] <= max(1, RARE * counts[other])]
-        folded = {_folded(other): other for other in reversed(rare) if parse_number(other) is None}
+        meant = first.setdefault(folded, label)
         # Very short names are alike without being slips: A and B.
-        is_short = len(_folded(label)) < 3
-        near = [] if is_number or is_short else difflib.get_close_matches(_folded(label), folded, n=1, cutoff=0.75)
-        if same or near:
-            found.append(LabelTypo(label, same[0] if same else folded[near[0]]))
-    return found
+        if meant == label and not is_number and len(folded) >= 3:
+            # Each label with each would take minutes of thousands.
+            rare = [pair for pair in words[:MOST_COMPARED] if counts[label] <= max(1, RARE * counts[pair[1]])]
+            forms = dict(reversed(rare))
+            near = difflib.get_close_matches(folded, forms, n=1, cutoff=0.75)
+            meant = forms[near[0]] if near else label
+        if meant != label:
+            typos.append(LabelTypo(label, meant))
+        if not is_number:
+            words.append((folded, label))
+    return typos
 
 
 def unseen(splits: Sequence[Split]) -> list[Finding]:
@@ -192,8 +199,9 @@ def shifts(splits: Sequence[Split]) -> list[Finding]:
     for name, here in counts.items():
         for label in sorted(train):
             share, before = here[label] / max(1, rows[name]), train[label] / rows["train"]
-            p = homogeneity_test([here[label], train[label]], [rows[name], rows["train"]])
-            if abs(share - before) >= SHIFT and p < SIGNIFICANT:
+            if abs(share - before) < SHIFT:
+                continue
+            if homogeneity_test([here[label], train[label]], [rows[name], rows["train"]]) < SIGNIFICANT:
                 sentence = f"{label!r} is {share:.0%} of {name}, {before:.0%} of train".replace("%", " %")
                 remedy = "choose the threshold on rows as in use; a score holds for the class shares it was measured on"
                 findings.append(Finding("classes", WARNING, sentence, (), remedy))

@@ -67,6 +67,15 @@ class ClassRatio:
         counts = self.counts(sums)
         return self.numerator(counts), self.denominator(counts)
 
+    def terms_of_class(self, sums: np.ndarray, label: int) -> tuple[np.ndarray, np.ndarray]:
+        """Numerator and denominator of one class, (B,) each; without those of thousands of others."""
+        if self.counts is matrix_counts:
+            rows, columns = sums[:, label, :].sum(axis=1), sums[:, :, label].sum(axis=1)
+            counts = ClassTotals(sums[:, label, label, None], columns[:, None], rows[:, None])
+        else:
+            counts = ClassTotals(*(each[:, label, None] for each in self.counts(sums)))
+        return self.numerator(counts)[:, 0], self.denominator(counts)[:, 0]
+
     def per_class(self, sums: np.ndarray) -> np.ndarray:
         """Shape (B, c), 0 where undefined."""
         return ratio(*self.terms(sums))
@@ -87,14 +96,20 @@ class ClassRatio:
 
     def of_class(self, sums: np.ndarray, label: int) -> np.ndarray:
         """One class's ratio."""
-        return self.per_class(sums)[:, label]
+        return ratio(*self.terms_of_class(sums, label))
 
     def undefined(self, sums: np.ndarray, names: tuple[str, ...], labels: tuple[int, ...]) -> str | None:
         """Names the first of these classes for which the ratio is 0/0."""
         if sums.sum() == 0:
             return "no rows to score"
-        for label in labels:
-            if self.terms(sums[None])[1][0, label] == 0:
+        if not labels:
+            return None
+        if len(labels) == 1:
+            denominators = self.terms_of_class(sums[None], labels[0])[1]
+        else:
+            denominators = self.terms(sums[None])[1][0, list(labels)]
+        for label, denominator in zip(labels, denominators, strict=True):
+            if denominator == 0:
                 return f"no {self.lacking} of {names[label]!r}: {self.name} is 0/0 there, set to 0 (zero_division=0)"
         return None
 
@@ -172,7 +187,7 @@ def _class_interval(
     """Wilson for a proportion; else BCa over the four counts of the class against the rest."""
     matrix = sample.total
     if ratio_of.proportion:
-        hits, trials = (term[0, label] for term in ratio_of.terms(matrix[None]))
+        hits, trials = (term[0] for term in ratio_of.terms_of_class(matrix[None], label))
         return wilson_interval(int(hits), int(trials))
     few = require_support(matrix, setting, [label])
     if few:

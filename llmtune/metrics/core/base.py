@@ -161,7 +161,7 @@ def score_metric(metric: Metric, sample: SufficientStatistics, *, n: int) -> Sco
     """Value and interval from the statistics of all rows; an undefined metric gets the reason instead."""
     drawn = "" if sample.blocks is None else f"|block:{sample.blocks.length}"
     signature = f"{metric.signature}|ci:95{drawn}|seed:{sample.seed}"
-    gathered = metric.aggregate(sample.statistics)
+    gathered = sample.total if metric.additive else sample.statistics  # once for all metrics that share them
     value = metric.value(gathered)
     reason = metric.undefined(gathered)
     if reason is None and value is None:

@@ -57,17 +57,11 @@ class ForecastingArguments(TaskArguments):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("lookback", "horizon", "season"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise InputError(f"--{name} {value}: expected 1 step or more")
         if self.season is not None and self.season > self.lookback:
             raise InputError(
                 f"--season {self.season}: is longer than --lookback {self.lookback}, so no window holds the value of a "
                 "season before; raise --lookback, or leave --season out"
             )
-        if not 0 < self.interval_level < 1:
-            raise InputError(f"--interval_level {self.interval_level:g}: expected a share between 0 and 1, such as 0.9")
         inputs = tuple(self.input_columns) or (self.target_column,)
         repeated = next((name for name in inputs if inputs.count(name) > 1), None)
         if repeated is not None:

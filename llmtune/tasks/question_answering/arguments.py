@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from llmtune.tasks.arguments import TaskArguments
+from llmtune.tasks.text_generation.prompts import check_template
 
 
 @dataclass
@@ -49,3 +50,7 @@ class QuestionAnsweringArguments(TaskArguments):
     use_chat_template: bool = field(
         default=False, metadata={"help": "generative: the prompt is a user's turn in the tokenizer's chat template"}
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_template(self.prompt_template)

@@ -109,11 +109,8 @@ class QuestionAnswering(Answering):
         """The task of a model of spans; `may_abstain`: train has questions without an answer.
 
         Raises:
-            InputError: a size below 1, or a threshold where no question goes without an answer.
+            InputError: what only a model that writes has, or a threshold where no question goes without an answer.
         """
-        for name in ("n_best_size", "max_answer_length"):
-            if getattr(arguments, name) < 1:
-                raise InputError(f"--{name} {getattr(arguments, name)}: expected 1 or more")
         for name in ("num_beams", "prompt_template", "use_chat_template"):
             if getattr(arguments, name) != getattr(QuestionAnsweringArguments(), name):
                 raise InputError(

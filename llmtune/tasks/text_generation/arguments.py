@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from llmtune.tasks.arguments import TaskArguments
+from llmtune.tasks.text_generation.prompts import check_template
 
 
 @dataclass
@@ -44,3 +45,7 @@ class GenerationArguments(TaskArguments):
     target_lang: str | None = field(
         default=None, metadata={"help": "language of the answers: fr, fr_XX, fra_Latn; BLEU's tokenizer follows it"}
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_template(self.prompt_template)

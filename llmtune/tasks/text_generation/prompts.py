@@ -6,7 +6,6 @@ on from there: in training prompt, answer and end token stand in one row and the
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from string import Formatter
 from typing import Any
 
 import datasets
@@ -17,6 +16,7 @@ from llmtune.errors import InputError
 from llmtune.metrics.core.base import IGNORED
 from llmtune.tasks.control_tokens import encode_template, encode_text, turn_end
 from llmtune.tasks.text_generation.collator import decoder_inputs
+from llmtune.text.templates import template_fields
 
 # What a checkpoint's generation_config keeps of its own: the tokens it starts with, and those it never writes.
 SPECIAL_TOKEN_FIELDS = (
@@ -232,7 +232,7 @@ def check_template(template: str | None) -> None:
     if template is None:
         return
     try:
-        fields = [name for _, name, _, _ in Formatter().parse(template) if name is not None]
+        fields = template_fields(template)
     except ValueError as error:
         raise InputError(f"--prompt_template {template!r}: {error}; write {{{{ for a brace") from error
     unknown = [name for name in fields if name not in FIELDS]

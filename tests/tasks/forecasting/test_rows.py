@@ -192,7 +192,10 @@ def test_files_of_their_own_are_taken_as_given(tmp_path):
     [
         ({"fold": "1/5"}, "--fold 1/5: picks rows, and a series is cut in time alone; leave it out, and use"),
         ({"max_train_samples": 5}, "--max_train_samples 5: picks rows"),
-        ({"test_fraction": 1.5}, "--test_fraction 1.5: of 20 times in train it takes 0, expected 1 or more and a rest"),
+        (
+            {"test_fraction": 0.01},
+            "--test_fraction 0.01: of 20 times in train it takes 0, expected 1 or more and a rest",
+        ),
         ({"validation_file": "rows.csv"}, "--validation_file without --test_file: the test steps must be after those"),
         ({"train_file": None, "test_file": "rows.csv"}, "no train split: found ['test']; give --train_file, or a data"),
     ],
