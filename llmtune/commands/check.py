@@ -249,13 +249,15 @@ def load_tokenizer(name: str, *, trust_remote_code: bool = False):  # type: igno
     """The tokenizer of a checkpoint or Hub id."""
     from transformers import AutoTokenizer
 
-    from llmtune.models.remote_code import not_loadable
+    from llmtune.models.remote_code import not_loadable, say_code_run
 
     try:
-        return AutoTokenizer.from_pretrained(name, trust_remote_code=trust_remote_code)
+        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=trust_remote_code)
     except (OSError, ValueError) as error:
         expected = "no tokenizer could be loaded; give a checkpoint folder or a Hub id"
         raise not_loadable(f"--model_name_or_path {name}", expected, error) from error
+    say_code_run(name, tokenizer)
+    return tokenizer
 
 
 def count_tokens(tokenizer, batch: Sequence[str | list[str]]) -> np.ndarray:  # type: ignore[no-untyped-def]

@@ -26,7 +26,7 @@ def train(*, recipe: str, flags: Sequence[str] = (), print_recipe: bool = False,
     if output_format != "text":  # given before the recipe's name
         flags = [*flags, "--format", output_format]
     if _needs_launcher():
-        os.execv(sys.executable, [sys.executable, "-m", "accelerate.commands.launch", str(path), *flags])
+        os.execv(sys.executable, [sys.executable, "-m", "llmtune.commands.launch", str(path), *flags])
     sys.argv = [str(path), *flags]
     runpy.run_path(str(path), run_name="__main__")
 
