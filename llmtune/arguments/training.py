@@ -145,6 +145,7 @@ class TrainingArguments(transformers.TrainingArguments):
         self.dataloader_pin_memory = given.dataloader_pin_memory and not on_cpu
         # transformers would name it trainer_output.
         self._output_dir_given = self.output_dir is not None
+        self.recipe: str | None = None  # its name, once a recipe has settled the folder
         self._best_metric_given = self.metric_for_best_model is not None
         self._direction_given = self.greater_is_better is not None
         if on_cpu:
@@ -308,7 +309,7 @@ class TrainingArguments(transformers.TrainingArguments):
                 f"--resume_from_checkpoint {self.resume_from_checkpoint}: holds no optimizer, so training would go on "
                 "otherwise than it began; name a checkpoint of a run without --save_only_model"
             )
-        self._recipe = recipe
+        self.recipe = recipe
         self.output_dir = broadcast_object_list([self.output_dir if self._output_dir_given else next_free(recipe)])[0]
         folder = Path(str(self.output_dir))
         if folder.exists() and not folder.is_dir():
@@ -373,7 +374,7 @@ class TrainingArguments(transformers.TrainingArguments):
         """
         claimed = None
         if self.process_index == 0 and not self._output_dir_given:
-            claimed = claim_next_free(self._recipe)
+            claimed = claim_next_free(str(self.recipe))
         elif self.process_index == 0:
             resumed = bool(self.resume_from_checkpoint)
             claimed = claim(str(self.output_dir), emptied=self.overwrite and not resumed, taken=resumed)

@@ -143,3 +143,42 @@ def test_page_card_json_and_terminal_say_the_same(capsys):
         assert {one["type"]: one["value"] for one in results} == {
             name: json.loads(json.dumps(scores[name].to_json()))["value"] for name in report.headlines
         }
+
+
+def outside_of_code(card):
+    """The text below the front matter without its code, where markup is text: fenced blocks, then spans."""
+    body = card.split("\n---\n", 1)[1]
+    return re.sub(r"(?<!\\)`[^`\n]*`", "", re.sub(r"(?ms)^(`{3,})\w*\n.*?^\1$", "", body))
+
+
+def test_nothing_of_a_strangers_run_becomes_markup_code_or_front_matter():
+    evil = "`<script>alert(1)</script>`\n\n---\nlicense: mit\n---\n```\n<img src=x onerror=alert(1)>\n# x"
+    table = spam_table()
+    rows = {
+        name: [{"ham": "ham", "spam": evil}[label] for label in table.column(name)]
+        for name in ("reference", "prediction")
+    }
+    named = {"label_names": ["ham", evil], "positive_label": evil, "threshold": table.threshold}
+    hostile = make_predictions("classification", {**rows, "probabilities": table.column("probabilities")}, **named)
+    run = {
+        "data": {"test": {"rows": 200, "made": evil, "source": evil, "sha256": evil}},
+        "model": {"name": evil, "model_type": evil, "module": "os\nos.system('rm -r ~')"},
+        "arguments": {"model": {"model_name_or_path": evil}, "training": {"learning_rate": evil, "optim": evil}},
+        "training": RUN["training"],
+        "threshold": {"reason": evil},
+        "search": evil,
+        "versions": {"torch": evil},
+        "reproduction": {"recipe": "spam", "processes": 1, "flags": {"text_column": evil, "seed": 3}},
+    }
+
+    card = render_card(
+        Report(evil, hostile, score_predictions(hostile), {evil: score_predictions(hostile)}, run=run), SETTINGS
+    )
+
+    text = outside_of_code(card)
+    assert "<script" not in text
+    assert "<img" not in text
+    assert "license" not in front_of(card)
+    assert front_of(card)["model-index"][0]["name"] == evil
+    assert "os.system" not in card
+    assert not re.search(r"(?m)^# x", text)
