@@ -17,11 +17,15 @@ NOTHING_ASKED = ("", "0", "1", "no", "none", "false")
 DYNAMO = "ACCELERATE_DYNAMO_BACKEND"
 # What nobody here would know of: (variable, what the user gave, what is to be done instead).
 REFUSED = (
-    (DYNAMO, "--dynamo_backend", "give the recipe --torch_compile True --torch_compile_backend"),
-    ("ACCELERATE_USE_MEGATRON_LM", "--use_megatron_lm", "take recipes/accelerate/fsdp2.yaml or deepspeed_zero3.yaml"),
+    (DYNAMO, "accelerate launch --dynamo_backend", "give the recipe --torch_compile True --torch_compile_backend"),
+    (
+        "ACCELERATE_USE_MEGATRON_LM",
+        "accelerate launch --use_megatron_lm",
+        "take recipes/accelerate/fsdp2.yaml or deepspeed_zero3.yaml",
+    ),
     (
         "ACCELERATE_USE_PARALLELISM_CONFIG",
-        "--use_parallelism_config",
+        "accelerate launch --use_parallelism_config",
         "take recipes/accelerate/fsdp2.yaml or deepspeed_zero3.yaml",
     ),
 )
@@ -60,7 +64,7 @@ def refuse_what_is_unknown(gradient_accumulation_steps: int, *, compiles: bool =
         if value not in NOTHING_ASKED and not (compiles and variable == DYNAMO):
             with_value = "" if value == "true" else f" {value}"
             raise InputError(
-                f"accelerate launch {flag}{with_value} (or its saved configuration): the run's files would not tell "
+                f"{flag}{with_value} (or its saved configuration): the run's files would not tell "
                 f"of it; {remedy}{with_value}, and leave it out there or change it with `accelerate config`"
             )
     launched = os.environ.get(ACCUMULATION, "1")

@@ -5,6 +5,7 @@ import math
 import re
 from dataclasses import replace
 
+import pytest
 import yaml
 from huggingface_hub import ModelCard
 from huggingface_hub.repocard_data import model_index_to_eval_results
@@ -151,7 +152,9 @@ def outside_of_code(card):
     return re.sub(r"(?<!\\)`[^`\n]*`", "", re.sub(r"(?ms)^(`{3,})\w*\n.*?^\1$", "", body))
 
 
-def test_nothing_of_a_strangers_run_becomes_markup_code_or_front_matter():
+@pytest.fixture(scope="module")
+def hostile():
+    """A report whose every name and text of a file is markup."""
     evil = "`<script>alert(1)</script>`\n\n---\nlicense: mit\n---\n```\n<img src=x onerror=alert(1)>\n# x"
     table = spam_table()
     rows = {
@@ -171,14 +174,25 @@ def test_nothing_of_a_strangers_run_becomes_markup_code_or_front_matter():
         "reproduction": {"recipe": "spam", "processes": 1, "flags": {"text_column": evil, "seed": 3}},
     }
 
-    card = render_card(
-        Report(evil, hostile, score_predictions(hostile), {evil: score_predictions(hostile)}, run=run), SETTINGS
-    )
+    scores = score_predictions(hostile)
+    return Report(evil, hostile, scores, {evil: scores}, run=run)
+
+
+def test_nothing_of_a_strangers_run_becomes_markup_code_or_front_matter(hostile):
+    card = render_card(hostile, SETTINGS)
 
     text = outside_of_code(card)
     assert "<script" not in text
     assert "<img" not in text
     assert "license" not in front_of(card)
-    assert front_of(card)["model-index"][0]["name"] == evil
+    assert front_of(card)["model-index"][0]["name"] == hostile.name
     assert "os.system" not in card
     assert not re.search(r"(?m)^# x", text)
+
+
+def test_nor_does_it_become_markup_of_the_page(hostile):
+    page = render_page(hostile)
+
+    assert "<script>alert" not in page
+    assert "<img" not in page
+    assert "&lt;img src=x" in page

@@ -16,6 +16,7 @@ from llmtune.runs.reproduce import reproduce_command
 
 RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.py"))
 SIZES = "hidden_size=16,num_attention_heads=2,intermediate_size=32"
+TOKEN = "hf_verySecretToken123"
 TEXT, LABEL = "the 'text' of $HOME; \"all\"", "--label"
 
 
@@ -71,7 +72,10 @@ def run(tmp_path_factory):
     flags = ["--train_file", str(folder / "my rows.jsonl"), "--text_column", TEXT, f"--label_column={LABEL}"]
     flags += ["--positive_label", "a 'spam'", "--model_type", "bert", "--config_overrides", SIZES, "--max_steps", "6"]
     flags += ["--cpu_threads", "1", "--targets", "recall[a 'spam']>=0.1", "--metrics", "mcc", "brier"]
-    return recipe_module(RECIPES[0].with_name("spam.py")).main([*flags, "--output_dir", str(folder / "first")])
+    flags += ["--hub_token", TOKEN, "--output_dir", str(folder / "first")]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HF_TOKEN", TOKEN)
+        return recipe_module(RECIPES[0].with_name("spam.py")).main(flags)
 
 
 def printed_commands(run):
@@ -111,6 +115,13 @@ def test_the_config_that_the_page_prints_asks_for_the_same(run, tmp_path, monkey
     monkeypatch.chdir(run.parent)
     arguments = parsed(recipe_module(RECIPES[0].with_name("spam.py")), ["--config", str(tmp_path / "config.yaml")])
     assert given_values(arguments)["text_column"] == TEXT
+
+
+def test_no_file_of_a_run_holds_the_token_that_it_was_given(run):
+    files = [path for path in run.rglob("*") if path.is_file()]
+
+    assert {"run.json", "config.yaml", "README.md", "report.html", "trainer_state.json"} <= {p.name for p in files}
+    assert [path for path in files if TOKEN.encode() in path.read_bytes()] == []
 
 
 def test_several_processes_are_started_as_they_were():
