@@ -21,10 +21,11 @@ def reproduce_command(run: Mapping[str, Any]) -> str | None:
     kept = run.get("reproduction")
     if not kept:
         return None
-    parts = ["llmtune", "train", kept["recipe"]]
-    if kept["processes"] > 1:
-        count = str(kept["processes"])
-        parts = ["accelerate", "launch", "--multi_gpu", "--num_processes", count, f"recipes/{kept['recipe']}.py"]
+    recipe, processes = kept["recipe"], kept["processes"]
+    start = f"llmtune train {recipe}"
+    if processes > 1:
+        start = f"accelerate launch --multi_gpu --num_processes {processes} recipes/{recipe}.py"
+    parts = start.split()
     for name, value in public(kept["flags"]).items():
         parts += _flag(name, value)
     return shlex.join(parts)
