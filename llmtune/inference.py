@@ -19,6 +19,7 @@ from llmtune.report.attention import attention_rows, with_attention
 from llmtune.report.number_plots import ATTENTION
 from llmtune.tasks.task import Encoded, Task
 from llmtune.tasks.text_windows import WindowCollator
+from llmtune.training.same_inputs import check_same_inputs, describe_inputs
 from llmtune.training.trainer import FineTuningTrainer
 
 TaskType = TypeVar("TaskType", bound=Task)
@@ -57,6 +58,8 @@ def inference_trainer(
 def predict(trainer: FineTuningTrainer, task: Task, encoded: Encoded) -> Any:
     """What the trainer keeps of the model's outputs, in the order of the inputs. Call it on every process."""
     # Other labels would only buy a loss that the metrics compute exactly from the table.
+    if trainer.args.world_size > 1:
+        check_same_inputs(describe_inputs(trainer.args, {encoded.split: encoded.dataset}))
     unread = [] if task.reads_labels else [name for name in ("labels",) if name in encoded.dataset.column_names]
     metrics, trainer.compute_metrics = trainer.compute_metrics, None  # they are made for the rows of validation
     outputs = trainer.predict(encoded.dataset.remove_columns(unread)).predictions

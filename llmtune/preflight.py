@@ -22,6 +22,7 @@ from llmtune.runs.folder import write_text
 from llmtune.tasks.task import Encoded, Task
 from llmtune.tasks.token_cache import reading_lines
 from llmtune.terminal.console import Terminal, hide_progress_bars
+from llmtune.training.same_inputs import check_same_inputs, describe_inputs
 
 
 def validate_metrics(args: Arguments, task: Task, splits: Any) -> None:
@@ -74,9 +75,12 @@ def begin_run(args: Arguments, task: Task, splits: Any, encoded: Mapping[str, En
     Call it on every process; the first one prints.
 
     Raises:
-        InputError: --activation_checkpointing of a model that has none.
+        InputError: --activation_checkpointing of a model that has none, or processes that read other rows.
     """
     _refuse_what_the_model_lacks(args, loaded.model)
+    if args.training.world_size > 1:
+        rows = {split: part.dataset for split, part in encoded.items()}
+        check_same_inputs(describe_inputs(args.training, rows, getattr(loaded.model.config, "id2label", None)))
     terminal = Terminal(args.training.process_index == 0)
     cached = {split: part.cached_in for split, part in encoded.items()}
     terminal.block("Data", [*task.summary(splits, encoded), *reading_lines(cached)])

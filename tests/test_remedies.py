@@ -50,10 +50,15 @@ FOREIGN = {
         "--machine_rank",
         "--main_process_ip",
         "--num_machines",
+        "--dynamo_backend",
+        "--gradient_accumulation_steps",
+        "--use_megatron_lm",
+        "--use_parallelism_config",
     },
     "sky jobs launch": {"--env"},
     "torchrun": {"--nproc_per_node"},
     "scripts/test": {"--slow", "--transformers"},
+    "scripts/audit": {"--vulnerability-service"},
     "[--flag value …]": {"--flag"},  # the usage of a recipe
 }
 

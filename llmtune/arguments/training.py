@@ -1,7 +1,6 @@
 """Arguments of training: HF's TrainingArguments with other defaults, what it lacks, and the folder of the run."""
 
 import argparse
-import os
 import re
 import sys
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ from accelerate.utils import DynamoBackend, broadcast_object_list, patch_environ
 from transformers.integrations import get_available_reporting_integrations
 from transformers.training_args import OptimizerNames
 
+from llmtune.arguments import launcher
 from llmtune.arguments.last_checkpoint import last_whole_checkpoint
 from llmtune.arguments.optimization import check_optimization, read_mappings
 from llmtune.arguments.ranges import check_ranges
@@ -24,7 +24,6 @@ from llmtune.errors import InputError
 
 SAMPLING_STRATEGIES = ("batch_rebalance", "random", "sequential", "group_by_length")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
-ACCELERATE_PRECISION = "ACCELERATE_MIXED_PRECISION"  # how `accelerate launch` tells its processes
 # What weights of a dtype are computed in where nothing autocasts.
 COMPUTED_IN = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16", "4-bit": "bf16", "8-bit": "fp16"}
 BACKENDS = [backend.value for backend in DynamoBackend if backend.value != "NO"]
@@ -136,18 +135,20 @@ class TrainingArguments(transformers.TrainingArguments):
         self.given_values = {one.name: getattr(self, one.name) for one in fields(self)}
         # Said to accelerate too: without a GPU, and without this, each process that torchrun starts would take itself
         # for the only one, and all would write the same run.
-        self.use_cpu = on_cpu = given.use_cpu or not torch.accelerator.is_available()
+        self.use_cpu = on_cpu = given.use_cpu or launcher.is_launched_on_cpu() or not torch.accelerator.is_available()
         self._settle_precision(on_cpu)
         self._settle_checkpoints()
         # Pinned memory is for copies to a GPU; without one torch only warns.
         self.dataloader_pin_memory = given.dataloader_pin_memory and not on_cpu
         # transformers would name it trainer_output.
         self._output_dir_given = self.output_dir is not None
+        self.recipe: str | None = None  # its name, once a recipe has settled the folder
         self._best_metric_given = self.metric_for_best_model is not None
         self._direction_given = self.greater_is_better is not None
-        # `accelerate launch --mixed_precision` speaks through this variable, and transformers listens to it before its
-        # own arguments: a run whose run.json says fp32 would compute in bf16.
-        with patch_environment(**{ACCELERATE_PRECISION: "bf16" if self.bf16 else "fp16" if self.fp16 else "no"}):
+        if on_cpu:
+            launcher.join_processes_on_cpu(given.ddp_backend, given.ddp_timeout)
+        # transformers listens to this variable before its own arguments.
+        with patch_environment(**{launcher.PRECISION: "bf16" if self.bf16 else "fp16" if self.fp16 else "no"}):
             super().__post_init__()
         self._refuse_what_cannot_run()
 
@@ -174,12 +175,7 @@ class TrainingArguments(transformers.TrainingArguments):
 
     def _automatic_precision(self, on_cpu: bool) -> str:
         """What accelerate was told, else bf16 where the hardware does it well, unless --bf16 False rules it out."""
-        launched = os.environ.get(ACCELERATE_PRECISION, "no").lower()  # "no" is also what is sent when none was named
-        if launched not in ("no", *PRECISIONS):
-            raise InputError(
-                f"accelerate launch --mixed_precision {launched} (or its saved configuration): expected no, bf16 or "
-                f"fp16; give --precision, which wins, or change it with `accelerate config`"
-            )
+        launched = launcher.launched_precision()
         wanted = launched if launched != "no" else "bf16" if _does_bf16_well(on_cpu) else "fp32"
         return "fp32" if getattr(self, wanted, None) is False else wanted
 
@@ -285,8 +281,10 @@ class TrainingArguments(transformers.TrainingArguments):
 
         Raises:
             InputError: it holds a run and neither --overwrite nor --resume_from_checkpoint was given, or with one of
-                them it is not a run; or there is no such checkpoint.
+                them it is not a run; there is no such checkpoint; or a launcher was told what would not be known.
         """
+        given: Any = self
+        launcher.refuse_what_is_unknown(given.gradient_accumulation_steps, compiles=given.torch_compile)
         if self.resume_from_checkpoint == "auto":
             self._find_last_checkpoint()
         if self.resume_from_checkpoint and not (Path(self.resume_from_checkpoint) / "trainer_state.json").exists():
@@ -300,7 +298,7 @@ class TrainingArguments(transformers.TrainingArguments):
                 f"--resume_from_checkpoint {self.resume_from_checkpoint}: holds no optimizer, so training would go on "
                 "otherwise than it began; name a checkpoint of a run without --save_only_model"
             )
-        self._recipe = recipe
+        self.recipe = recipe
         self.output_dir = broadcast_object_list([self.output_dir if self._output_dir_given else next_free(recipe)])[0]
         folder = Path(str(self.output_dir))
         if folder.exists() and not folder.is_dir():
@@ -365,7 +363,7 @@ class TrainingArguments(transformers.TrainingArguments):
         """
         claimed = None
         if self.process_index == 0 and not self._output_dir_given:
-            claimed = claim_next_free(self._recipe)
+            claimed = claim_next_free(str(self.recipe))
         elif self.process_index == 0:
             resumed = bool(self.resume_from_checkpoint)
             claimed = claim(str(self.output_dir), emptied=self.overwrite and not resumed, taken=resumed)

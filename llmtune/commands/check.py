@@ -248,9 +248,12 @@ def read_splits(
 def named_tokenizer(name: str, *, trust_remote_code: bool = False):  # type: ignore[no-untyped-def]
     """The tokenizer of a checkpoint or Hub id."""
     from llmtune.models.pretrained_tokenizer import load_tokenizer
+    from llmtune.models.remote_code import say_code_run
 
     expected = "no tokenizer could be loaded; give a checkpoint folder or a Hub id"
-    return load_tokenizer(name, f"--model_name_or_path {name}", expected, trust_remote_code=trust_remote_code)
+    tokenizer = load_tokenizer(name, f"--model_name_or_path {name}", expected, trust_remote_code=trust_remote_code)
+    say_code_run(name, tokenizer)
+    return tokenizer
 
 
 def count_tokens(tokenizer, batch: Sequence[str | list[str]]) -> np.ndarray:  # type: ignore[no-untyped-def]

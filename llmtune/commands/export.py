@@ -154,8 +154,7 @@ def rows_to_score(run: RunFolder, task: Task, predictions: str | None, most: int
     Raises:
         InputError: there are none, they are of another task, or of weights in 4 or 8 bits.
     """
-    if most is not None and most < 1:
-        raise InputError(f"--max_eval_samples {most}: expected 1 or more")
+    check_number("max_eval_samples", most)
     if predictions is not None:
         table = open_table(Path(predictions))
         where = f"--predictions {predictions}"

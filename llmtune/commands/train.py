@@ -28,7 +28,7 @@ def train(*, recipe: str, flags: Sequence[str] = (), print_recipe: bool = False,
         flags = [*flags, "--format", output_format]
     with collection_paused():  # the recipe goes on with it once it has imported what it needs
         if _needs_launcher():
-            os.execv(sys.executable, [sys.executable, "-m", "accelerate.commands.launch", str(path), *flags])
+            os.execv(sys.executable, [sys.executable, "-m", "llmtune.commands.launch", str(path), *flags])
         sys.argv = [str(path), *flags]
         runpy.run_path(str(path), run_name="__main__")
 

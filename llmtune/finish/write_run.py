@@ -10,6 +10,7 @@ from typing import Any
 from transformers import PreTrainedModel
 
 from llmtune.arguments import describe_arguments
+from llmtune.arguments.config_file import reproduction
 from llmtune.arguments.data import SPLITS
 from llmtune.arguments.parser import Arguments
 from llmtune.diagnosis.context import Context, TrainingLog, diagnose
@@ -106,6 +107,7 @@ def write_run(
     decides = task.deciding_metric
     facts = {
         "seed": seed,
+        **_again(args),
         "data": splits.describe(),
         **_by_split(encoded),
         "model": model.to_json(),
@@ -144,6 +146,18 @@ def write_run(
     if url := push_if_asked(trainer):
         terminal.block(f"Pushed to {url}", [])
     return folder
+
+
+def _again(args: Arguments) -> dict[str, Any]:
+    """What trains the run again; nothing of a program of somebody's own, whose rows no flag can name."""
+    training = args.training
+    if training.recipe is None:
+        return {}
+    return {
+        "reproduction": reproduction(
+            args, recipe=training.recipe, precision=training.precision, processes=training.world_size
+        )
+    }
 
 
 def _searched(args: Arguments) -> list[str]:

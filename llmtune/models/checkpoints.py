@@ -16,7 +16,7 @@ from llmtune.errors import InputError
 from llmtune.models.families import family_of
 from llmtune.models.loading import quantization_config, without_loading_report
 from llmtune.models.pretrained_tokenizer import load_tokenizer
-from llmtune.models.remote_code import not_loadable
+from llmtune.models.remote_code import not_loadable, refuse_kernel, say_code_run
 from llmtune.models.series import UNFIT
 from llmtune.runs.contracts import AdapterConfig
 from llmtune.runs.folder import BASE_FOLDER, check_new_folder
@@ -80,9 +80,11 @@ def load_config(name: str | os.PathLike[str], *, trust_remote_code: bool = False
     """
     check_folder_of_files(str(name))
     try:
-        return AutoConfig.from_pretrained(str(name), trust_remote_code=trust_remote_code)
+        config = AutoConfig.from_pretrained(str(name), trust_remote_code=trust_remote_code)
     except (OSError, *UNFIT) as error:  # of a config.json that was changed
         raise not_loadable(str(name), EXPECTED, error) from error
+    refuse_kernel(str(name), config)
+    return config
 
 
 def load_run(
@@ -117,7 +119,9 @@ def load_run(
             if adapter:
                 cached_file(name, SAFETENSORS_WEIGHTS_NAME)  # else peft would take a pickle; it raises an OSError
                 held = {"quantized": quantized, "trust_remote_code": trust_remote_code}
-                return tokenizer, _load_adapter(name, Path(adapter), config, tokenizer, auto_model, **held)
+                adapted = _load_adapter(name, Path(adapter), config, tokenizer, auto_model, **held)
+                say_code_run(name, config, tokenizer, adapted.get_base_model())
+                return tokenizer, adapted
             model, report = auto_model.from_pretrained(
                 name,
                 config=config,
@@ -136,6 +140,7 @@ def load_run(
         )
     if tokenizer is not None and len(tokenizer) > model.get_input_embeddings().num_embeddings:
         model.resize_token_embeddings(len(tokenizer))
+    say_code_run(name, config, tokenizer, model)
     return tokenizer, model.eval()
 
 

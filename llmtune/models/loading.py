@@ -24,7 +24,7 @@ from llmtune.models.freezing import freeze_layers
 from llmtune.models.head_labels import align_head
 from llmtune.models.loaded import LoadedModel, ModelFacts
 from llmtune.models.pretrained_tokenizer import load_tokenizer
-from llmtune.models.remote_code import classes_run, not_loadable
+from llmtune.models.remote_code import classes_run, not_loadable, refuse_kernel
 from llmtune.models.series import UNFIT, load_series_model
 
 FEWEST_TOKENS = 50  # of a vocabulary from scratch
@@ -192,6 +192,8 @@ def _from_checkpoint(
     hub = {"revision": arguments.revision, "trust_remote_code": arguments.trust_remote_code}
     try:
         config = AutoConfig.from_pretrained(name, **hub)
+        if arguments.attn_implementation is None:
+            refuse_kernel(f"--model_name_or_path {name}", config)
         checkpoint_names = [str(config.id2label[i]) for i in range(config.num_labels)]
         family = family_of(config.model_type, name, task.families)
         check_head(config, task.auto_model, f"--model_name_or_path {name}", task.families)

@@ -1,5 +1,6 @@
 """A model that reads numbers, made ready to train: from scratch, or a run of the same task that goes on."""
 
+from pickle import UnpicklingError
 from typing import Any, Protocol
 
 import torch
@@ -13,7 +14,7 @@ from llmtune.errors import InputError
 from llmtune.models.config_overrides import read_overrides
 from llmtune.models.families import family_of
 from llmtune.models.loaded import LoadedModel, ModelFacts
-from llmtune.models.remote_code import not_loadable
+from llmtune.models.remote_code import classes_run, not_loadable
 
 # What transformers and torch raise for a config whose values don't fit (sizes, names of functions, kernels, types), and
 # for broken weights.
@@ -68,11 +69,14 @@ def load_series_model(arguments: ModelArguments, task: SeriesHead) -> LoadedMode
                     f"{_listed(sizes)}; give the flags of that run, or train from scratch with --model_type"
                 )
             overrides = read_overrides(arguments.config_overrides, config)
-            model = task.auto_model.from_pretrained(where, **hub, use_safetensors=True, **overrides)
+            # None: what there is, pickles as tensors only
+            weights = None if arguments.allow_pickle else True
+            model = task.auto_model.from_pretrained(where, **hub, use_safetensors=weights, **overrides)
     except InputError:
         raise
-    except (OSError, RuntimeError, *UNFIT) as error:
-        raise not_loadable(f"{where}, --config_overrides", "no model that reads numbers", error) from error
+    except (OSError, RuntimeError, UnpicklingError, *UNFIT) as error:
+        expected = "no model that reads numbers, with safetensors weights (pickled ones: --allow_pickle)"
+        raise not_loadable(f"{where}, --config_overrides", expected, error) from error
     if arguments.use_peft or arguments.load_in_4bit:
         raise InputError(f"{'--use_peft' if arguments.use_peft else '--load_in_4bit'}: {family.NO_LORA}")
     facts = ModelFacts(
@@ -85,6 +89,7 @@ def load_series_model(arguments: ModelArguments, task: SeriesHead) -> LoadedMode
         pad_token=None,
         weights=str(model.dtype).removeprefix("torch."),
         module=family.__name__,
+        remote_code=classes_run(model.config, model),
     )
     return LoadedModel(None, model.to(torch.float32), task.max_length, facts.counted(model))
 

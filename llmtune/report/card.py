@@ -24,6 +24,7 @@ from llmtune.report.judged_table import JudgedTable
 from llmtune.runs.contracts import ModelConfig
 from llmtune.runs.folder import write_text
 from llmtune.runs.redact import hub_id, public
+from llmtune.runs.reproduce import reproduce_command
 from llmtune.text.contracts import read_contract
 from llmtune.text.spans import WORDS
 
@@ -36,6 +37,7 @@ PIPELINES = {
     "forecasting": "time-series-forecasting",
     "text-regression": "text-classification",  # the Hub has one name for all that reads a text and answers it
 }
+OWN_MODULE = re.compile(r"llmtune(\.\w+)+")  # a line of code is made of it, and run.json may be a stranger's
 # What a reader asks of a training run first; in the order of the card.
 HYPERPARAMETERS = (
     *("learning_rate", "lr_scheduler_type", "warmup_steps", "num_train_epochs", "per_device_train_batch_size"),
@@ -86,7 +88,7 @@ def render_card(report: JudgedTable, settings: dict[str, Any] | None = None) -> 
             beside the card.
     """
     test = report.test
-    parts = [f"# {report.name}", BEGIN]
+    parts = [f"# {_line(report.name)}", BEGIN]
     if report.verdict is not None:
         parts += [f"**{_line(report.verdict.sentence)}**", _checks(report.verdict)]
     parts += [
@@ -107,8 +109,8 @@ def render_card(report: JudgedTable, settings: dict[str, Any] | None = None) -> 
         positive = test.label_names[test.positive_id]
         parts += [
             "## Threshold",
-            f"A text is classified as `{positive}` from a probability of {test.threshold:g} on"
-            + (f": {reason}." if reason else "."),
+            f"A text is classified as {_code(positive)} from a probability of {test.threshold:g} on"
+            + (f": {_line(reason)}." if reason else "."),
         ]
     if report.run and settings is not None and "lookback" in settings:
         parts += ["## How to use", f"```python\n{code_of(report, settings)}```"]
@@ -230,7 +232,8 @@ def _loading(report: JudgedTable, auto: str, *, uses_words: bool, writes: bool =
     """Imports, tokenizer and model; of a LoRA run the adapter on its base."""
     begin = ["import regex", "import torch"] if uses_words else ["import torch"]
     imports = [*begin, f"from transformers import {auto}{', AutoTokenizer' if reads_text else ''}"]
-    if module := report.run.get("model", {}).get("module"):
+    module = str(report.run.get("model", {}).get("module"))
+    if OWN_MODULE.fullmatch(module):
         imports.append(f"\nimport {module}  # makes this model known to transformers")
     named, lines = HERE, ["tokenizer = AutoTokenizer.from_pretrained(name)"] if reads_text else []
     if not report.adapter:
@@ -271,6 +274,11 @@ def _line(text: str) -> str:
     """Text as one line of Markdown that can neither format nor hold HTML."""
     escaped = re.sub(r"([\\`*_\[\]|])", r"\\\1", public(" ".join(text.split())))
     return escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _code(value: Any) -> str:
+    """A value as Markdown's code, which it can neither end nor break."""
+    return f"`{' '.join(public(str(value)).replace('`', chr(39)).split())}`"
 
 
 def _checks(verdict: Verdict) -> str:
@@ -322,7 +330,7 @@ def _matrix(matrix: Matrix) -> str:
 def _training(report: JudgedTable) -> str:
     run, training = public(report.run), report.run.get("training", {})
     lines = [
-        f"- {split}: {rows['rows']:,} rows, {_line(rows.get('made', 'as given'))}, sha256 `{rows['sha256'][:16]}`"
+        f"- {split}: {rows['rows']:,} rows, {_line(rows.get('made', 'as given'))}, sha256 {_code(rows['sha256'][:16])}"
         for split, rows in run.get("data", {}).items()
     ]
     if training.keys() >= {"steps", "effective_batch", "train_seconds"}:
@@ -333,9 +341,12 @@ def _training(report: JudgedTable) -> str:
             f"{training['train_seconds']:.0f} s; the weights of step {weights.get('step')}, {chosen}"
         )
     given = {**report.arguments("model"), **report.arguments("task"), **report.arguments("training")}
-    told = [f"{name} `{given[name]}`" for name in HYPERPARAMETERS if given.get(name) not in (None, False)]
+    told = [f"{name} {_code(given[name])}" for name in HYPERPARAMETERS if given.get(name) not in (None, False)]
     lines += [f"- {', '.join(told)}; all arguments are in `config.yaml` of the run"] if told else []
     lines += [f"- {_line(run['search'])}"] if "search" in run else []
     versions = ", ".join(f"{name} {value}" for name, value in run.get("versions", {}).items())
-    lines += [f"- {versions}"] if versions else []
+    lines += [f"- {_line(versions)}"] if versions else []
+    if command := reproduce_command(report.run):
+        fence = "`" * max(3, 1 + max(map(len, re.findall("`+", command)), default=0))
+        lines.append(f"\nAgain, in a folder that holds these files:\n\n{fence}bash\n{command}\n{fence}")
     return "\n".join(lines)

@@ -24,6 +24,7 @@ from llmtune.report.page_plots import main_plot, page_plots
 from llmtune.report.plots import Axes, Series, line_plot
 from llmtune.runs.folder import write_text
 from llmtune.runs.redact import public
+from llmtune.runs.reproduce import reproduce_command
 from llmtune.terminal.score_tables import missing_reasons
 
 STATUS = {PASS: "passed", FAIL: "failed", NOT_ENOUGH_DATA: "too little data", NOT_APPLICABLE: "not checked"}
@@ -78,6 +79,7 @@ def render_page(report: JudgedTable, *, no_examples: bool = False) -> str:
         rows_end=Markup(ROWS_END),
         facts=_facts(report),
         config=_config(report),
+        command=reproduce_command(report.run),
         with_interval=with_interval,
     )
 
@@ -217,6 +219,8 @@ def plain(value: Any) -> str:
 
 def _config(report: JudgedTable) -> str:
     """The run's arguments as a file for `--config`; empty where its rows came from no file."""
+    if kept := report.run.get("reproduction"):
+        return yaml.safe_dump(public(kept["flags"]), sort_keys=False, allow_unicode=True)
     groups = ("data", "task", "model", "training")
     values = {key: value for group in groups for key, value in report.arguments(group).items()}
     if not values.get("train_file") and not values.get("dataset_name"):

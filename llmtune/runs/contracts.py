@@ -80,12 +80,21 @@ class Training(Contract):
     losses: list[Loss] = []
 
 
+class Reproduction(Contract):
+    """What trains the run again."""
+
+    recipe: Annotated[str, Field(pattern=r"^\w+$")]
+    processes: Positive
+    flags: dict[Annotated[str, Field(pattern=r"^\w+$")], Any]
+
+
 class Run(Contract):
     """run.json."""
 
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 42
     command: str | None = None
     arguments: RunArguments = RunArguments()
+    reproduction: Reproduction | None = None
     data: dict[str, SplitFacts] = {}
     model: dict[str, Any] = {}
     training: Training = Training()

@@ -7,6 +7,7 @@ batch's own count does not see the cut.
 """
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import datasets
 import numpy as np
@@ -167,3 +168,13 @@ class TokenBudgetSampler(BatchRebalanceSampler):
 
     def __iter__(self) -> Iterator[list[int]]:
         return iter(self.batches)
+
+
+def reordered(rows: Any, order: np.ndarray) -> Any:
+    """An array, or each of a tuple of arrays, with its rows in another order."""
+    if isinstance(rows, tuple):
+        return tuple(reordered(part, order) for part in rows)
+    if rows is None:
+        return None
+    assert len(rows) == len(order), f"{len(rows)} predictions for {len(order)} rows"
+    return rows[order]

@@ -40,7 +40,7 @@ def describe_run(trainer: Any) -> dict[str, Any]:
         trainer: before training, or in it.
     """
     args, model = trainer.args, trainer.accelerator.unwrap_model(trainer.model)
-    described: dict[str, Any] = {f"--{name}": _plain(getattr(args, name)) for name in COMPARED}
+    described: dict[str, Any] = {f"--{name}": plain_value(getattr(args, name)) for name in COMPARED}
     described["rows of an optimizer step"] = (
         args.per_device_train_batch_size * args.gradient_accumulation_steps * args.world_size
     )
@@ -98,6 +98,6 @@ def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]
     ]
 
 
-def _plain(value: Any) -> Any:
+def plain_value(value: Any) -> Any:
     """An argument as it is read back from JSON."""
     return json.loads(json.dumps(value.value if isinstance(value, Enum) else value, default=str))

@@ -26,10 +26,11 @@ from llmtune.tasks.task import ValidationMetrics
 from llmtune.tasks.text_generation.generation import Generation
 from llmtune.tasks.text_windows import COUNTS, PooledRows, WindowCollator
 from llmtune.training import cpu_dropout
-from llmtune.training.batching import LongestFirstSampler
+from llmtune.training.batching import LongestFirstSampler, reordered
 from llmtune.training.callbacks import EvaluationLogger
 from llmtune.training.cuda_graphs import replayed_updates
 from llmtune.training.curves import LearningCurves, train_subset
+from llmtune.training.hung_process import HungProcessWatch
 from llmtune.training.interruption import StopAfterSaving
 from llmtune.training.loaders import EffectiveBatchLoaders
 from llmtune.training.resume import RECORD, check_same_run, describe_run
@@ -95,8 +96,9 @@ class FineTuningTrainer(EffectiveBatchLoaders):
         self.curves = LearningCurves(getattr(self.compute_loss_func, "row_losses", None))
         self._last_output: EvalLoopOutput | None = None
         self.stop_after_saving = StopAfterSaving(self)
-        self.add_callback(self.stop_after_saving)
-        self.add_callback(self.evaluation_lines)
+        self.watch = HungProcessWatch(self.args.process_index, self.args.world_size, self.args.ddp_timeout)
+        for callback in (self.stop_after_saving, self.watch, self.evaluation_lines):
+            self.add_callback(callback)
         if self.args.early_stopping_patience:
             patience, threshold = self.args.early_stopping_patience, self.args.early_stopping_threshold
             self.add_callback(transformers.EarlyStoppingCallback(patience, threshold))
@@ -203,7 +205,12 @@ class FineTuningTrainer(EffectiveBatchLoaders):
         cpu_dropout.install(self)
         self._started = time.perf_counter()
         try:
-            with self.stop_after_saving.listening(), in_fewest_parts(self), replayed_updates(self):
+            with (
+                self.watch.watching(),
+                self.stop_after_saving.listening(),
+                in_fewest_parts(self),
+                replayed_updates(self),
+            ):
                 output = super().train(resume_from_checkpoint, **kwargs)
         except torch.OutOfMemoryError as error:
             raise out_of_memory(self, error) from error
@@ -284,7 +291,7 @@ class FineTuningTrainer(EffectiveBatchLoaders):
             if self.generation is not None:
                 nats = outputs.predictions[-1].astype(np.float64).sum()
                 loss = {"loss": float(nats / outputs.label_ids.sum())}
-            ordered = (_reordered(part, back) for part in (outputs.predictions, outputs.label_ids))
+            ordered = (reordered(part, back) for part in (outputs.predictions, outputs.label_ids))
             return {**loss, **metrics(EvalPrediction(*ordered))}
 
         return computed
@@ -376,9 +383,10 @@ class FineTuningTrainer(EffectiveBatchLoaders):
         self, test_dataset: datasets.Dataset, ignore_keys: list[str] | None = None, metric_key_prefix: str = "test"
     ) -> PredictionOutput:
         """As transformers.Trainer.predict, each row once and in the order of the data set."""
-        output = super().predict(test_dataset, ignore_keys, metric_key_prefix)
+        with self.watch.watching():
+            output = super().predict(test_dataset, ignore_keys, metric_key_prefix)
         back = np.argsort(LongestFirstSampler(test_dataset).order)
-        ordered = (_reordered(part, back) for part in (output.predictions, output.label_ids))
+        ordered = (reordered(part, back) for part in (output.predictions, output.label_ids))
         return PredictionOutput(*ordered, output.metrics)
 
     def autocast_smart_context_manager(
@@ -388,13 +396,3 @@ class FineTuningTrainer(EffectiveBatchLoaders):
         if self.args.cpu_autocast and self.model.training:
             return torch.autocast("cpu", dtype=torch.bfloat16, cache_enabled=bool(cache_enabled))
         return contextlib.nullcontext()
-
-
-def _reordered(rows: Any, order: np.ndarray) -> Any:
-    """An array, or each of a tuple of arrays, with its rows in another order."""
-    if isinstance(rows, tuple):
-        return tuple(_reordered(part, order) for part in rows)
-    if rows is None:
-        return None
-    assert len(rows) == len(order), f"{len(rows)} predictions for {len(order)} rows"
-    return rows[order]

@@ -5,6 +5,7 @@ import math
 import re
 from dataclasses import replace
 
+import pytest
 import yaml
 from huggingface_hub import ModelCard
 from huggingface_hub.repocard_data import model_index_to_eval_results
@@ -143,3 +144,55 @@ def test_page_card_json_and_terminal_say_the_same(capsys):
         assert {one["type"]: one["value"] for one in results} == {
             name: json.loads(json.dumps(scores[name].to_json()))["value"] for name in report.headlines
         }
+
+
+def outside_of_code(card):
+    """The text below the front matter without its code, where markup is text: fenced blocks, then spans."""
+    body = card.split("\n---\n", 1)[1]
+    return re.sub(r"(?<!\\)`[^`\n]*`", "", re.sub(r"(?ms)^(`{3,})\w*\n.*?^\1$", "", body))
+
+
+@pytest.fixture(scope="module")
+def hostile():
+    """A report whose every name and text of a file is markup."""
+    evil = "`<script>alert(1)</script>`\n\n---\nlicense: mit\n---\n```\n<img src=x onerror=alert(1)>\n# x"
+    table = spam_table()
+    rows = {
+        name: [{"ham": "ham", "spam": evil}[label] for label in table.column(name)]
+        for name in ("reference", "prediction")
+    }
+    named = {"label_names": ["ham", evil], "positive_label": evil, "threshold": table.threshold}
+    hostile = make_predictions("classification", {**rows, "probabilities": table.column("probabilities")}, **named)
+    run = {
+        "data": {"test": {"rows": 200, "made": evil, "source": evil, "sha256": evil}},
+        "model": {"name": evil, "model_type": evil, "module": "os\nos.system('rm -r ~')"},
+        "arguments": {"model": {"model_name_or_path": evil}, "training": {"learning_rate": evil, "optim": evil}},
+        "training": RUN["training"],
+        "threshold": {"reason": evil},
+        "search": evil,
+        "versions": {"torch": evil},
+        "reproduction": {"recipe": "spam", "processes": 1, "flags": {"text_column": evil, "seed": 3}},
+    }
+
+    scores = score_predictions(hostile)
+    return Report(evil, hostile, scores, {evil: scores}, run=run)
+
+
+def test_nothing_of_a_strangers_run_becomes_markup_code_or_front_matter(hostile):
+    card = render_card(hostile, SETTINGS)
+
+    text = outside_of_code(card)
+    assert "<script" not in text
+    assert "<img" not in text
+    assert "license" not in front_of(card)
+    assert front_of(card)["model-index"][0]["name"] == hostile.name
+    assert "os.system" not in card
+    assert not re.search(r"(?m)^# x", text)
+
+
+def test_nor_does_it_become_markup_of_the_page(hostile):
+    page = render_page(hostile)
+
+    assert "<script>alert" not in page
+    assert "<img" not in page
+    assert "&lt;img src=x" in page

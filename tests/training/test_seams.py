@@ -28,7 +28,8 @@ from transformers.hf_argparser import HfArgumentParser
 import llmtune
 
 ROOT = Path(llmtune.__file__).parent
-PUBLIC_IN_SPITE_OF_IT = {"_replace", "_asdict", "_fields"}  # of a named tuple, documented
+# Documented: of a named tuple, of os and of sys.
+PUBLIC_IN_SPITE_OF_IT = {"_replace", "_asdict", "_fields", "_exit", "_current_frames"}
 
 
 @dataclass(frozen=True)
