@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
 from llmtune.arguments import TrainingArguments
 from llmtune.errors import InputError
@@ -53,8 +54,8 @@ def test_a_run_that_is_resumed_keeps_its_folder(tmp_path):
     checkpoint = tmp_path / "run" / "checkpoint-1"
     checkpoint.mkdir(parents=True)
     (tmp_path / "run" / ".llmtune-run").touch()
-    for name in ("trainer_state.json", "optimizer.pt"):
-        (checkpoint / name).touch()
+    (checkpoint / "trainer_state.json").write_text("{}")
+    torch.save({}, checkpoint / "optimizer.pt")
     given = TrainingArguments(
         output_dir=str(tmp_path / "run"), resume_from_checkpoint=str(checkpoint), report_to="none"
     )
