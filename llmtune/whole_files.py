@@ -50,9 +50,14 @@ def move_files(source: Path, folder: Path) -> None:
     source.rmdir()
 
 
+def partial_files(folder: Path) -> list[Path]:
+    """The files and folders that are being written in a folder, or were when their writer was killed."""
+    return [path for path in folder.rglob(".*") if path.name.endswith(PARTIAL)]
+
+
 def remove_partial(folder: Path) -> None:
     """Deletes what a writer that was killed has left in a folder, and in those within it."""
-    for entry in list(folder.rglob(f".*{PARTIAL}")):
+    for entry in partial_files(folder):
         remove(entry)
 
 

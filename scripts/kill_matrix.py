@@ -39,7 +39,7 @@ from safetensors import SafetensorError, safe_open  # noqa: E402 - the environme
 
 from llmtune.arguments.run_folder import RUN_MARKER  # noqa: E402 - the environment comes first
 from llmtune.errors import run_command  # noqa: E402 - the environment comes first
-from llmtune.whole_files import PARTIAL  # noqa: E402 - the environment comes first
+from llmtune.whole_files import PARTIAL, partial_files  # noqa: E402 - the environment comes first
 
 ROOT = Path(__file__).parents[1]
 SMALL = "hidden_size=16,num_attention_heads=2,intermediate_size=32,num_hidden_layers=1"
@@ -272,7 +272,7 @@ def try_moment(
     if code == FINISHED:
         outcome.failures += unreadable(folder)
         outcome.failures += differences(expected, folder)
-        outcome.failures += [f"{path.name} is left" for path in folder.rglob(f".*{PARTIAL}")]
+        outcome.failures += [f"{path.name} is left" for path in partial_files(folder)]
         outcome.failures += [f"{path.name} is left" for path in folder.rglob(".tmp*")]
     return outcome
 
