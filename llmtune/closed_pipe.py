@@ -28,6 +28,9 @@ class ClosablePipe:
         except BrokenPipeError:
             self._write_nowhere()
             return len(text)
+        except OSError:  # a file on a full disk: its buffer shall not be tried again when the process ends
+            self._write_nowhere()
+            raise
 
     def writelines(self, lines: Iterable[str]) -> None:
         """As the stream's."""
@@ -40,6 +43,9 @@ class ClosablePipe:
             self._stream.flush()
         except BrokenPipeError:
             self._write_nowhere()
+        except OSError:
+            self._write_nowhere()
+            raise
 
     def _write_nowhere(self) -> None:
         # The descriptor, not the object: what the stream still buffers is written when the process ends.

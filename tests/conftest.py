@@ -12,6 +12,8 @@ os.environ["HF_DATASETS_CACHE"] = CACHE.name
 
 import importlib  # noqa: E402 - the environment comes first
 import runpy  # noqa: E402 - the environment comes first
+import shutil  # noqa: E402 - the environment comes first
+import subprocess  # noqa: E402 - the environment comes first
 import sys  # noqa: E402
 from collections.abc import Callable, Iterator  # noqa: E402
 from functools import cache  # noqa: E402
@@ -46,6 +48,53 @@ def saved_models_are_checked_on_request() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(training.__dataclass_fields__["check_saved_model"], "default", False)
         yield
+
+
+class Disk:
+    """A small file system of its own in memory.
+
+    Args:
+        path: where it is mounted.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def fill(self, left: int = 0) -> None:
+        """Leaves this many bytes of room, rounded down to whole pages of 4,096."""
+        state = os.statvfs(self.path)
+        (self.path / "filler").write_bytes(bytes(max(0, state.f_bavail * state.f_frsize - left)))
+
+    def make_room(self) -> None:
+        """Takes back what `fill` did."""
+        (self.path / "filler").unlink()
+
+    def protect(self) -> None:
+        """Makes it read-only: for root too, whom no mode stops."""
+        subprocess.run(["mount", "-o", "remount,ro", str(self.path)], check=True)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Callable[[int], Disk]]:
+    """Mounts a disk of so many KiB."""
+    mounted = []
+
+    def mount(kib: int) -> Disk:
+        path = tmp_path / f"disk-{len(mounted)}"
+        path.mkdir()
+        command = ["mount", "-t", "tmpfs", "-o", f"size={kib}k", "tmpfs", str(path)]
+        if (
+            os.geteuid() != 0
+            or shutil.which("mount") is None
+            or subprocess.run(command, capture_output=True).returncode
+        ):
+            pytest.skip("a disk of its own needs root and the right to mount")
+        mounted.append(path)
+        return Disk(path)
+
+    yield mount
+    for path in mounted:
+        subprocess.run(["umount", "-l", str(path)], check=True)
 
 
 @pytest.fixture(scope="session")

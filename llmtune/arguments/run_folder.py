@@ -1,9 +1,14 @@
 """The folder of a run: the file that marks it, and how one of several runs that start at once claims it."""
 
+import fcntl
+import os
 import shutil
 from pathlib import Path
 
+from llmtune.whole_files import remove_partial
+
 RUN_MARKER = ".llmtune-run"  # tells a run folder, which --overwrite may replace, from any other
+_locked: list[int] = []  # the descriptor of the marker of this process's run, while it is locked
 
 
 def next_free(recipe: str) -> str:
@@ -15,7 +20,7 @@ def next_free(recipe: str) -> str:
 
 
 def claim_next_free(recipe: str) -> str:
-    """The next free folder, made and marked: of many that ask at once each gets another."""
+    """The next free folder, made, marked and locked: of many that ask at once each gets another."""
     while True:
         folder = Path(next_free(recipe))
         folder.parent.mkdir(exist_ok=True)
@@ -24,23 +29,53 @@ def claim_next_free(recipe: str) -> str:
         except FileExistsError:
             continue  # another run was quicker
         (folder / RUN_MARKER).touch()
-        return str(folder)
+        if lock(folder):
+            return str(folder)
 
 
-def claim(path: str, *, emptied: bool, taken: bool) -> str | None:
-    """The folder, made and marked; None where another run has marked it.
+def claim(path: str, *, emptied: bool, taken: bool) -> bool:
+    """Makes, marks and locks the folder; False where another run has marked it, or is at work in it.
 
     Args:
         path: of the folder.
         emptied: delete the run that it holds.
-        taken: it is the run's own already, which is resumed.
+        taken: it is the run's own already, which is resumed; what a killed writer left in it is deleted.
     """
     folder = Path(path)
-    if emptied and (folder / RUN_MARKER).exists():
-        shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    is_run = (folder / RUN_MARKER).exists()
     try:
-        (folder / RUN_MARKER).touch(exist_ok=taken)
+        (folder / RUN_MARKER).touch(exist_ok=taken or (emptied and is_run))
     except FileExistsError:
-        return None
-    return str(folder)
+        return False
+    if not lock(folder):
+        return False
+    if emptied and is_run:
+        for entry in folder.iterdir():
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            elif entry.name != RUN_MARKER:  # it is locked, and tells others so
+                entry.unlink()
+    elif taken:
+        remove_partial(folder)
+    return True
+
+
+def lock(folder: Path) -> bool:
+    """Whether this process alone may write there, from now on until it ends or locks another folder.
+
+    A killed process holds no lock. A file system without locks can't tell: there it may.
+    """
+    while _locked:
+        os.close(_locked.pop())
+    descriptor = os.open(folder / RUN_MARKER, os.O_RDWR)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return False
+    except OSError:
+        os.close(descriptor)
+        return True
+    _locked.append(descriptor)
+    return True

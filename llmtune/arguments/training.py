@@ -16,11 +16,11 @@ from transformers.integrations import get_available_reporting_integrations
 from transformers.training_args import OptimizerNames
 
 from llmtune.arguments import launcher
-from llmtune.arguments.last_checkpoint import last_whole_checkpoint
+from llmtune.arguments.last_checkpoint import check_checkpoint, last_whole_checkpoint
 from llmtune.arguments.optimization import check_optimization, read_mappings
 from llmtune.arguments.ranges import check_ranges
 from llmtune.arguments.run_folder import RUN_MARKER, claim, claim_next_free, next_free
-from llmtune.errors import InputError
+from llmtune.errors import InputError, Writing
 
 SAMPLING_STRATEGIES = ("batch_rebalance", "random", "sequential", "group_by_length")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
@@ -85,9 +85,7 @@ class TrainingArguments(transformers.TrainingArguments):
     early_stopping_patience: int | None = field(
         default=None, metadata={"help": "stop after this many evaluations without a better --metric_for_best_model"}
     )
-    early_stopping_threshold: float = field(
-        default=0.0, metadata={"help": "an evaluation counts as better by more than this on that metric"}
-    )
+    early_stopping_threshold: float = field(default=0.0, metadata={"help": "what counts as better on that metric"})
     search: str | None = field(
         default=None,
         metadata={"help": "settings to try on validation before the run: learning_rate=1e-5..1e-4,lora_r=8|16"},
@@ -103,6 +101,7 @@ class TrainingArguments(transformers.TrainingArguments):
         default=None,
         metadata={"help": "a checkpoint to go on from, or auto: the last whole one of --output_dir, if there is one"},
     )
+    allow_resume_mismatch: bool = field(default=False, metadata={"help": "resume with other data, batch, seed …"})
     load_best_model_at_end: bool = field(default=True, metadata={"help": "end with the checkpoint best on validation"})
     metric_for_best_model: str | None = field(
         default=None, metadata={"help": "the metric on validation that picks the checkpoint; default the task's own"}
@@ -122,9 +121,7 @@ class TrainingArguments(transformers.TrainingArguments):
     )
     padding_free: bool = field(default=True, metadata={"help": "compute no padding, where possible"})
     check_saved_model: bool = field(default=True, metadata={"help": "predict rows with the saved model"})
-    cuda_graphs: bool = field(
-        default=True, metadata={"help": "on a GPU replay a small model's updates from CUDA graphs"}
-    )
+    cuda_graphs: bool = field(default=True, metadata={"help": "on a GPU replay updates as CUDA graphs"})
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
@@ -287,17 +284,8 @@ class TrainingArguments(transformers.TrainingArguments):
         launcher.refuse_what_is_unknown(given.gradient_accumulation_steps, compiles=given.torch_compile)
         if self.resume_from_checkpoint == "auto":
             self._find_last_checkpoint()
-        if self.resume_from_checkpoint and not (Path(self.resume_from_checkpoint) / "trainer_state.json").exists():
-            found = "has no trainer_state.json" if Path(self.resume_from_checkpoint).is_dir() else "no such folder"
-            raise InputError(
-                f"--resume_from_checkpoint {self.resume_from_checkpoint}: {found}; name a checkpoint, e.g. "
-                f"runs/{recipe}-1/checkpoint-500"
-            )
-        if self.resume_from_checkpoint and not list(Path(self.resume_from_checkpoint).glob("optimizer*")):
-            raise InputError(
-                f"--resume_from_checkpoint {self.resume_from_checkpoint}: holds no optimizer, so training would go on "
-                "otherwise than it began; name a checkpoint of a run without --save_only_model"
-            )
+        if self.resume_from_checkpoint:
+            check_checkpoint(Path(self.resume_from_checkpoint), recipe)
         self.recipe = recipe
         self.output_dir = broadcast_object_list([self.output_dir if self._output_dir_given else next_free(recipe)])[0]
         folder = Path(str(self.output_dir))
@@ -359,20 +347,20 @@ class TrainingArguments(transformers.TrainingArguments):
         number that was free before. Call it on every process.
 
         Raises:
-            InputError: another run has begun in --output_dir since.
+            InputError: another run has begun in --output_dir since, or is at work in it; or it can't be written to.
         """
-        claimed = None
-        if self.process_index == 0 and not self._output_dir_given:
-            claimed = claim_next_free(str(self.recipe))
-        elif self.process_index == 0:
-            resumed = bool(self.resume_from_checkpoint)
-            claimed = claim(str(self.output_dir), emptied=self.overwrite and not resumed, taken=resumed)
+        claimed, resumed = None, bool(self.resume_from_checkpoint)
+        if self.process_index == 0:
+            with Writing(str(self.output_dir)):
+                if not self._output_dir_given:
+                    claimed = claim_next_free(str(self.recipe))
+                elif claim(str(self.output_dir), emptied=self.overwrite and not resumed, taken=resumed):
+                    claimed = self.output_dir
         claimed = broadcast_object_list([claimed])[0]
         if claimed is None:
-            raise InputError(
-                f"--output_dir {self.output_dir}: another run began there while this one read its data; expected an "
-                "empty folder: name another"
-            )
+            event = "is at work there" if self.overwrite or resumed else "began there while this one read its data"
+            wish = "one that no other uses: wait for its end, or" if self.overwrite or resumed else "an empty folder:"
+            raise InputError(f"--output_dir {self.output_dir}: another run {event}; expected {wish} name another")
         self.output_dir = claimed
         wait_for_everyone()
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
-from llmtune.errors import InputError
+from llmtune.errors import InputError, Writing
 from llmtune.runs.folder import make_folder
 
 
@@ -45,8 +45,9 @@ class Journal:
             else:
                 self.answers[entry["key"]] = entry
         self._earlier = len(self.answers)
-        self._file: TextIO = path.open("a", encoding="utf-8")
-        self._file.truncate(whole)
+        with Writing(path):
+            self._file: TextIO = path.open("a", encoding="utf-8")
+            self._file.truncate(whole)
 
     def begin(self, identity: Mapping[str, Any], difference: str) -> None:
         """Keeps by what the model that answers now is known.
@@ -85,8 +86,10 @@ class Journal:
         return entry
 
     def _write(self, entry: Mapping[str, Any]) -> None:
-        self._file.write(json.dumps(entry, ensure_ascii=False) + "\n")
-        self._file.flush()
+        again = "make room there, then give the same command: what has been answered is not asked again"
+        with Writing(self.path, remedy=again):
+            self._file.write(json.dumps(entry, ensure_ascii=False) + "\n")
+            self._file.flush()
 
     @property
     def stale(self) -> int:

@@ -24,6 +24,7 @@ from llmtune.tasks.task import Task
 from llmtune.tasks.text_classification.task import TextClassification
 from llmtune.terminal.document import print_document, terminal_beside
 from llmtune.trained_models import load_task
+from llmtune.whole_files import copy_whole, whole_folder
 
 RESULTS = ("metrics.json", "verdict.json", "report.html")
 
@@ -83,7 +84,8 @@ def write_decision(run_folder: str, output_dir: str, task: Task) -> None:
     if task.positive_label is not None:
         ours |= {"positive_label": task.positive_label, "threshold": task.threshold}
     plain = model.merge_and_unload() if isinstance(model, PeftModel) else model
-    save_decision_model(output, plain, tokenizer, temperature=task.temperature, ours=ours)
+    with whole_folder(output) as partial:
+        save_decision_model(partial, plain, tokenizer, temperature=task.temperature, ours=ours)
 
 
 def carry_results(run: RunFolder, output: Path, drift: float) -> list[str]:
@@ -96,9 +98,10 @@ def carry_results(run: RunFolder, output: Path, drift: float) -> list[str]:
     """
     carried = [name for name in RESULTS if (run.path / name).exists()]
     for name in carried:
-        shutil.copy2(run.path / name, output / name)
+        copy_whole(run.path / name, output / name)
     if (run.path / "predictions").is_dir():
-        shutil.copytree(run.path / "predictions", output / "predictions")
+        with whole_folder(output / "predictions") as partial:
+            shutil.copytree(run.path / "predictions", partial, dirs_exist_ok=True)
         carried.append("predictions")
     if run.settings:
         write_json(

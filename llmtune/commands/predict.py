@@ -3,7 +3,6 @@
 import csv
 import json
 import math
-import os
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -20,6 +19,7 @@ from llmtune.data.rows import Rows, to_arrow
 from llmtune.errors import InputError
 from llmtune.terminal.document import JSON, print_document, terminal_beside
 from llmtune.trained_models import load_task, run_model
+from llmtune.whole_files import whole_file
 
 Columns = Mapping[str, list[Any]]
 INPUT_NAMES = ("text", "text_pair", "question", "context", "source")  # of ours, those that the input may hold already
@@ -220,11 +220,13 @@ def check_output(output: Path, source: Path, *, overwrite: bool) -> None:
 
 
 def write_table(columns: Columns, output: Path) -> None:
-    """Writes by the file's ending, whole or not at all."""
-    output.parent.mkdir(parents=True, exist_ok=True)
-    partial = output.with_name(f".{output.name}.{os.getpid()}.partial")
-    WRITERS[output.suffix](columns, partial)
-    os.replace(partial, output)
+    """Writes by the file's ending, whole or not at all.
+
+    Raises:
+        DiskFault: it can't be written.
+    """
+    with whole_file(output) as partial:
+        WRITERS[output.suffix](columns, partial)
 
 
 def _write_parquet(columns: Columns, path: Path) -> None:

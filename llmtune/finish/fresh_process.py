@@ -6,7 +6,6 @@ their folder alone: not by `load_run`, which knows what our runs may lack.
 """
 
 import json
-import os
 import sys
 import tempfile
 from dataclasses import asdict, dataclass
@@ -20,7 +19,7 @@ from safetensors import SafetensorError
 from transformers import AutoConfig, AutoTokenizer, GenerationConfig
 from transformers.utils import GENERATION_CONFIG_NAME
 
-from llmtune.errors import InputError
+from llmtune.errors import DiskFault, InputError
 from llmtune.inference import inference_trainer, predict
 from llmtune.models.loading import quantization_config, without_loading_report
 from llmtune.models.onnx_model import OnnxModel
@@ -29,8 +28,10 @@ from llmtune.runs.folder import BASE_FOLDER
 from llmtune.tasks.task import Task
 from llmtune.trained_models import load_task
 from llmtune.training.hardware import be_killed_first, configure_cpu
+from llmtune.whole_files import whole_file
 
 REQUEST, ROWS, ANSWER, TABLE = "request.json", "rows.parquet", "answer.json", "table.parquet"
+UNWRITTEN = "its answer could not be written"  # begins the last line of stderr where the disk refuses
 # What loaders and tokenizers say of files that don't fit each other; anything else ends the process, and is told too.
 REFUSALS = (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError, IndexError, SafetensorError)
 
@@ -71,14 +72,20 @@ def main() -> None:
     for line in sys.stdin:
         folder = Path(line.rstrip("\n"))
         request = Request(**json.loads((folder / REQUEST).read_text(encoding="utf-8")))
-        partial = folder / f".{ANSWER}"
-        partial.write_text(json.dumps(answer(request, folder)), encoding="utf-8")
-        os.replace(partial, folder / ANSWER)
+        content = json.dumps(answer(request, folder))
+        try:
+            with whole_file(folder / ANSWER) as partial:
+                partial.write_text(content, encoding="utf-8")
+        except DiskFault as error:
+            sys.exit(f"{UNWRITTEN}: {error}")
 
 
 def answer(request: Request, folder: Path) -> dict[str, Any]:
-    """Writes the table; what is to be said of it: `settings` that differ, `new_weights`, and why it is `refused`."""
-    said: dict[str, Any] = {"settings": {}, "new_weights": [], "refused": "", "out_of_memory": False}
+    """Writes the table; what is to be said of it: `settings` that differ, `new_weights`, and why it is `refused`.
+
+    `no_room`: that is no fault of the model, but of memory or disk.
+    """
+    said: dict[str, Any] = {"settings": {}, "new_weights": [], "refused": "", "no_room": False}
     configure_cpu(request.cpu_threads)
     try:
         task = load_task(request.model, trust_remote_code=request.trust_remote_code)
@@ -91,7 +98,9 @@ def answer(request: Request, folder: Path) -> dict[str, Any]:
         # The task has set the search of the run by now; a plain `generate` reads what was saved.
         said["settings"] |= different(search_settings(model), search)
     except torch.OutOfMemoryError as error:
-        said |= {"refused": str(error).split("\n")[0], "out_of_memory": True}
+        said |= {"refused": str(error).split("\n")[0], "no_room": True}
+    except DiskFault as error:
+        said |= {"refused": error.finding, "no_room": True}
     except REFUSALS as error:
         kind = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
         said["refused"] = kind + " ".join(str(error).split())[:600]

@@ -21,7 +21,7 @@ from llmtune.arguments.parser import Arguments
 from llmtune.arguments.training import COMPUTED_IN
 from llmtune.diagnosis.saved_model import Rescored
 from llmtune.finish import fresh_process
-from llmtune.finish.fresh_process import ANSWER, ROWS, TABLE, Request, task_settings
+from llmtune.finish.fresh_process import ANSWER, ROWS, TABLE, UNWRITTEN, Request, task_settings
 from llmtune.models.checkpoints import FLOAT32_TOLERANCE, MOST_ROUNDINGS, is_adapter
 from llmtune.predictions import Predictions, read_predictions
 from llmtune.progress import waiting
@@ -114,7 +114,7 @@ class Rescoring:
         answer, table = self.folder / ANSWER, self.folder / TABLE
         if answer.exists():
             content: dict[str, Any] = json.loads(answer.read_text(encoding="utf-8"))
-            reason, is_unfit = content["refused"], not content["out_of_memory"]
+            reason, is_unfit = content["refused"], not content["no_room"]
             rescored = replace(
                 rescored,
                 again=read_predictions(table) if table.exists() else None,
@@ -122,7 +122,7 @@ class Rescoring:
                 new_weights=content["new_weights"],
             )
         else:
-            reason, is_unfit = ended, not ended.startswith((TOO_SLOW, ENDED_BY_SIGNAL))
+            reason, is_unfit = ended, not ended.startswith((TOO_SLOW, ENDED_BY_SIGNAL, UNWRITTEN))
         rescored = replace(rescored, refused=reason) if is_unfit else replace(rescored, unchecked=reason)
         shutil.rmtree(self.folder)
         return rescored

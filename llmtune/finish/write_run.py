@@ -16,6 +16,7 @@ from llmtune.arguments.parser import Arguments
 from llmtune.diagnosis.context import Context, TrainingLog, diagnose
 from llmtune.diagnosis.leakage import Examples
 from llmtune.diagnosis.saved_model import caution
+from llmtune.errors import Writing
 from llmtune.finish.saved_model import SavedModelCheck
 from llmtune.finish.tracking import log_final, push_if_asked
 from llmtune.metrics import Score, score_predictions
@@ -30,6 +31,7 @@ from llmtune.terminal.run_end import show_cautions, show_run_end
 from llmtune.terminal.score_tables import show_scores
 from llmtune.terminal.verdict_lines import show_verdict
 from llmtune.training.trainer import FineTuningTrainer
+from llmtune.training.whole_checkpoints import resume_remedy
 
 INPUT_COLUMNS = ("text_column", "text_pair_column", "question_column", "context_column", "source_column")
 
@@ -51,6 +53,7 @@ def training_facts(trainer: FineTuningTrainer) -> dict[str, Any]:
         "padding_free": trainer.is_padding_free,
         "steps": state.global_step,
         "epochs": state.epoch,
+        **({"resume_mismatches": mismatches} if (mismatches := trainer.resumption.mismatches) else {}),
         "stopped_early": bool(args.early_stopping_patience) and state.global_step < state.max_steps,
         "effective_batch": args.train_batch_size * args.gradient_accumulation_steps * args.world_size,
         "processes": args.world_size,
@@ -89,8 +92,26 @@ def write_run(
 
     Returns:
         the folder of the run.
+
+    Raises:
+        DiskFault: something can't be written; it says how to go on.
     """
     folder = Path(str(args.training.output_dir))
+    with Writing(folder, remedy=resume_remedy(folder)):
+        _write_results(folder, args, trainer, task, splits, encoded, predictions, model)
+    return folder
+
+
+def _write_results(
+    folder: Path,
+    args: Arguments,
+    trainer: FineTuningTrainer,
+    task: Task,
+    splits: Any,
+    encoded: Mapping[str, Encoded],
+    predictions: Mapping[str, Predictions],
+    model: ModelFacts,
+) -> None:
     check = SavedModelCheck(args, trainer, model.weights) if trainer.is_world_process_zero() else None
     _save_model(trainer, task, keep_base=model.from_scratch)
     if check is not None:
@@ -98,7 +119,7 @@ def write_run(
     trained = training_facts(trainer)
     continuations = task.continuations(trainer.accelerator.unwrap_model(trainer.model), encoded["test"])
     if check is None:
-        return folder
+        return
     seed, test = args.training.seed, predictions["test"]
     scores = {split: score_predictions(table, metrics=task.metrics, seed=seed) for split, table in predictions.items()}
     baselines = task.baselines(splits, test)
@@ -118,7 +139,10 @@ def write_run(
     }
     notes = task.notes(test, scores["test"], found)
     rescored = check.result()
-    facts |= {"cautions": [*task.cautions(test, facts), *caution(rescored)], "notes": notes}
+    facts |= {
+        "cautions": [*trainer.resumption.mismatches, *task.cautions(test, facts), *caution(rescored)],
+        "notes": notes,
+    }
     _write_tables(folder, predictions, baselines)
     if continuations is not None:
         write_predictions(continuations, folder / CONTINUATIONS)
@@ -145,7 +169,6 @@ def write_run(
         show_run_end(terminal, test, scores["test"], baseline_scores, verdict, folder, flags, report.cautions)
     if url := push_if_asked(trainer):
         terminal.block(f"Pushed to {url}", [])
-    return folder
 
 
 def _again(args: Arguments) -> dict[str, Any]:
@@ -176,9 +199,6 @@ def _save_model(trainer: FineTuningTrainer, task: Task, *, keep_base: bool) -> N
     if isinstance(model, PreTrainedModel) or is_adapter(model):  # a module of the user's has no config
         model.config.llmtune = task.to_config()
     save_weights(trainer, keep_base=keep_base)
-    if trainer.generation is not None and trainer.is_world_process_zero():
-        # Plain `generate` asks it; an adapter is saved without it.
-        model.generation_config.save_pretrained(Path(str(trainer.args.output_dir)))
 
 
 def _by_split(encoded: Mapping[str, Encoded]) -> dict[str, dict[str, Any]]:

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import httpx2  # what huggingface_hub speaks through
 from huggingface_hub import CommitOperationAdd, HfApi, get_token
+from huggingface_hub.constants import HF_HUB_CACHE
 from huggingface_hub.errors import (
     EntryNotFoundError,
     HfHubHTTPError,
@@ -16,7 +17,7 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.utils._validators import validate_repo_id
 
-from llmtune.errors import InputError
+from llmtune.errors import InputError, Writing
 from llmtune.hub.files import contents, sizes
 
 T = TypeVar("T")
@@ -83,7 +84,8 @@ def _tried(ask: Callable[[], T], repo_id: str) -> T:
     """
     for pause in (*PAUSES, None):
         try:
-            return ask()
+            with Writing(HF_HUB_CACHE, remedy="make room there, or name another folder by HF_HUB_CACHE"):
+                return ask()
         except (HfHubHTTPError, httpx2.TransportError, RuntimeError, OSError) as error:
             cause = error.__cause__ if isinstance(error, RuntimeError) and error.__cause__ else error
             status = cause.response.status_code if isinstance(cause, HfHubHTTPError) else None

@@ -1,7 +1,6 @@
 """What a run keeps of its model, how it is loaded again, and how a LoRA run becomes plain weights."""
 
 import os
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from llmtune.models.series import UNFIT
 from llmtune.runs.contracts import AdapterConfig
 from llmtune.runs.folder import BASE_FOLDER, check_new_folder
 from llmtune.text.contracts import read_contract
+from llmtune.whole_files import whole_folder
 
 EXPECTED = "not loadable as a run, a checkpoint folder or a Hub id"
 # Steps of a dtype by which a logit may differ once weights are rounded to it, relative to the largest logit.
@@ -42,16 +42,24 @@ def save_weights(trainer: Any, *, keep_base: bool) -> None:
         for config in model.peft_config.values():
             config.base_model_name_or_path = str(folder / BASE_FOLDER)
         if trainer.is_world_process_zero():
-            _save_base(model, folder / BASE_FOLDER)  # before the adapter: peft looks there for the vocabulary's size
+            # Before the adapter: peft looks there for the vocabulary's size.
+            _save_base(model, folder / BASE_FOLDER)
     elif is_adapter(model):
         for config in model.peft_config.values():
             if Path(config.base_model_name_or_path or "").is_dir():  # to be found from any folder
                 config.base_model_name_or_path = str(Path(config.base_model_name_or_path).absolute())
-    trainer.save_model(str(folder))
-    if not trainer.is_world_process_zero():
-        return
-    if is_adapter(model):
-        model.get_base_model().config.save_pretrained(folder)
+
+    def write(partial: str) -> None:
+        trainer.save_model(partial)
+        if not trainer.is_world_process_zero():
+            return
+        if is_adapter(model):
+            model.get_base_model().config.save_pretrained(partial)
+        if trainer.generation is not None:
+            # Plain `generate` asks it; an adapter is saved without it.
+            model.generation_config.save_pretrained(partial)
+
+    trainer.save_model_files(write)
 
 
 def is_adapter(model: Any) -> bool:
@@ -69,7 +77,8 @@ def _save_base(model: Any, folder: Path) -> None:
         if ".lora_" in name or ".modules_to_save." in name:
             continue
         state[name.replace(".base_layer.", ".").replace(".original_module.", ".")] = tensor
-    base.save_pretrained(folder, state_dict=state)
+    with whole_folder(folder) as partial:
+        base.save_pretrained(partial, state_dict=state)
 
 
 def load_config(name: str | os.PathLike[str], *, trust_remote_code: bool = False) -> PretrainedConfig:
@@ -215,28 +224,23 @@ def merge_run(
     with torch.no_grad():
         before = model(**inputs)[0]
     _untie_adapted_output(model)
-    partial = output.with_name(f".{output.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    model.merge_and_unload().to(dtype).save_pretrained(partial)
-    tokenizer.save_pretrained(partial)
-    merged = auto_model.from_pretrained(partial, trust_remote_code=trust_remote_code).eval()
-    with torch.no_grad():
-        after = merged.float()(**inputs)[0]
-    drift = float((before - after).abs().max())
-    # Rounding of W + BA against Wx + BAx in float32, or of the weights to half precision; a lost head or layer differs
-    # by orders more.
-    relative = max(FLOAT32_TOLERANCE, MOST_ROUNDINGS * torch.finfo(dtype).eps)
-    bound = relative * max(1.0, float(before.abs().max()))
-    if not drift <= bound:
-        shutil.rmtree(partial)
-        raise InputError(
-            f"{run}: the merged weights, in {str(dtype).removeprefix('torch.')}, answer differently: logits up to "
-            f"{drift:.3g} apart, expected {bound:.3g} at most; nothing was written. Use the run as it is (llmtune "
-            "evaluate, predict and push read adapters), or train without --use_peft"
-        )
-    if output.exists():
-        output.rmdir()
-    os.replace(partial, output)
+    with whole_folder(output) as partial:
+        model.merge_and_unload().to(dtype).save_pretrained(partial)
+        tokenizer.save_pretrained(partial)
+        merged = auto_model.from_pretrained(partial, trust_remote_code=trust_remote_code).eval()
+        with torch.no_grad():
+            after = merged.float()(**inputs)[0]
+        drift = float((before - after).abs().max())
+        # Rounding of W + BA against Wx + BAx in float32, or of the weights to half precision; a lost head or layer
+        # differs by orders more.
+        relative = max(FLOAT32_TOLERANCE, MOST_ROUNDINGS * torch.finfo(dtype).eps)
+        bound = relative * max(1.0, float(before.abs().max()))
+        if not drift <= bound:
+            raise InputError(
+                f"{run}: the merged weights, in {str(dtype).removeprefix('torch.')}, answer differently: logits up to "
+                f"{drift:.3g} apart, expected {bound:.3g} at most; nothing was written. Use the run as it is (llmtune "
+                "evaluate, predict and push read adapters), or train without --use_peft"
+            )
     return drift
 
 

@@ -35,6 +35,7 @@ from llmtune.predictions.tag_checks import check_tag_scheme
 from llmtune.text.arrow_texts import check_readable
 from llmtune.text.contracts import Contract, each_once, parse_contract
 from llmtune.text.label_names import default_positive
+from llmtune.whole_files import whole_file
 
 METADATA_KEY = b"llmtune"
 
@@ -173,9 +174,12 @@ def make_predictions(
 
 
 def write_predictions(predictions: Predictions, path: str | os.PathLike[str]) -> Path:
-    """Writes parquet beside `path`, then renames: a reader never sees half a table."""
+    """Writes parquet beside `path`, then renames: a reader never sees half a table.
+
+    Raises:
+        DiskFault: it can't be written.
+    """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     settings = {
         "kind": predictions.kind,
         "split": predictions.split,
@@ -185,9 +189,8 @@ def write_predictions(predictions: Predictions, path: str | os.PathLike[str]) ->
         "settings": dict(predictions.settings),
     }
     table = predictions.table.replace_schema_metadata({METADATA_KEY: json.dumps(settings).encode()})
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    pa.parquet.write_table(table, partial)
-    os.replace(partial, path)
+    with whole_file(path, needed=table.nbytes) as partial:
+        pa.parquet.write_table(table, partial)
     return path
 
 

@@ -26,6 +26,7 @@ from llmtune.predictions import Predictions
 from llmtune.runs.contracts import Metrics, Run, RunScore, RunVerdict
 from llmtune.runs.tables import open_table, with_positive_label
 from llmtune.text.contracts import read_contract
+from llmtune.whole_files import whole_file
 
 # A LoRA run whose base was built from scratch keeps the base here: it lies nowhere else.
 BASE_FOLDER = "base_model"
@@ -232,10 +233,13 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def write_text(path: Path, content: str) -> None:
-    """Writes beside, then renames: a reader never finds half a file."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    partial.write_text(content, encoding="utf-8")
-    os.replace(partial, path)
+    """Writes beside, then renames: a reader never finds half a file.
+
+    Raises:
+        DiskFault: it can't be written.
+    """
+    with whole_file(path, needed=len(content)) as partial:
+        partial.write_text(content, encoding="utf-8")
 
 
 def write_metrics(folder: str | os.PathLike[str], scores: Mapping[str, Mapping[str, Score]]) -> None:

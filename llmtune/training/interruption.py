@@ -67,6 +67,7 @@ class StopAfterSaving(transformers.TrainerCallback):
             number = int(self.trainer.accelerator.gather(torch.tensor(number, device=args.device)).max())
         if number:
             self.received, self.ends = signal.Signals(number), True
+            args.save_only_model = False  # without an optimizer nothing could go on from it
             # After an epoch's last step its evaluation comes first, as without the signal: it draws random numbers.
             control.should_save = not float(state.epoch).is_integer()
 

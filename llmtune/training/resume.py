@@ -5,6 +5,7 @@ The stock Trainer loads optimizer and schedule, and goes on with whatever it is 
 """
 
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import is_dataclass
 from enum import Enum
@@ -13,11 +14,12 @@ from typing import Any
 
 import datasets
 from transformers.trainer_callback import TrainerState
-from transformers.trainer_utils import get_last_checkpoint
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, get_last_checkpoint
 
 from llmtune.data.fingerprint import fingerprint
 from llmtune.errors import InputError
 from llmtune.models.checkpoints import is_adapter
+from llmtune.text.shorten import join_names
 
 # Fields of TrainingArguments on which the weights at the end depend, which of them are taken, and when training stops:
 # the best value so far is a number of the metric and the rows before. Batches are compared by their product.
@@ -27,6 +29,13 @@ COMPARED = (
     *("label_smoothing_factor", "neftune_noise_alpha", "precision", "seed", "data_seed", "train_sampling_strategy"),
     *("metric_for_best_model", "greater_is_better", "early_stopping_patience", "early_stopping_threshold"),
     *("eval_strategy", "eval_steps", "save_strategy", "save_steps"),
+)
+# What weights and optimizer of a checkpoint fit, and nothing else: --allow_resume_mismatch can't let these differ.
+FITTING = ("trained parameters", "type of the weights", "LoRA", "DoRA, rsLoRA", "LoRA's layers", "--optim")
+# What the best value so far is a number of: where one of these changes, it can't be compared any more.
+JUDGING = (
+    *("rows of validation", "sha256 of the tokens of validation", "class names"),
+    *("--metric_for_best_model", "--greater_is_better"),
 )
 # What trainer_state.json of any Trainer tells, where a checkpoint holds no record of ours.
 STOCK = ("num_train_epochs", "max_steps")
@@ -44,6 +53,7 @@ def describe_run(trainer: Any) -> dict[str, Any]:
     described["rows of an optimizer step"] = (
         args.per_device_train_batch_size * args.gradient_accumulation_steps * args.world_size
     )
+    described["processes"] = args.world_size
     for split, rows in (("train", trainer.train_dataset), ("validation", trainer.eval_dataset)):
         if isinstance(rows, datasets.Dataset):
             described[f"rows of {split}"] = len(rows)
@@ -65,17 +75,19 @@ def describe_run(trainer: Any) -> dict[str, Any]:
     return described
 
 
-def check_same_run(checkpoint: str | bool, trainer: Any) -> None:
-    """Raises `InputError` for a checkpoint of a run that trained otherwise, with each difference.
+def check_same_run(checkpoint: Path, trainer: Any) -> dict[str, str]:
+    """What differs from the run that wrote a checkpoint, by name; only --allow_resume_mismatch lets something.
 
     Args:
-        checkpoint: a folder; True for the last one of the run's own folder.
+        checkpoint: a folder.
         trainer: that would go on from it.
+
+    Raises:
+        InputError: the run trained otherwise, with each difference.
     """
-    folder = get_last_checkpoint(trainer.args.output_dir) if checkpoint is True else str(checkpoint)
-    if folder is None or not (Path(folder) / "trainer_state.json").exists():
-        return  # the stock Trainer says so
-    state = TrainerState.load_from_json(str(Path(folder) / "trainer_state.json"))
+    if not (checkpoint / "trainer_state.json").exists():
+        return {}  # the stock Trainer says so
+    state = TrainerState.load_from_json(str(checkpoint / "trainer_state.json"))
     before = state.stateful_callbacks.get("llmtune", {}).get(RECORD)
     now = describe_run(trainer)
     if before is None:
@@ -83,19 +95,79 @@ def check_same_run(checkpoint: str | bool, trainer: Any) -> None:
         now = {name: value for name, value in now.items() if name in steps and value not in (-1, 0)}
         before = {name: steps[name] for name in now}
     differences = _differences(before, now)
-    if differences:
+    unfit = [name for name in differences if name in FITTING]
+    if differences and (unfit or not trainer.args.allow_resume_mismatch):
+        others = "" if unfit else "; go on all the same with --allow_resume_mismatch, which the report tells"
+        if unfit and trainer.args.allow_resume_mismatch:
+            others = f"; --allow_resume_mismatch does not help: weights and optimizer fit the same {join_names(unfit)}"
         raise InputError(
-            f"--resume_from_checkpoint {folder}: this run differs from the one that wrote it: "
-            f"{'; '.join(differences)}. Give what that run was given, or begin a new run with its weights: "
-            f"--model_name_or_path {folder}"
+            f"--resume_from_checkpoint {checkpoint}: this run differs from the one that wrote it: "
+            f"{'; '.join(differences.values())}. Give what that run was given{others}; or begin a new run with its "
+            f"weights: --model_name_or_path {checkpoint}"
         )
+    return differences
 
 
-def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+class Resumption:
+    """How training goes on from a checkpoint.
+
+    Args:
+        trainer: that does.
+
+    Attributes:
+        mismatches: a sentence for each time that it went on with other data, another batch, seed …
+    """
+
+    def __init__(self, trainer: Any) -> None:
+        self.trainer = trainer
+        self.mismatches: list[str] = []
+        self._checkpoint: Path | None = None
+        self._differences: dict[str, str] = {}
+
+    def check(self, checkpoint: str | bool) -> None:
+        """Refuses that of another run, but for what --allow_resume_mismatch lets differ, which is said.
+
+        Args:
+            checkpoint: a folder; True for the last one of the run's own folder.
+        """
+        last = get_last_checkpoint(self.trainer.args.output_dir) if checkpoint is True else str(checkpoint)
+        if last is None:
+            return  # the stock Trainer says so
+        self._checkpoint = Path(last)
+        self._differences = check_same_run(self._checkpoint, self.trainer)
+        if self._differences and self.trainer.is_world_process_zero():
+            print(f"--allow_resume_mismatch: {self._sentence()}", file=sys.stderr)
+
+    def settle(self) -> bool:
+        """Once the Trainer's state is read: whether the best checkpoint so far still counts.
+
+        It lies beside the one that is resumed also where the run was moved. Judged by other rows or another metric it
+        is forgotten: its value can't be compared.
+        """
+        state = self.trainer.state
+        if self._checkpoint is not None:
+            best = self._checkpoint.parent / f"{PREFIX_CHECKPOINT_DIR}-{state.best_global_step}"
+            state.best_model_checkpoint = str(best) if best.is_dir() else state.best_model_checkpoint
+        if self._differences:
+            self.mismatches = [*self.mismatches, self._sentence()]
+        if self._differences.keys().isdisjoint(JUDGING):
+            return True
+        state.best_metric = state.best_global_step = state.best_model_checkpoint = None
+        self.trainer.curves.least = None
+        return False
+
+    def _sentence(self) -> str:
+        differences = "; ".join(self._differences.values())
+        return f"training went on from {self._checkpoint} otherwise than it began: {differences}"
+
+
+def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, str]:
     every = dict.fromkeys([*before, *now])
-    return [
-        f"{name} {now.get(name)} (before: {before.get(name)})" for name in every if before.get(name) != now.get(name)
-    ]
+    return {
+        name: f"{name} {now.get(name)} (before: {before.get(name)})"
+        for name in every
+        if before.get(name) != now.get(name)
+    }
 
 
 def plain_value(value: Any) -> Any:

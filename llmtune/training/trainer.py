@@ -3,7 +3,6 @@
 import contextlib
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import datasets
@@ -13,8 +12,7 @@ import transformers
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.data import DataLoader
 from transformers import EvalPrediction, PreTrainedModel
-from transformers.trainer import TRAINING_ARGS_NAME
-from transformers.trainer_utils import EvalLoopOutput, PredictionOutput, get_last_checkpoint
+from transformers.trainer_utils import EvalLoopOutput, PredictionOutput
 
 from llmtune.metrics.core.base import IGNORED
 from llmtune.models.padding_free import install
@@ -33,14 +31,15 @@ from llmtune.training.curves import LearningCurves, train_subset
 from llmtune.training.hung_process import HungProcessWatch
 from llmtune.training.interruption import StopAfterSaving
 from llmtune.training.loaders import EffectiveBatchLoaders
-from llmtune.training.resume import RECORD, check_same_run, describe_run
+from llmtune.training.resume import RECORD, Resumption, describe_run
 from llmtune.training.tensorboard import show_evaluation, show_samples
 from llmtune.training.whole_batches import in_fewest_parts, out_of_memory, with_smaller_batches
+from llmtune.training.whole_checkpoints import WholeCheckpoints
 
 SO_FAR = "llmtune"  # where a checkpoint's trainer_state.json keeps what the run took
 
 
-class FineTuningTrainer(EffectiveBatchLoaders):
+class FineTuningTrainer(WholeCheckpoints, EffectiveBatchLoaders):
     """transformers.Trainer, changed in eight places that its own hooks allow.
 
     Training batches are cut by length inside a random effective batch (`--train_sampling_strategy batch_rebalance`) and
@@ -53,6 +52,9 @@ class FineTuningTrainer(EffectiveBatchLoaders):
         generation: of a task whose models write: how. Outputs are then the ids of the answers (n, t), -100 where a row
             is shorter, whether each ended (n,), the nats of its targets (n,); the labels are their tokens (n,).
         evaluation_lines: what is printed and kept of each evaluation; default as `compute_metrics` tells.
+
+    Attributes:
+        resumption: what is known of the checkpoint that training went on from.
     """
 
     compute_metrics: Any  # transformers ships no types
@@ -85,6 +87,8 @@ class FineTuningTrainer(EffectiveBatchLoaders):
         self._weights_of_products: int | None = None
         self.evaluation_seconds = 0.0
         self.earlier = {"real_tokens": 0, "padded_tokens": 0, "train_seconds": 0.0}
+        self._seconds_here = 0.0  # not the log's, which are those of a clock that may be set
+        self.resumption = Resumption(self)
         self._started = time.perf_counter()
         for stock in (transformers.ProgressCallback, transformers.PrinterCallback):
             self.remove_callback(stock)
@@ -111,11 +115,6 @@ class FineTuningTrainer(EffectiveBatchLoaders):
 
     def _push_from_checkpoint(self, checkpoint_folder: str) -> None:
         """Nothing, likewise, at a checkpoint."""
-
-    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
-        """The stock saving, without its pickle of the arguments: it holds --hub_token, and run.json says the rest."""
-        super()._save(output_dir, state_dict)
-        (Path(output_dir or str(self.args.output_dir)) / TRAINING_ARGS_NAME).unlink(missing_ok=True)
 
     def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
         """The stock step; counts real and padded tokens on the way."""
@@ -190,8 +189,7 @@ class FineTuningTrainer(EffectiveBatchLoaders):
     @property
     def train_seconds(self) -> float:
         """What training took, with its evaluations and checkpoints, and with the parts before it was resumed."""
-        here = sum(log["train_runtime"] for log in self.state.log_history if "train_runtime" in log)
-        return self.earlier["train_seconds"] + float(here)
+        return self.earlier["train_seconds"] + self._seconds_here
 
     def train(self, resume_from_checkpoint: str | bool | None = None, **kwargs: Any) -> Any:
         """The stock training; its start is kept for the seconds that a checkpoint tells.
@@ -201,7 +199,7 @@ class FineTuningTrainer(EffectiveBatchLoaders):
             KeyboardInterrupt: Ctrl-C or SIGTERM, after a checkpoint; it says what is kept and how to go on.
         """
         if resume_from_checkpoint:
-            check_same_run(resume_from_checkpoint, self)
+            self.resumption.check(resume_from_checkpoint)
         cpu_dropout.install(self)
         self._started = time.perf_counter()
         try:
@@ -212,35 +210,27 @@ class FineTuningTrainer(EffectiveBatchLoaders):
                 replayed_updates(self),
             ):
                 output = super().train(resume_from_checkpoint, **kwargs)
+            self._seconds_here += time.perf_counter() - self._started
         except torch.OutOfMemoryError as error:
             raise out_of_memory(self, error) from error
         except KeyboardInterrupt as interrupt:
-            raise type(interrupt)(self._what_is_kept()) from None
-        if self._has_whole_copies and self.args.load_best_model_at_end:
+            raise type(interrupt)(self.what_is_kept()) from None
+        if self.has_whole_copies and self.args.load_best_model_at_end:
             for tensor in self.accelerator.unwrap_model(self.model).state_dict().values():
                 torch.distributed.broadcast(tensor, src=0)
         return output
 
-    @property
-    def _has_whole_copies(self) -> bool:
-        """Whether every process holds all of the model."""
-        return self.args.world_size > 1 and not self.is_fsdp_enabled and not self.is_deepspeed_enabled
-
-    def _load_best_model(self) -> None:
-        """The stock loading, by the first process alone: another host may see no checkpoint, and takes its weights."""
-        if not self._has_whole_copies or self.args.process_index == 0:
-            super()._load_best_model()
-
-    def _what_is_kept(self) -> str:
-        folder = self.args.output_dir
-        done = f"training stopped after {self.state.global_step} of {self.state.max_steps} optimizer steps"
-        last = get_last_checkpoint(folder) if Path(folder).is_dir() else None
-        if last is None:
-            return f"{done}, before the first checkpoint; start again with --output_dir {folder} --overwrite"
-        return (
-            f"{done}; {folder} keeps its checkpoints; the same command with --output_dir {folder} "
-            f"--resume_from_checkpoint {last} continues from there"
+    def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
+        """The stock epoch; none where training had ended at the checkpoint that was resumed: it would take a step."""
+        patience = self.args.early_stopping_patience
+        stoppers = (
+            each for each in self.callback_handler.callbacks if isinstance(each, transformers.EarlyStoppingCallback)
         )
+        is_stopped = patience and any(stopper.early_stopping_patience_counter >= patience for stopper in stoppers)
+        if is_stopped or self.state.global_step >= self.state.max_steps:
+            self.control.should_training_stop = True
+            return
+        super()._run_epoch(*args, **kwargs)
 
     def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
         """The stock saving; what the run took so far is kept with the Trainer's state, for a run that resumes there."""
@@ -253,6 +243,7 @@ class FineTuningTrainer(EffectiveBatchLoaders):
             "evaluation_seconds": self.evaluation_seconds,
             "evaluations": self.evaluation_lines.history,
             "least_validation_losses": None if least is None else least.tolist(),
+            "mismatches": self.resumption.mismatches,
         }
         super()._save_checkpoint(*args, **kwargs)
 
@@ -364,6 +355,9 @@ class FineTuningTrainer(EffectiveBatchLoaders):
                 self.evaluation_lines.history[:] = so_far["evaluations"]
             if so_far["least_validation_losses"] is not None:
                 self.curves.least = np.array(so_far["least_validation_losses"])
+            self.resumption.mismatches = so_far["mismatches"]
+        if not self.resumption.settle():
+            return
         saved = self.state.stateful_callbacks.get("EarlyStoppingCallback")
         for callback in self.callback_handler.callbacks:
             if saved and isinstance(callback, transformers.EarlyStoppingCallback):

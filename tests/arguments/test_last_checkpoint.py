@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from safetensors.numpy import save_file
 
 from llmtune.arguments import RUN_MARKER, TrainingArguments
@@ -16,7 +17,8 @@ def checkpoint(run: Path, steps: int) -> Path:
     folder = run / f"checkpoint-{steps}"
     folder.mkdir(parents=True)
     (folder / "trainer_state.json").write_text(json.dumps({"global_step": steps}))
-    (folder / "optimizer.pt").write_bytes(b"state")
+    for name in ("optimizer.pt", "scheduler.pt", "rng_state.pth"):
+        torch.save({"state": torch.zeros(9)}, folder / name)
     save_file({"a": np.zeros((3, 4), np.float32), "b": np.ones(5)}, folder / "model.safetensors")
     return folder
 
@@ -31,7 +33,14 @@ BREAKS = {
     "holds no optimizer": lambda folder: (folder / "optimizer.pt").unlink(),
     "holds no weights": lambda folder: (folder / "model.safetensors").unlink(),
     "model.safetensors is cut short": lambda folder: cut(folder / "model.safetensors"),
-    "optimizer.pt is cut short": lambda folder: (folder / "optimizer.pt").write_bytes(b""),
+    "optimizer.pt is cut short": lambda folder: cut(folder / "optimizer.pt"),
+    "scheduler.pt is cut short": lambda folder: (folder / "scheduler.pt").write_bytes(b""),
+    "rng_state.pth is cut short": lambda folder: cut(folder / "rng_state.pth"),
+    "has no scheduler.pt": lambda folder: (folder / "scheduler.pt").unlink(),
+    "has no rng_state.pth": lambda folder: (folder / "rng_state.pth").unlink(),
+    "has no model-2.safetensors": lambda folder: (folder / "model.safetensors.index.json").write_text(
+        json.dumps({"weight_map": {"a": "model.safetensors", "b": "model-2.safetensors"}})
+    ),
 }
 
 
@@ -49,6 +58,22 @@ def test_a_broken_checkpoint_is_passed_over_with_the_reason(reason, tmp_path):
     BREAKS[reason](broken)
 
     assert last_whole_checkpoint(tmp_path) == (whole, [f"{broken}: {reason}"])
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "optimizer.pt", "trainer_state.json", "rng_state.pth"])
+def test_a_damaged_checkpoint_that_is_named_is_refused(name, tmp_path):
+    folder = checkpoint(tmp_path, 20)
+    cut(folder / name)
+    given = TrainingArguments(output_dir=str(tmp_path), resume_from_checkpoint=str(folder))
+
+    with pytest.raises(InputError) as raised:
+        given.resolve_output_dir("spam")
+
+    what = "is not readable" if name.endswith("json") else "is cut short"
+    assert str(raised.value) == (
+        f"--resume_from_checkpoint {folder}: {name} {what}, as a writer that was killed or a full disk leaves it, "
+        "expected a whole checkpoint; name an earlier one, or auto with --output_dir for the last whole one"
+    )
 
 
 def test_auto_goes_on_from_it_and_says_so(tmp_path, capsys):

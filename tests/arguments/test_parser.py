@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -321,8 +322,8 @@ def test_what_is_read_is_not_overwritten():
 
 def test_resuming_keeps_the_run():
     Path("run/checkpoint-5").mkdir(parents=True)
-    Path("run/checkpoint-5/trainer_state.json").touch()
-    Path("run/checkpoint-5/optimizer.pt").touch()
+    Path("run/checkpoint-5/trainer_state.json").write_text("{}")
+    torch.save({}, "run/checkpoint-5/optimizer.pt")
     (Path("run") / RUN_MARKER).touch()
 
     resume = ["--resume_from_checkpoint", "run/checkpoint-5", "--output_dir", "run", "--overwrite"]
@@ -339,10 +340,10 @@ def test_a_run_is_not_continued_from_no_checkpoint_nor_into_another_folder():
         *DATA_AND_MODEL, *resume
     )
 
-    Path("run/checkpoint-5/trainer_state.json").touch()
+    Path("run/checkpoint-5/trainer_state.json").write_text("{}")
     assert "run/checkpoint-5: holds no optimizer, so training would go on" in refused(*DATA_AND_MODEL, *resume)
 
-    Path("run/checkpoint-5/optimizer.pt").touch()
+    torch.save({}, "run/checkpoint-5/optimizer.pt")
     Path("photos").mkdir()
     Path("photos/cat.jpg").touch()
     message = refused(*DATA_AND_MODEL, *resume, "--output_dir", "photos")

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import datasets
 import numpy as np
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from llmtune.data.fingerprint import fingerprint
 from llmtune.errors import InputError
+from llmtune.finish.write_run import training_facts
 from llmtune.tasks.losses import ClassificationLoss
 from llmtune.training.resume import describe_run
 from tests.training.test_trainer import StopsAt, trainer
@@ -60,10 +62,117 @@ def test_a_run_that_would_train_otherwise_is_refused_with_each_difference(checkp
 
     message = str(raised.value)
     assert message.startswith(f"--resume_from_checkpoint {checkpoint}: this run differs from the one that wrote it: ")
+    all_the_same = (
+        "" if "optim" in changed else "; go on all the same with --allow_resume_mismatch, which the report tells"
+    )
     assert message.endswith(
-        f"Give what that run was given, or begin a new run with its weights: --model_name_or_path {checkpoint}"
+        f"Give what that run was given{all_the_same}; or begin a new run with its weights: --model_name_or_path "
+        f"{checkpoint}"
     )
     assert other.state.global_step == 0
+
+
+def goes_on(checkpoint, folder, *, rows=lambda made: None, **changed):
+    """The trainer that went on from a copy of the checkpoint with what has changed, and its `training` in run.json."""
+    shutil.copytree(checkpoint, folder / checkpoint.name)
+    made = trainer(folder, **{**OPTIONS, "allow_resume_mismatch": True, **changed})
+    rows(made)
+    made.train(resume_from_checkpoint=str(folder / checkpoint.name))
+    return made, training_facts(made)
+
+
+@pytest.mark.parametrize(
+    ("changed", "difference", "steps"),
+    [
+        ({"learning_rate": 1e-5}, "--learning_rate 1e-05 (before: 0.01)", 10),
+        ({"lr_scheduler_type": "cosine"}, "--lr_scheduler_type cosine (before: linear)", 10),
+        ({"num_train_epochs": 4}, "--num_train_epochs 4 (before: 2)", 20),
+        ({"max_steps": 7}, "--max_steps 7 (before: -1)", 7),
+        ({"seed": 7}, "--seed 7 (before: 42)", 10),
+        ({"precision": "bf16"}, "--precision bf16 (before: fp32)", 10),
+        ({"gradient_accumulation_steps": 2}, "rows of an optimizer step 16 (before: 8)", 6),
+        ({"eval_strategy": "steps", "save_strategy": "steps", "eval_steps": 3, "save_steps": 3}, "--save_steps 3", 10),
+    ],
+)
+def test_a_run_that_is_told_to_goes_on_all_the_same_and_says_what_has_changed(
+    checkpoint, changed, difference, steps, tmp_path, capsys
+):
+    made, facts = goes_on(checkpoint, tmp_path, **changed)
+
+    (sentence,) = facts["resume_mismatches"]
+    assert sentence.startswith(f"training went on from {tmp_path}/checkpoint-5 otherwise than it began: ")
+    assert difference in sentence
+    assert f"--allow_resume_mismatch: {sentence}\n" in capsys.readouterr().err
+    assert made.state.global_step == steps
+
+
+def test_what_was_changed_is_still_told_after_the_next_resume_and_is_no_change_any_more(checkpoint, tmp_path):
+    _, facts = goes_on(
+        checkpoint, tmp_path, seed=7, save_strategy="steps", save_steps=1, eval_steps=1, eval_strategy="steps"
+    )
+    again = trainer(
+        tmp_path,
+        **OPTIONS | {"seed": 7, "save_strategy": "steps", "save_steps": 1, "eval_steps": 1, "eval_strategy": "steps"},
+    )
+
+    again.train(resume_from_checkpoint=True)
+
+    assert training_facts(again)["resume_mismatches"] == facts["resume_mismatches"]
+
+
+def test_a_best_value_on_other_rows_is_forgotten(checkpoint, tmp_path):
+    def other_validation(made):
+        made.eval_dataset = made.eval_dataset.select(range(10))
+
+    before = json.loads((checkpoint / "trainer_state.json").read_text())
+    made, facts = goes_on(checkpoint, tmp_path, rows=other_validation)
+
+    assert before["best_global_step"] == 5
+    assert made.state.best_global_step == 10
+    assert "rows of validation 10 (before: 15)" in facts["resume_mismatches"][0]
+
+
+@pytest.mark.parametrize(
+    ("changed", "names"), [({"optim": "sgd"}, "--optim"), ({}, "trained parameters, type of the weights")]
+)
+def test_what_does_not_fit_the_checkpoint_is_refused_whatever_is_allowed(checkpoint, changed, names):
+    other = trainer(checkpoint.parent, **{**OPTIONS, "allow_resume_mismatch": True, **changed})
+    if not changed:
+        other.model = other.model.to(torch.bfloat16).requires_grad_(False)
+        other.model.classifier.requires_grad_()
+
+    with pytest.raises(InputError) as raised:
+        other.train(resume_from_checkpoint=str(checkpoint))
+
+    assert (
+        f"; --allow_resume_mismatch does not help: weights and optimizer fit the same {names}; or begin a new run"
+        in str(raised.value)
+    )
+
+
+def test_another_number_of_processes_is_named(checkpoint, monkeypatch):
+    other = trainer(checkpoint.parent, **OPTIONS, per_device_train_batch_size=4)
+    monkeypatch.setattr(type(other.args), "world_size", 2)
+
+    with pytest.raises(InputError, match=re.escape(": processes 2 (before: 1). Give what that run was given; go on")):
+        other.train(resume_from_checkpoint=str(checkpoint))
+
+
+def test_of_a_run_that_was_moved_the_best_checkpoint_is_found_beside_the_last(tmp_path):
+    stopped = trainer(
+        tmp_path / "run", **OPTIONS | {"num_train_epochs": 3, "learning_rate": 1e-9, "save_total_limit": 2}
+    )
+    stopped.add_callback(StopsAt(11))
+    stopped.train()
+    assert stopped.state.best_model_checkpoint == str(tmp_path / "run" / "checkpoint-5")
+    (tmp_path / "run").rename(tmp_path / "moved")
+
+    resumed = trainer(
+        tmp_path / "moved", **OPTIONS | {"num_train_epochs": 3, "learning_rate": 1e-9, "save_total_limit": 2}
+    )
+    resumed.train(resume_from_checkpoint=True)
+
+    assert resumed.state.best_model_checkpoint == str(tmp_path / "moved" / "checkpoint-5")
 
 
 def test_other_rows_classes_and_losses_are_refused(checkpoint):

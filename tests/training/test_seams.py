@@ -112,6 +112,8 @@ SEAMS = (
     Seam(TRAINER, "_push_from_checkpoint", "nothing is sent before the report", ("checkpoint_folder",), True),
     Seam(TRAINER, "_save", "no pickle with --hub_token is left", ("output_dir", "state_dict"), True),
     Seam(TRAINER, "_save_checkpoint", "a resumed run knows its tokens and seconds", ("model", "trial"), True),
+    Seam(TRAINER, "_run_epoch", "no step after the end, where the last checkpoint is resumed", (), True),
+    Seam(TRAINER, "_get_output_dir", "a checkpoint is written beside, then renamed", ("trial",), True),
     Seam(TRAINER, "_load_callback_state", "early stopping keeps its patience on resume", (), True),
     Seam(TRAINER, "_issue_warnings_after_load", "no warning of tied weights", ("load_result",), True),
     Seam(TRAINER, "_load_best_model", "one host reads the best checkpoint, all take its weights", (), True),
