@@ -13,6 +13,7 @@ from llmtune.runs.tables import find_tables, open_table, split_labels
 from llmtune.terminal.comparison_lines import cut, detail_lines, difference_cell, finding, metric_label, number
 from llmtune.terminal.console import Terminal, plain_table
 from llmtune.terminal.document import print_document, terminal_beside
+from llmtune.text.shorten import row_count
 
 
 def compare(
@@ -52,7 +53,7 @@ def show_comparison(
     terminal: Terminal, comparison: Comparison, tables: Sequence[Predictions], names: tuple[str, str], show: int
 ) -> None:
     """The numbers, the verdict, and the rows behind it."""
-    title = f"Comparison on {comparison.rows:,} rows of the split {comparison.split}"
+    title = f"Comparison on {row_count(comparison.rows)} of the split {comparison.split}"
     terminal.block(title, [f"A  {names[0]}", f"B  {names[1]}", ""])
     terminal.table(difference_table(comparison.differences))
     terminal.block(finding(comparison), detail_lines(comparison))

@@ -15,6 +15,7 @@ from llmtune.report.judgement import score_table
 from llmtune.runs.folder import make_folder, run_content, write_json, write_metrics
 from llmtune.terminal.document import print_document, terminal_beside
 from llmtune.terminal.score_tables import missing_reasons, show_scores
+from llmtune.text.shorten import row_count
 from llmtune.trained_models import InferenceResult, load_task, run_model
 
 LEFT = ("run.json", "predictions/test.parquet", "metrics.json")
@@ -171,7 +172,7 @@ def model_lines(outputs: InferenceResult, fingerprint: Fingerprint) -> list[str]
     processes = "" if outputs.processes == 1 else f" on {outputs.processes} processes"
     return [
         f"{facts['name']} ({facts['model_type']}, {facts['parameters']:,} parameters)",
-        f"{fingerprint.rows:,} rows of {fingerprint.source} (sha256 {fingerprint.sha256[:12]})",
+        f"{row_count(fingerprint.rows)} of {fingerprint.source} (sha256 {fingerprint.sha256[:12]})",
         f"predicted in {outputs.seconds:.3g} s{processes}",
         outputs.truncation,
     ]

@@ -19,6 +19,7 @@ from llmtune.data.in_memory import InMemoryData
 from llmtune.data.rows import Rows, to_arrow
 from llmtune.errors import InputError
 from llmtune.terminal.document import JSON, print_document, terminal_beside
+from llmtune.text.shorten import row_count
 from llmtune.trained_models import load_task, run_model
 
 Columns = Mapping[str, list[Any]]
@@ -94,7 +95,7 @@ def predict(
         read = {name: source.cells(column) for name, column in inputs.items()}
         answers = {name: spread(cells, kept, reasons, read.get(name)) for name, cells in answers.items()}
         answers["reason"] = reasons
-        lines.append(f"no prediction for {_rows(sum(map(bool, reasons)))} without text; column reason says so")
+        lines.append(f"no prediction for {row_count(sum(map(bool, reasons)))} without text; column reason says so")
     table, renamed = joined(carried, answers)
     if output is not None:
         write_table(table, output)
@@ -102,7 +103,7 @@ def predict(
         sys.stdout.writelines(json_lines(table))
     notes = [f"the input has a column {name!r}: ours is {ours!r}" for name, ours in renamed.items()]
     written = [] if output is None else [f"written to {output}"]
-    said = [f"{_rows(len(rows))} of {source.source}", *lines, outputs.truncation, *notes, *written]
+    said = [f"{row_count(len(rows))} of {source.source}", *lines, outputs.truncation, *notes, *written]
     terminal.block("Predictions", said)
     shown = [json.loads(line) for line in json_lines(table)] if output is None and output_format == JSON else None
     document = {"rows": len(rows), "notes": said, "output": output and str(output), "predictions": shown}
@@ -271,7 +272,3 @@ WRITERS: dict[str, Callable[[Columns, Path], None]] = {
     ".csv": _write_csv,
     ".jsonl": _write_jsonl,
 }
-
-
-def _rows(count: int) -> str:
-    return f"{count:,} row{'s' if count != 1 else ''}"

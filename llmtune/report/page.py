@@ -25,6 +25,7 @@ from llmtune.report.plots import Axes, Series, line_plot
 from llmtune.runs.folder import write_text
 from llmtune.runs.redact import public
 from llmtune.terminal.score_tables import missing_reasons
+from llmtune.text.shorten import row_count
 
 STATUS = {PASS: "passed", FAIL: "failed", NOT_ENOUGH_DATA: "too little data", NOT_APPLICABLE: "not checked"}
 INFORMED = {**STATUS, PASS: "nothing found", FAIL: "worth a look"}  # of checks that decide nothing
@@ -190,7 +191,7 @@ def _facts(report: JudgedTable) -> list[tuple[str, list[tuple[str, str]]]]:
     data = []
     for split, facts in run.get("data", {}).items():
         made = facts.get("made", "as given")
-        source = f"{facts['rows']:,} rows from {facts.get('source', '?')}, {made}; sha256 {facts['sha256'][:16]}…"
+        source = f"{row_count(facts['rows'])} from {facts.get('source', '?')}, {made}; sha256 {facts['sha256'][:16]}…"
         data.append((split, source))
     blocks.append(("Data", data))
     model = run.get("model", {})

@@ -19,6 +19,7 @@ from llmtune.report.judged_table import JudgedTable
 from llmtune.report.judgement import Judgement, JudgementOptions, run_facts, table_name
 from llmtune.report.page import render_page, write_page
 from llmtune.runs.folder import RunFolder, baseline_splits, make_folder, write_metrics, write_verdict
+from llmtune.text.shorten import row_count
 
 T = TypeVar("T", bound=Callable[..., Any])
 # Where an argument of a function has another name than the flag that does the same.
@@ -216,11 +217,10 @@ class Report(JudgedTable):
         return url
 
     def __repr__(self) -> str:
-        rows = (
-            f"Report {self.name!r}: {self.test.kind.display_name.lower()}, {len(self.test):,} rows of {self.test.split}"
-        )
+        rows, kind = row_count(len(self.test)), self.test.kind.display_name.lower()
+        title = f"Report {self.name!r}: {kind}, {rows} of {self.test.split}"
         numbers = [f"  {name} {with_interval(self.scores[name])}" for name in self.headlines]
-        return "\n".join([rows, *([self.verdict.sentence] if self.verdict else []), *numbers])
+        return "\n".join([title, *([self.verdict.sentence] if self.verdict else []), *numbers])
 
     def _repr_html_(self) -> str:
         """The page in a frame of its own: its styles and script can't touch the notebook's."""

@@ -137,7 +137,9 @@ def test_weights_that_a_model_was_trained_with_are_not_advised_again(case, weigh
     assert asking & {"accuracy_paradox", "targets"}
     for name in asking:
         assert "--class_weights" not in weighted[name].remedy
-        assert "label" in weighted[name].remedy or "training examples" in weighted[name].remedy or (
-            "--threshold_objective" in weighted[name].remedy
+        assert (
+            "label" in weighted[name].remedy
+            or "training examples" in weighted[name].remedy
+            or ("--threshold_objective" in weighted[name].remedy)
         )
         assert (weighted[name].status, weighted[name].finding) == (plain[name].status, plain[name].finding)
