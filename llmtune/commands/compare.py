@@ -1,6 +1,7 @@
 """`llmtune compare A B`: the same rows, two models; whether B is significantly better or worse, and on which rows."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from rich.table import Table
 
@@ -23,6 +24,8 @@ def compare(
     kind: str | None = None,
     labels: str | None = None,
     positive_label: str | None = None,
+    ordinal: bool = False,
+    label_separator: str | None = None,
     metric: str | None = None,
     fail_if_worse: bool = False,
     show: int = 5,
@@ -31,12 +34,9 @@ def compare(
     output_format: str = "text",
 ) -> int:
     """Prints the comparison; 1 where `fail_if_worse` is asked and B is significantly worse, else 0."""
-    tables = [
-        open_table(
-            find_tables(source, "test")[0], kind=kind, labels=split_labels(labels), positive_label=positive_label
-        )
-        for source in (a, b)
-    ]
+    reading: dict[str, Any] = {"kind": kind, "labels": split_labels(labels), "positive_label": positive_label}
+    reading |= {"label_separator": label_separator, "ordinal": ordinal}
+    tables = [open_table(find_tables(source, "test")[0], **reading) for source in (a, b)]
     try:
         comparison = compare_predictions(*tables, names=(a, b), metric=metric, seed=seed)
     except ValueError as error:
