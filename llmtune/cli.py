@@ -214,6 +214,8 @@ def add_predict_flags(parser: Parser) -> None:
     told = "any file with texts, no labels needed; - for stdin"
     parser.add_argument("--input", dest="input_file", metavar="FILE", help=told)
     parser.add_argument("--text", dest="texts", nargs="+", default=[], metavar="TEXT", help="instead: the texts")
+    told = "of pairs: the second text of each --text"
+    parser.add_argument("--text_pair", dest="text_pairs", nargs="+", default=[], metavar="TEXT", help=told)
     told = ".parquet, .csv or .jsonl, by its ending (default: lines of JSON on stdout)"
     parser.add_argument("--output", dest="output_file", metavar="FILE", help=told)
     parser.add_argument("--overwrite", action="store_true", help="replace --output if it exists")
