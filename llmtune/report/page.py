@@ -27,7 +27,7 @@ from llmtune.runs.redact import public
 from llmtune.terminal.score_tables import missing_reasons
 from llmtune.text.shorten import row_count
 
-STATUS = {PASS: "passed", FAIL: "failed", NOT_ENOUGH_DATA: "too little data", NOT_APPLICABLE: "not checked"}
+STATUS = {PASS: "passed", FAIL: "failed", NOT_ENOUGH_DATA: "not decided", NOT_APPLICABLE: "not checked"}
 INFORMED = {**STATUS, PASS: "nothing found", FAIL: "worth a look"}  # of checks that decide nothing
 NOT_ARGUMENTS = ("output_dir", "overwrite", "resume_from_checkpoint")
 

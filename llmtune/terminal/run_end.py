@@ -64,7 +64,7 @@ def show_main_verdict(terminal: Terminal, verdict: Verdict) -> None:
         lines.append(f"→ {deciding.remedy}")
     for mark, status, words in (
         ("✗", FAIL, "failed"),
-        ("?", NOT_ENOUGH_DATA, "not enough data"),
+        ("?", NOT_ENOUGH_DATA, "not decided"),
         ("✓", PASS, "passed"),
     ):
         names = [check.check for check in verdict.checks if check.status == status]

@@ -1,4 +1,4 @@
-"""Intervals where the normal ones fail: nearly all rows alike, labels that are all right, correlations of long tails."""
+"""Intervals where normal ones fail: nearly all rows alike, labels that are all right, correlations of long tails."""
 
 import math
 
