@@ -27,6 +27,7 @@ from llmtune.predictions.kinds import (
     first_reference,
     shortens,
 )
+from llmtune.predictions.median_classes import DECIDED_BY, median_classes
 from llmtune.progress import waiting
 from llmtune.text.byte_ngrams import ByteNgrams
 from llmtune.text.sentences import sentences_of
@@ -83,11 +84,14 @@ def tfidf_logistic_regression(
     pipeline.fit(train_texts, train_labels)
     order = [list(pipeline.classes_).index(name) for name in test.label_names]
     probabilities = pipeline.predict_proba(test_texts)[:, order]
+    # It decides as the model beside it does, or the decision would be what is compared.
+    by_median = test.settings.get("ordinal") and test.settings.get(DECIDED_BY) != "argmax"
+    chosen = median_classes(probabilities) if by_median else probabilities.argmax(axis=1)
     return make_predictions(
         CLASSIFICATION,
         {
             "reference": test.column("reference"),
-            "prediction": [test.label_names[i] for i in probabilities.argmax(axis=1)],
+            "prediction": [test.label_names[i] for i in chosen],
             "probabilities": probabilities,
         },
         split=test.split,

@@ -177,6 +177,8 @@ def add_predict_flags(parser: Parser) -> None:
     told = "any file with texts, no labels needed; - for stdin"
     parser.add_argument("--input", dest="input_file", metavar="FILE", help=told)
     parser.add_argument("--text", dest="texts", nargs="+", default=[], metavar="TEXT", help="instead: the texts")
+    told = "of pairs: the second text of each --text"
+    parser.add_argument("--text_pair", dest="text_pairs", nargs="+", default=[], metavar="TEXT", help=told)
     told = ".parquet, .csv or .jsonl, by its ending (default: lines of JSON on stdout)"
     parser.add_argument("--output", dest="output_file", metavar="FILE", help=told)
     parser.add_argument("--overwrite", action="store_true", help="replace --output if it exists")
@@ -265,12 +267,11 @@ def add_compare_flags(parser: Parser) -> None:
     parser.add_argument("a", metavar="A", help="a run (its test split) or a predictions table: the model in use")
     parser.add_argument("b", metavar="B", help="likewise, on the same rows: the model that might replace it")
     add_table_flags(parser)
-    parser.add_argument(
-        "--metric", metavar="NAME", help="the deciding metric (default: f1, f1_macro, entity_f1, bleu …)"
-    )
-    parser.add_argument(
-        "--fail-if-worse", "--fail_if_worse", action="store_true", help="exit 1 if B is significantly worse than A"
-    )
+    parser.add_argument("--label_separator", metavar="SIGN", help="several labels in one text: what is between them")
+    told = "the deciding metric (default: f1, f1_macro, entity_f1, bleu …)"
+    parser.add_argument("--metric", metavar="NAME", help=told)
+    told = "exit 1 if B is significantly worse than A"
+    parser.add_argument("--fail-if-worse", "--fail_if_worse", action="store_true", help=told)
     parser.add_argument("--show", type=int, default=5, metavar="N", help="wins and losses listed, each (default: 5)")
     parser.add_argument("--output_dir", metavar="FOLDER", help="write comparison.json here")
     parser.add_argument("--seed", type=int, default=42, metavar="N", help="of the intervals (default: 42)")
@@ -333,11 +334,10 @@ def add_table_flags(parser: Parser) -> None:
     """What a table made elsewhere does not say itself."""
     parser.add_argument("--kind", metavar="KIND", help="of a table made elsewhere: classification, ner, translation …")
     parser.add_argument("--labels", metavar="A,B", help="its label names, in the order of the probabilities")
-    parser.add_argument(
-        "--positive_label",
-        metavar="LABEL",
-        help="of two, the one F1 is about (default: spam, toxic, yes … or the rarer)",
-    )
+    told = "of two, the one F1 is about (default: spam, toxic, yes … or the rarer)"
+    parser.add_argument("--positive_label", metavar="LABEL", help=told)
+    told = "three or more classes have an order, of numbers their size, else that of --labels: qwk, steps off"
+    parser.add_argument("--ordinal", action="store_true", help=told)
 
 
 def add_metric_flags(parser: Parser) -> None:

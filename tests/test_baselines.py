@@ -68,6 +68,26 @@ def test_tfidf_tells_by_words_in_the_order_of_the_label_names(names):
     assert log_loss([0, 1, 0, 0], spam) < 0.5
 
 
+def test_of_classes_in_an_order_tfidf_answers_the_median_as_the_model_does():
+    stars = ("1", "2", "3")
+    texts = ["poor", "fine", "superb", "poor fine", "fine superb"]
+    rows = {"reference": ["1", "2", "3", "1", "3"], "prediction": ["1", "2", "3", "1", "3"]}
+    train = [text for text in ("poor", "fine", "superb", "poor superb") for _ in range(4)]
+    labels = ["1", "2", "1", "1", "2", "3", "2", "1", "3", "3", "2", "1", "1", "3", "3", "1"]
+
+    decided = {
+        ordinal: tfidf_logistic_regression(
+            train, labels, texts, make_predictions("classification", rows, label_names=stars, settings=settings)
+        )
+        for ordinal, settings in ((True, {"ordinal": True}), (False, {}))
+    }
+
+    shares = decided[True].probabilities()
+    median = [stars[i] for i in (shares.cumsum(axis=1) < 0.5).sum(axis=1)]
+    assert decided[True].column("prediction") == median
+    assert decided[False].column("prediction") == [stars[i] for i in shares.argmax(axis=1)] != median
+
+
 def test_emoji_and_punctuation_are_words_too():
     found = tfidf_logistic_regression(["😀 !", "💰 ?"] * 5, ["ham", "spam"] * 5, ["😀", "💰", "!", "!"], held_out())
 

@@ -14,6 +14,7 @@ from llmtune.report.page import render
 from llmtune.report.plots import Axes, PagePlot, Series, interval_plot, line_plot
 from llmtune.runs.folder import write_text
 from llmtune.terminal.comparison_lines import number
+from llmtune.text.shorten import row_count
 
 MOST_METRICS = 5  # columns of a task's table; the rest is in benchmark.json
 MOST_POINTS = 4  # models that a plot of points tells apart by color
@@ -68,7 +69,7 @@ def _task(result: TaskResult) -> dict[str, Any]:
     prompted = [each for each in result.answers if each.way in ("prompted", "served")]
     return {
         "name": result.task.name,
-        "rows": f"{result.fingerprint.rows:,} rows of {result.fingerprint.source}",
+        "rows": f"{row_count(result.fingerprint.rows)} of {result.fingerprint.source}",
         "metrics": _metric_labels(result, names),
         "models": [_row(result, scored[model], names) for model in (result.ranked if scored else [])],
         "refused": [(result.short_names[each.model], each.refusal) for each in result.answers if each.refusal],

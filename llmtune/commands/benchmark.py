@@ -30,6 +30,7 @@ from llmtune.runs.folder import make_folder, run_content, write_json
 from llmtune.terminal.comparison_lines import number
 from llmtune.terminal.console import Terminal, plain_table
 from llmtune.terminal.document import EEE, MODEL_INDEX, print_document, terminal_beside
+from llmtune.text.shorten import row_count
 
 RESULT = "benchmark.json"
 SHOWN = 3  # metrics of a task at the terminal; the rest is in benchmark.json
@@ -164,7 +165,7 @@ def make_benchmark_folder(output_dir: str) -> Path:
 def show_result(terminal: Terminal, result: TaskResult) -> None:
     """One task: the models with their numbers, best first, who is better than whom, and what to be careful about."""
     fingerprint = result.fingerprint
-    title = f"{result.task.name}: {fingerprint.rows:,} rows of {fingerprint.source}"
+    title = f"{result.task.name}: {row_count(fingerprint.rows)} of {fingerprint.source}"
     terminal.block(title, prompt_lines(result))
     if result.scored:
         terminal.table(model_table(result))

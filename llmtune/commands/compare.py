@@ -1,6 +1,7 @@
 """`llmtune compare A B`: the same rows, two models; whether B is significantly better or worse, and on which rows."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from rich.table import Table
 
@@ -13,6 +14,7 @@ from llmtune.runs.tables import find_tables, open_table, split_labels
 from llmtune.terminal.comparison_lines import cut, detail_lines, difference_cell, finding, metric_label, number
 from llmtune.terminal.console import Terminal, plain_table
 from llmtune.terminal.document import print_document, terminal_beside
+from llmtune.text.shorten import row_count
 
 
 def compare(
@@ -22,6 +24,8 @@ def compare(
     kind: str | None = None,
     labels: str | None = None,
     positive_label: str | None = None,
+    ordinal: bool = False,
+    label_separator: str | None = None,
     metric: str | None = None,
     fail_if_worse: bool = False,
     show: int = 5,
@@ -30,12 +34,9 @@ def compare(
     output_format: str = "text",
 ) -> int:
     """Prints the comparison; 1 where `fail_if_worse` is asked and B is significantly worse, else 0."""
-    tables = [
-        open_table(
-            find_tables(source, "test")[0], kind=kind, labels=split_labels(labels), positive_label=positive_label
-        )
-        for source in (a, b)
-    ]
+    reading: dict[str, Any] = {"kind": kind, "labels": split_labels(labels), "positive_label": positive_label}
+    reading |= {"label_separator": label_separator, "ordinal": ordinal}
+    tables = [open_table(find_tables(source, "test")[0], **reading) for source in (a, b)]
     try:
         comparison = compare_predictions(*tables, names=(a, b), metric=metric, seed=seed)
     except ValueError as error:
@@ -52,7 +53,7 @@ def show_comparison(
     terminal: Terminal, comparison: Comparison, tables: Sequence[Predictions], names: tuple[str, str], show: int
 ) -> None:
     """The numbers, the verdict, and the rows behind it."""
-    title = f"Comparison on {comparison.rows:,} rows of the split {comparison.split}"
+    title = f"Comparison on {row_count(comparison.rows)} of the split {comparison.split}"
     terminal.block(title, [f"A  {names[0]}", f"B  {names[1]}", ""])
     terminal.table(difference_table(comparison.differences))
     terminal.block(finding(comparison), detail_lines(comparison))

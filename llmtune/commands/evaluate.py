@@ -8,13 +8,16 @@ from typing import Any
 
 from llmtune.arguments import RUN_MARKER, DataArguments
 from llmtune.data import Fingerprint
+from llmtune.diagnosis.text_cautions import text_cautions
 from llmtune.errors import InputError
 from llmtune.metrics import metrics_to_json
 from llmtune.predictions import write_predictions
 from llmtune.report.judgement import score_table
 from llmtune.runs.folder import make_folder, run_content, write_json, write_metrics
 from llmtune.terminal.document import print_document, terminal_beside
+from llmtune.terminal.run_end import show_cautions
 from llmtune.terminal.score_tables import missing_reasons, show_scores
+from llmtune.text.shorten import row_count
 from llmtune.trained_models import InferenceResult, load_task, run_model
 
 LEFT = ("run.json", "predictions/test.parquet", "metrics.json")
@@ -115,8 +118,10 @@ def evaluate(
     show_scores(
         terminal, table, scores, notes=[*missing_reasons(scores, table.positive_name), f"the evaluation is in {folder}"]
     )
+    cautions = text_cautions(table, scores)
+    show_cautions(terminal, cautions)
     document = {"output_dir": str(folder), "rows": len(table), "metrics": {"test": metrics_to_json(dict(scores))}}
-    print_document(document, output_format)
+    print_document({**document, "cautions": cautions}, output_format)
 
 
 def check_output_dir(folder: Path, *, overwrite: bool) -> None:
@@ -171,7 +176,7 @@ def model_lines(outputs: InferenceResult, fingerprint: Fingerprint) -> list[str]
     processes = "" if outputs.processes == 1 else f" on {outputs.processes} processes"
     return [
         f"{facts['name']} ({facts['model_type']}, {facts['parameters']:,} parameters)",
-        f"{fingerprint.rows:,} rows of {fingerprint.source} (sha256 {fingerprint.sha256[:12]})",
+        f"{row_count(fingerprint.rows)} of {fingerprint.source} (sha256 {fingerprint.sha256[:12]})",
         f"predicted in {outputs.seconds:.3g} s{processes}",
         outputs.truncation,
     ]

@@ -17,7 +17,9 @@ from llmtune.data.files import read_lines, read_rows
 from llmtune.data.in_memory import InMemoryData
 from llmtune.data.rows import Rows, to_arrow
 from llmtune.errors import InputError
+from llmtune.tasks.sequence_task import SequenceTask
 from llmtune.terminal.document import JSON, print_document, terminal_beside
+from llmtune.text.shorten import row_count
 from llmtune.trained_models import load_task, run_model
 from llmtune.whole_files import whole_file
 
@@ -30,6 +32,7 @@ def predict(
     model: str,
     input_file: str | None = None,
     texts: Sequence[str] = (),
+    text_pairs: Sequence[str] = (),
     output_file: str | None = None,
     text_column: str = "text",
     text_pair_column: str | None = None,
@@ -56,12 +59,17 @@ def predict(
     output = None if output_file is None else Path(output_file)
     if (input_file is None) == (not texts):
         raise InputError("llmtune predict: give the rows with --input FILE, --input - for stdin, or --text TEXT …")
+    if text_pairs and len(text_pairs) != len(texts):
+        raise InputError(
+            f"--text_pair: found {len(text_pairs)}, and {len(texts)} of --text; give a second text for each, in order"
+        )
     if output is not None:
         check_output(output, Path(input_file or ""), overwrite=overwrite)
+    task = load_task(model, trust_remote_code=trust_remote_code)
+    if text_pairs and isinstance(task, SequenceTask) and task.is_foreign:  # the command tells that it reads pairs
+        text_pair_column = text_pair_column or "text_pair"
     reading = {"input_format": input_format, "document_start": document_start, "text_pair_column": text_pair_column}
-    task = load_task(model, trust_remote_code=trust_remote_code).read_as(
-        **reading, max_length=max_length, stride=stride
-    )
+    task = task.read_as(**reading, max_length=max_length, stride=stride)
     columns = {"text": text_column, "question": question_column, "context": context_column, "answers": "answers"}
     named = {
         "text_pair": text_pair_column,
@@ -71,7 +79,7 @@ def predict(
     }
     columns |= {name: given for name, given in named.items() if given}
     inputs = task.input_columns(columns)
-    source = open_source(input_file, texts, inputs)
+    source = open_source(input_file, texts, inputs, text_pairs)
     filled, reasons = fill_empty(source, inputs)
     rows, _ = task.read_split(InMemoryData.of_rows(filled, "test"), columns, labeled=False)
     ending = ".jsonl" if output is None else output.suffix
@@ -94,7 +102,7 @@ def predict(
         read = {name: source.cells(column) for name, column in inputs.items()}
         answers = {name: spread(cells, kept, reasons, read.get(name)) for name, cells in answers.items()}
         answers["reason"] = reasons
-        lines.append(f"no prediction for {_rows(sum(map(bool, reasons)))} without text; column reason says so")
+        lines.append(f"no prediction for {row_count(sum(map(bool, reasons)))} without text; column reason says so")
     table, renamed = joined(carried, answers)
     if output is not None:
         write_table(table, output)
@@ -102,24 +110,30 @@ def predict(
         sys.stdout.writelines(json_lines(table))
     notes = [f"the input has a column {name!r}: ours is {ours!r}" for name, ours in renamed.items()]
     written = [] if output is None else [f"written to {output}"]
-    said = [f"{_rows(len(rows))} of {source.source}", *lines, outputs.truncation, *notes, *written]
+    said = [f"{row_count(len(rows))} of {source.source}", *lines, outputs.truncation, *notes, *written]
     terminal.block("Predictions", said)
     shown = [json.loads(line) for line in json_lines(table)] if output is None and output_format == JSON else None
     document = {"rows": len(rows), "notes": said, "output": output and str(output), "predictions": shown}
     print_document(document, output_format)
 
 
-def open_source(input_file: str | None, texts: Sequence[str], inputs: Mapping[str, str]) -> Rows:
+def open_source(
+    input_file: str | None, texts: Sequence[str], inputs: Mapping[str, str], text_pairs: Sequence[str] = ()
+) -> Rows:
     """The rows of a file, of stdin or of the command line; texts alone are the column that the model reads."""
     if input_file is not None and input_file != "-":
         return read_rows(input_file)
     column = next(iter(inputs.values()))
     if texts:
-        if len(inputs) > 1:
+        if text_pairs and "text_pair" not in inputs:
+            raise InputError(f"--text_pair: this model reads {' and '.join(inputs)} alone; leave it out")
+        if len(inputs) > 1 and not text_pairs:
+            remedy = "the second of each with --text_pair, or " if "text_pair" in inputs else ""
             raise InputError(
-                f"--text: this model reads {' and '.join(inputs)}; give rows that have both with --input FILE"
+                f"--text: this model reads {' and '.join(inputs)}; give {remedy}rows that have both with --input FILE"
             )
-        return Rows("--text", {column: list(texts)})
+        pairs = {inputs["text_pair"]: list(text_pairs)} if text_pairs else {}
+        return Rows("--text", {column: list(texts), **pairs})
     return read_lines("stdin", sys.stdin.buffer.read(), column)
 
 
@@ -169,10 +183,12 @@ def carried_cells(source: Rows, name: str, ending: str) -> Any:
 def joined(carried: Mapping[str, Any], answers: Columns) -> tuple[dict[str, Any], dict[str, str]]:
     """The columns of the output, and the new names of ours whose name the input has.
 
-    What the model read stands there once: under the user's name, where that is ours too.
+    What the model read stands there once, under the user's name.
 
     >>> joined({"id": ["a"], "score": [7]}, {"score": [0.5]})
     ({'id': ['a'], 'score': [7], 'llmtune_score': [0.5]}, {'score': 'llmtune_score'})
+    >>> joined({"id": [0], "message": ["hello"]}, {"text": ["hello"], "prediction": ["ham"]})
+    ({'id': [0], 'message': ['hello'], 'prediction': ['ham']}, {})
     """
     table: dict[str, Any] = dict(carried)
     if "id" not in table:
@@ -181,9 +197,11 @@ def joined(carried: Mapping[str, Any], answers: Columns) -> tuple[dict[str, Any]
     for name, cells in answers.items():
         if name == "id":
             continue  # the input's own, or counted above
+        if name in INPUT_NAMES and any(_same(column, cells) for column in carried.values()):
+            continue
         if name not in carried:
             table[name] = cells
-        elif name not in INPUT_NAMES or not any(_same(column, cells) for column in carried.values()):
+        else:
             renamed[name] = free_name(f"llmtune_{name}", {*table, *answers})
             table[renamed[name]] = cells
     return table, renamed
@@ -273,7 +291,3 @@ WRITERS: dict[str, Callable[[Columns, Path], None]] = {
     ".csv": _write_csv,
     ".jsonl": _write_jsonl,
 }
-
-
-def _rows(count: int) -> str:
-    return f"{count:,} row{'s' if count != 1 else ''}"

@@ -1,7 +1,7 @@
 """`llmtune report`: every metric of a kind, with intervals, from predictions tables made anywhere."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ def report(
     kind: str | None = None,
     labels: str | None = None,
     positive_label: str | None = None,
+    ordinal: bool = False,
     output_dir: str | None = None,
     no_examples: bool = False,
     train_file: str | None = None,
@@ -57,7 +58,8 @@ def report(
             output_format=output_format,
         )
         return
-    tables = [table for source in sources for table in open_source(source, kind, labels, positive_label, options)]
+    reading = {"kind": kind, "labels": split_labels(labels), "positive_label": positive_label, "ordinal": ordinal}
+    tables = [table for source in sources for table in open_source(source, reading, options)]
     check_outputs(tables, output_dir)
     terminal, reports = terminal_beside(output_format), defaultdict[str | None, list[JudgedTable]](list)
     for table in tables:
@@ -113,16 +115,18 @@ class OpenTable:
         return output_dir or (self.source if self.judgement.run else None)
 
 
-def open_source(
-    source: str, kind: str | None, labels: str | None, positive_label: str | None, options: JudgementOptions
-) -> list[OpenTable]:
-    """The table of a file, or those of a run's splits."""
+def open_source(source: str, reading: Mapping[str, Any], options: JudgementOptions) -> list[OpenTable]:
+    """The table of a file, read as `open_table` is told, or those of a run's splits."""
     if not Path(source).is_dir():
-        table = open_table(Path(source), kind=kind, labels=split_labels(labels), positive_label=positive_label)
+        table = open_table(Path(source), **reading, label_separator=options.label_separator)
         return [OpenTable(source, Path(source), Judgement(table, options))]
+    if reading["ordinal"]:
+        raise InputError(
+            f"--ordinal: {source} is a run, and its model knows whether classes have an order; leave it out"
+        )
     run = RunFolder(source)
     return [
-        OpenTable(source, path, Judgement(run.table(path.stem, positive_label), options, run))
+        OpenTable(source, path, Judgement(run.table(path.stem, reading["positive_label"]), options, run))
         for path in find_tables(source)
     ]
 

@@ -21,8 +21,13 @@ GUESSING = 0.1  # a Matthews correlation below is hardly better than guessing
 OPPOSITE = -0.4  # one that guessing doesn't reach; with c classes the least possible is about −1 / (c − 1)
 
 
-def accuracy_paradox(predictions: Predictions) -> Check:
-    """Of classes, and of entity types beside the accuracy of words."""
+def accuracy_paradox(predictions: Predictions, *, class_weights: str = "none") -> Check:
+    """Of classes, and of entity types beside the accuracy of words.
+
+    Args:
+        predictions: of the test rows.
+        class_weights: that the model was trained with: the remedy doesn't advise what was done.
+    """
     if predictions.kind not in OUTCOMES:
         return not_applicable(NAME, f"{predictions.kind} has no classes that an accuracy could hide")
     seen = outcomes(predictions)
@@ -45,7 +50,7 @@ def accuracy_paradox(predictions: Predictions) -> Check:
             f"{percent(seen.accuracy.value)}; always predicting the most frequent class reaches "
             f"{percent(seen.majority)}"
         )
-        return Check(NAME, FAIL, finding, numbers, _remedy(predictions, worst))
+        return Check(NAME, FAIL, finding, numbers, _remedy(predictions, worst, class_weights))
     only = [label for label in seen.labels if seen.support(label)]
     if predictions.kind.single_label and len(only) == 1:
         finding = (
@@ -90,9 +95,8 @@ def accuracy_paradox(predictions: Predictions) -> Check:
         )
         more = rows_to_decide(rate.value, HALF, 0.95 if rate.value > HALF else 1 - 2 * SIGNIFICANT / len(tested))
         remedy = "label more rows" if more is None else f"label about {max(1, more - rate.n):,} more rows"
-        return Check(
-            NAME, NOT_ENOUGH_DATA, finding, numbers, f"{remedy} of {least!r}; or {_remedy(predictions, least)}"
-        )
+        remedy = f"{remedy} of {least!r}; or {_remedy(predictions, least, class_weights)}"
+        return Check(NAME, NOT_ENOUGH_DATA, finding, numbers, remedy)
     finding = (
         f"Recall of {least!r}, the lowest, is {percent(rate.value)} ({rate.hits} of {rate.n}); accuracy is "
         f"{percent(seen.accuracy.value)}"
@@ -121,9 +125,11 @@ def _correlation(predictions: Predictions, seen: ClassCounts) -> tuple[float | N
     return value, high < GUESSING, low <= 0
 
 
-def _remedy(predictions: Predictions, label: str) -> str:
+def _remedy(predictions: Predictions, label: str, class_weights: str) -> str:
+    weights = "train with --class_weights balanced, or " if class_weights == "none" else ""
     if not predictions.kind.single_label:
-        return f"train with --class_weights balanced, or label more examples of {label!r} for train"
-    if len(predictions.label_names) == 2:
-        return f"train with --class_weights balanced, or --positive_label {label} --threshold_objective 'recall>=0.9'"
-    return f"train with --class_weights balanced, or label more rows of {label!r} for train"
+        return f"{weights}label more examples of {label!r} for train"
+    if len(predictions.label_names) > 2:
+        return f"{weights}label more rows of {label!r} for train"
+    threshold = f"--positive_label {label} --threshold_objective 'recall>=0.9'"
+    return f"{weights}{threshold}" if weights else f"{threshold}, or label more rows of {label!r} for train"

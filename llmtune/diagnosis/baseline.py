@@ -51,7 +51,7 @@ def baseline(predictions: Predictions, baselines: Mapping[str, Predictions], *, 
         return Check(NAME, NOT_ENOUGH_DATA, finding, numbers, OF_SERIES)
     if tied:
         name, pair = min(tied.items(), key=lambda item: item[1].difference)
-        finding = f"Not significantly better than a far simpler model: {pair.against(name)}"
+        finding = f"Not significantly better on these rows than a far simpler model: {pair.against(name)}"
         return Check(
             NAME, NOT_ENOUGH_DATA, finding, numbers, f"{_more(pair, predictions)}, or use {name}, which is cheaper"
         )

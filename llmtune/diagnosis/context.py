@@ -114,7 +114,7 @@ class Context:
 
 def checks_of(case: Context) -> tuple[Check, ...]:
     """Every check once, in the order in which a person should read them."""
-    test, seed = case.test, case.seed
+    test, seed, weights = case.test, case.seed, case.class_weights
     simple = baseline(test, {**table_baselines(test), **case.baselines}, seed=seed)
     before = worse_than_base(test, case.base, seed=seed)
     losses = [loss for log in (case.training, *case.runs.values()) for loss in log.losses]
@@ -122,8 +122,8 @@ def checks_of(case: Context) -> tuple[Check, ...]:
         numerics(test, losses, case.truncated),
         case.earlier_saved_model or saved_model(case.rescored),
         evidence(test, case.targets),
-        accuracy_paradox(test),
-        targets(test, case.targets, case.scores, beside=(simple, before), seed=seed),
+        accuracy_paradox(test, class_weights=weights),
+        targets(test, case.targets, case.scores, beside=(simple, before), class_weights=weights, seed=seed),
         leakage_of(case),
         simple,
         before,
@@ -132,7 +132,7 @@ def checks_of(case: Context) -> tuple[Check, ...]:
         fairness(test, case.group_columns, case.slice_columns),
         degenerate_output(case.continuations or test),
         perplexity_alone(test, case.task_results),
-        calibration(test, case.validation, class_weights=case.class_weights, seed=seed),
+        calibration(test, case.validation, class_weights=weights, seed=seed),
         threshold(test, case.objective, seed=seed),
         label_noise(test),
     )

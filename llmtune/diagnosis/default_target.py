@@ -21,7 +21,11 @@ GUESSED_BYTES = 8.0  # bits a byte: every byte as likely as any other
 
 
 def default_target(
-    name: str, predictions: Predictions, scores: Mapping[str, Score] | None, beside: Sequence[Check] = ()
+    name: str,
+    predictions: Predictions,
+    scores: Mapping[str, Score] | None,
+    beside: Sequence[Check] = (),
+    class_weights: str = "none",
 ) -> Check:
     """Judges a table for which no target was set.
 
@@ -30,9 +34,10 @@ def default_target(
         predictions: the table.
         scores: of it, for the rules of thumb and the bits of a byte.
         beside: the checks baseline and worse_than_base.
+        class_weights: that the model was trained with.
     """
     if predictions.kind in OUTCOMES:
-        return _of_classes(name, predictions, scores or {})
+        return _of_classes(name, predictions, scores or {}, class_weights)
     numbers = {"reference_ranges": reference_ranges(scores or {})}
     say = f"set a target, e.g. --targets {example_target(predictions)}"
     bits = (scores or {}).get("bits_per_byte")
@@ -71,7 +76,7 @@ def _is_better(check: Check) -> bool:
     return check.status == PASS and (check.numbers.get("low") or 0) > 0
 
 
-def _of_classes(name: str, predictions: Predictions, scores: Mapping[str, Score]) -> Check:
+def _of_classes(name: str, predictions: Predictions, scores: Mapping[str, Score], class_weights: str) -> Check:
     seen = outcomes(predictions)
     tested: dict[tuple[str, str], Proportion] = {}
     for label in seen.labels:
@@ -89,7 +94,7 @@ def _of_classes(name: str, predictions: Predictions, scores: Mapping[str, Score]
         (label, metric), rate = min(below.items(), key=lambda item: item[1].value)
         more = f"; so {'is' if len(below) == 2 else 'are'} {len(below) - 1} more" if len(below) > 1 else ""
         finding = f"{describe_rate(metric, label, rate)}, significantly below one half{more}"
-        return Check(name, FAIL, finding, numbers, remedy_for(metric, label, FLOOR, predictions))
+        return Check(name, FAIL, finding, numbers, remedy_for(metric, label, FLOOR, predictions, class_weights))
     few = [label for label in seen.labels if seen.support(label) < ENOUGH]
     if few or not seen.labels:
         finding = f"{len(few)} of {len(seen.labels)} classes have fewer than {ENOUGH} examples: too few to judge them"

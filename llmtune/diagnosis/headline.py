@@ -7,6 +7,7 @@ from llmtune.metrics.core.base import with_interval
 from llmtune.metrics.core.headlines import about_positive
 from llmtune.predictions import Predictions
 from llmtune.predictions.kinds import deciding_metric
+from llmtune.text.shorten import row_count
 
 # As a sentence begins; other names are written out, the first letter a capital.
 NAMES = {"f1_macro": "Macro F1", "entity_f1": "Entity F1", "bleu": "BLEU", "rougeL": "ROUGE-L", "rmse": "RMSE"}
@@ -30,7 +31,7 @@ def headline(predictions: Predictions, scores: Mapping[str, Score] | None) -> st
     name = deciding_metric(predictions, scores or {})
     if scores is None or name is None:
         return ""
-    return f"{metric_in_words(name, predictions)} {with_interval(scores[name])} on {len(predictions):,} rows"
+    return f"{metric_in_words(name, predictions)} {with_interval(scores[name])} on {row_count(len(predictions))}"
 
 
 def metric_in_words(name: str, predictions: Predictions) -> str:

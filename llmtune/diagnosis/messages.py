@@ -22,19 +22,21 @@ def describe_rate(metric: str, label: str, rate: Proportion) -> str:
     return f"precision of {label!r} is {percent(rate.value)} ({rate.hits} of {rate.n})"
 
 
-def remedy_for(metric: str, label: str | None, value: float, predictions: Predictions) -> str:
-    """What raises a metric."""
+def remedy_for(
+    metric: str, label: str | None, value: float, predictions: Predictions, class_weights: str = "none"
+) -> str:
+    """What raises a metric of a model that was trained with these --class_weights: they are not advised twice."""
     of_two = predictions.kind.single_label and len(predictions.label_names) == 2
     positive = f"--positive_label {label} " if label is not None else ""
+    weights = "--class_weights balanced, or " if class_weights == "none" else ""
     if metric == "recall" and of_two:
-        return (
-            f"--class_weights balanced, or {positive}--threshold_objective 'recall>={value:g}' at the cost of precision"
-        )
+        return f"{weights}{positive}--threshold_objective 'recall>={value:g}' at the cost of precision"
     if metric == "precision" and of_two:
         return f"{positive}--threshold_objective 'precision>={value:g}' at the cost of recall"
     if metric.endswith("recall"):
-        of_label = f", more training examples of {label!r}" if label is not None else ""
-        return f"--class_weights balanced{of_label}, or a larger model"
+        remedies = ["--class_weights balanced"] if class_weights == "none" else []
+        remedies += [f"more training examples{'' if label is None else f' of {label!r}'}"]
+        return f"{', '.join(remedies)}, or a larger model"
     return f"more or cleaner training rows, a larger model, or a lower target for {metric}"
 
 

@@ -60,6 +60,7 @@ def targets(
     scores: Mapping[str, Score] | None = None,
     *,
     beside: Sequence[Check] = (),
+    class_weights: str = "none",
     seed: int = 0,
 ) -> Check:
     """Judges the targets, or the default target where none was set.
@@ -69,13 +70,14 @@ def targets(
         targets: from --targets.
         scores: of the table where they are computed already.
         beside: how the table compares with other models: for the default target of kinds without classes.
+        class_weights: that the model was trained with: the remedy doesn't advise what was done.
         seed: of the intervals where they are not.
 
     Raises:
         InputError: a target that the table has no metric for.
     """
     if not targets:
-        return default_target(NAME, predictions, scores, beside)
+        return default_target(NAME, predictions, scores, beside, class_weights)
     scores = score_predictions(predictions, seed=seed) if scores is None else scores
     seen = outcomes(predictions) if predictions.kind in OUTCOMES else None
     check_targets(targets, predictions, scores)
@@ -85,9 +87,8 @@ def targets(
         of_status = [one for one in judged if one.status == status]
         if of_status:
             finding = "; ".join(_sentence(one, predictions) for one in of_status)
-            return Check(
-                NAME, status, finding, numbers, "; ".join(dict.fromkeys(_remedy(one, predictions) for one in of_status))
-            )
+            remedies = dict.fromkeys(_remedy(one, predictions, class_weights) for one in of_status)
+            return Check(NAME, status, finding, numbers, "; ".join(remedies))
     return Check(NAME, PASS, "; ".join(_sentence(one, predictions) for one in judged), numbers)
 
 
@@ -207,7 +208,7 @@ def _sentence(one: TargetResult, predictions: Predictions) -> str:
     return f"{said}, {wanted}: {verdict}{between}"
 
 
-def _remedy(one: TargetResult, predictions: Predictions) -> str:
+def _remedy(one: TargetResult, predictions: Predictions, class_weights: str) -> str:
     if one.status == NOT_ENOUGH_DATA:
         what = _counted(one, predictions)
         if one.reason is not None:
@@ -219,4 +220,4 @@ def _remedy(one: TargetResult, predictions: Predictions) -> str:
             remedy = more_rows(predictions, what="test rows")
             return f"{remedy} until the interval of {one.target.name} excludes {one.target.value:g}"
         return f"about {more - one.n:,} more {what} would decide {one.target.name}, if it stays {one.value:.3f}"
-    return remedy_for(one.target.metric, one.target.label, one.target.value, predictions)
+    return remedy_for(one.target.metric, one.target.label, one.target.value, predictions, class_weights)

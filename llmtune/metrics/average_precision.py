@@ -47,7 +47,7 @@ def interval(sample: SufficientStatistics) -> ConfidenceInterval:
 
 
 def influence(rows: np.ndarray) -> np.ndarray:
-    """What one more of each row would change, (n, 2) → (n,)."""
+    """What one more of each row would change, (n, 2) → (n,): their squares add up to the variance."""
     hits, count, new_hits, _ = thresholds(rows)
     positives, value = hits[-1], float((new_hits / hits[-1] * (hits / count)).sum())
     # A row of weight w at threshold k raises count at every lower threshold, and hits too if it is positive.
@@ -55,8 +55,8 @@ def influence(rows: np.ndarray) -> np.ndarray:
     against = np.cumsum((new_hits / count**2 * hits)[::-1])[::-1]
     at = np.searchsorted(-np.unique(rows[:, 0])[::-1], -rows[:, 0])
     is_positive = rows[:, 1] == 1
-    changes: np.ndarray = np.where(is_positive, (hits / count - value + below)[at], -against[at]) / positives
-    return changes
+    changes: np.ndarray = np.where(is_positive, (hits / count - value + below)[at], -against[at])
+    return changes / np.sqrt(positives * (positives - 1))
 
 
 def undefined(rows: np.ndarray) -> str | None:
@@ -81,7 +81,7 @@ def metrics(setting: MetricContext) -> list[Metric]:
             score=score,
             influence=influence,
             undefined=undefined_label,
-            signature="sum:step|interval:jackknife-logit",
+            signature="sum:step|interval:jackknife-wilson",
         )
         return [macro]
     if setting.positive_id is None:

@@ -85,7 +85,7 @@ def metrics(setting: MetricContext) -> list[Metric]:
             score=score,
             influence=influence,
             undefined=undefined_label,
-            signature="ties:half|interval:delong-logit",
+            signature="ties:half|interval:delong-wilson",
         )
         return [macro]
     if setting.positive_id is None:

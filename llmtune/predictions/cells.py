@@ -10,6 +10,7 @@ from typing import Any
 from llmtune.errors import InputError, truncated_repr
 from llmtune.predictions.kinds import Kind
 from llmtune.text.json_objects import REMEDY, RepeatedKeyError, parse_json
+from llmtune.text.label_names import parse_decimal_comma
 
 # These stay texts even where every cell is a number, and so do the texts that a kind compares.
 INPUT_COLUMNS = ("text", "text_pair", "source", "question", "context")
@@ -72,6 +73,8 @@ def _number_or_numbers(cell: str, where: str) -> float | list[float] | None:
             return float(cell)
     except ValueError:
         pass
+    if parse_decimal_comma(cell) is not None:
+        raise InputError(f"{where} {truncated_repr(cell)} has a decimal comma; write it as a point, as in 4.5")
     if not cell.lstrip().startswith("["):
         raise InputError(f"{where} {truncated_repr(cell)} is no number; give a number, or a list of them as [1.5, 2]")
     return _list_of_numbers(cell, where)
@@ -92,7 +95,7 @@ def _label_set(cell: str, where: str) -> list[Any]:
     if not isinstance(labels, list):
         raise InputError(
             f'{where} {truncated_repr(cell)} is no list of labels; write a JSON list, such as ["toxic", "insult"], and '
-            "[] for none"
+            "[] for none; texts as toxic;insult are read with --label_separator ';'"
         )
     return labels
 

@@ -17,7 +17,7 @@ import pyarrow.parquet
 
 from llmtune.arguments.regular_files import check_regular
 from llmtune.errors import InputError, truncated_repr
-from llmtune.predictions.cells import convert_cells
+from llmtune.predictions.cells import convert_cells, spelled_value
 from llmtune.predictions.kinds import Kind, kind_named
 from llmtune.text.delimited import other_separators, swallowed_rows, tsv_records
 from llmtune.text.json_objects import REMEDY, RepeatedKeyError, parse_json
@@ -27,12 +27,13 @@ FORMATS = (".parquet", ".csv", ".tsv", ".jsonl")
 LABEL_COLUMNS = ("reference", "prediction")
 
 
-def read_table_file(path: Path, kind: str | None) -> pa.Table:
+def read_table_file(path: Path, kind: str | None, *, label_separator: str | None = None) -> pa.Table:
     """All columns of the file, under their names, rows in file order.
 
     Args:
         path: .parquet, .csv, .tsv or .jsonl.
         kind: of the predictions; tells which columns of a csv or tsv hold lists or numbers.
+        label_separator: of several labels in one text, what is between them.
 
     Raises:
         InputError: no such file, another ending, content that is not of this format, or a cell that its column can't
@@ -45,22 +46,33 @@ def read_table_file(path: Path, kind: str | None) -> pa.Table:
         raise InputError(f"{path}: ending {path.suffix!r} is not one of {', '.join(FORMATS)}")
     if path.suffix == ".parquet":
         try:
-            return _with_answer_texts(pa.parquet.read_table(path))
+            table = _with_answer_texts(pa.parquet.read_table(path))
         except pa.ArrowInvalid as error:
             reason = str(error).splitlines()[0]  # the others are the schema
             raise InputError(f"{path}: not readable as parquet: {reason}") from error
+        for name in LABEL_COLUMNS:
+            if label_separator and name in table.column_names and pa.types.is_string(table.column(name).type):
+                sets = pa.array(split_labels_of_texts(table.column(name).to_pylist(), label_separator))
+                table = table.set_column(table.column_names.index(name), name, sets)
+        return table
     record = kind_named(kind, str(path)) if kind else None
-    columns = _read_jsonl(path) if path.suffix == ".jsonl" else _read_delimited(path, record)
-    return columns_to_arrow(columns, kind, path)
+    joined = LABEL_COLUMNS if label_separator and record and record.multi_label else ()
+    columns = _read_jsonl(path) if path.suffix == ".jsonl" else _read_delimited(path, record, joined)
+    return columns_to_arrow(columns, kind, path, label_separator=label_separator)
 
 
-def columns_to_arrow(columns: Mapping[str, list[Any]], kind: str | None, where: str | Path) -> pa.Table:
+def columns_to_arrow(
+    columns: Mapping[str, list[Any]], kind: str | None, where: str | Path, *, label_separator: str | None = None
+) -> pa.Table:
     """Columns of Python values as a table of a kind; `where` begins the messages.
 
     Raises:
         InputError: a cell that its column can't hold, by row (from 0).
     """
     columns, record = dict(columns), kind_named(kind, str(where)) if kind else None
+    if record and record.multi_label and label_separator:
+        joined = [name for name in LABEL_COLUMNS if name in columns]
+        columns |= {name: split_labels_of_texts(columns[name], label_separator) for name in joined}
     if record and record.free_text and "reference" in columns:
         columns["reference"] = _one_type(columns["reference"])
     if record and record.multi_label:  # likewise: a list can't hold "1" beside 1
@@ -117,8 +129,11 @@ def _read_jsonl(path: Path) -> dict[str, list[Any]]:
     return {name: [record.get(name) for record in records] for name in names}
 
 
-def _read_delimited(path: Path, kind: Kind | None) -> dict[str, list[Any]]:
-    """Csv as RFC 4180 has it; in tsv a quotation mark is a letter, as GLUE and most NLP sets write it."""
+def _read_delimited(path: Path, kind: Kind | None, as_texts: Sequence[str] = ()) -> dict[str, list[Any]]:
+    """Csv as RFC 4180 has it; in tsv a quotation mark is a letter, as GLUE and most NLP sets write it.
+
+    Cells of the columns `as_texts` stay as they are.
+    """
     records = list(_tsv_records(path) if path.suffix == ".tsv" else _csv_records(path))
     if not records:
         raise InputError(f"{path}: not readable as {path.suffix[1:]}: Empty CSV file; write a header and a line a row")
@@ -136,7 +151,10 @@ def _read_delimited(path: Path, kind: Kind | None) -> dict[str, list[Any]]:
     if path.suffix == ".csv":
         _check_quoting(rows, header, path)
     columns = list(map(list, zip(*(record for _, record in rows), strict=True))) if rows else [[] for _ in header]
-    return {name: convert_cells(path, kind, name, cells) for name, cells in zip(header, columns, strict=True)}
+    return {
+        name: cells if name in as_texts else convert_cells(path, kind, name, cells)
+        for name, cells in zip(header, columns, strict=True)
+    }
 
 
 def _csv_records(path: Path) -> Iterator[tuple[int, list[str]]]:
@@ -220,6 +238,24 @@ def to_labels(cells: Sequence[Any], where: str | Path, column: str) -> list[str]
     return labels
 
 
+def split_labels_of_texts(cells: Sequence[Any], separator: str) -> list[Any]:
+    """Texts of several labels as lists, an empty one and null as the empty set; what is or spells a list stays one.
+
+    >>> split_labels_of_texts(["toxic; insult", "toxic", "", '["a;b"]', ["c"]], ";")
+    [['toxic', 'insult'], ['toxic'], [], ['a;b'], ['c']]
+    """
+    return [_labels_of_text(cell, separator) for cell in cells]
+
+
+def _labels_of_text(cell: Any, separator: str) -> Any:
+    if cell is None or cell != cell:
+        return []
+    if not isinstance(cell, str):
+        return cell
+    spelled = spelled_value(cell)
+    return spelled if isinstance(spelled, list) else [part.strip() for part in cell.split(separator) if part.strip()]
+
+
 def to_label_set(cell: Any, where: str | Path, column: str, row: int) -> list[str]:
     """The labels of a row as texts.
 
@@ -230,7 +266,8 @@ def to_label_set(cell: Any, where: str | Path, column: str, row: int) -> list[st
     if None in labels:
         finding = "is empty (null)" if cell is None else f"{truncated_repr(cell)} is no list of labels"
         raise InputError(
-            f'{where} row {row}: {column} {finding}; write a list, such as ["toxic", "insult"], [] for none'
+            f'{where} row {row}: {column} {finding}; write a list, such as ["toxic", "insult"], [] for none; texts as '
+            "toxic;insult are read with --label_separator ';'"
         )
     return [label for label in labels if label is not None]
 

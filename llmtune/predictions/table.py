@@ -200,6 +200,7 @@ def read_predictions(
     kind: str | None = None,
     label_names: Sequence[str] = (),
     positive_label: str | None = None,
+    label_separator: str | None = None,
 ) -> Predictions:
     """Reads a table of ours, or one made anywhere (parquet, csv, tsv, jsonl).
 
@@ -209,13 +210,14 @@ def read_predictions(
         label_names: for a foreign table, the order of `probabilities`; default the values seen, numbers by value and
             all else as text. For token classification the entity types, to say that they are meant as they are spelled.
         positive_label: of a foreign table by default the one that is looked for (spam, yes, 1 …), else the rarer.
+        label_separator: of a foreign table, between several labels in one text.
 
     Raises:
         InputError: unknown ending or kind, a missing column, an unknown label, probabilities of the wrong width; in a
             foreign table predictions that share no label with the references or spell it otherwise, or that mostly are
             not the most probable class.
     """
-    table = read_table_file(Path(path), kind)
+    table = read_table_file(Path(path), kind, label_separator=label_separator)
     return predictions_from_arrow(table, str(path), kind=kind, label_names=label_names, positive_label=positive_label)
 
 

@@ -26,6 +26,7 @@ from llmtune.runs.folder import write_text
 from llmtune.runs.redact import hub_id, public
 from llmtune.runs.reproduce import reproduce_command
 from llmtune.text.contracts import read_contract
+from llmtune.text.shorten import row_count
 from llmtune.text.spans import WORDS
 
 MOST_CHECKS = 4
@@ -92,7 +93,7 @@ def render_card(report: JudgedTable, settings: dict[str, Any] | None = None) -> 
     if report.verdict is not None:
         parts += [f"**{_line(report.verdict.sentence)}**", _checks(report.verdict)]
     parts += [
-        f"{_intro(report)} Numbers are of the {len(test):,} rows of the split `{test.split}`"
+        f"{_intro(report)} Numbers are of the {row_count(len(test))} of the split `{test.split}`"
         f"{'' if settings is None else MEASURED_HERE}; brackets hold 95 % intervals.",
         _headlines(report),
     ]
@@ -330,7 +331,7 @@ def _matrix(matrix: Matrix) -> str:
 def _training(report: JudgedTable) -> str:
     run, training = public(report.run), report.run.get("training", {})
     lines = [
-        f"- {split}: {rows['rows']:,} rows, {_line(rows.get('made', 'as given'))}, sha256 {_code(rows['sha256'][:16])}"
+        f"- {split}: {row_count(rows['rows'])}, {_line(rows.get('made', 'as given'))}, sha256 {_code(rows['sha256'][:16])}"
         for split, rows in run.get("data", {}).items()
     ]
     if training.keys() >= {"steps", "effective_batch", "train_seconds"}:

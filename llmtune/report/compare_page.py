@@ -21,6 +21,7 @@ from llmtune.report.page import NOT_ARGUMENTS, plain, render
 from llmtune.runs.folder import write_text
 from llmtune.runs.redact import public
 from llmtune.terminal.comparison_lines import detail_lines, difference_cell, finding, metric_label, number
+from llmtune.text.shorten import row_count
 
 MOST_ROWS = 8  # wins of a table, and losses
 OF_PARTS = ("f1", "entity_f1")  # the metric that is shown by class or type
@@ -207,7 +208,7 @@ def _rows(first: RunReport, run: RunReport) -> list[ExampleTable]:
         columns |= {name: _cells(a, name, rows) for name in (*INPUTS, "tokens") if a.has(name)}
         columns |= {"reference": _cells(a, "reference", rows)}
         columns |= {f"{each.letter} predicts": _cells(each.report.test, "prediction", rows) for each in (first, run)}
-        title = f"{run.letter} is {title} than {first.letter} on {len(rows):,} rows"
+        title = f"{run.letter} is {title} than {first.letter} on {row_count(len(rows))}"
         tables.append(ExampleTable(title, tuple(columns), list(zip(*columns.values(), strict=True))))
     return tables
 

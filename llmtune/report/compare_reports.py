@@ -9,6 +9,7 @@ from llmtune.report.judged_table import JudgedTable
 from llmtune.report.report import framed, names_arguments
 from llmtune.runs.folder import make_folder, write_json
 from llmtune.terminal.comparison_lines import detail_lines, difference_cell, finding, metric_label
+from llmtune.text.shorten import row_count
 
 
 class ComparisonReport:
@@ -47,7 +48,7 @@ class ComparisonReport:
     def __repr__(self) -> str:
         cells = [(metric_label(pair), difference_cell(pair)) for pair in self.result.differences]
         width = max(len(metric) for metric, _ in cells)
-        head = f"B {self.b.name!r} against A {self.a.name!r}, {self.result.rows:,} rows of {self.result.split}"
+        head = f"B {self.b.name!r} against A {self.a.name!r}, {row_count(self.result.rows)} of {self.result.split}"
         table = [f"  {metric:<{width}}  B - A  {cell}" for metric, cell in cells]
         return "\n".join([head, f"{self.finding}.", *table, *detail_lines(self.result)])
 

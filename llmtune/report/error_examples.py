@@ -16,7 +16,7 @@ from llmtune.predictions.kinds import (
     REGRESSION,
     Kind,
 )
-from llmtune.text.shorten import truncated
+from llmtune.text.shorten import cell_text, truncated
 
 MOST, LONGEST = 15, 500  # rows of a table, characters of a cell
 WIDE = 40  # characters from which a cell needs room to break in lines
@@ -84,16 +84,8 @@ def written_samples(training: Mapping[str, Any]) -> list[ExampleTable]:
 
 
 def shortened(value: Any) -> str:
-    """A cell that is not longer than a person reads.
-
-    >>> shortened(["a dog", "the dog"]), shortened([1 / 3, 2.0])
-    ('a dog | the dog', '0.333333 | 2')
-    """
-    if isinstance(value, (list, tuple)):
-        text = " | ".join(map(shortened, value))
-    else:
-        text = f"{value:g}" if isinstance(value, float) else str(value)
-    return truncated(text, LONGEST)
+    """A cell that is not longer than a person reads."""
+    return truncated(cell_text(value), LONGEST)
 
 
 def _of_classes(test: Predictions) -> list[ExampleTable]:

@@ -14,7 +14,7 @@ from llmtune.predictions import Predictions
 from llmtune.predictions.files import columns_to_arrow, to_label
 from llmtune.predictions.label_spelling import sort_labels
 from llmtune.predictions.table import predictions_from_arrow
-from llmtune.runs.tables import check_labels_argument, open_table, with_positive_label
+from llmtune.runs.tables import check_labels_argument, check_separator, open_table, with_order, with_positive_label
 
 
 def open_predictions(
@@ -23,6 +23,8 @@ def open_predictions(
     kind: str | None = None,
     labels: Sequence[Any] = (),
     positive_label: Any = None,
+    label_separator: str | None = None,
+    ordinal: bool = False,
     where: str = "data",
 ) -> Predictions:
     """A predictions table from wherever it is.
@@ -33,6 +35,8 @@ def open_predictions(
         kind: of the table; one of ours says it itself.
         labels: its label names in the order of `probabilities`; default the values seen.
         positive_label: of two, the one that precision, recall and F1 are about; default spam, yes …, or the rarer.
+        label_separator: of several labels in one text, what is between them.
+        ordinal: whether its classes have an order: of numbers their size, else that of `labels`.
         where: what the source is called in messages.
 
     Raises:
@@ -42,29 +46,40 @@ def open_predictions(
     labels = [to_label(label) or "" for label in as_list("labels", labels)]
     positive_label = None if positive_label is None else to_label(positive_label) or ""
     if isinstance(source, Predictions):
-        return with_positive_label(source, where, positive_label)
+        table = with_positive_label(source, where, positive_label)
+        return with_order(table, where, labels) if ordinal else table
     if isinstance(source, (str, Path)):
         if Path(source).is_dir():
             raise InputError(f"{source}: is a folder, expected a table; a run is opened by Report.from_run")
-        return open_table(Path(source), kind=kind, labels=labels, positive_label=positive_label)
+        return open_table(
+            Path(source),
+            kind=kind,
+            labels=labels,
+            positive_label=positive_label,
+            label_separator=label_separator,
+            ordinal=ordinal,
+        )
     check_labels_argument(labels)
-    table = _arrow_table(source, kind, where)
-    predictions = predictions_from_arrow(table, where, kind=kind, label_names=labels)
-    return with_positive_label(predictions, where, positive_label)
+    check_separator(label_separator)
+    columns = _arrow_table(source, kind, where, label_separator)
+    predictions = predictions_from_arrow(columns, where, kind=kind, label_names=labels)
+    predictions = with_positive_label(predictions, where, positive_label)
+    return with_order(predictions, where, labels) if ordinal else predictions
 
 
-def _arrow_table(source: Any, kind: str | None, where: str) -> pa.Table:
+def _arrow_table(source: Any, kind: str | None, where: str, separator: str | None) -> pa.Table:
     if isinstance(source, pa.Table):
         return source
     if is_frame(source):
-        return columns_to_arrow(frame_columns(source, where), kind, where)
+        return columns_to_arrow(frame_columns(source, where), kind, where, label_separator=separator)
     if isinstance(source, Mapping):
-        return columns_to_arrow(equal_columns(source), kind, where)
+        return columns_to_arrow(equal_columns(source), kind, where, label_separator=separator)
     if "datasets" in sys.modules and isinstance(source, sys.modules["datasets"].Dataset):
         from llmtune.data.in_memory import memory_rows
 
         rows = memory_rows(source, where)
-        return columns_to_arrow({name: rows.cells(name) for name in rows.columns}, kind, where)
+        cells = {name: rows.cells(name) for name in rows.columns}
+        return columns_to_arrow(cells, kind, where, label_separator=separator)
     raise InputError(
         f"{where}: found {type(source).__name__}, expected a path, a pandas DataFrame, a datasets.Dataset or a dict of "
         "columns"

@@ -33,7 +33,7 @@ class JudgementOptions:
         text_column: its input; default text, tokens, source or question by kind.
         text_pair_column: of pairs, the second text; default text_pair.
         label_column: its class or tags; default label or tags, of several labels a row labels.
-        label_separator: of several labels in one text, what is between them.
+        label_separator: of several labels in one text, what is between them; of a table made elsewhere too.
         label_columns: of several labels, the columns of 0 and 1.
         group_columns: of the table, people.
         slice_columns: of the table, parts of the data.
@@ -202,7 +202,13 @@ class Judgement:
             return base
         path = find_tables(base, "test")[0]
         labels = () if path.suffix == ".parquet" else table.label_names
-        return open_table(path, kind=table.kind, labels=labels, positive_label=table.positive_label)
+        return open_table(
+            path,
+            kind=table.kind,
+            labels=labels,
+            positive_label=table.positive_label,
+            label_separator=self.options.label_separator,
+        )
 
 
 def run_facts(run: RunFolder) -> dict[str, Any]:

@@ -26,8 +26,9 @@ from llmtune.runs.folder import write_text
 from llmtune.runs.redact import public
 from llmtune.runs.reproduce import reproduce_command
 from llmtune.terminal.score_tables import missing_reasons
+from llmtune.text.shorten import row_count
 
-STATUS = {PASS: "passed", FAIL: "failed", NOT_ENOUGH_DATA: "too little data", NOT_APPLICABLE: "not checked"}
+STATUS = {PASS: "passed", FAIL: "failed", NOT_ENOUGH_DATA: "not decided", NOT_APPLICABLE: "not checked"}
 INFORMED = {**STATUS, PASS: "nothing found", FAIL: "worth a look"}  # of checks that decide nothing
 NOT_ARGUMENTS = ("output_dir", "overwrite", "resume_from_checkpoint")
 
@@ -192,7 +193,7 @@ def _facts(report: JudgedTable) -> list[tuple[str, list[tuple[str, str]]]]:
     data = []
     for split, facts in run.get("data", {}).items():
         made = facts.get("made", "as given")
-        source = f"{facts['rows']:,} rows from {facts.get('source', '?')}, {made}; sha256 {facts['sha256'][:16]}…"
+        source = f"{row_count(facts['rows'])} from {facts.get('source', '?')}, {made}; sha256 {facts['sha256'][:16]}…"
         data.append((split, source))
     blocks.append(("Data", data))
     model = run.get("model", {})

@@ -19,6 +19,7 @@ from llmtune.report.judged_table import JudgedTable
 from llmtune.report.judgement import Judgement, JudgementOptions, run_facts, table_name
 from llmtune.report.page import render_page, write_page
 from llmtune.runs.folder import RunFolder, baseline_splits, make_folder, write_metrics, write_verdict
+from llmtune.text.shorten import row_count
 
 T = TypeVar("T", bound=Callable[..., Any])
 # Where an argument of a function has another name than the flag that does the same.
@@ -75,6 +76,7 @@ class Report(JudgedTable):
         kind: str | None = None,
         labels: Sequence[Any] = (),
         positive_label: Any = None,
+        ordinal: bool = False,
         name: str | None = None,
         columns: Mapping[str, Any] | None = None,
         **options: Any,
@@ -92,6 +94,7 @@ class Report(JudgedTable):
                 question-answering or regression.
             labels: the c class names; default the values seen.
             positive_label: of two, the one that precision, recall and F1 are about; default spam, yes …, or the rarer.
+            ordinal: three or more classes have an order, of numbers their size, else that of `labels`.
             name: heads the report; default predictions.
             columns: further columns of n values: `text`, `tokens`, `source`, `question`, groups of people …
             options: as above.
@@ -102,9 +105,8 @@ class Report(JudgedTable):
         if predictions is None:
             if probabilities is not None or columns is not None:
                 raise InputError("predictions: none were given; a table holds its other columns itself")
-            return cls.from_table(
-                references, kind=kind, labels=labels, positive_label=positive_label, name=name, **options
-            )
+            reading = {"kind": kind, "labels": labels, "positive_label": positive_label, "ordinal": ordinal}
+            return cls.from_table(references, name=name, **reading, **options)
         kind, columns = kind or CLASSIFICATION.name, columns or {}
         twice = [column for column in (*RENAMED.values(), "probabilities") if column in columns]
         if twice:
@@ -118,7 +120,8 @@ class Report(JudgedTable):
             probabilities, labels = class_probabilities(probabilities, seen, labels, positive_label)
         lists = equal_columns({**main, "probabilities": probabilities, **columns})
         table = {RENAMED.get(column, column): values for column, values in lists.items()}
-        return cls.from_table(table, kind=kind, labels=labels, positive_label=positive_label, name=name, **options)
+        reading = {"kind": kind, "labels": labels, "positive_label": positive_label, "ordinal": ordinal}
+        return cls.from_table(table, name=name, **reading, **options)
 
     @classmethod
     @names_arguments
@@ -129,6 +132,7 @@ class Report(JudgedTable):
         kind: str | None = None,
         labels: Sequence[Any] = (),
         positive_label: Any = None,
+        ordinal: bool = False,
         name: str | None = None,
         **options: Any,
     ) -> Self:
@@ -140,6 +144,7 @@ class Report(JudgedTable):
             kind: of the table; one of ours says it itself.
             labels: class names in the order of `probabilities`; default the values seen.
             positive_label: of two, the one that precision, recall and F1 are about; default spam, yes …, or the rarer.
+            ordinal: three or more classes have an order, of numbers their size, else that of `labels`.
             name: heads the report; default the name of the file.
             options: as above.
 
@@ -147,7 +152,8 @@ class Report(JudgedTable):
             InputError: as `llmtune report` does.
         """
         where = name or "data"
-        table = open_predictions(data, kind=kind, labels=labels, positive_label=positive_label, where=where)
+        reading = {"positive_label": positive_label, "label_separator": options.get("label_separator")}
+        table = open_predictions(data, kind=kind, labels=labels, ordinal=ordinal, where=where, **reading)
         own_name = table_name(data) if isinstance(data, (str, Path)) else "predictions"
         return cls(name or own_name, **Judgement(table, _options(options)).facts())
 
@@ -216,11 +222,10 @@ class Report(JudgedTable):
         return url
 
     def __repr__(self) -> str:
-        rows = (
-            f"Report {self.name!r}: {self.test.kind.display_name.lower()}, {len(self.test):,} rows of {self.test.split}"
-        )
+        rows, kind = row_count(len(self.test)), self.test.kind.display_name.lower()
+        title = f"Report {self.name!r}: {kind}, {rows} of {self.test.split}"
         numbers = [f"  {name} {with_interval(self.scores[name])}" for name in self.headlines]
-        return "\n".join([rows, *([self.verdict.sentence] if self.verdict else []), *numbers])
+        return "\n".join([title, *([self.verdict.sentence] if self.verdict else []), *numbers])
 
     def _repr_html_(self) -> str:
         """The page in a frame of its own: its styles and script can't touch the notebook's."""

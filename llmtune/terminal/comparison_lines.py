@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from llmtune.comparison.differences import Comparison
 from llmtune.comparison.paired import PairedComparison
-from llmtune.text.shorten import truncated_line
+from llmtune.text.shorten import cell_text, row_count, truncated_line
 
 MOST_TEXT = 60  # characters of a cell in the list of rows
 
@@ -20,7 +20,10 @@ def finding(comparison: Comparison, *, a: str = "A", b: str = "B") -> str:
     word = "worse" if comparison.significantly_worse else "better" if comparison.significantly_better else ""
     if main.low is None or main.high is None:
         if word:
-            return f"{b} is significantly {word} than {a} on {main.name} (McNemar)"
+            return (
+                f"{b} is significantly {word} than {a} on accuracy (McNemar's exact test); on {main.name} the rows "
+                "give no interval"
+            )
         return f"Inconclusive: too few rows to tell whether {b} is better or worse than {a} on {main.name}"
     effect = f"{main.name}: {main.difference:+.3f}, {100 * main.level:g} % CI [{main.low:+.3f}, {main.high:+.3f}]"
     if word:
@@ -40,13 +43,14 @@ def _mcnemar_lines(comparison: Comparison, a: str, b: str) -> list[str]:
     test = comparison.mcnemar
     if test is None:  # of other kinds than classification
         return []
-    return [f"McNemar exact: only {a} is right on {test.only_a:,}, only {b} on {test.only_b:,}; p = {test.p:.4g}"]
+    right = f"only {a} is right on {test.only_a:,}, only {b} on {test.only_b:,}"
+    return [f"McNemar's exact test of accuracy: {right}; p = {test.p:.4g}"]
 
 
 def _row_counts(comparison: Comparison, b: str) -> str:
     alike = comparison.rows - len(comparison.wins) - len(comparison.losses)
     return (
-        f"of {comparison.rows:,} rows {b} is better on {len(comparison.wins):,}, worse on "
+        f"of {row_count(comparison.rows)} {b} is better on {len(comparison.wins):,}, worse on "
         f"{len(comparison.losses):,}, alike on {alike:,}"
     )
 
@@ -72,7 +76,7 @@ def metric_label(pair: PairedComparison) -> str:
 
 def cut(value: object) -> str:
     """The value, short enough for a line."""
-    return truncated_line(value if isinstance(value, str) else repr(value), MOST_TEXT)
+    return truncated_line(cell_text(value), MOST_TEXT)
 
 
 def number(value: float | None) -> str:

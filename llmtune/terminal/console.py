@@ -19,7 +19,7 @@ from llmtune.metrics.core.headlines import about_positive, headline_names
 from llmtune.metrics.core.matrix import build_matrix
 from llmtune.predictions import Predictions
 from llmtune.predictions.kinds import CLASSIFICATION
-from llmtune.text.shorten import join_names
+from llmtune.text.shorten import join_names, row_count
 
 # Beyond these a table is no longer read: the rest is in metrics.json.
 MARK_STYLES = {"✗": "bold red", "?": "bold yellow", "✓": "green"}  # where the terminal has color
@@ -81,7 +81,7 @@ class Terminal:
         notes: Sequence[str] = (),
     ) -> None:
         """The numbers of one split: headlines with intervals beside the baselines, classes, confusion matrix."""
-        self.block(f"{predictions.split.capitalize()}: {len(predictions)} rows", [])
+        self.block(f"{predictions.split.capitalize()}: {row_count(len(predictions))}", [])
         self.table(headline_table(headline_names(CLASSIFICATION, scores), predictions, scores, baselines))
         self.table(_classes(predictions, scores))
         if len(predictions.label_names) <= MOST_MATRIX:
@@ -102,7 +102,7 @@ def split_lines(splits: Mapping[str, Mapping[str, Any]], truncated: Mapping[str,
         rows = max(1, said["rows"])
         classes = sorted(said["classes"].items(), key=lambda item: -item[1])
         shares = join_names([f"{label} {count:,} ({count / rows:.1%})" for label, count in classes], 6, "classes")
-        rows_of_split = f"{split:<11}{said['rows']:>8,} rows"
+        rows_of_split = f"{split:<11}{row_count(said['rows']):>13}"
         lines.append(f"{rows_of_split}: {shares}; {said['made']}" if classes else f"{rows_of_split}: {said['made']}")
     repeats = {pair: n for said in splits.values() for pair, n in said["duplicates"].items() if n}
     lines.append(

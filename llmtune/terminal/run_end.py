@@ -11,7 +11,7 @@ from llmtune.metrics.core.headlines import headline_names
 from llmtune.predictions import Predictions
 from llmtune.predictions.kinds import deciding_metric
 from llmtune.terminal.console import Terminal, headline_table
-from llmtune.text.shorten import join_names
+from llmtune.text.shorten import join_names, row_count
 
 MOST_CAUTIONS = 2
 MOST_METRICS = 4  # the deciding one and three beside it; the page and --verbose have all
@@ -32,7 +32,7 @@ def show_run_end(
     `input_flags` name the columns of the run's own data, for predictions on more of it; `cautions` are what the page
     says of the numbers.
     """
-    terminal.block(f"{test.split.capitalize()}: {len(test):,} rows", [])
+    terminal.block(f"{test.split.capitalize()}: {row_count(len(test))}", [])
     terminal.table(headline_table(main_metrics(test, scores), test, scores, baselines))
     show_main_verdict(terminal, verdict)
     show_cautions(terminal, cautions, most=MOST_CAUTIONS)
@@ -64,7 +64,7 @@ def show_main_verdict(terminal: Terminal, verdict: Verdict) -> None:
         lines.append(f"→ {deciding.remedy}")
     for mark, status, words in (
         ("✗", FAIL, "failed"),
-        ("?", NOT_ENOUGH_DATA, "not enough data"),
+        ("?", NOT_ENOUGH_DATA, "not decided"),
         ("✓", PASS, "passed"),
     ):
         names = [check.check for check in verdict.checks if check.status == status]

@@ -14,7 +14,7 @@ from llmtune.metrics.core.parts import score_cell, score_parts
 from llmtune.predictions import Predictions
 from llmtune.terminal.console import Terminal, plain_table
 from llmtune.terminal.entity_tables import show_entities, type_table
-from llmtune.text.shorten import join_names
+from llmtune.text.shorten import join_names, row_count
 
 MOST_PARTS = 20  # rows of the table by class or type; the rest is in metrics.json
 
@@ -34,7 +34,7 @@ def show_scores(
     if predictions.kind.single_label:
         terminal.test(predictions, scores, baselines or {}, notes)
         return
-    terminal.block(f"{predictions.split.capitalize()}: {len(predictions)} rows", [])
+    terminal.block(f"{predictions.split.capitalize()}: {row_count(len(predictions))}", [])
     terminal.table(metric_table(scores, baselines or {}))
     if predictions.kind.tagged:
         terminal.table(type_table(predictions, scores))

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 # What transformers calls the classes of a config without id2label; 0 is the first logit.
 POSITIONAL_NAME = re.compile(r"LABEL_(\d+)")
+DECIMAL_COMMA = re.compile(r"\s*[-+]?(\d+|\d{1,3}(\.\d{3})+),\d+\s*", re.ASCII)
 
 # Of two classes: what people look for, and what they call the rest. Folded as `_spoken` folds.
 # fmt: off
@@ -41,6 +42,19 @@ def parse_number(label: object) -> float | None:
     except (ValueError, OverflowError):  # a whole number of more than 308 digits
         return None
     return number if math.isfinite(number) else None
+
+
+def parse_decimal_comma(label: object) -> float | None:
+    """The number that a text with a decimal comma is, as German and Portuguese write it; None of any other.
+
+    >>> parse_decimal_comma("3,5"), parse_decimal_comma("-1.234,50"), parse_decimal_comma("3.5")
+    (3.5, -1234.5, None)
+    >>> parse_decimal_comma("1,2,3"), parse_decimal_comma("a,5")
+    (None, None)
+    """
+    if not isinstance(label, str) or not DECIMAL_COMMA.fullmatch(label):
+        return None
+    return float(label.replace(".", "").replace(",", "."))
 
 
 def default_positive(names: Sequence[str], counts: Mapping[str, int]) -> str:

@@ -1,6 +1,7 @@
-"""Texts and lists of names, cut to what a person reads in a line."""
+"""Texts, counts and lists of names as a person reads them in a line."""
 
 from collections.abc import Sequence
+from typing import Any
 
 
 def truncated(text: str, length: int) -> str:
@@ -19,6 +20,26 @@ def truncated_line(text: str, length: int) -> str:
     'two words…'
     """
     return truncated(" ".join(text.split()), length)
+
+
+def cell_text(value: Any) -> str:
+    """A cell of a table as a person reads it: six digits of a number, the items of a list side by side.
+
+    >>> cell_text(["a dog", "the dog"]), cell_text([1 / 3, 2.0]), cell_text(-3.223094574685304)
+    ('a dog | the dog', '0.333333 | 2', '-3.22309')
+    """
+    if isinstance(value, list | tuple):
+        return " | ".join(map(cell_text, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def row_count(count: int) -> str:
+    """How many rows, in words.
+
+    >>> row_count(1), row_count(1204)
+    ('1 row', '1,204 rows')
+    """
+    return f"{count:,} row{'' if count == 1 else 's'}"
 
 
 def join_names(names: Sequence[str], most: int = 4, what: str = "") -> str:

@@ -54,7 +54,8 @@ def test_what_is_printed_names_the_rows(files, capsys, monkeypatch):
     lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
     assert "Comparison on 200 rows of the split test" in lines
     assert "B is significantly worse than A on f1 of spam: -0.250, 95 % CI [-0.333, -0.182]" in lines
-    assert "McNemar exact: only A is right on 40, only B on 0; p = 1.819e-12" in lines  # 2 / 2**40
+    right = "only A is right on 40, only B on 0; p = 1.819e-12"  # 2 / 2**40
+    assert f"McNemar's exact test of accuracy: {right}" in lines
     assert "of 200 rows B is better on 0, worse on 40, alike on 160" in lines
     assert "B loses, 2 of 40" in lines
     assert "id 60: reference spam, A spam, B ham, text message 60 about nothing" in lines
@@ -100,7 +101,9 @@ def test_where_rows_are_too_few_for_an_interval_mcnemar_decides_both_ways(a, b, 
 
     cli.run(["compare", str(tmp_path / "a.parquet"), str(tmp_path / "b.parquet")])
 
-    assert f"B is significantly {word} than A on f1 of spam (McNemar)" in capsys.readouterr().out  # p = 2 / 2**15
+    printed = " ".join(capsys.readouterr().out.split())
+    finding = f"B is significantly {word} than A on accuracy (McNemar's exact test)"  # p = 2 / 2**15
+    assert f"{finding}; on f1 of spam the rows give no interval" in printed
 
 
 def test_runs_are_compared_on_test_and_the_json_is_whole(tmp_path):
@@ -140,3 +143,32 @@ def test_foreign_tables_are_compared(tmp_path):
 def test_a_metric_that_refuses_the_rows_is_one_message(files):
     with pytest.raises(InputError, match="bleu is a metric of text-generation, and this is classification; fitting"):
         cli.run(["compare", files["right"], files["worse"], "--metric", "bleu"])
+
+
+def test_numbers_of_the_rows_are_rounded_as_in_the_report(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "140")
+    reference = [number / 3 for number in range(40)]
+    for name, error in (("a", 1 / 7), ("b", 2 / 7)):
+        rows = {"reference": reference, "prediction": [number + error for number in reference]}
+        write_predictions(make_predictions("regression", rows), tmp_path / f"{name}.parquet")
+
+    cli.run(["compare", str(tmp_path / "a.parquet"), str(tmp_path / "b.parquet"), "--show", "40"])
+
+    printed = capsys.readouterr().out
+    assert "id 1: reference 0.333333, A 0.47619, B 0.619048" in printed
+    assert not re.search(r"\d\.\d{9}", printed)
+
+
+def test_of_a_single_row_no_plural_is_said(tmp_path, capsys):
+    for name in ("a", "b"):
+        write_predictions(
+            make_predictions("regression", {"reference": [1.0], "prediction": [1.5]}), tmp_path / f"{name}.parquet"
+        )
+
+    cli.run(["compare", str(tmp_path / "a.parquet"), str(tmp_path / "b.parquet")])
+    cli.run(["report", str(tmp_path / "a.parquet"), "--output_dir", str(tmp_path / "out")])
+
+    printed = capsys.readouterr().out
+    assert "Comparison on 1 row of the split test" in printed
+    assert "Test: 1 row\n" in printed
+    assert "1 row of the split" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")

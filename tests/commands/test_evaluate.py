@@ -178,3 +178,11 @@ def test_a_batch_size_below_1_is_refused(spam_model, spam_file, tmp_path):
 def test_fewer_than_one_thread_is_refused(spam_model, spam_file, tmp_path):
     with pytest.raises(InputError, match="--cpu_threads 0: expected 1 or more"):
         evaluate(spam_model, spam_file, tmp_path / "d", "--cpu_threads", "0")
+
+
+def test_what_texts_hide_is_said_as_the_recipes_say_it(spam_model, spam_file, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("llmtune.commands.evaluate.text_cautions", lambda table, scores: [f"{len(table)} odd texts"])
+
+    evaluate(spam_model, spam_file, tmp_path / "out")
+
+    assert "Caution\n  101 odd texts" in capsys.readouterr().out

@@ -2,6 +2,7 @@ import csv
 import datetime
 import io
 import json
+import shutil
 import sys
 
 import pyarrow.parquet
@@ -106,6 +107,62 @@ def test_one_text_is_no_question_with_its_context():
         InputError, match="this model reads question and context; give rows that have both with --input"
     ):
         open_source(None, ["who?"], {"question": "question", "context": "context"})
+
+
+PAIR = {"text": "text", "text_pair": "text_pair"}
+
+
+@pytest.mark.parametrize(
+    ("inputs", "pairs", "message"),
+    [
+        (PAIR, [], "this model reads text and text_pair; give the second of each with --text_pair, or rows that have"),
+        ({"text": "text"}, ["b"], "--text_pair: this model reads text alone; leave it out"),
+    ],
+)
+def test_second_texts_are_of_models_of_pairs(inputs, pairs, message):
+    with pytest.raises(InputError, match=message):
+        open_source(None, ["a"], inputs, pairs)
+
+
+def test_as_many_second_texts_as_texts(spam_model):
+    with pytest.raises(InputError, match="--text_pair: found 1, and 2 of --text; give a second text for each"):
+        cli.run(["predict", "--model", str(spam_model), "--text", "a", "b", "--text_pair", "c"])
+
+
+@pytest.fixture(params=["trained on pairs", "made elsewhere"])
+def pair_model(request, spam_model, tmp_path):
+    folder = tmp_path / "pairs"
+    shutil.copytree(spam_model, folder)
+    config = json.loads((folder / "config.json").read_text())
+    if request.param == "made elsewhere":
+        del config["llmtune"]
+    else:
+        config["llmtune"]["pair_prefix"] = ""
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+def test_pairs_of_the_command_line_are_predicted_as_those_of_a_file(pair_model, tmp_path, capsys):
+    firsts, seconds = ["win a prize now", "see you"], ["free cash", "at lunch, then"]
+    rows = [{"text": first, "text_pair": second} for first, second in zip(firsts, seconds, strict=True)]
+    (tmp_path / "in.jsonl").write_text("\n".join(map(json.dumps, rows)))
+
+    cli.run(["predict", "--model", str(pair_model), "--text", *firsts, "--text_pair", *seconds])
+    printed = [json.loads(line) for line in capsys.readouterr().out.splitlines()[:2]]
+    predict(pair_model, tmp_path / "in.jsonl", tmp_path / "p.jsonl", "--text_pair_column", "text_pair")
+
+    assert [(row["text"], row["text_pair"]) for row in printed] == list(zip(firsts, seconds, strict=True))
+    assert printed == read(tmp_path / "p.jsonl")
+
+
+def test_a_text_comes_out_once_under_the_users_name(spam_model, tmp_path):
+    (tmp_path / "in.csv").write_text("message\nwin a prize now\nsee you\n")
+
+    predict(spam_model, tmp_path / "in.csv", tmp_path / "p.csv", "--text_column", "message")
+
+    header = (tmp_path / "p.csv").read_text().splitlines()[0].split(",")
+    assert header[:3] == ["id", "message", "prediction"]
+    assert "text" not in header
 
 
 @pytest.mark.parametrize("ending", [".parquet", ".csv", ".jsonl"])

@@ -17,6 +17,14 @@ def binary(hits: int, missed: int, alarms: int, rest: int, **carried: list) -> P
     )
 
 
+def of_three(hits: int, missed: int) -> Predictions:
+    """Rows of `c` found and missed, after 900 of `a` and `b` that are all right."""
+    reference = ["a", "b"] * 450 + ["c"] * (hits + missed)
+    prediction = ["a", "b"] * 450 + ["c"] * hits + ["a"] * missed
+    columns = {"reference": reference, "prediction": prediction}
+    return make_predictions("classification", columns, label_names=["a", "b", "c"])
+
+
 def with_probabilities(reference: np.ndarray, positive: np.ndarray, threshold: float = 0.5, **more) -> Predictions:
     """Two classes from the probability of the second."""
     names = np.array(["ham", "spam"])

@@ -58,7 +58,11 @@ def texts_scored(nll, tokens=20, **more):
 JUDGED = [
     (numbers(TRUTH, 0.3), READY, "Ready: Significantly better than the simpler models."),
     (numbers(TRUTH, 1.3), NOT_READY, "Not ready: A far simpler model is significantly better: mse 1."),  # R2 about -0.5
-    (numbers(TRUTH, 0.95), NOT_ENOUGH_DATA, "Not enough data: Not significantly better than a far simpler model"),
+    (
+        numbers(TRUTH, 0.95),
+        NOT_ENOUGH_DATA,
+        "Not enough data: Not significantly better on these rows than a far simpler model",
+    ),
     # A random walk: the mean is beaten with ease, the last value is not.
     (numbers(WALK, 0.1, time=list(range(N))), READY, "Ready: Significantly better than"),
     (numbers(WALK, 2.0, time=list(range(N))), NOT_READY, "persistence "),

@@ -40,7 +40,7 @@ def test_a_model_that_beats_the_simple_one_is_told_from_one_that_loses(names):
     tied = baseline(model(0.9, 1_500, 3, names), {"TF-IDF": model(0.9, 1_500, 4, names)})
     assert tied.status == NOT_ENOUGH_DATA
     assert re.fullmatch(
-        r"Not significantly better than a far simpler model: \w+ 0\.\d{3}, [\w+ -]+ 0\.\d{3} "
+        r"Not significantly better on these rows than a far simpler model: \w+ 0\.\d{3}, [\w+ -]+ 0\.\d{3} "
         r"\(difference [+-]0\.\d{3}, (99 % CI \[-0\.\d{3}, \+0\.\d{3}\]|McNemar p = .+)\)",
         tied.finding,
     )

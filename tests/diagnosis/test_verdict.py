@@ -1,5 +1,7 @@
 """What the checks together say: the combination rule, the sentence, and the self-tests of the field."""
 
+from dataclasses import replace
+
 import pytest
 
 from llmtune.diagnosis.check import FAIL, NOT_APPLICABLE, NOT_ENOUGH_DATA, PASS, Check
@@ -7,7 +9,7 @@ from llmtune.diagnosis.context import Context, diagnose
 from llmtune.diagnosis.target_list import read_targets
 from llmtune.diagnosis.verdict import NO_TARGET, NOT_READY, READY, combine
 from llmtune.metrics import score_predictions
-from tests.diagnosis.tables import binary
+from tests.diagnosis.tables import binary, of_three
 
 
 def check(name, status):
@@ -112,3 +114,32 @@ def test_the_sentence_opens_with_the_number_and_names_the_flag():
 def test_a_filter_that_finds_half_of_the_spam_is_not_called_ready_without_a_target(hits):
     assert diagnose(Context(binary(hits, 500 - hits, 0, 900))).verdict == NO_TARGET
     assert diagnose(Context(binary(490, 10, 1, 899))).verdict == READY
+
+
+@pytest.mark.parametrize("weights", ["balanced", "1,5"])
+@pytest.mark.parametrize(
+    "case",
+    [
+        Context(binary(3, 25, 12, 1_105)),  # a class is missed, and no target was set
+        Context(binary(46, 54, 0, 1_957)),  # it may be half of it
+        Context(binary(10, 90, 300, 600), targets=read_targets("recall>=0.8")),
+        Context(of_three(5, 45)),
+        Context(of_three(5, 45), targets=read_targets("recall[c]>=0.8,recall_macro>=0.9")),
+    ],
+)
+def test_weights_that_a_model_was_trained_with_are_not_advised_again(case, weights):
+    plain, weighted = (
+        {check.check: check for check in diagnose(replace(case, class_weights=text)).checks}
+        for text in ("none", weights)
+    )
+    asking = {name for name, check in plain.items() if "--class_weights balanced" in (check.remedy or "")}
+
+    assert asking & {"accuracy_paradox", "targets"}
+    for name in asking:
+        assert "--class_weights" not in weighted[name].remedy
+        assert (
+            "label" in weighted[name].remedy
+            or "training examples" in weighted[name].remedy
+            or ("--threshold_objective" in weighted[name].remedy)
+        )
+        assert (weighted[name].status, weighted[name].finding) == (plain[name].status, plain[name].finding)

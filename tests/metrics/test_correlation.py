@@ -1,12 +1,14 @@
 """Pearson's and Spearman's correlation against scipy, on random and edge tables, and the intervals."""
 
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import scipy.stats
+import torch
 
-from llmtune.metrics import pearson, score_predictions, spearman
+from llmtune.metrics import compute_metrics, pearson, score_predictions, spearman
 from llmtune.predictions import make_predictions
 
 REFERENCES = {"pearson": scipy.stats.pearsonr, "spearman": scipy.stats.spearmanr}
@@ -121,3 +123,22 @@ def test_texts_have_correlations_and_no_metric_of_series():
 
     assert set(of_texts) == {"mse", "rmse", "mae", "r2", "pearson", "spearman"}
     assert set(of_steps) == set(of_horizons) == {"mse", "rmse", "mae", "r2", "smape"}
+
+
+@pytest.mark.parametrize("batch", [41, 8, 1])
+@pytest.mark.parametrize("columns", [1, None])  # logits (n, 1), as of num_labels=1, or (n,)
+def test_in_anyones_trainer_a_correlation_is_scipys_whatever_the_batches(batch, columns):
+    draw = np.random.default_rng(0)
+    labels = np.round(draw.normal(size=41), 1)  # with ties
+    logits = torch.tensor(labels + draw.normal(size=41), dtype=torch.float32)
+    hub = compute_metrics("regression")
+
+    for begin in range(0, 41, batch):
+        own = slice(begin, begin + batch)
+        outputs = logits[own] if columns is None else logits[own, None]
+        reduced = hub.preprocess_logits_for_metrics((outputs, "hidden states"), torch.tensor(labels[own]))
+        rows = SimpleNamespace(predictions=reduced.numpy(), label_ids=labels[own])
+        values = hub(rows, compute_result=begin + batch >= 41)
+
+    for name, reference in REFERENCES.items():
+        assert values[name] == pytest.approx(reference(labels, logits.numpy())[0], rel=1e-6)

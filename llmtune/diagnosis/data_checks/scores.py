@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 from scipy import special
 
-from llmtune.data.number_labels import count_measurements
+from llmtune.data.number_labels import count_measurements, read_number
 from llmtune.diagnosis.data_checks.finding import ERROR, OK, WARNING, Finding, Split, of_rows
 from llmtune.errors import truncated_repr
 from llmtune.evidence import SIGNIFICANT
 from llmtune.predictions.kinds import KINDS
-from llmtune.text.label_names import parse_number
+from llmtune.text.label_names import parse_decimal_comma
 from llmtune.text.normalize import normalize
 
 FAR_OUT = 3.0  # quartile distances beyond the quartiles (Tukey 1977)
@@ -20,22 +20,39 @@ SHIFT = 0.5  # standard deviations of train between the means of two splits that
 
 
 def holds_numbers(splits: Sequence[Split], task: str | None) -> bool:
-    """Whether the label column is of numbers: the task says so, or without one the cells are measurements."""
+    """Whether the label column is of numbers: the task says so, or without one the cells are measurements.
+
+    Texts that are all numbers, some with a decimal comma, are no names of classes, however few they are.
+    """
     if task is not None:
         return task in KINDS and bool(KINDS[task].number_columns) and KINDS[task].answer_column is not None
     cells = next((split.columns["label"] for split in splits if "label" in split.columns), [])
-    return count_measurements(cells) is not None
+    every = [cell for split in splits for cell in split.columns.get("label", [])]
+    return count_measurements(cells) is not None or are_numbers_with_commas(every)
+
+
+def are_numbers_with_commas(cells: Sequence[Any]) -> bool:
+    """Whether every cell is a number and at least one has a decimal comma; empty cells are none.
+
+    >>> are_numbers_with_commas(["3,5", "4", ""]), are_numbers_with_commas(["3.5", "4"])
+    (True, False)
+    """
+    filled = [cell for cell in cells if cell is not None and cell != ""]
+    return all(read_number(cell) is not None for cell in filled) and any(
+        parse_decimal_comma(cell) is not None for cell in filled
+    )
 
 
 def numbers_of(split: Split) -> np.ndarray:
-    """The number of each row, NaN where it has none."""
-    return np.array([math.nan if (n := parse_number(cell)) is None else n for cell in split.columns["label"]])
+    """The number of each row, NaN where it has none; a decimal comma is read as what it is meant as."""
+    return np.array([math.nan if (n := read_number(cell)) is None else n for cell in split.columns["label"]])
 
 
 def about_numbers(splits: Sequence[Split]) -> list[Finding]:
     """All that the numbers of the splits tell."""
     numbers = {split.name: numbers_of(split) for split in splits}
     findings = [finding for split in splits for finding in missing_numbers(split, numbers[split.name])]
+    findings += [finding for split in splits for finding in decimal_commas(split)]
     findings.append(number_ranges(numbers))
     for split in splits:
         findings += [*outliers(split, numbers[split.name]), *conflicts(split, numbers[split.name])]
@@ -50,6 +67,21 @@ def missing_numbers(split: Split, numbers: np.ndarray) -> list[Finding]:
     places = [f"{split.place(row)}: {truncated_repr(split.columns['label'][row])}" for row in rows.tolist()]
     remedy = "write the number as 4.5 (a point, no unit), or delete the rows"
     return [Finding("numbers", ERROR, f"no number in {of_rows(len(rows), split)}", places, remedy)]
+
+
+def decimal_commas(split: Split) -> list[Finding]:
+    """Rows whose number has a decimal comma, which no program of ours or of others reads as a number."""
+    cells = split.columns["label"]
+    rows = [row for row, cell in enumerate(cells) if parse_decimal_comma(cell) is not None]
+    if not rows:
+        return []
+    first = str(cells[rows[0]]).strip()
+    remedy = (
+        f"write the comma as a point, {parse_decimal_comma(first):g} for {first}, and thousands without a separator; "
+        "if these are several labels a text, --label_separator ',' reads them"
+    )
+    places = [f"{split.place(row)}: {truncated_repr(cells[row])}" for row in rows]
+    return [Finding("numbers", ERROR, f"a decimal comma in {of_rows(len(rows), split)}", places, remedy)]
 
 
 def number_ranges(numbers: dict[str, np.ndarray]) -> Finding:

@@ -88,7 +88,7 @@ class SufficientStatistics:
         sums = resampled_sums(self.statistics.reshape(units, -1), seed=self.seed)
         return sums.reshape(-1, *self.statistics.shape[1:])
 
-    def bootstrap(self, score: Statistic) -> ConfidenceInterval:
+    def bootstrap(self, score: Statistic, level: float = 0.95) -> ConfidenceInterval:
         """BCa over units, or over blocks of time, of a score that reads sums (B, …)."""
         shape = self.statistics.shape[1:]
 
@@ -97,11 +97,12 @@ class SufficientStatistics:
 
         units = len(self.statistics)
         if self.blocks is not None:
-            return self.blocks.interval(self.statistics.reshape(units, -1), of_flat, seed=self.seed)
+            return self.blocks.interval(self.statistics.reshape(units, -1), of_flat, seed=self.seed, level=level)
         return interval_of_sums(
             self.statistics.reshape(units, -1),
             self.confusion_bootstrap_interval.reshape(-1, int(np.prod(shape))),
             of_flat,
+            level,
         )
 
 

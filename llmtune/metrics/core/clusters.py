@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from llmtune.metrics.core.base import SufficientStatistics, insufficient_support, ratio
+from llmtune.metrics.core.mean_intervals import fractional_wilson_interval
 from llmtune.stats import ConfidenceInterval, Statistic, wilson_interval
 
 
@@ -46,18 +47,16 @@ def cluster_bootstrap_interval(
 
 
 def row_mean_interval(sample: SufficientStatistics) -> ConfidenceInterval:
-    """Of the mean over rows of a number from 0 to 1 each: Wilson's of as many rows of 0 and 1 as have this variance.
+    """Of the mean over rows of a number from 0 to 1 each, which is the first of the statistics (n, 2).
 
-    Statistics are (n, 2), the number first. Near 0 and 1 the interval stays as skewed as the truth, where Student's t
-    covers 90 %, and of rows that are all 1 gives nothing.
+    Near 0 and 1 the interval stays as skewed as the truth, where Student's t covers 90 %, and of rows that are all 1
+    gives nothing.
     """
     values = sample.statistics[:, 0]
     few = insufficient_support(len(values), "rows")
     if few:
         return few
-    mean, variance = float(values.mean()), float(values.var())
-    n = len(values) if variance <= 1e-15 else len(values) * mean * (1 - mean) / variance
-    return wilson_interval(mean * n, n)
+    return fractional_wilson_interval(float(values.mean()), float(values.var()), len(values))
 
 
 def mean_of(position: int) -> Statistic:

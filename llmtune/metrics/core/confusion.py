@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from llmtune.metrics.core.base import Columns, MetricContext, SufficientStatistics, insufficient_support
+from llmtune.predictions.median_classes import DECIDED_BY
 from llmtune.stats import ConfidenceInterval, Statistic, multinomial_bootstrap, wilson_interval
 
 
@@ -55,7 +56,7 @@ def decision_signature(setting: MetricContext) -> str:
     positive = "" if setting.positive_id is None else f"positive:{setting.label_names[setting.positive_id]}|"
     if setting.positive_id is not None:
         return f"{positive}threshold:{setting.threshold:g}"
-    return "decision:median" if setting.options.get("ordinal") else "decision:argmax"
+    return f"decision:{setting.options.get(DECIDED_BY, 'median') if setting.options.get('ordinal') else 'argmax'}"
 
 
 def one_against_rest(matrix: np.ndarray, label: int) -> np.ndarray:

@@ -14,15 +14,10 @@ from llmtune.metrics.core.averages import ClassRatio, ClassTotals, averaged
 from llmtune.metrics.core.base import Columns, Metric, MetricContext, SufficientStatistics, insufficient_support, ratio
 from llmtune.metrics.core.clusters import mean_of, row_mean_interval, some_rows
 from llmtune.metrics.core.confusion import widened
+from llmtune.metrics.core.mean_intervals import mean_of_labels_interval
 from llmtune.predictions.kinds import kind_named
 from llmtune.predictions.table import THRESHOLDS
-from llmtune.stats import (
-    ConfidenceInterval,
-    Statistic,
-    mean_of_proportions_interval,
-    multinomial_bootstrap,
-    wilson_interval,
-)
+from llmtune.stats import ConfidenceInterval, Statistic, expanded_level, multinomial_bootstrap, wilson_interval
 
 
 def label_counts(columns: Columns) -> np.ndarray:
@@ -129,7 +124,10 @@ def rows_interval(
         return few
     if labels and ratio_of.proportion:
         return _proportions_interval(sample, ratio_of, score)
-    drawn = sample.bootstrap(score)
+    # As of pairs (`paired_cluster_bootstrap`): of few rows a bootstrap is too narrow.
+    drawn = sample.bootstrap(
+        score, expanded_level(0.95, len(sample.statistics) if rarest is None else int(total[rarest, 2]))
+    )
     if labels:
         return with_extreme_labels(total, score, drawn)
     if drawn.low is None and drawn.is_alike:  # all right or all wrong: no resample differs
@@ -141,18 +139,14 @@ def rows_interval(
 def _proportions_interval(sample: SufficientStatistics, ratio_of: ClassRatio, score: Statistic) -> ConfidenceInterval:
     """Of the mean of each label's proportion: from Wilson's of each, as wide as the labels go together.
 
-    A bootstrap covers 90 % instead of 95 % where a label has 40 rows. Wilson's hold there, but for labels apart: by as
-    much as rows drawn as a whole scatter more than such labels, the interval is wider.
+    A bootstrap covers 90 % instead of 95 % where a label has 40 rows.
     """
     hits, trials = (term[0] for term in ratio_of.terms(sample.total[None]))
-    low, high, reason = mean_of_proportions_interval(hits, trials)
-    if low is None or high is None:
-        return ConfidenceInterval(None, None, reason)
     shares = hits / trials
-    apart = float(np.sqrt((shares * (1 - shares) / trials).sum())) / len(shares)
+    ends = np.array([wilson_interval(*map(int, label))[:2] for label in zip(hits, trials, strict=True)])
     together = float(np.nanstd(score(sample.confusion_bootstrap_interval)))
-    value, wider = float(shares.mean()), together / apart if apart and together else 1.0
-    return ConfidenceInterval(max(0.0, value - wider * (value - low)), min(1.0, value + wider * (high - value)))
+    apart = np.sqrt(shares * (1 - shares) / trials)
+    return mean_of_labels_interval(shares, ends.astype(np.float64), together=together, apart=apart)
 
 
 def with_extreme_labels(total: np.ndarray, score: Statistic, drawn: ConfidenceInterval) -> ConfidenceInterval:
@@ -192,7 +186,7 @@ def _label_interval(
         )
         return ratio(ratio_of.numerator(counts), ratio_of.denominator(counts))[:, 0]
 
-    interval = multinomial_bootstrap(matrix, of_label, seed=sample.seed)
+    interval = multinomial_bootstrap(matrix, of_label, seed=sample.seed, level=expanded_level(0.95, referenced))
     if interval.low is None and interval.is_alike:
         return _of_all_alike(ratio_of, numerator, denominator, total[label : label + 1])
     return interval

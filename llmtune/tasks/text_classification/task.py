@@ -19,6 +19,7 @@ from llmtune.errors import InputError
 from llmtune.metrics import Score, confusion_matrix
 from llmtune.metrics.core.base import with_interval
 from llmtune.predictions import Predictions, make_predictions
+from llmtune.predictions.median_classes import median_classes
 from llmtune.stats import softmax
 from llmtune.tasks.label_task import LabelTask
 from llmtune.tasks.losses import ClassificationLoss, classification_loss
@@ -193,8 +194,7 @@ class TextClassification(LabelTask):
     def decide(self, probabilities: np.ndarray) -> list[str]:
         """The predicted label of each row: arg-max, for two classes the threshold, and in an order the median.
 
-        The median (the first class up to which half of the probability lies) is off by the fewest steps in the mean; a
-        row of 0.4, 0.3 and 0.3 is most probably not of the first class.
+        The median is off by the fewest steps in the mean: `median_classes` says why it is asked.
 
         A row of NaN gets the first label, of two the one that is not positive; the metrics count it as not finite.
         """
@@ -202,8 +202,7 @@ class TextClassification(LabelTask):
             positive = self.label_names.index(self.positive_label)
             chosen = np.where(probabilities[:, positive] >= self.threshold, positive, 1 - positive)
         elif self.ordinal:
-            chosen = (np.nan_to_num(probabilities, nan=1.0).cumsum(axis=1) < 0.5).sum(axis=1)
-            chosen = np.minimum(chosen, len(self.label_names) - 1)  # of shares that rounding leaves below 1
+            chosen = median_classes(probabilities)
         else:
             chosen = np.nan_to_num(probabilities, nan=-1.0).argmax(axis=1)
         return [self.label_names[i] for i in chosen]

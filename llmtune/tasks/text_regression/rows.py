@@ -6,7 +6,7 @@ from typing import Any
 
 from llmtune.data.rows import RowErrors, Rows
 from llmtune.errors import InputError, truncated_repr
-from llmtune.text.label_names import parse_number
+from llmtune.text.label_names import parse_decimal_comma, parse_number
 
 LARGEST = 1e100
 
@@ -25,7 +25,7 @@ def read_scores(rows: Rows, cells: Mapping[str, list[Any]], column: str) -> dict
     numbers = [parse_number(cell) for cell in cells["label"]]
     filled = [cell for cell in cells["label"] if cell is not None and cell == cell and cell != ""]
     if filled and not any(number is not None for number in numbers):
-        if parse_number(str(filled[0]).replace(",", ".")) is not None:
+        if parse_decimal_comma(filled[0]) is not None:
             raise InputError(
                 f"{rows.source}: column {column!r} holds {truncated_repr(filled[0])}, expected numbers with a point; "
                 "write the decimal comma as a point, as in 4.5"
