@@ -13,8 +13,8 @@ ROOT = Path(llmtune.__file__).parent
 ORDER = (
     "closed_pipe", "disk", "imports", "errors", "whole_files", "progress", "evidence", "arguments", "text",
     "predictions", "stats", "baselines", "metrics", "comparison", "thresholds", "data", "diagnosis", "runs", "hub",
-    "terminal", "report", "models", "tasks", "training", "inference", "trained_models", "finish", "preflight", "search", "benchmark",
-    "commands", "cli", "__main__",
+    "terminal", "report", "models", "tasks", "training", "inference", "trained_models", "finish", "preflight",
+    "search", "benchmark", "commands", "cli", "__main__",
 )
 # fmt: on
 PLACE = {name: place for place, name in enumerate(ORDER)}

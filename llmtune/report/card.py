@@ -331,7 +331,8 @@ def _matrix(matrix: Matrix) -> str:
 def _training(report: JudgedTable) -> str:
     run, training = public(report.run), report.run.get("training", {})
     lines = [
-        f"- {split}: {row_count(rows['rows'])}, {_line(rows.get('made', 'as given'))}, sha256 {_code(rows['sha256'][:16])}"
+        f"- {split}: {row_count(rows['rows'])}, {_line(rows.get('made', 'as given'))}, sha256 "
+        f"{_code(rows['sha256'][:16])}"
         for split, rows in run.get("data", {}).items()
     ]
     if training.keys() >= {"steps", "effective_batch", "train_seconds"}:

@@ -10,8 +10,9 @@ from typing import Any
 import datasets
 from accelerate.utils import gather_object
 
+from llmtune.data.fingerprint import fingerprint
 from llmtune.errors import InputError
-from llmtune.training.resume import COMPARED, fingerprint, plain_value
+from llmtune.training.resume import COMPARED, plain_value
 
 MOST_NAMED = 3  # processes, and differences of each
 
