@@ -31,7 +31,8 @@ NEVER_FOUND = ((400, 0.1, 0.03), (400, 0.1, 0.1), (1000, 0.1, 0.01))  # n, balan
 OF_ALL_CLASSES = ("f1_macro", "recall_macro", "balanced_accuracy", "mcc", "cohen_kappa")
 ORDERED = ("qwk", "steps_off")
 NUMBERS = ("mse", "rmse", "mae", "r2", "pearson", "spearman")
-LAWS = ("normal", "stars", "skewed", "far errors")
+LAWS = ("normal", "stars", "skewed", "lognormal", "far errors")
+GAPS = (1.5, 3.0, 4.5)  # of the logits of several labels; at the last hardly a row is wrong
 LABEL_SHARES = ((0.4, 0.35, 0.3, 0.25, 0.2), (0.5, 0.3, 0.2, 0.1, 0.05))
 OF_LABEL_SETS = (
     *("f1_micro", "f1_macro", "f1_weighted", "f1_samples", "precision_micro", "recall_micro", "precision_macro"),
@@ -100,7 +101,7 @@ def label_set_cells() -> Iterator[Cell]:
     """Rows with several of five labels, which go together, as do the errors of a row."""
     names = tuple(f"label {place}" for place in range(5))
     setting = MetricContext("multilabel-classification", names)
-    for (shares, gap), n in itertools.product(itertools.product(LABEL_SHARES, (1.5, 3.0)), SIZES[:2]):
+    for (shares, gap), n in itertools.product(itertools.product(LABEL_SHARES, GAPS), SIZES[:2]):
         population = drawn_sets(np.random.default_rng(1), 500_000, shares, gap)
         for name in OF_LABEL_SETS:
             metric = next(metric for metric in reported_metrics(setting) if metric.name == name)
@@ -205,7 +206,7 @@ def of_ordered(rng: np.random.Generator, *, metric: Metric, n: int, shares: np.n
 
 
 def number_cells() -> Iterator[Cell]:
-    """Scores of texts and their predictions: normal, of five stars, skewed, with far errors."""
+    """Scores of texts and their predictions: normal, of five stars, skewed, lognormal, with far errors."""
     setting = MetricContext("regression")
     metrics = [named_metrics(name, setting)[0] for name in NUMBERS]
     for law, likeness in itertools.product(LAWS, (0.0, 0.6, 0.9)):
@@ -226,6 +227,8 @@ def scores_drawn(rng: np.random.Generator, n: int, law: str, likeness: float) ->
         reference, prediction = np.clip(np.round(3 + 1.2 * reference), 1, 5), np.clip(3 + 1.2 * prediction, 1, 5)
     elif law == "skewed":
         reference, prediction = np.exp(reference / 2), np.exp(prediction / 2)
+    elif law == "lognormal":
+        reference, prediction = np.exp(reference), np.exp(prediction)
     elif law == "far errors":
         prediction = prediction / np.sqrt(rng.chisquare(8, n) / 8)
     return {"reference": reference[:, None], "prediction": prediction[:, None]}

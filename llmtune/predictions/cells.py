@@ -95,7 +95,7 @@ def _label_set(cell: str, where: str) -> list[Any]:
     if not isinstance(labels, list):
         raise InputError(
             f'{where} {truncated_repr(cell)} is no list of labels; write a JSON list, such as ["toxic", "insult"], and '
-            "[] for none; texts as toxic;insult are read with --label_separator ';'"
+            "[] for none; cells such as toxic;insult need --label_separator ';'"
         )
     return labels
 

@@ -266,8 +266,8 @@ def to_label_set(cell: Any, where: str | Path, column: str, row: int) -> list[st
     if None in labels:
         finding = "is empty (null)" if cell is None else f"{truncated_repr(cell)} is no list of labels"
         raise InputError(
-            f'{where} row {row}: {column} {finding}; write a list, such as ["toxic", "insult"], [] for none; texts as '
-            "toxic;insult are read with --label_separator ';'"
+            f'{where} row {row}: {column} {finding}; write a list, such as ["toxic", "insult"], [] for none; cells '
+            "such as toxic;insult need --label_separator ';'"
         )
     return [label for label in labels if label is not None]
 

@@ -64,7 +64,7 @@ def test_tables_of_several_labels_in_a_text_are_compared_and_opened_in_python(tm
 def test_without_its_separator_the_message_names_the_flag(tmp_path):
     path = written(tmp_path / "sets.csv", REFERENCE, PREDICTION)
 
-    with pytest.raises(InputError, match="texts as toxic;insult are read with --label_separator ';'"):
+    with pytest.raises(InputError, match="cells such as toxic;insult need --label_separator ';'"):
         cli.run(["report", path, "--kind", SETS])
     with pytest.raises(InputError, match="--label_separator '': expected what stands between two labels"):
         cli.run(["report", path, "--kind", SETS, "--label_separator", ""])
