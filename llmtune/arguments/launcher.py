@@ -6,6 +6,7 @@ whose run.json says one thing would compute another.
 
 import os
 from datetime import timedelta
+from importlib.util import find_spec
 
 import torch
 
@@ -74,6 +75,18 @@ def refuse_what_is_unknown(gradient_accumulation_steps: int, *, compiles: bool =
             f"{gradient_accumulation_steps} for the recipe, which counts; give the recipe "
             f"--gradient_accumulation_steps {launched}, or leave it out there"
         )
+
+
+def refuse_missing_deepspeed(asked: object) -> None:
+    """Raises `InputError` where DeepSpeed is asked for, and is not installed.
+
+    Args:
+        asked: --deepspeed of the recipe.
+    """
+    launched = os.environ.get("ACCELERATE_USE_DEEPSPEED", "false").lower() == "true"
+    if (asked or launched) and find_spec("deepspeed") is None:
+        where = f"--deepspeed {asked}" if asked else "accelerate's configuration (distributed_type DEEPSPEED)"
+        raise InputError(f"{where}: needs deepspeed, not installed here: pip install deepspeed")
 
 
 def join_processes_on_cpu(backend: str | None, timeout: float) -> None:

@@ -142,6 +142,7 @@ class TrainingArguments(transformers.TrainingArguments):
         self.recipe: str | None = None  # its name, once a recipe has settled the folder
         self._best_metric_given = self.metric_for_best_model is not None
         self._direction_given = self.greater_is_better is not None
+        launcher.refuse_missing_deepspeed(given.deepspeed)
         if on_cpu:
             launcher.join_processes_on_cpu(given.ddp_backend, given.ddp_timeout)
         # transformers listens to this variable before its own arguments.

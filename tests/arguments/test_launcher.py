@@ -2,6 +2,7 @@
 
 import argparse
 import os
+from importlib.util import find_spec
 
 import pytest
 from accelerate.commands.launch import launch_command_parser
@@ -62,6 +63,16 @@ def test_accumulation_is_the_recipes_and_another_one_of_accelerate_is_refused(tm
         "which counts; give the recipe --gradient_accumulation_steps 4, or leave it out there"
     )
     refuse_what_is_unknown(4)
+
+
+@pytest.mark.skipif(find_spec("deepspeed") is not None, reason="deepspeed is installed")
+def test_deepspeed_that_is_not_installed_is_one_message(tmp_path, monkeypatch):
+    needs = "needs deepspeed, not installed here: pip install deepspeed"
+
+    with pytest.raises(InputError, match=f"^--deepspeed ds.json: {needs}$"):
+        TrainingArguments(output_dir=str(tmp_path / "run"), deepspeed="ds.json")
+    said = refused_as(tmp_path, monkeypatch, {"ACCELERATE_USE_DEEPSPEED": "true"})
+    assert said == f"accelerate's configuration (distributed_type DEEPSPEED): {needs}"
 
 
 def test_the_defaults_of_accelerate_launch_are_taken(tmp_path, monkeypatch):

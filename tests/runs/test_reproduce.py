@@ -72,7 +72,7 @@ def run(tmp_path_factory):
     flags = ["--train_file", str(folder / "my rows.jsonl"), "--text_column", TEXT, f"--label_column={LABEL}"]
     flags += ["--positive_label", "a 'spam'", "--model_type", "bert", "--config_overrides", SIZES, "--max_steps", "6"]
     flags += ["--cpu_threads", "1", "--targets", "recall[a 'spam']>=0.1", "--metrics", "mcc", "brier"]
-    flags += ["--hub_token", TOKEN, "--output_dir", str(folder / "first")]
+    flags += ["--report_to", "tensorboard", "--hub_token", TOKEN, "--output_dir", str(folder / "first")]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HF_TOKEN", TOKEN)
         return recipe_module(RECIPES[0].with_name("spam.py")).main(flags)
@@ -100,6 +100,22 @@ def test_the_command_that_card_and_page_print_trains_the_same_model_again(run, m
     ours, theirs = (load_file(folder / "model.safetensors") for folder in (run, second))
     assert ours.keys() == theirs.keys()
     assert all((ours[name] == theirs[name]).all() for name in ours), "same seed, same weights"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_the_command_of_every_recipe_gives_the_same_numbers_and_weights(path, demo_run, tmp_path, monkeypatch):
+    run = demo_run(path.stem)
+    monkeypatch.chdir(path.parent / "demo" / path.stem)
+
+    flags = shlex.split(reproduce_command(RunFolder(run).settings))[3:]
+    recipe_module(path).main([*flags, "--output_dir", str(tmp_path / "again")])
+
+    for name in ("metrics.json", "verdict.json"):
+        assert json.loads((tmp_path / "again" / name).read_text()) == json.loads((run / name).read_text())
+    for file in run.glob("*.safetensors"):
+        first, again = load_file(file), load_file(tmp_path / "again" / file.name)
+        assert all((first[name] == again[name]).all() for name in first)
 
 
 def test_the_config_that_the_page_prints_asks_for_the_same(run, tmp_path, monkeypatch):

@@ -9,8 +9,10 @@ import time
 from pathlib import Path
 
 import pytest
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 
 from llmtune import errors
+from llmtune.commands.launch import main
 from llmtune.errors import InputError, run_command, tell_launcher
 from llmtune.training import same_inputs
 from llmtune.training.hung_process import HungProcessWatch, Standing, hung_processes
@@ -116,6 +118,26 @@ def test_llmtune_train_ends_with_the_exit_code_of_the_recipe(data, tmp_path):
     assert done.returncode == 2, done.stderr[-3000:]
     assert "none.csv" in done.stderr.partition("torch/distributed/elastic")[0]
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (subprocess.CalledProcessError(2, "recipe"), 2, ""),  # of one process
+        (subprocess.CalledProcessError(-15, "recipe"), 143, ""),
+        (ChildFailedError("recipe", {1: ProcessFailure(1, 77, 2, "")}), 2, "process 1 ended with exit code 2: "),
+    ],
+)
+def test_the_exit_code_of_a_launch_is_that_of_the_process_that_failed(error, code, said, monkeypatch, capsys):
+    def launch():
+        raise error
+
+    monkeypatch.setattr("llmtune.commands.launch.accelerate_launch", launch)
+    with pytest.raises(SystemExit) as end:
+        main()
+
+    assert end.value.code == code
+    assert capsys.readouterr().err.startswith(said)
 
 
 def standing(events=5, *, seconds=100.0, waits=False, has_left=False):
