@@ -18,6 +18,10 @@ class InputError(ValueError):
     """The user's input is wrong. The message says where, what was found, what was expected, and what to do."""
 
 
+class LostProcess(InputError):
+    """Another process of the run has ended before its time."""
+
+
 class DiskFault(InputError):
     """Something can't be written: no room, or no leave to.
 
@@ -114,8 +118,9 @@ def run_command(main: Callable[[], object]) -> None:
             returned = main()
         code = returned if isinstance(returned, int) else 0
     except InputError as error:
-        if os.environ.get("LOCAL_RANK", "0") == "0":
-            print(f"error: {error}", file=sys.stderr)
+        # Of a lost process the second one tells too: the first may be what was lost.
+        if os.environ.get("LOCAL_RANK", "0") in (("0", "1") if isinstance(error, LostProcess) else ("0",)):
+            print(f"error: {error}", file=sys.stderr, flush=True)
         else:
             time.sleep(5)  # launchers end all processes when the first one ends: let it be the one that says why
         code = 2

@@ -5,20 +5,44 @@ checkpoint is written, and training ends there. A second signal ends the process
 """
 
 import contextlib
+import re
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
 import torch
 import transformers
 
-from llmtune.errors import Terminated
+from llmtune.errors import LostProcess, Terminated
 
+# How gloo and torch tell that the process at the other end of a connection is gone.
+GONE = re.compile(
+    r"gloo/transport/.*(Connection closed by peer|Connection reset by peer|Broken pipe|Connection refused)"
+    r"|remote process exited or there was a network error"
+)
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 STEPS_BETWEEN = 8  # optimizer steps until processes tell each other of a signal: each time costs them a wait
+
+
+@contextlib.contextmanager
+def lost_processes_told(going_on: Callable[[], str]) -> Iterator[None]:
+    """Inside, a connection to a process that is gone becomes a `LostProcess`.
+
+    Args:
+        going_on: what is kept and how to go on, asked once that happens.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if not GONE.search(str(error)):
+            raise
+        raise LostProcess(
+            f"another process of this run has ended, killed or by an error of its own that is told elsewhere, and none "
+            f"can go on without it: {going_on()}"
+        ) from error
 
 
 class StopAfterSaving(transformers.TrainerCallback):

@@ -27,7 +27,7 @@ from llmtune.training.batching import LongestFirstSampler
 from llmtune.training.callbacks import EvaluationLogger
 from llmtune.training.cuda_graphs import replayed_updates
 from llmtune.training.curves import LearningCurves, train_subset
-from llmtune.training.interruption import StopAfterSaving
+from llmtune.training.interruption import StopAfterSaving, lost_processes_told
 from llmtune.training.loaders import EffectiveBatchLoaders
 from llmtune.training.resume import RECORD, Resumption, describe_run
 from llmtune.training.tensorboard import show_evaluation, show_samples
@@ -194,13 +194,19 @@ class FineTuningTrainer(WholeCheckpoints, EffectiveBatchLoaders):
 
         Raises:
             InputError: a checkpoint to resume from is of a run that trained otherwise.
+            LostProcess: another process of this run has ended.
             KeyboardInterrupt: Ctrl-C or SIGTERM, after a checkpoint; it says what is kept and how to go on.
         """
         if resume_from_checkpoint:
             self.resumption.check(resume_from_checkpoint)
         self._started = time.perf_counter()
         try:
-            with self.stop_after_saving.listening(), in_fewest_parts(self), replayed_updates(self):
+            with (
+                lost_processes_told(self.what_is_kept),
+                self.stop_after_saving.listening(),
+                in_fewest_parts(self),
+                replayed_updates(self),
+            ):
                 output = super().train(resume_from_checkpoint, **kwargs)
             self._seconds_here += time.perf_counter() - self._started
         except torch.OutOfMemoryError as error:
@@ -369,7 +375,8 @@ class FineTuningTrainer(WholeCheckpoints, EffectiveBatchLoaders):
         self, test_dataset: datasets.Dataset, ignore_keys: list[str] | None = None, metric_key_prefix: str = "test"
     ) -> PredictionOutput:
         """As transformers.Trainer.predict, each row once and in the order of the data set."""
-        output = super().predict(test_dataset, ignore_keys, metric_key_prefix)
+        with lost_processes_told(self.what_is_kept):
+            output = super().predict(test_dataset, ignore_keys, metric_key_prefix)
         back = np.argsort(LongestFirstSampler(test_dataset).order)
         ordered = (_reordered(part, back) for part in (output.predictions, output.label_ids))
         return PredictionOutput(*ordered, output.metrics)
