@@ -30,6 +30,10 @@ class InputError(ValueError):
     """The user's input is wrong. The message says where, what was found, what was expected, and what to do."""
 
 
+class LostProcess(RuntimeError):
+    """Another process of the run has ended or hangs, so that this one can't go on; the message says what is kept."""
+
+
 class DiskFault(InputError):
     """Something can't be written: no room, or no leave to.
 
@@ -133,10 +137,10 @@ def run_command(main: Callable[[], object]) -> None:
         _say(error)
         code = 2
     except RuntimeError as error:
-        if os.environ.get("WORLD_SIZE", "1") == "1" or not PEER_IS_GONE.search(str(error)):
+        reason = str(error) if isinstance(error, LostProcess) else lost_process(error)
+        if reason is None:
             raise
-        reason = re.sub(r"^\[\S*\] ", "", str(error)).partition(". ")[0].splitlines()[0]
-        print(f"process {os.environ['RANK']} stopped: another process ended or hangs ({reason})", file=sys.stderr)
+        print(f"process {os.environ['RANK']} stopped: {reason}", file=sys.stderr, flush=True)
         time.sleep(LAUNCHERS_PATIENCE)  # let the launcher find that one first
         code = 1
     except KeyboardInterrupt as interrupt:
@@ -145,6 +149,14 @@ def run_command(main: Callable[[], object]) -> None:
         # As a shell tells which signal ended a command: 128 + its number.
         code = 128 + (signal.SIGTERM if isinstance(interrupt, Terminated) else signal.SIGINT)
     sys.exit(code)
+
+
+def lost_process(error: RuntimeError) -> str | None:
+    """What an error says of another process that is gone; None for any other error."""
+    if os.environ.get("WORLD_SIZE", "1") == "1" or not PEER_IS_GONE.search(str(error)):
+        return None
+    reason = re.sub(r"^\[\S*\] ", "", str(error)).partition(". ")[0].splitlines()[0]
+    return f"another process ended or hangs ({reason})"
 
 
 def _print_and_tell(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

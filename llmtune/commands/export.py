@@ -28,7 +28,7 @@ from llmtune.models.onnx_model import (
     random_drift,
 )
 from llmtune.predictions import Predictions
-from llmtune.runs.folder import RunFolder, check_new_folder, hardware, whole_folder, write_json
+from llmtune.runs.folder import RunFolder, check_new_folder, hardware, write_json
 from llmtune.runs.tables import open_table
 from llmtune.tasks.registry import tasks
 from llmtune.tasks.task import Task
@@ -38,6 +38,7 @@ from llmtune.text.shorten import join_names
 from llmtune.trained_models import load_task
 from llmtune.training.batching import LongestFirstSampler
 from llmtune.training.hardware import configure_cpu
+from llmtune.whole_files import whole_folder
 
 EXPORT_RECORD = "export.json"
 MOST_TIMED, MOST_ALONE = 256, 32  # rows

@@ -1,14 +1,12 @@
 """A run on disk: each of its files is read at most once, and written whole or not at all."""
 
-import contextlib
 import json
 import math
 import os
 import platform
 import resource
 import sys
-import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -202,29 +200,6 @@ def check_new_folder(folder: Path) -> None:
         raise InputError(f"--output_dir {folder}: is a file; name a new folder")
     if folder.exists() and any(folder.iterdir()):
         raise InputError(f"--output_dir {folder}: exists and is not empty; name a new folder")
-
-
-@contextlib.contextmanager
-def whole_folder(folder: Path) -> Iterator[Path]:
-    """A folder beside `folder`, to be filled, that is renamed to it at the end; an error leaves nothing.
-
-    Raises:
-        InputError: it can't be written.
-    """
-    parent = make_folder(folder.parent)
-    try:
-        with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=parent) as scratch:
-            partial = Path(scratch, folder.name)
-            partial.mkdir()
-            yield partial
-            if folder.exists():
-                folder.rmdir()
-            os.replace(partial, folder)
-    except OSError as error:
-        raise InputError(
-            f"--output_dir {folder}: could not be written ({error.strerror or error}), so nothing was; free the disk, "
-            "or name another folder"
-        ) from error
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -8,17 +8,33 @@ import contextlib
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
 import torch
 import transformers
 
-from llmtune.errors import Terminated
+from llmtune.errors import LostProcess, Terminated, lost_process
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 STEPS_BETWEEN = 8  # optimizer steps until processes tell each other of a signal: each time costs them a wait
+
+
+@contextlib.contextmanager
+def lost_processes_told(going_on: Callable[[], str]) -> Iterator[None]:
+    """Inside, a connection to a process that is gone becomes a `LostProcess`.
+
+    Args:
+        going_on: what is kept and how to go on, asked once that happens.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        reason = lost_process(error)
+        if reason is None:
+            raise
+        raise LostProcess(f"{reason}; {going_on()}") from error
 
 
 class StopAfterSaving(transformers.TrainerCallback):

@@ -29,7 +29,7 @@ from llmtune.training.callbacks import EvaluationLogger
 from llmtune.training.cuda_graphs import replayed_updates
 from llmtune.training.curves import LearningCurves, train_subset
 from llmtune.training.hung_process import HungProcessWatch
-from llmtune.training.interruption import StopAfterSaving
+from llmtune.training.interruption import StopAfterSaving, lost_processes_told
 from llmtune.training.loaders import EffectiveBatchLoaders
 from llmtune.training.resume import RECORD, Resumption, describe_run
 from llmtune.training.tensorboard import show_evaluation, show_samples
@@ -196,6 +196,7 @@ class FineTuningTrainer(WholeCheckpoints, EffectiveBatchLoaders):
 
         Raises:
             InputError: a checkpoint to resume from is of a run that trained otherwise.
+            LostProcess: another process of this run has ended.
             KeyboardInterrupt: Ctrl-C or SIGTERM, after a checkpoint; it says what is kept and how to go on.
         """
         if resume_from_checkpoint:
@@ -205,6 +206,7 @@ class FineTuningTrainer(WholeCheckpoints, EffectiveBatchLoaders):
         try:
             with (
                 self.watch.watching(),
+                lost_processes_told(self.what_is_kept),
                 self.stop_after_saving.listening(),
                 in_fewest_parts(self),
                 replayed_updates(self),
@@ -377,7 +379,7 @@ class FineTuningTrainer(WholeCheckpoints, EffectiveBatchLoaders):
         self, test_dataset: datasets.Dataset, ignore_keys: list[str] | None = None, metric_key_prefix: str = "test"
     ) -> PredictionOutput:
         """As transformers.Trainer.predict, each row once and in the order of the data set."""
-        with self.watch.watching():
+        with self.watch.watching(), lost_processes_told(self.what_is_kept):
             output = super().predict(test_dataset, ignore_keys, metric_key_prefix)
         back = np.argsort(LongestFirstSampler(test_dataset).order)
         ordered = (reordered(part, back) for part in (output.predictions, output.label_ids))

@@ -175,6 +175,45 @@ def test_of_a_run_that_was_moved_the_best_checkpoint_is_found_beside_the_last(tm
     assert resumed.state.best_model_checkpoint == str(tmp_path / "moved" / "checkpoint-5")
 
 
+ENDED = {
+    "amid an epoch": {
+        "max_steps": 8,
+        "eval_strategy": "steps",
+        "save_strategy": "steps",
+        "eval_steps": 4,
+        "save_steps": 4,
+    },
+    "at the end of an epoch": {},
+    "stopped early": {
+        **{
+            "num_train_epochs": 6,
+            "learning_rate": 1e-12,
+            "early_stopping_patience": 1,
+            "eval_steps": 2,
+            "save_steps": 2,
+        },
+        **{"eval_strategy": "steps", "save_strategy": "steps"},
+    },
+}
+
+
+@pytest.mark.parametrize("ended", ENDED)
+def test_from_the_checkpoint_at_which_training_ended_no_step_is_taken(ended, tmp_path):
+    options = {**OPTIONS, "lr_scheduler_type": "constant", **ENDED[ended]}
+    finished = trainer(tmp_path / "run", **options)
+    finished.train()
+    steps, best = finished.state.global_step, finished.state.best_global_step
+    assert steps == {"amid an epoch": 8, "at the end of an epoch": 10, "stopped early": 4}[ended]
+
+    again = trainer(tmp_path / "run", **options)
+    again.train(resume_from_checkpoint=str(tmp_path / "run" / f"checkpoint-{steps}"))
+
+    assert (again.state.global_step, again.state.best_global_step) == (steps, best)
+    assert len(again.evaluation_lines.history) == len(finished.evaluation_lines.history)
+    for ours, plain in zip(again.model.parameters(), finished.model.parameters(), strict=True):
+        assert torch.equal(ours, plain)
+
+
 def test_other_rows_classes_and_losses_are_refused(checkpoint):
     rows = trainer(checkpoint.parent, **OPTIONS)
     rows.train_dataset = rows.train_dataset.select([1, 0, *range(2, len(rows.train_dataset))])
