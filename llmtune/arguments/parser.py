@@ -59,7 +59,7 @@ MOST_USED = (
     "run_name", "resume_from_checkpoint", "use_cpu", "push_to_hub", "hub_model_id",
 )
 # fmt: on
-RARELY_USED = ("bf16", "fp16")  # of our own flags: --precision says the same
+RARELY_USED = ("bf16", "fp16", "overwrite_cache")  # of our own flags: --precision says what two of them do
 MOST_CHOICES = 6  # of a flag that --help lists; an unknown value is answered with all of them
 DATA_FLAGS = ("dataset_name", "train_file", "validation_file", "test_file")
 MODEL_FLAGS = ("model_name_or_path", "model_type")

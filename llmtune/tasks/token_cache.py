@@ -1,8 +1,8 @@
 """Encoded splits on disk, by what they are made of: a second run of a command reads the tokens of the first.
 
-The key of an entry is a sha256 over the cells of the rows, the tokenizer's content, the settings of the task, the code
-of llmtune and the versions of the libraries: names and paths are not in it, so a copied checkpoint or a renamed file
-still hits. Entries lie where `datasets` keeps its own (HF_DATASETS_CACHE) and may be deleted at any time. An entry is a
+The key of an entry is a sha256 over the cells of the rows, the tokenizer's content, the settings of the task, our own
+code and the versions of the libraries: names and paths are not in it, so a copied checkpoint or a renamed file still
+hits. Entries lie where `datasets` keeps its own (HF_DATASETS_CACHE) and may be deleted at any time. An entry is a
 folder that is written beside and renamed; its checksums are compared whenever it is read.
 """
 
@@ -30,7 +30,7 @@ from llmtune.data.fingerprint import fingerprint
 LEAST_BYTES = 2**17  # of inputs: fewer are made as fast as they are read
 MOST_BYTES = 10 * 2**30  # of all entries: the ones that were not used for longest go first
 SECONDS_OF_PARTIAL = 86_400  # after which an entry that nobody finished is deleted
-INPUTS_FOLDER, ARRAYS, CONTENT, CHECKSUMS = "inputs", "index.npz", "content.json", "sha256.json"
+DATASET, ARRAYS, CONTENT, CHECKSUMS = "inputs", "index.npz", "content.json", "sha256.json"
 LENGTHS, NUMBERS = ".lengths", ".numbers"  # of the arrays of a list: each lies there once, end to end
 VERSIONED = ("llmtune", "tokenizers", "transformers", "datasets")
 # Where a tokenizer was read from, and what its last call left: neither changes what it makes of a text.
@@ -112,7 +112,7 @@ class TokenCache:
             if read_checksums(path) != json.loads((path / CHECKSUMS).read_text(encoding="utf-8")):
                 raise ValueError("its files are not those that were written")
             content = json.loads((path / CONTENT).read_text(encoding="utf-8"))
-            inputs = datasets.load_from_disk(str(path / INPUTS_FOLDER))
+            inputs = datasets.load_from_disk(str(path / DATASET))
             index = None
             if index_type is not None and content["index"] is not None:
                 index = _read_index(path, index_type, inputs, content["index"])
@@ -151,7 +151,7 @@ class TokenCache:
             shutil.rmtree(partial, ignore_errors=True)
 
     def _fill(self, folder: Path, entry: Entry) -> None:
-        entry.inputs.save_to_disk(str(folder / INPUTS_FOLDER))
+        entry.inputs.save_to_disk(str(folder / DATASET))
         arrays, numbers = _index_parts(entry.index)
         np.savez(folder / ARRAYS, allow_pickle=False, **arrays)
         backend = self.tokenizer.backend_tokenizer

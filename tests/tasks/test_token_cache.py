@@ -233,6 +233,8 @@ def test_a_damaged_entry_is_said_and_made_again(damage, arguments, folder, capsy
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith(f"the kept tokens in {folder}")]
     assert len(lines) == 3
     assert all(line.endswith("; they are made again") for line in lines)
+    if damage in ("a flipped bit among the tokens", "a flipped bit in the notes", "half a file", "no index"):
+        assert all("its files are not those that were written" in line for line in lines)
     assert again["train"].cached_in is None
     assert_same(again["train"], task.encode(splits_of(columns)["train"], tokenizer_of(), "train"))
     assert task.encode_splits(splits_of(columns), tokenizer_of(), arguments())["train"].cached_in is not None
