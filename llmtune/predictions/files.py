@@ -46,7 +46,7 @@ def read_table_file(path: Path, kind: str | None) -> pa.Table:
     if path.suffix == ".parquet":
         try:
             return _with_answer_texts(pa.parquet.read_table(path))
-        except pa.ArrowInvalid as error:
+        except (pa.ArrowException, OSError) as error:
             reason = str(error).splitlines()[0]  # the others are the schema
             raise InputError(f"{path}: not readable as parquet: {reason}") from error
     record = kind_named(kind, str(path)) if kind else None
