@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 from fuzzing.mutations import mutate
@@ -37,14 +38,15 @@ def main() -> int:
     faults: Counter[str] = Counter()
     worker = Worker()
     start = time.perf_counter()
-    for number in range(options.inputs):
-        name = options.only[number % len(options.only)]
-        content = mutate(draw, TARGETS[name].form, TARGETS[name].seeds)
-        outcome = worker.read(name, content)
-        counts[name][outcome.what] += 1
-        if outcome.what in FAULTS:
-            faults[f"{name}: {outcome.what}: {outcome.detail}"] += 1
-            keep(options.findings, f"{number}-{name}", content, outcome)
+    with suppress(KeyboardInterrupt):  # Ctrl-C shows what was counted so far
+        for number in range(options.inputs):
+            name = options.only[number % len(options.only)]
+            content = mutate(draw, TARGETS[name].form, TARGETS[name].seeds)
+            outcome = worker.read(name, content)
+            counts[name][outcome.what] += 1
+            if outcome.what in FAULTS:
+                faults[f"{name}: {outcome.what}: {outcome.detail}"] += 1
+                keep(options.findings, f"{number}-{name}", content, outcome)
     worker.close()
     show(counts, faults, time.perf_counter() - start)
     return int(bool(faults))

@@ -14,7 +14,7 @@ from llmtune.arguments.regular_files import check_folder_of_files
 from llmtune.errors import InputError
 from llmtune.models.families import family_of
 from llmtune.models.loading import quantization_config, without_loading_report
-from llmtune.models.pretrained_tokenizer import load_tokenizer
+from llmtune.models.pretrained_tokenizer import check_pad_token, load_tokenizer
 from llmtune.models.remote_code import not_loadable, refuse_kernel, say_code_run
 from llmtune.models.series import UNFIT
 from llmtune.runs.contracts import AdapterConfig
@@ -123,6 +123,7 @@ def load_run(
         if tokenizer is not None:
             # A checkpoint made elsewhere may lack a pad token; in a run this changes nothing.
             family_of(config.model_type, name).prepare(tokenizer, config)
+            check_pad_token(tokenizer, name)
         with without_loading_report():
             adapter = find_adapter_config_file(name)
             if adapter:

@@ -23,7 +23,7 @@ from llmtune.models.families import check_head, family_of, head_modules
 from llmtune.models.freezing import freeze_layers
 from llmtune.models.head_labels import align_head
 from llmtune.models.loaded import LoadedModel, ModelFacts
-from llmtune.models.pretrained_tokenizer import load_tokenizer
+from llmtune.models.pretrained_tokenizer import check_pad_token, load_tokenizer
 from llmtune.models.remote_code import classes_run, not_loadable, refuse_kernel
 from llmtune.models.series import UNFIT, load_series_model
 
@@ -202,6 +202,7 @@ def _from_checkpoint(
             config = AutoConfig.from_pretrained(name, **hub, **overrides, **task.head_config())
         tokenizer = load_tokenizer(name, f"--model_name_or_path {name}", "has no readable tokenizer", **hub)
         family.prepare(tokenizer, config)
+        check_pad_token(tokenizer, f"--model_name_or_path {name}")
         pad_token_id = config.pad_token_id
         if pad_token_id is not None and pad_token_id >= config.vocab_size:
             config.pad_token_id = None  # a new pad token has no embedding until the table is resized below

@@ -5,6 +5,7 @@ from typing import Any
 
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
+from llmtune.errors import InputError
 from llmtune.models.remote_code import not_loadable
 
 # What transformers raises for a tokenizer.json, tokenizer_config.json or vocabulary with values of other types.
@@ -25,6 +26,19 @@ def load_tokenizer(name: str, where: str, expected: str, **options: Any) -> PreT
     """
     with _Refusals(where, expected):
         return AutoTokenizer.from_pretrained(name, **options)
+
+
+def check_pad_token(tokenizer: PreTrainedTokenizerBase, where: str) -> None:
+    """Refuses a tokenizer that can't make rows of a batch equally long.
+
+    Raises:
+        InputError: it has no pad token.
+    """
+    if tokenizer.pad_token_id is None:
+        raise InputError(
+            f"{where}: its tokenizer has no pad token, expected one that fills up short texts; name it in "
+            'tokenizer_config.json, as "pad_token": "[PAD]"'
+        )
 
 
 class _Refusals:

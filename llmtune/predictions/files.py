@@ -47,7 +47,7 @@ def read_table_file(path: Path, kind: str | None, *, label_separator: str | None
     if path.suffix == ".parquet":
         try:
             table = _with_answer_texts(pa.parquet.read_table(path))
-        except pa.ArrowInvalid as error:
+        except (pa.ArrowException, OSError) as error:
             reason = str(error).splitlines()[0]  # the others are the schema
             raise InputError(f"{path}: not readable as parquet: {reason}") from error
         for name in LABEL_COLUMNS:

@@ -7,6 +7,7 @@ import os
 import resource
 import sys
 import tempfile
+import time
 import traceback
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -17,6 +18,7 @@ from fuzzing.targets import TARGETS, Target
 from llmtune.errors import InputError
 
 FAULTS = ("traceback", "signal", "hang", "memory", "left over")
+PATIENCE = 20  # times the seconds of the processor, by the clock on the wall: then it waits for something
 MEMORY = 2**30  # more, of an input of kilobytes, is a fault
 
 
@@ -85,10 +87,12 @@ class Worker:
         """What became of an input."""
         self.connection.send((name, content))
         seconds = TARGETS[name].seconds if name in self.fresh else 120.0
-        if not self.connection.poll(seconds):
-            self.close()
-            self._start()
-            return Outcome("hang", f"more than {seconds:.0f} s")
+        end, begun = time.monotonic() + PATIENCE * seconds, self._seconds()
+        while not self.connection.poll(0.5):
+            if self._seconds() - begun > seconds or time.monotonic() > end:
+                self.close()
+                self._start()
+                return Outcome("hang", f"more than {seconds:.0f} s")
         try:
             outcome: Outcome = self.connection.recv()
         except EOFError:
@@ -98,6 +102,14 @@ class Worker:
             return Outcome("signal", f"the process ended with {code}")
         self.fresh.add(name)
         return outcome
+
+    def _seconds(self) -> float:
+        """Of the processor that the other process has used: others may share this machine."""
+        try:
+            fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            return 0.0
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def close(self) -> None:
         """Ends the other process."""

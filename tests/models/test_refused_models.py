@@ -5,11 +5,14 @@ import importlib.util
 import pytest
 import torch
 import transformers
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
 
 from llmtune.arguments import ModelArguments
 from llmtune.errors import InputError
 from llmtune.models.adapter import check_new_rows_are_trained
 from llmtune.models.loading import load_model, quantization_config, requested_family
+from llmtune.models.pretrained_tokenizer import check_pad_token
 from llmtune.tasks.text_classification.task import TextClassification
 
 TASK = TextClassification(("ham", "spam"), "spam", max_length=64)
@@ -54,3 +57,12 @@ def test_a_table_that_an_adapter_leaves_as_it_was_drawn_is_named():
     with pytest.raises(InputError, match=r"has no embeddings for \(<a>\), and in words of bert an adapter would leave"):
         check_new_rows_are_trained(model, ["<a>"], 10)
     check_new_rows_are_trained(model, ["<a>"], 11)
+
+
+def test_a_tokenizer_that_can_not_fill_up_rows_is_refused():
+    tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=Tokenizer(WordLevel({"a": 0}, unk_token="a")))
+
+    with pytest.raises(InputError, match="its tokenizer has no pad token, expected one that fills up short texts"):
+        check_pad_token(tokenizer, "model")
+    tokenizer.pad_token = "a"
+    check_pad_token(tokenizer, "model")
