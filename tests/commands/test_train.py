@@ -140,4 +140,4 @@ def test_where_accelerate_launch_would_do_otherwise_it_is_called(gpus, saved, la
     with pytest.raises(Replaced) as called:
         command.train(recipe="spam", flags=["--seed", "1"])
     arguments = called.value.args[0]
-    assert arguments[1:] == ["-m", "accelerate.commands.launch", str(ROOT / "recipes" / "spam.py"), "--seed", "1"]
+    assert arguments[1:] == ["-m", "llmtune.commands.launch", str(ROOT / "recipes" / "spam.py"), "--seed", "1"]
