@@ -88,3 +88,18 @@ def test_a_correlation_of_lognormal_numbers_is_covered(n):
     truth = (math.exp(0.9) - 1) / (math.e - 1)  # of two lognormals whose logarithms correlate by 0.9
 
     assert 0.94 <= share_covered([pearson.interval(table) for table in rows], truth) <= 0.98
+
+
+@pytest.mark.parametrize("together", [1, 3])
+def test_a_proportion_of_decisions_is_wilsons_as_wide_as_those_of_a_row_go_together(together):
+    # Of 100 rows `together` labels each; in 5 rows all of them are missed, in the others all are found.
+    reference = np.ones((100, together), dtype=bool)
+    prediction = np.repeat(np.arange(100)[:, None] >= 5, together, axis=1)
+    setting = MetricContext("multilabel-classification", ("a", "b", "c")[:together])
+    metric = next(metric for metric in reported_metrics(setting) if metric.name == "recall_micro")
+    columns = {"reference": reference, "prediction": prediction}
+
+    low, high, _ = metric.interval(SufficientStatistics(metric.statistics(columns), 0))
+
+    # However many labels a row has, there are 100 decisions, for those of a row are one.
+    assert (low, high) == pytest.approx(wilson_interval(95, 100)[:2], abs=0.003)
