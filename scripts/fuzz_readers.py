@@ -9,17 +9,23 @@ or refused in one message (`InputError`); no traceback, no signal, no hang, no m
 """
 
 import argparse
+import os
 import random
 import sys
 import tempfile
 import time
 from collections import Counter
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from fuzzing.mutations import mutate
-from fuzzing.targets import TARGETS, Target
-from fuzzing.worker import FAULTS, Outcome, Worker, attempt
+
+if TYPE_CHECKING:
+    from fuzzing.targets import Target
+    from fuzzing.worker import Outcome
+
+FAULTS = ("traceback", "signal", "hang", "memory", "left over")
 
 
 def main() -> int:
@@ -27,20 +33,30 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--inputs", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", nargs="+", choices=list(TARGETS), default=list(TARGETS), metavar="TARGET")
+    parser.add_argument("--only", nargs="+", metavar="TARGET", help="default: all of scripts/fuzzing/targets.py")
     parser.add_argument("--engine", choices=["mutations", "atheris"], default="mutations")
     parser.add_argument("--findings", type=Path, help="where inputs that ended in a fault are kept")
     options = parser.parse_args()
+    with instrumented(options.engine):  # before llmtune is imported: it is then that lines are marked
+        from fuzzing.targets import TARGETS
+
+        next(iter(TARGETS.values())).call_once()  # imports what it reads with
+    unknown = [name for name in options.only or () if name not in TARGETS]
+    if unknown:
+        parser.error(f"--only {unknown[0]!r}: expected one of {', '.join(TARGETS)}")
+    names = options.only or list(TARGETS)
     if options.engine == "atheris":
-        return guided(TARGETS[options.only[0]], options.inputs, options.seed)
+        return guided(TARGETS[names[0]], options.inputs, options.seed)
+    from fuzzing.worker import Worker
+
     draw = random.Random(options.seed)
-    counts: dict[str, Counter[str]] = {name: Counter() for name in options.only}
+    counts: dict[str, Counter[str]] = {name: Counter() for name in names}
     faults: Counter[str] = Counter()
     worker = Worker()
     start = time.perf_counter()
     with suppress(KeyboardInterrupt):  # Ctrl-C shows what was counted so far
         for number in range(options.inputs):
-            name = options.only[number % len(options.only)]
+            name = names[number % len(names)]
             content = mutate(draw, TARGETS[name].form, TARGETS[name].seeds)
             outcome = worker.read(name, content)
             counts[name][outcome.what] += 1
@@ -52,7 +68,16 @@ def main() -> int:
     return int(bool(faults))
 
 
-def keep(folder: Path | None, name: str, content: bytes, outcome: Outcome) -> None:
+def instrumented(engine: str) -> Any:
+    """What marks the lines of llmtune that an input reaches, while it is imported."""
+    if engine != "atheris":
+        return nullcontext()
+    import atheris
+
+    return atheris.instrument_imports(include=["llmtune"])
+
+
+def keep(folder: Path | None, name: str, content: bytes, outcome: "Outcome") -> None:
     """Writes an input and what became of it, to be tried again."""
     if folder is None:
         return
@@ -72,12 +97,11 @@ def show(counts: dict[str, Counter[str]], faults: Counter[str], seconds: float) 
     print(f"{sum(sum(counted.values()) for counted in counts.values()):,} inputs in {seconds:.0f} s")
 
 
-def guided(target: Target, inputs: int, seed: int) -> int:
+def guided(target: "Target", inputs: int, seed: int) -> int:
     """The same for one target, its inputs led by the lines of llmtune that they reach (libFuzzer through atheris)."""
     import atheris
+    from fuzzing.worker import attempt
 
-    with atheris.instrument_imports(include=["llmtune"]):
-        target.call_once()  # imports what it reads with
     counts: Counter[str] = Counter()
     faults: Counter[str] = Counter()
     draw = random.Random(seed)
@@ -91,7 +115,7 @@ def guided(target: Target, inputs: int, seed: int) -> int:
         if sum(counts.values()) == inputs:
             show({target.name: counts}, faults, time.perf_counter() - start)
             sys.stdout.flush()
-            atheris.path.os._exit(int(bool(faults)))  # libFuzzer ends no run by itself
+            os._exit(int(bool(faults)))  # libFuzzer ends no run by itself
 
     def change(content: bytes, max_size: int, mutation_seed: int) -> bytes:
         draw.seed(mutation_seed)

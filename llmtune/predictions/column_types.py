@@ -66,6 +66,16 @@ def column_cells(kind: Kind) -> dict[str, Cells]:
     return OF_INPUTS | (dict.fromkeys(("tokens", "reference", "prediction"), WORDS) if kind.tagged else {})
 
 
+def plain_texts(table: pa.Table) -> pa.Table:
+    """The table with texts in the place of categories (pandas) and views (polars), which merge with no other texts."""
+    for place, (name, column) in enumerate(zip(table.column_names, table.columns, strict=True)):
+        kind = column.type
+        is_category = pa.types.is_dictionary(kind) and _is_string(kind.value_type)
+        if is_category or pa.types.is_string_view(kind):
+            table = table.set_column(place, name, column.cast(pa.string()))
+    return table
+
+
 def check_cell_types(table: pa.Table, kind: Kind, where: str) -> None:
     """Refuses a cell of another type than its column has.
 

@@ -19,7 +19,7 @@ import pyarrow.parquet
 from pydantic import AfterValidator, Field
 
 from llmtune.errors import InputError
-from llmtune.predictions.column_types import check_cell_types
+from llmtune.predictions.column_types import check_cell_types, plain_texts
 from llmtune.predictions.files import read_table_file, to_label_set, to_labels
 from llmtune.predictions.kinds import KINDS, Kind, kind_named
 from llmtune.predictions.label_checks import (
@@ -252,6 +252,7 @@ def predictions_from_arrow(
     _check_columns(facts, table.column_names, where)
     if not table.num_rows:
         raise InputError(f"{where}: the table has no rows; give one with predictions")
+    table = plain_texts(table)
     check_cell_types(table, facts, where)
     if "id" not in table.column_names:
         table = table.add_column(0, "id", pa.array(np.arange(table.num_rows)))

@@ -17,13 +17,12 @@ from fuzzing.targets import TARGETS, Target
 
 from llmtune.errors import InputError
 
-FAULTS = ("traceback", "signal", "hang", "memory", "left over")
 PATIENCE = 20  # times the seconds of the processor, by the clock on the wall: then it waits for something
 MEMORY = 2**30  # more, of an input of kilobytes, is a fault
 
 
 class Outcome(NamedTuple):
-    """Of one input: "read", "refused" or one of `FAULTS`; the message or the error, and its traceback."""
+    """Of one input: "read", "refused" or a fault; the message or the error, and its traceback."""
 
     what: str
     detail: str = ""

@@ -5,6 +5,7 @@ The changes are those of scripts/fuzz_readers.py, which reads thousands; here hy
 
 import json
 import random
+import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -165,3 +166,18 @@ def test_every_form_is_changed_and_the_seeds_are_valid(tmp_path):
     for kind, rows in TABLES.items():
         (tmp_path / "table.jsonl").write_bytes(lines(*rows))
         assert score_predictions(read_predictions(tmp_path / "table.jsonl", kind=kind))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_a_thousand_changed_inputs_end_in_no_fault(tmp_path):
+    script = Path(__file__).parents[2] / "scripts" / "fuzz_readers.py"
+    ended = subprocess.run(
+        [sys.executable, str(script), "--inputs", "1000", "--findings", str(tmp_path / "findings")],
+        capture_output=True,
+        text=True,
+        timeout=3600,
+    )
+
+    assert ended.returncode == 0, ended.stdout[-3000:]
+    assert "1,000 inputs in" in ended.stdout

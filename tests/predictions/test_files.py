@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from llmtune.comparison.paired import PairedTables
 from llmtune.errors import InputError
 from llmtune.metrics import score_predictions
 from llmtune.predictions import read_predictions
+from llmtune.predictions.table import predictions_from_arrow
 
 SQUAD = [{"text": ["Paris", "in Paris"], "answer_start": [5, 2]}, {"text": [], "answer_start": []}]
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\r\n\t\0\"'"), min_size=1).filter(str.strip)
@@ -270,3 +272,12 @@ def test_parquet_that_names_a_column_twice_is_refused_in_one_line(tmp_path):
     with pytest.raises(InputError, match=r"not readable as parquet: Multiple matches for .*prediction\).*$") as refused:
         read_predictions(tmp_path / "a.parquet", kind="classification")
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("kind", [pa.dictionary(pa.int32(), pa.string()), pa.string_view(), pa.large_string()])
+def test_texts_of_any_arrow_type_are_compared(kind, tmp_path):
+    texts = {"reference": ["a cat", "a dog"], "prediction": pa.array(["the cat", "a dog"]).cast(kind)}
+    table = predictions_from_arrow(pa.table(texts), "here", kind="text-generation")
+    other = predictions_from_arrow(pa.table({**texts, "prediction": ["a", "b"]}), "there", kind="text-generation")
+
+    assert PairedTables(table, other, seed=0).both.column("prediction") == ["the cat", "a dog", "a", "b"]
