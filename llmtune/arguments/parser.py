@@ -32,7 +32,7 @@ RENAMED = {
     "use_mps_device": "nothing: an available mps device is used",
     "save_safetensors": "nothing: weights are always safetensors",
     "half_precision_backend": "--precision",
-    "push_to_hub_token": "--hub_token",
+    "push_to_hub_token": "nothing: hf auth login, or the environment variable HF_TOKEN",
     "push_to_hub_model_id": "--hub_model_id",
     "push_to_hub_organization": "--hub_model_id organization/name",
     "include_tokens_per_second": "--include_num_input_tokens_seen non_padding",
@@ -131,6 +131,11 @@ def parse_arguments(
         raise
     except (ValueError, TypeError, OSError, NotImplementedError) as error:  # of transformers.TrainingArguments
         raise InputError(f"command line: {error}") from error
+    if training.hub_token is not None:
+        raise InputError(
+            "--hub_token: a token here is seen by whoever lists processes or reads the file; leave it out, and log in "
+            "with `hf auth login` or set the environment variable HF_TOKEN"
+        )
     _check_pair(data, model, training)
     training.resolve_output_dir(recipe)
     _check_inputs_stay(data, model, training)

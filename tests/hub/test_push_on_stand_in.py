@@ -71,7 +71,7 @@ def on_hub(hub, home, *command, **more):
 def train_and_push(hub, folder, name, *flags):
     command = [ROOT / "recipes/spam.py", "--dataset_name=user/sms", "--text_column=sms"]
     command += ["--model_name_or_path=user/bert", "--max_steps=2", f"--output_dir={folder / 'run'}"]
-    command += ["--push_to_hub", f"--hub_model_id={name}", f"--hub_token={TOKEN}", "--report_to=tensorboard"]
+    command += ["--push_to_hub", f"--hub_model_id={name}", "--report_to=tensorboard"]
     return on_hub(hub, folder / "home", *command, *flags)
 
 

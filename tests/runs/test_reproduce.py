@@ -72,7 +72,7 @@ def run(tmp_path_factory):
     flags = ["--train_file", str(folder / "my rows.jsonl"), "--text_column", TEXT, f"--label_column={LABEL}"]
     flags += ["--positive_label", "a 'spam'", "--model_type", "bert", "--config_overrides", SIZES, "--max_steps", "6"]
     flags += ["--cpu_threads", "1", "--targets", "recall[a 'spam']>=0.1", "--metrics", "mcc", "brier"]
-    flags += ["--report_to", "tensorboard", "--hub_token", TOKEN, "--output_dir", str(folder / "first")]
+    flags += ["--report_to", "tensorboard", "--output_dir", str(folder / "first")]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HF_TOKEN", TOKEN)
         return recipe_module(RECIPES[0].with_name("spam.py")).main(flags)
