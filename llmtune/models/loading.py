@@ -310,8 +310,6 @@ def _with_adapter(
     heads = head_modules(model) if task.head_config() else []  # what writes is the checkpoint's own
     whole = heads + (["pooler"] if any(".pooler." in key for key in new) else [])
     targets = target_modules(arguments.lora_target_modules, family.LORA_TARGETS[model.config.model_type], whole)
-    if arguments.lora_r < 1:
-        raise InputError(f"--lora_r {arguments.lora_r}: the rank must be 1 or more")
     try:
         adapted = peft.get_peft_model(
             model,

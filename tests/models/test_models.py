@@ -363,8 +363,8 @@ def test_a_head_in_4_bits_can_not_be_put_in_order(tmp_path):
             {"model_type": "bert", "dtype": "bfloat16"},
             "--dtype bfloat16: the weights of a model from scratch are float",
         ),
-        ({"model_type": "bert", "tokenizer_vocab_size": 0}, "--tokenizer_vocab_size 0: expected 50 or more"),
-        ({"model_type": "bert", "use_peft": True, "lora_r": 0}, "--lora_r 0: the rank must be 1 or more"),
+        ({"model_type": "bert", "tokenizer_vocab_size": 49}, "--tokenizer_vocab_size 49: expected 50 or more"),
+        ({"model_type": "bert", "use_peft": True, "lora_r": 0}, "--lora_r 0: expected 1 or more, the rank of"),
         (
             {"model_type": "bert", "use_peft": True, "lora_target_modules": ["q_proj"]},
             "linear layers are classifier, dense, key",
