@@ -47,7 +47,19 @@ def parsed(module, argv):
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_the_command_of_every_recipe_asks_for_what_was_asked_for(path, tmp_path, monkeypatch):
     module, demo = recipe_module(path), path.parent / "demo" / path.stem
-    asked = parsed(module, ["--output_dir", str(tmp_path / "run"), "--seed", "7", "--lr_scheduler_kwargs", '{"a": 1}'])
+    asked = parsed(
+        module,
+        [
+            "--output_dir",
+            str(tmp_path / "run"),
+            "--seed",
+            "7",
+            "--lr_scheduler_kwargs",
+            '{"num_cycles": 2}',
+            "--lr_scheduler_type",
+            "cosine",
+        ],
+    )
 
     kept = reproduction(asked, recipe=path.stem, precision="fp32", processes=1)
     run = json.loads(json.dumps({"reproduction": kept}))
