@@ -248,7 +248,7 @@ def test_the_task_of_a_trained_model_is_the_one_that_was_trained(run):
         (["--season", "61"], "--season 61: is longer than --lookback 60, so no window holds the value of a season"),
         (
             ["--interval_level", "90"],
-            "--interval_level 90: expected a number above 0 and below 1, the share of truths inside, such as 0.9",
+            "--interval_level 90.0: expected a number above 0 and below 1, the share of truths inside, such as 0.9",
         ),
         (["--input_columns", "target", "target"], "--input_columns: 'target' is named twice; name each input once"),
         (["--lookback", "2", "--loss", "focal"], "--loss 'focal' is not one of mse, mae, huber"),

@@ -193,7 +193,7 @@ def test_predict_needs_no_answers_and_names_its_columns(run, tmp_path):
     )
 
     found = [json.loads(line) for line in (tmp_path / "o.jsonl").open()]
-    ours = ["question", "context", "question_id", "prediction", "score", "start", "end"]
+    ours = ["question_id", "prediction", "score", "start", "end"]
     assert list(found[0]) == ["ask", "page", "id", *ours]
     assert [one["prediction"] for one in found] == ["Omar", ""]
     assert (found[0]["start"], found[0]["end"]) == (24, 28)

@@ -1,7 +1,7 @@
 """How far two tables of the same rows and one model are apart: in what it computed, and in what it decided.
 
 Letters: n rows, c labels. A distance of 1 is a whole tolerance: relative to the larger of 1 and the largest logit of a
-row, to a row's nats, to the spread of the numbers.
+row, to the square root of a row's nats (the roundings of its tokens add up as chance does), to the spread of numbers.
 """
 
 from collections.abc import Callable, Sequence
@@ -145,7 +145,7 @@ def _texts(expected: Predictions, again: Predictions, relative: float) -> Distan
 def _nats(expected: Predictions, again: Predictions, relative: float) -> Distances:
     """Of language models: the nats of each row."""
     before, after = (np.array(table.column("nll"), dtype=np.float64) for table in (expected, again))
-    computed = _gap(before, after) / (relative * np.maximum(1, np.abs(before)))
+    computed = _gap(before, after) / (relative * np.sqrt(np.maximum(1, np.abs(before))))
     words = f"{after.sum():,.1f} nats of {len(before):,} rows, {before.sum():,.1f} in the run"
     return Distances(computed, np.zeros(len(before), dtype=bool), words)
 

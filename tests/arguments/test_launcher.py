@@ -69,8 +69,10 @@ def test_accumulation_is_the_recipes_and_another_one_of_accelerate_is_refused(tm
 def test_deepspeed_that_is_not_installed_is_one_message(tmp_path, monkeypatch):
     needs = "needs deepspeed, not installed here: pip install deepspeed"
 
-    with pytest.raises(InputError, match=f"^--deepspeed ds.json: {needs}$"):
-        TrainingArguments(output_dir=str(tmp_path / "run"), deepspeed="ds.json")
+    file = tmp_path / "ds.json"
+    file.write_text("{}")
+    with pytest.raises(InputError, match=f"^--deepspeed {file}: {needs}$"):
+        TrainingArguments(output_dir=str(tmp_path / "run"), deepspeed=str(file))
     said = refused_as(tmp_path, monkeypatch, {"ACCELERATE_USE_DEEPSPEED": "true"})
     assert said == f"accelerate's configuration (distributed_type DEEPSPEED): {needs}"
 

@@ -361,7 +361,8 @@ def test_a_model_that_can_not_answer_is_refused_before_another_is_run(
     other = shutil.copytree(spam_model, tmp_path / "other")
     config = json.loads((other / "config.json").read_text())
     named = {"id2label": {"0": "no", "1": "yes"}, "label2id": {"no": 0, "yes": 1}}
-    (other / "config.json").write_text(json.dumps({**config, **named}))
+    settings = {**config["llmtune"], "positive_label": "yes"}
+    (other / "config.json").write_text(json.dumps({**config, **named, "llmtune": settings}))
     monkeypatch.setattr("llmtune.commands.benchmark.answer_task", lambda *arguments: pytest.fail("a model was run"))
 
     with pytest.raises(InputError, match="has the labels no, yes, and the other models are asked for ham, spam, those"):

@@ -122,7 +122,10 @@ def rows_file(rows, tmp_path_factory):
 def test_predict_without_the_second_text_says_which_column_is_missing(models, rows_file):
     with pytest.raises(InputError, match=r"no column 'text_pair' \(--text_pair_column\); columns found: "):
         cli.run(["predict", f"--model={models / 'pairs'}", f"--input={rows_file}", "--text_column=premise"])
-    with pytest.raises(InputError, match="--text: this model reads text and text_pair; give rows that have both"):
+    with pytest.raises(
+        InputError,
+        match="--text: this model reads text and text_pair; give the second of each with",
+    ):
         cli.run(["predict", f"--model={models / 'pairs'}", "--text", "a man sleeps"])
 
 
