@@ -14,10 +14,11 @@ import regex
 from llmtune.errors import truncated_repr
 from llmtune.text.offsets import find_offset, fitting_unit
 from llmtune.text.tag_schemes import entity_spans
-from llmtune.text.words import CLUSTER, UNSPACED, character, is_character, run
+from llmtune.text.words import CLUSTER, LETTER, UNSPACED, character, is_character, run
 
 _BY_CHARACTER = rf"{UNSPACED}\p{{Hangul}}"
-_ABBREVIATION = r"(?:\p{L}\p{M}*\.){2,}|['’](?:s|re|ve|ll|d|m|t)\b"
+# `\b` of `regex` takes ² and ½ for signs: "'S²" would be cut into "'S" and "²".
+_ABBREVIATION = rf"(?:\p{{L}}\p{{M}}*\.){{2,}}|['’](?:s|re|ve|ll|d|m|t)(?!{LETTER})"
 # Between letters these make one word of two; the last two of Hebrew's abbreviations alone.
 _INNER = r"(?:[-.,:/@&+_·\u2010\u2011]|(?<=[\p{Hebrew}\p{M}])[\x22'\u05f3\u05f4](?=\p{Hebrew}))"
 

@@ -6,7 +6,7 @@ import unicodedata
 import datasets
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from llmtune.baselines import tfidf_logistic_regression
@@ -131,6 +131,7 @@ OLD = {
 
 
 @given(st.text(st.characters(min_codepoint=32, max_codepoint=126) | st.sampled_from("’éÄßœ½²\t\n")))
+@example(text="'S²")
 def test_latin_texts_are_cut_by_the_rules_of_letters_and_digits(text):
     for name, pattern in OLD.items():
         assert split_words(text, name) == [match.span() for match in pattern.finditer(text)]
