@@ -27,6 +27,7 @@ PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 # What weights of a dtype are computed in where nothing autocasts.
 COMPUTED_IN = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16", "4-bit": "bf16", "8-bit": "fp16"}
 BACKENDS = [backend.value for backend in DynamoBackend if backend.value != "NO"]
+COMPILE_MODES = ("default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs")  # of torch.compile
 # What --optim needs beside torch: (names that match, module, what pip calls it); transformers says it after the data.
 OPTIMIZER_PACKAGES = (
     (r"adamw_torch_[48]bit", "torchao", "torchao"),
@@ -226,6 +227,9 @@ class TrainingArguments(transformers.TrainingArguments):
         backend = given.torch_compile_backend
         if backend is not None and backend.upper() not in BACKENDS:
             raise InputError(f"--torch_compile_backend {backend!r} is not one of {', '.join(map(str.lower, BACKENDS))}")
+        mode = given.torch_compile_mode
+        if mode is not None and mode not in COMPILE_MODES:
+            raise InputError(f"--torch_compile_mode {mode!r} is not one of {', '.join(COMPILE_MODES)}")
         if given.dataloader_persistent_workers and not given.dataloader_num_workers:
             raise InputError(
                 "--dataloader_persistent_workers: there are no workers; add --dataloader_num_workers 1, or leave it out"

@@ -4,6 +4,7 @@
 in one setting (entity types, language, scheme). Letters: n rows, s statistics of a row, c classes.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -103,13 +104,21 @@ class McNemar:
     p: float
 
 
+def _with_float_numbers(table: pa.Table, names: Sequence[str]) -> pa.Table:
+    """The table with float64 in the place of integers, which Arrow refuses to merge with floats above 2**53."""
+    for place, name in enumerate(table.column_names):
+        if name in names and pa.types.is_integer(table.column(name).type):
+            table = table.set_column(place, name, table.column(name).cast(pa.float64(), safe=False))
+    return table
+
+
 class PairedTables:
     """Both tables as one of 2n rows, A's before B's; the statistics of each metric are computed once."""
 
     def __init__(self, a: Predictions, b: Predictions, seed: int) -> None:
         self.a, self.b, self.n, self.seed = a, b, len(a), seed
         shared = [name for name in (*a.kind.columns, "correct") if a.has(name) and b.has(name)]
-        halves = [table.table.select(shared) for table in (a, b)]
+        halves = [_with_float_numbers(table.table.select(shared), a.kind.number_columns) for table in (a, b)]
         self.both = replace(a, table=pa.concat_tables(halves, promote_options="permissive").combine_chunks())
         _, self.columns, self.flaws = read_columns(self.both)
         self.blocks = time_blocks(self._cut(0, self.n)) if "time" in self.columns else None

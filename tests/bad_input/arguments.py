@@ -65,6 +65,7 @@ OPTIMIZATION = [
     flags("--optim magic", "magic"),
     flags("--optim sgd --optim_args momentum=-1", "--optim_args momentum=-1: sgd does not take it ( … key=value"),
     flags("--optim adamw_torch --optim_args nothing", "--optim_args nothing: adamw_torch does not take it"),
+    flags("--torch_compile_mode fast", "--torch_compile_mode 'fast' is not one of default, reduce-overhead"),
     flags("--torch_compile_backend magic", "--torch_compile_backend 'magic' is not one of … inductor"),
     flags("--accelerator_config nowhere.json", "--accelerator_config nowhere.json: no such file; expected a JSON"),
     flags('--accelerator_config {"magic":1}', "magic"),

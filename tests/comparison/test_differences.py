@@ -1,8 +1,10 @@
 """The paired comparison against hand calculations and the formulas of the textbooks."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from llmtune.comparison.differences import compare_predictions
@@ -283,3 +285,17 @@ def test_an_unknown_metric_is_refused_with_the_known():
 
     with pytest.raises(InputError, match="--metric 'f7' is not one of these tables' accuracy, "):
         compare_predictions(a, a, metric="f7")
+
+
+def test_integers_that_no_float_holds_are_compared_with_floats():
+    large = [2**64 - 1, 1, 2, 3, 4, 5]
+    floats = [float(n) for n in large]
+    right = make_predictions("regression", {"reference": floats, "prediction": floats})
+    place = right.table.column_names.index("prediction")
+    integers = replace(right, table=right.table.set_column(place, "prediction", pa.array(large, pa.uint64())))
+    low = make_predictions("regression", {"reference": floats, "prediction": [0.5] * 6})
+
+    pair = of(compare_predictions(integers, low), "mae")
+
+    assert pair.a == 0
+    assert pair.b == pytest.approx(np.mean(np.abs(np.array(floats) - 0.5)))
