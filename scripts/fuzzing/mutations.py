@@ -131,7 +131,7 @@ def _change_json_lines(draw: random.Random, content: bytes) -> bytes:
 
 
 def _change_cells(draw: random.Random, content: bytes) -> bytes:
-    records = list(csv.reader(io.StringIO(content.decode(), newline="")))
+    records = list(csv.reader(io.StringIO(content.decode(), newline=""))) or [[]]
     for _ in range(draw.choice((1, 1, 5))):
         record = draw.choice(records)
         if not record or draw.random() < 0.1:
