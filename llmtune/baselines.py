@@ -321,8 +321,7 @@ def _answered(test: Predictions, prediction: Sequence[Any]) -> Predictions:
     """The rows of `test` with other predictions, without the intervals of its own."""
     test = replace(test, table=test.table.drop_columns([name for name in INTERVAL if test.has(name)]))
     position = test.table.column_names.index("prediction")
-    kind = test.table.schema.field("prediction").type if test.kind.number_columns else pa.string()
-    kind = pa.float64() if pa.types.is_integer(kind) else kind
+    kind = None if test.kind.number_columns else pa.string()  # numbers, or lists of them, whatever the table's were
     return replace(test, table=test.table.set_column(position, "prediction", pa.array(prediction, kind)))
 
 

@@ -224,6 +224,8 @@ class TrainingArguments(transformers.TrainingArguments):
         needed = next((needs for names, *needs in OPTIMIZER_PACKAGES if re.fullmatch(names, optim)), None)
         if needed and find_spec(needed[0]) is None:
             raise InputError(f"--optim {optim}: needs {needed[0]}, not installed here: pip install {needed[1]}")
+        if given.use_liger_kernel and find_spec("liger_kernel") is None:
+            raise InputError("--use_liger_kernel: needs liger_kernel, not installed here: pip install liger-kernel")
         backend = given.torch_compile_backend
         if backend is not None and backend.upper() not in BACKENDS:
             raise InputError(f"--torch_compile_backend {backend!r} is not one of {', '.join(map(str.lower, BACKENDS))}")

@@ -46,6 +46,10 @@ def _is_attention(cell: Any) -> bool:
     )
 
 
+def _is_name(cell: Any) -> bool:
+    return not isinstance(cell, list | dict)
+
+
 def _is_string(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
@@ -54,7 +58,9 @@ TEXT = Cells(_is_text, "a text", types=_is_string)
 TEXT_OR_WORDS = Cells(_is_text_or_words, "a text, or a list of words", types=_is_string)
 WORDS = Cells(_is_words, "a list of words, none of them null", may_be_null=False)
 ATTENTION = Cells(_is_attention, "a list of {token, weight}")
+NAME = Cells(_is_name, "a text or a number", types=lambda kind: not pa.types.is_nested(kind))
 OF_INPUTS = {
+    "id": NAME,
     **dict.fromkeys(("text", "text_pair"), TEXT_OR_WORDS),
     **dict.fromkeys(("source", "question", "context"), TEXT),
     "attention": ATTENTION,

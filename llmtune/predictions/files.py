@@ -19,6 +19,7 @@ from llmtune.arguments.regular_files import check_regular
 from llmtune.errors import InputError, truncated_repr
 from llmtune.predictions.cells import convert_cells, spelled_value
 from llmtune.predictions.kinds import Kind, kind_named
+from llmtune.text.arrow_texts import check_names
 from llmtune.text.delimited import other_separators, swallowed_rows, tsv_records
 from llmtune.text.json_objects import REMEDY, RepeatedKeyError, parse_json
 
@@ -69,6 +70,7 @@ def columns_to_arrow(
     Raises:
         InputError: a cell that its column can't hold, by row (from 0).
     """
+    check_names(columns, str(where))
     columns, record = dict(columns), kind_named(kind, str(where)) if kind else None
     if record and record.multi_label and label_separator:
         joined = [name for name in LABEL_COLUMNS if name in columns]

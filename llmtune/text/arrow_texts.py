@@ -3,9 +3,11 @@
 Arrow takes any bytes and any number of seconds, and Python fails where it reads them.
 """
 
+from collections.abc import Iterable
+
 import pyarrow as pa
 
-from llmtune.errors import InputError
+from llmtune.errors import InputError, truncated_repr
 
 
 def check_readable(table: pa.Table, where: str, *, first_row: int) -> None:
@@ -30,6 +32,17 @@ def check_readable(table: pa.Table, where: str, *, first_row: int) -> None:
             _find_broken_cell(column, name, where, first_row)
         if _holds_times(column.type):
             _find_broken_cell(column, name, where, first_row)
+
+
+def check_names(names: Iterable[str], where: str) -> None:
+    """Raises InputError for a column name that Arrow and terminals can't hold: half a character, as JSON can write."""
+    for name in names:
+        try:
+            name.encode()
+        except UnicodeEncodeError as error:
+            raise InputError(
+                f"{where}: the column name {truncated_repr(name)} is not valid Unicode; rename it"
+            ) from error
 
 
 def _holds_times(kind: pa.DataType) -> bool:

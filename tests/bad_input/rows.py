@@ -16,6 +16,7 @@ BROKEN_FILES = [
     ("short.csv", b"text,label\na\n", ("row 1 (line 2)", "found 1 field, expected 2", "in double quotes")),
     ("open.csv", b'text,label\n"a,b\n', ("row 1", "a quote never closes", 'write a quote inside a quoted field as ""')),
     ("quotes.csv", b'text,label\n"a"b,c\n', ("row 1 (line 2)", "broken quoting", 'as ""')),
+    ("names.jsonl", lines({"text": "a", "\ud800": 1}), ("the column name '\\ud800' is not valid Unicode; rename it",)),
     ("nul.csv", b"text,label\na\0b,c\n", ("line 2", "a NUL byte at offset", "expected UTF-8 text")),
     ("cp1252.csv", b"text,label\ncaf\xe9,b\n", ("line 2", "byte 0xe9", "is not UTF-8; convert the file")),
     ("utf16.csv", "text,label\na,b\n".encode("utf-16"), ("expected UTF-8 text, found UTF-16 text; save it as UTF-8",)),

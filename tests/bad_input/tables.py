@@ -26,6 +26,14 @@ PAIR = {"reference": "spam", "prediction": "ham"}
 RIGHT = {"reference": "ham", "prediction": "ham"}
 TAGGED = {"reference": ["B-PER"], "prediction": ["O"]}
 CLASSES = [
+    table(
+        "name.jsonl",
+        lines({**RIGHT, "\ud800": 1}),
+        "name.jsonl: the column name '\\ud800' is not valid Unicode; rename",
+    ),
+    table(
+        "ids.jsonl", lines({**RIGHT, "id": [1]}, {**PAIR, "id": [2]}), "ids.jsonl … id … expected a text or a number"
+    ),
     table("t.doc", b"x", "t.doc: ending '.doc' is not one of .parquet, .csv, .tsv, .jsonl"),
     table("empty.csv", b"", "empty.csv: not readable as csv: Empty CSV file; write a header"),
     table("header.csv", b"reference,prediction\n", "the table has no rows; give one with predictions"),

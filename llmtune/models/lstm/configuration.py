@@ -3,6 +3,11 @@
 from huggingface_hub.dataclasses import strict
 from transformers import PretrainedConfig
 
+SIZES = (
+    *("hidden_size", "num_hidden_layers", "vocab_size", "embedding_size", "attention_size", "max_position_embeddings"),
+    *("num_features", "lookback", "horizon"),
+)
+
 
 @strict
 class LstmConfig(PretrainedConfig):
@@ -42,6 +47,12 @@ class LstmConfig(PretrainedConfig):
     num_features: int = 1
     lookback: int = 60
     horizon: int = 1
+
+    def validate_sizes(self) -> None:
+        """Raises ValueError for a size that no layer can have; called by `strict`."""
+        for name in SIZES:
+            if not 1 <= getattr(self, name) < 2**31:
+                raise ValueError(f"{name} is {getattr(self, name)}, expected 1 or more, below 2**31")
 
     @property
     def state_size(self) -> int:
