@@ -27,7 +27,7 @@ from llmtune.data.rows import RowErrors, Rows, to_arrow
 from llmtune.data.spreadsheets import read_sheet
 from llmtune.errors import InputError
 from llmtune.progress import progress
-from llmtune.text.arrow_texts import check_names, check_readable
+from llmtune.text.arrow_texts import check_column_names, check_readable
 from llmtune.text.delimited import swallowed_rows, tsv_records
 
 # What a text file must not begin with, and what such a file is.
@@ -65,7 +65,7 @@ def read_rows(path: str | os.PathLike[str]) -> Rows:
             f"rename or convert the file"
         )
     rows = reader(str(path), _content(path))
-    check_names(rows.columns, str(path))
+    check_column_names(rows.columns, str(path))
     if not len(rows):
         raise InputError(f"{path}: no rows (columns {list(rows.columns)}), expected at least one; fill the file")
     return read_export(rows)
@@ -85,7 +85,7 @@ def read_lines(source: str, content: bytes, column: str) -> Rows:
     content = _checked(source, content)
     if content.lstrip().startswith(b"{"):
         rows = _read_jsonl(source, content)
-        check_names(rows.columns, source)
+        check_column_names(rows.columns, source)
         return rows
     return Rows(source, {column: _lines(_text(source, content))}, unit="line")
 

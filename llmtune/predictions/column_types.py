@@ -82,6 +82,16 @@ def plain_texts(table: pa.Table) -> pa.Table:
     return table
 
 
+def float_numbers(table: pa.Table, kind: Kind) -> pa.Table:
+    """The table with float64 in the place of decimals and of unsigned integers of 64 bits."""
+    for name in kind.number_columns:
+        if name in table.column_names:
+            place, column = table.column_names.index(name), table.column(name)
+            if pa.types.is_decimal(column.type) or pa.types.is_uint64(column.type):
+                table = table.set_column(place, name, column.cast(pa.float64(), safe=False))
+    return table
+
+
 def check_cell_types(table: pa.Table, kind: Kind, where: str) -> None:
     """Refuses a cell of another type than its column has.
 

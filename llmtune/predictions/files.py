@@ -19,7 +19,7 @@ from llmtune.arguments.regular_files import check_regular
 from llmtune.errors import InputError, truncated_repr
 from llmtune.predictions.cells import convert_cells, spelled_value
 from llmtune.predictions.kinds import Kind, kind_named
-from llmtune.text.arrow_texts import check_names
+from llmtune.text.arrow_texts import check_column_names, readable_names
 from llmtune.text.delimited import other_separators, swallowed_rows, tsv_records
 from llmtune.text.json_objects import REMEDY, RepeatedKeyError, parse_json
 
@@ -47,10 +47,12 @@ def read_table_file(path: Path, kind: str | None, *, label_separator: str | None
         raise InputError(f"{path}: ending {path.suffix!r} is not one of {', '.join(FORMATS)}")
     if path.suffix == ".parquet":
         try:
-            table = _with_answer_texts(pa.parquet.read_table(path))
+            table = pa.parquet.read_table(path)
         except (pa.ArrowException, OSError) as error:
             reason = str(error).splitlines()[0]  # the others are the schema
             raise InputError(f"{path}: not readable as parquet: {reason}") from error
+        readable_names(table, str(path))
+        table = _with_answer_texts(table)
         for name in LABEL_COLUMNS:
             if label_separator and name in table.column_names and pa.types.is_string(table.column(name).type):
                 sets = pa.array(split_labels_of_texts(table.column(name).to_pylist(), label_separator))
@@ -70,7 +72,7 @@ def columns_to_arrow(
     Raises:
         InputError: a cell that its column can't hold, by row (from 0).
     """
-    check_names(columns, str(where))
+    check_column_names(columns, str(where))
     columns, record = dict(columns), kind_named(kind, str(where)) if kind else None
     if record and record.multi_label and label_separator:
         joined = [name for name in LABEL_COLUMNS if name in columns]

@@ -19,7 +19,7 @@ import pyarrow.parquet
 from pydantic import AfterValidator, Field
 
 from llmtune.errors import InputError
-from llmtune.predictions.column_types import check_cell_types, plain_texts
+from llmtune.predictions.column_types import check_cell_types, float_numbers, plain_texts
 from llmtune.predictions.files import read_table_file, to_label_set, to_labels
 from llmtune.predictions.kinds import KINDS, Kind, kind_named
 from llmtune.predictions.label_checks import (
@@ -40,6 +40,15 @@ from llmtune.whole_files import whole_file
 METADATA_KEY = b"llmtune"
 
 
+class Settings(Contract):
+    """Of what a task keeps, what every reader of tables looks at."""
+
+    deciding_metric: str | None = None
+    thresholds: list[Annotated[float, Field(ge=0, le=1)]] | None = None
+    ordinal: bool | None = None
+    language: str | None = None
+
+
 class Metadata(Contract):
     """What a table of ours says of itself; all of it is missing of a table made elsewhere."""
 
@@ -48,7 +57,7 @@ class Metadata(Contract):
     label_names: Annotated[list[str], AfterValidator(each_once)] = []
     positive_label: str | None = None
     threshold: Annotated[float, Field(ge=0, le=1)] = 0.5
-    settings: dict[str, Any] = {}
+    settings: Settings = Settings()
 
 
 THRESHOLDS = "thresholds"  # of the settings of a multi-label table: one a label, where they are not all alike
@@ -252,7 +261,7 @@ def predictions_from_arrow(
     _check_columns(facts, table.column_names, where)
     if not table.num_rows:
         raise InputError(f"{where}: the table has no rows; give one with predictions")
-    table = plain_texts(table)
+    table = float_numbers(plain_texts(table), facts)
     check_cell_types(table, facts, where)
     if "id" not in table.column_names:
         table = table.add_column(0, "id", pa.array(np.arange(table.num_rows)))

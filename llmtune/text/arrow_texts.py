@@ -21,7 +21,7 @@ def check_readable(table: pa.Table, where: str, *, first_row: int) -> None:
     Raises:
         InputError: such a cell, by row and column, or such a name.
     """
-    names = table.column_names
+    names = readable_names(table, where)
     repeated = next((name for name in names if names.count(name) > 1), None)
     if repeated is not None:
         raise InputError(f"{where}: two columns are named {repeated!r}, expected each name once; rename one of {names}")
@@ -34,7 +34,22 @@ def check_readable(table: pa.Table, where: str, *, first_row: int) -> None:
             _find_broken_cell(column, name, where, first_row)
 
 
-def check_names(names: Iterable[str], where: str) -> None:
+def readable_names(table: pa.Table, where: str) -> list[str]:
+    """The names of the columns.
+
+    Raises:
+        InputError: one is not UTF-8, so that Python can't read it.
+    """
+    try:
+        names: list[str] = table.column_names
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{where}: a column's name holds the byte 0x{error.object[error.start]:02x}, which is not UTF-8; rename it"
+        ) from error
+    return names
+
+
+def check_column_names(names: Iterable[str], where: str) -> None:
     """Raises InputError for a column name that Arrow and terminals can't hold: half a character, as JSON can write."""
     for name in names:
         try:

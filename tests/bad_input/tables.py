@@ -266,6 +266,11 @@ METADATA = [
     own("threshold_text", "field threshold: found 'half', expected", threshold="half"),
     own("threshold_list", "field threshold: found [0.5], expected", threshold=[0.5]),
     own("threshold_outside", "field threshold: found 7.5, expected", threshold=7.5),
+    own(
+        "settings_metric",
+        "field settings.deciding_metric: found ['f1'], expected",
+        settings={"deciding_metric": ["f1"]},
+    ),
     own("settings_list", "field settings: found [], expected", settings=[]),
     own("split_null", "field split: found None, expected", split=None),
 ] + [

@@ -3,6 +3,8 @@
 import csv
 import datetime
 import json
+from decimal import Decimal
+from functools import partial
 
 import pyarrow as pa
 import pyarrow.parquet
@@ -11,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmtune.comparison.paired import PairedTables
+from llmtune.data.files import read_rows
 from llmtune.errors import InputError
 from llmtune.metrics import score_predictions
 from llmtune.predictions import read_predictions
@@ -281,3 +284,26 @@ def test_texts_of_any_arrow_type_are_compared(kind, tmp_path):
     other = predictions_from_arrow(pa.table({**texts, "prediction": ["a", "b"]}), "there", kind="text-generation")
 
     assert PairedTables(table, other, seed=0).both.column("prediction") == ["the cat", "a dog", "a", "b"]
+
+
+def test_decimals_are_numbers_as_any_other(tmp_path):
+    cells = pa.array([Decimal("1.50"), Decimal("2.25")], pa.decimal128(5, 2))
+    columns = {"reference": cells, "prediction": pa.array([1, 2**64 - 1], pa.uint64())}
+    pa.parquet.write_table(pa.table(columns), tmp_path / "t.parquet")
+
+    table = read_predictions(tmp_path / "t.parquet", kind="regression")
+
+    assert table.column("reference") == [1.5, 2.25]
+    assert table.column("prediction") == [1.0, 2.0**64]
+
+
+def test_a_column_of_parquet_whose_name_is_not_utf8_is_refused(tmp_path):
+    path = tmp_path / "t.parquet"
+    pa.parquet.write_table(
+        pa.table({"reference": ["a"], "prediction": ["a"], "n\x01m": ["b"]}), path, store_schema=False
+    )
+    path.write_bytes(path.read_bytes().replace(b"n\x01m", b"n\x80m"))
+
+    for read in (partial(read_predictions, kind="classification"), read_rows):
+        with pytest.raises(InputError, match="a column's name holds the byte 0x80, which is not UTF-8; rename it"):
+            read(path)
