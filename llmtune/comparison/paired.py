@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from llmtune.comparison.alignment import same_rows
 from llmtune.comparison.diebold_mariano import DieboldMariano, diebold_mariano
+from llmtune.errors import InputError
 from llmtune.evidence import ENOUGH, SIGNIFICANT, SURE_LEVEL
 from llmtune.metrics import Metric, available_metrics
 from llmtune.metrics.core.base import Columns, Score, SufficientStatistics, score_metric, time_blocks
@@ -119,7 +120,11 @@ class PairedTables:
         self.a, self.b, self.n, self.seed = a, b, len(a), seed
         shared = [name for name in (*a.kind.columns, "correct") if a.has(name) and b.has(name)]
         halves = [_with_float_numbers(table.table.select(shared), a.kind.number_columns) for table in (a, b)]
-        self.both = replace(a, table=pa.concat_tables(halves, promote_options="permissive").combine_chunks())
+        try:
+            both = pa.concat_tables(halves, promote_options="permissive").combine_chunks()
+        except pa.ArrowException as error:
+            raise InputError(f"A and B hold other types in one column ({error}); write it alike in both") from error
+        self.both = replace(a, table=both)
         _, self.columns, self.flaws = read_columns(self.both)
         self.blocks = time_blocks(self._cut(0, self.n)) if "time" in self.columns else None
         self._statistics: dict[Any, np.ndarray] = {}

@@ -299,3 +299,12 @@ def test_integers_that_no_float_holds_are_compared_with_floats():
 
     assert pair.a == 0
     assert pair.b == pytest.approx(np.mean(np.abs(np.array(floats) - 0.5)))
+
+
+def test_columns_of_types_that_do_not_merge_are_named():
+    numbers, place = make_predictions("regression", {"reference": [1.0, 2.0], "prediction": [1.0, 2.0]}), 2
+    words = pa.array([["a"], ["b"]])
+    other = replace(numbers, table=numbers.table.set_column(place, "prediction", words))
+
+    with pytest.raises(InputError, match=r"A and B hold other types in one column \(.*prediction.*\); write it alike"):
+        compare_predictions(numbers, other)
