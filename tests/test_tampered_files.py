@@ -9,7 +9,7 @@ import pytest
 
 from llmtune import cli
 from llmtune.errors import InputError
-from llmtune.predictions.table import METADATA_KEY
+from llmtune.predictions.metadata import METADATA_KEY
 from llmtune.runs.folder import write_json
 from llmtune.runs.tables import open_table
 from llmtune.tasks.text_classification.task import TextClassification

@@ -2,10 +2,11 @@
 
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, Concatenate, ParamSpec
 
 from transformers import PreTrainedModel
 
@@ -33,6 +34,7 @@ from llmtune.terminal.verdict_lines import show_verdict
 from llmtune.training.trainer import FineTuningTrainer
 from llmtune.training.whole_checkpoints import resume_remedy
 
+P = ParamSpec("P")
 INPUT_COLUMNS = ("text_column", "text_pair_column", "question_column", "context_column", "source_column")
 
 
@@ -68,6 +70,19 @@ def training_facts(trainer: FineTuningTrainer) -> dict[str, Any]:
     }
 
 
+def with_resume_remedy(write: Callable[Concatenate[Arguments, P], Path]) -> Callable[Concatenate[Arguments, P], Path]:
+    """What the disk refuses to `write`, whose first argument is the run's, says how the run goes on."""
+
+    @wraps(write)
+    def told(args: Arguments, *rest: P.args, **more: P.kwargs) -> Path:
+        folder = Path(str(args.training.output_dir))
+        with Writing(folder, remedy=resume_remedy(folder)):
+            return write(args, *rest, **more)
+
+    return told
+
+
+@with_resume_remedy
 def write_run(
     args: Arguments,
     trainer: FineTuningTrainer,
@@ -97,21 +112,6 @@ def write_run(
         DiskFault: something can't be written; it says how to go on.
     """
     folder = Path(str(args.training.output_dir))
-    with Writing(folder, remedy=resume_remedy(folder)):
-        _write_results(folder, args, trainer, task, splits, encoded, predictions, model)
-    return folder
-
-
-def _write_results(
-    folder: Path,
-    args: Arguments,
-    trainer: FineTuningTrainer,
-    task: Task,
-    splits: Any,
-    encoded: Mapping[str, Encoded],
-    predictions: Mapping[str, Predictions],
-    model: ModelFacts,
-) -> None:
     check = SavedModelCheck(args, trainer, model.weights) if trainer.is_world_process_zero() else None
     _save_model(trainer, task, keep_base=model.from_scratch)
     if check is not None:
@@ -119,7 +119,7 @@ def _write_results(
     trained = training_facts(trainer)
     continuations = task.continuations(trainer.accelerator.unwrap_model(trainer.model), encoded["test"])
     if check is None:
-        return
+        return folder
     seed, test = args.training.seed, predictions["test"]
     scores = {split: score_predictions(table, metrics=task.metrics, seed=seed) for split, table in predictions.items()}
     baselines = task.baselines(splits, test)
@@ -169,6 +169,7 @@ def _write_results(
         show_run_end(terminal, test, scores["test"], baseline_scores, verdict, folder, flags, report.cautions)
     if url := push_if_asked(trainer):
         terminal.block(f"Pushed to {url}", [])
+    return folder
 
 
 def _again(args: Arguments) -> dict[str, Any]:

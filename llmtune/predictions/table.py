@@ -10,18 +10,17 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute
 import pyarrow.parquet
-from pydantic import AfterValidator, Field
 
 from llmtune.errors import InputError
 from llmtune.predictions.column_types import check_cell_types, float_numbers, plain_texts
 from llmtune.predictions.files import read_table_file, to_label_set, to_labels
-from llmtune.predictions.kinds import KINDS, Kind, kind_named
+from llmtune.predictions.kinds import Kind, kind_named
 from llmtune.predictions.label_checks import (
     check_entity_types,
     check_independent_order,
@@ -30,35 +29,12 @@ from llmtune.predictions.label_checks import (
     check_order,
 )
 from llmtune.predictions.label_spelling import closest_label, sort_labels
+from llmtune.predictions.metadata import METADATA_KEY, read_metadata
 from llmtune.predictions.probability_columns import find_probabilities, labels_in_columns
 from llmtune.predictions.tag_checks import check_tag_scheme
 from llmtune.text.arrow_texts import check_readable
-from llmtune.text.contracts import Contract, each_once, parse_contract
 from llmtune.text.label_names import default_positive
 from llmtune.whole_files import whole_file
-
-METADATA_KEY = b"llmtune"
-
-
-class Settings(Contract):
-    """Of what a task keeps, what every reader of tables looks at."""
-
-    deciding_metric: str | None = None
-    thresholds: list[Annotated[float, Field(ge=0, le=1)]] | None = None
-    ordinal: bool | None = None
-    language: str | None = None
-
-
-class Metadata(Contract):
-    """What a table of ours says of itself; all of it is missing of a table made elsewhere."""
-
-    kind: str = ""
-    split: str = "test"
-    label_names: Annotated[list[str], AfterValidator(each_once)] = []
-    positive_label: str | None = None
-    threshold: Annotated[float, Field(ge=0, le=1)] = 0.5
-    settings: Settings = Settings()
-
 
 THRESHOLDS = "thresholds"  # of the settings of a multi-label table: one a label, where they are not all alike
 COLUMN_NOTES = "column_notes"  # of the settings of a table made elsewhere: what was read as probabilities, and what not
@@ -244,20 +220,7 @@ def predictions_from_arrow(
         InputError: as `read_predictions` does.
     """
     check_readable(table, where, first_row=0)
-    written = (table.schema.metadata or {}).get(METADATA_KEY, b"{}")
-    remedy = "restore the table, or write its columns without metadata and give --kind"
-    own = parse_contract(written, Metadata, f"{where}: its metadata {METADATA_KEY.decode()}", remedy)
-    kind = kind and kind_named(kind, where)
-    if kind is None and "kind" not in own:
-        raise InputError(f"{where}: the table does not say its kind; give --kind, one of {', '.join(KINDS)}")
-    if kind is not None and own.get("kind", kind) != kind:
-        raise InputError(f"{where}: the table is of kind {own['kind']}, not {kind}; leave --kind out")
-    facts = kind_named(kind or own["kind"], where)
-    if label_names and own.get("label_names") and list(label_names) != own["label_names"]:
-        raise InputError(
-            f"--labels {','.join(label_names)}: {where} names its own labels, {', '.join(own['label_names'])}; leave "
-            "--labels out"
-        )
+    facts, own = read_metadata(table, where, kind=kind, label_names=label_names)
     _check_columns(facts, table.column_names, where)
     if not table.num_rows:
         raise InputError(f"{where}: the table has no rows; give one with predictions")

@@ -4,7 +4,7 @@ import json
 
 import pyarrow as pa
 
-from llmtune.predictions.table import METADATA_KEY
+from llmtune.predictions.metadata import METADATA_KEY
 from tests.bad_input.cases import BadInput, lines, parquet
 
 
@@ -266,6 +266,8 @@ METADATA = [
     own("threshold_text", "field threshold: found 'half', expected", threshold="half"),
     own("threshold_list", "field threshold: found [0.5], expected", threshold=[0.5]),
     own("threshold_outside", "field threshold: found 7.5, expected", threshold=7.5),
+    own("settings_null", "field settings.null_threshold: found 'x', expected", settings={"null_threshold": "x"}),
+    own("settings_rows", "field settings.nonfinite_rows: found -1, expected", settings={"nonfinite_rows": -1}),
     own(
         "settings_metric",
         "field settings.deciding_metric: found ['f1'], expected",

@@ -45,12 +45,17 @@ def commands(model, lora, rows, table, out):
 NAMES = tuple(commands("", "", "", "", ""))
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_full_disk_is_one_message_and_leaves_nothing_behind(name, small_disk, spam_model, lora_run, spam_file, table):
+@pytest.fixture(params=NAMES)
+def on_disk(request, small_disk, spam_model, lora_run, spam_file, table):
+    """A small disk, a folder on it, and a command that writes there, with the file that it writes first."""
     disk = small_disk(64)
     out = disk.path / "out"
     out.mkdir()
-    argv, file = commands(spam_model, lora_run, spam_file, table, str(out))[name]
+    return disk, out, *commands(spam_model, lora_run, spam_file, table, str(out))[request.param]
+
+
+def test_a_full_disk_is_one_message_and_leaves_nothing_behind(on_disk):
+    disk, out, argv, file = on_disk
     disk.fill()
 
     with pytest.raises(DiskFault) as raised:
@@ -63,12 +68,8 @@ def test_a_full_disk_is_one_message_and_leaves_nothing_behind(name, small_disk, 
     assert [path for path in out.rglob("*") if path.is_file()] == []
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_nor_does_a_read_only_one(name, small_disk, spam_model, lora_run, spam_file, table):
-    disk = small_disk(64)
-    out = disk.path / "out"
-    out.mkdir()
-    argv, _ = commands(spam_model, lora_run, spam_file, table, str(out))[name]
+def test_nor_does_a_read_only_one(on_disk):
+    disk, _, argv, _ = on_disk
     disk.protect()
 
     with pytest.raises(InputError, match=r"(?i)read-only"):

@@ -10,7 +10,7 @@ from llmtune.arguments import RUN_MARKER
 from llmtune.errors import InputError
 from llmtune.metrics import score_predictions
 from llmtune.predictions import make_predictions, read_predictions, write_predictions
-from llmtune.predictions.table import METADATA_KEY
+from llmtune.predictions.metadata import METADATA_KEY
 
 REFERENCE = ["spam"] * 40 + ["ham"] * 60
 PREDICTION = ["spam"] * 30 + ["ham"] * 70  # 30 hits, 10 missed, no alarm
