@@ -9,6 +9,7 @@ from llmtune.text.contracts import Contract, each_once
 Names = list[str] | None
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=0)]
 
 
 class TaskFields(Contract):
@@ -86,6 +87,39 @@ class Reproduction(Contract):
     recipe: Annotated[str, Field(pattern=r"^\w+$")]
     processes: Positive
     flags: dict[Annotated[str, Field(pattern=r"^\w+$")], Any]
+
+
+class TrainedSoFar(Contract):
+    """What a checkpoint keeps for a run that goes on from it."""
+
+    run: dict[str, Any]
+    real_tokens: Count
+    padded_tokens: Count
+    train_seconds: Annotated[float, Field(ge=0)]
+    evaluation_seconds: Annotated[float, Field(ge=0)]
+    evaluations: list[dict[str, Any]]
+    least_validation_losses: list[Annotated[float, Field(allow_inf_nan=True)]] | None
+    mismatches: list[str] = []
+
+
+class Callbacks(Contract):
+    """What callbacks keep, ours and others."""
+
+    __pydantic_extra__: dict[str, dict[str, Any] | list[Any]]
+    llmtune: TrainedSoFar | None = None
+
+
+class TrainerStateFile(Contract):
+    """A checkpoint's trainer_state.json, which transformers writes; ours in it only where our Trainer did."""
+
+    global_step: Count
+    max_steps: int
+    num_train_epochs: float
+    log_history: list[dict[str, Any]]
+    best_global_step: int | None = None
+    best_metric: Annotated[float, Field(allow_inf_nan=True)] | None = None
+    best_model_checkpoint: str | None = None
+    stateful_callbacks: Callbacks | None = None
 
 
 class Run(Contract):

@@ -1,5 +1,6 @@
 """Files that a program of ours wrote and another may have changed: read through one schema each, or refused."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,8 @@ def _as_input_error(error: ValueError, where: str, remedy: str) -> InputError:
     field = ".".join(str(part) for part in first["loc"])
     if first["type"] == "missing":
         return InputError(f"{where}: no field {field}, which is required; {remedy}")
-    expected = first["msg"].removeprefix("Input should be ").replace("dictionary", "object")
+    expected = re.sub(" or instance of .*", "", first["msg"].removeprefix("Input should be "))
+    expected = expected.replace("dictionary", "object")
     if not field:
         return InputError(f"{where}: found a JSON {type(first['input']).__name__}, expected an object; {remedy}")
     return InputError(f"{where}: field {field}: found {truncated_repr(first['input'])}, expected {expected}; {remedy}")

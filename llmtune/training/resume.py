@@ -19,6 +19,8 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, get_last_checkpoin
 from llmtune.data.fingerprint import fingerprint
 from llmtune.errors import InputError
 from llmtune.models.checkpoints import is_adapter
+from llmtune.runs.contracts import TrainerStateFile
+from llmtune.text.contracts import check_contract
 from llmtune.text.shorten import join_names
 
 # Fields of TrainingArguments on which the weights at the end depend, which of them are taken, and when training stops:
@@ -87,7 +89,7 @@ def check_same_run(checkpoint: Path, trainer: Any) -> dict[str, str]:
     """
     if not (checkpoint / "trainer_state.json").exists():
         return {}  # the stock Trainer says so
-    state = TrainerState.load_from_json(str(checkpoint / "trainer_state.json"))
+    state = _read_state(checkpoint / "trainer_state.json")
     before = state.stateful_callbacks.get("llmtune", {}).get(RECORD)
     now = describe_run(trainer)
     if before is None:
@@ -106,6 +108,20 @@ def check_same_run(checkpoint: Path, trainer: Any) -> dict[str, str]:
             f"weights: --model_name_or_path {checkpoint}"
         )
     return differences
+
+
+def _read_state(path: Path) -> TrainerState:
+    """The state of a checkpoint, whose file is JSON: what the stock Trainer reads next, it can read.
+
+    Raises:
+        InputError: a field is not what it should be.
+    """
+    where, remedy = f"--resume_from_checkpoint {path}", "name another checkpoint, or restore the file"
+    check_contract(json.loads(path.read_text(encoding="utf-8")), TrainerStateFile, where, remedy)
+    try:
+        return TrainerState.load_from_json(str(path))
+    except TypeError as error:
+        raise InputError(f"{where}: holds fields that this transformers does not know ({error}); {remedy}") from error
 
 
 class Resumption:

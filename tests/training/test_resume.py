@@ -278,3 +278,32 @@ def test_the_fingerprint_is_that_of_the_cells(a, b):
 
     assert (fingerprint(of_a) == fingerprint(of_b)) == (a == b)
     assert fingerprint(longer.select(np.arange(1, len(a) + 1))) == fingerprint(of_a)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ([], "found a JSON list, expected an object"),
+        (None, "found a JSON NoneType, expected an object"),
+        ({"global_step": "x"}, "field global_step: found 'x', expected a valid integer"),
+        ({"global_step": -5}, "field global_step: found -5, expected greater than or equal to 0"),
+        ({"log_history": 5}, "field log_history: found 5, expected a valid list"),
+        ({"best_metric": "x"}, "field best_metric: found 'x', expected a valid number"),
+        (
+            {"stateful_callbacks": {"llmtune": 3}},
+            "field stateful_callbacks.llmtune: found 3, expected a valid object; ",
+        ),
+        ({"stateful_callbacks": {"llmtune": {}}}, "no field stateful_callbacks.llmtune.run, which is required"),
+        ({"stateful_callbacks": {"TrainerControl": 7}}, "field stateful_callbacks.TrainerControl.*: found 7"),
+        ({"extra": 1}, "holds fields that this transformers does not know .*'extra'.*; name another checkpoint, or"),
+    ],
+)
+def test_a_trainer_state_that_another_changed_is_refused_by_its_field(content, message, checkpoint, tmp_path):
+    folder = shutil.copytree(checkpoint, tmp_path / "checkpoint-5")
+    state = json.loads((folder / "trainer_state.json").read_text())
+    changed = {**state, **content} if isinstance(content, dict) else content
+    (folder / "trainer_state.json").write_text(json.dumps(changed))
+    where = re.escape(f"--resume_from_checkpoint {folder / 'trainer_state.json'}: ")
+
+    with pytest.raises(InputError, match=f"^{where}{message}"):
+        trainer(tmp_path / "run", **OPTIONS).train(resume_from_checkpoint=str(folder))
