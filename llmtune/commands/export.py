@@ -160,11 +160,10 @@ def rows_to_score(run: RunFolder, task: Task, predictions: str | None, most: int
         table = open_table(Path(predictions))
         where = f"--predictions {predictions}"
     elif run.table_path("test").exists():
-        bits = next((bits for bits in (4, 8) if run.arguments("model").get(f"load_in_{bits}bit")), None)
-        if bits:
+        if run.bits:
             raise InputError(
-                f"{run.path}: was scored on weights of {bits} bits, which ONNX does not hold; llmtune merge it, run "
-                "llmtune evaluate on the merged model, and export that with its table as --predictions"
+                f"{run.path}: was scored on weights of {run.bits} bits, which ONNX does not hold; llmtune merge it, "
+                "run llmtune evaluate on the merged model, and export that with its table as --predictions"
             )
         table, where = run.table("test"), str(run.table_path("test"))
     else:

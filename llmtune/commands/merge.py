@@ -159,10 +159,11 @@ class MergedModelCheck:
         rescored = rescoring.result(self.process.finish())
         if rescored.unchecked:
             return [f"its test rows were not scored again: {rescored.unchecked}"]
-        bits = next((bits for bits in (4, 8) if self.run.arguments("model").get(f"load_in_{bits}bit")), None)
-        if bits and rescored.again is not None:
+        if self.run.bits and rescored.again is not None:
             apart = distances(rescored.expected, rescored.again, relative).largest
-            return [f"{len(rescored.expected):,} test rows, scored on {bits}-bit weights and on full ones: {apart}"]
+            return [
+                f"{len(rescored.expected):,} test rows, scored on {self.run.bits}-bit weights and on full ones: {apart}"
+            ]
         check = saved_model(rescored)
         if check.status == FAIL:
             shutil.rmtree(merged)

@@ -105,6 +105,12 @@ class RunFolder:
         return arguments
 
     @property
+    def bits(self) -> int | None:
+        """Of quantized base weights, 4 or 8; None where they are whole."""
+        model = self.arguments("model")
+        return next((bits for bits in (4, 8) if model.get(f"load_in_{bits}bit")), None)
+
+    @property
     def training(self) -> TrainingLog:
         """What training left."""
         return TrainingLog.from_run(self.settings.get("training", {}))
