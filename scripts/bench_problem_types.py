@@ -1,6 +1,7 @@
 """Quality on pairs, several labels, scores, stars and long documents, beside the stock Trainer and TF-IDF.
 
-    python scripts/bench_problem_types.py SET --data ../shared/data --model MINILM_FOLDER [--rounds 3] [--train_rows N]
+    python scripts/bench_problem_types.py SET --data ../shared/data --model MINILM_FOLDER [--rounds 3]
+        [--train_rows N] [--epochs E]
 
 A round is one seed: our recipe through the command a user types, then transformers.Trainer as its documentation sets it
 up (dynamic padding, the model's own loss, best checkpoint by validation loss) on the same rows with the same model,
@@ -14,7 +15,7 @@ import json
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,7 @@ PROBLEMS = {
     "mrpc": Problem("sentiment", "label", "f1_macro", PAIRS, epochs=4),
     "snli": Problem("sentiment", "label", "f1_macro", PAIRS),
     "stsb": Problem("text_regression", "score", "spearman", PAIRS),
-    "goemotions": Problem("text_classification", "labels", "f1_micro", length=64),
+    "goemotions": Problem("text_classification", "labels", "f1_micro", epochs=6, length=64, learning_rate=3e-4),
     "reuters21578": Problem("text_classification", "labels", "f1_micro", epochs=8, length=256, learning_rate=2e-4),
     "app_reviews": Problem("text_regression", "stars", "mse"),
     "olist_reviews_pt": Problem("text_regression", "stars", "mse"),
@@ -78,8 +79,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="seeds 1, 2, …")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads of either")
     parser.add_argument("--train_rows", type=int, help="of train, drawn once for all; default all")
+    parser.add_argument("--epochs", type=float, help="over train; default the set's own")
     arguments = parser.parse_args()
     problem = PROBLEMS[arguments.set]
+    problem = replace(problem, epochs=arguments.epochs or problem.epochs)
     with tempfile.TemporaryDirectory() as scratch:
         files = {split: unpack(arguments.data / arguments.set / f"{split}.jsonl.gz", scratch) for split in SPLITS}
         if arguments.train_rows:
