@@ -11,11 +11,11 @@ from typing import NamedTuple
 import numpy as np
 from scipy import special
 
+from llmtune.jackknife import CHUNK, scores_without_each
 from llmtune.progress import progress
 
 Statistic = Callable[[np.ndarray], np.ndarray]
 
-CHUNK = 2**21  # numbers held at once by a bootstrap (16 MiB of float64): memory stays flat however many resamples
 ALIKE = "every resample"
 SAME_ROWS, AT_BOUND = "all rows have the same value", "the score is"
 
@@ -260,10 +260,8 @@ def interval_of_sums(
     n = len(statistics)
     if n < 2:
         return ConfidenceInterval(None, None, f"{n} rows: an interval requires 2")
-    total = statistics.sum(axis=0)
-    step = max(1, CHUNK // statistics.shape[1])
-    without_one = np.concatenate([score(total - statistics[i : i + step]) for i in range(0, n, step)])
-    return _bca(score(sums), float(score(total[None])[0]), without_one, np.ones(n), level)
+    value = float(score(statistics.sum(axis=0)[None])[0])
+    return _bca(score(sums), value, scores_without_each(statistics, score), np.ones(n), level)
 
 
 def paired_cluster_bootstrap(

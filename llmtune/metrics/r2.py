@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from llmtune.metrics.core.base import Columns, Metric, MetricContext, ratio
-from llmtune.metrics.core.clusters import cluster_bootstrap_interval
+from llmtune.metrics.core.base import Columns, Metric, MetricContext, SufficientStatistics, ratio
+from llmtune.metrics.core.errors import log_scale_interval
 from llmtune.predictions.kinds import REGRESSION
+from llmtune.stats import ConfidenceInterval
 
 KINDS = (REGRESSION,)
 
@@ -29,16 +30,30 @@ class Variances:
         return np.stack([part.sum(axis=1) for part in parts], axis=1)
 
 
-def score(sums: np.ndarray) -> np.ndarray:
-    """(B, 4) → (B,), over all steps of all rows; as sklearn: with a constant reference 1 if all is right, else 0.
+def unexplained(sums: np.ndarray) -> np.ndarray:
+    """Squared error over variance of all steps of all rows, (B, 4) → (B,).
 
-    Of one number NaN.
+    As sklearn: with a constant reference 0 if all is right, else 1. Of one number NaN.
     """
     error, total, squares, steps = sums.T
     around_mean = squares - ratio(total * total, steps)
     constant = around_mean <= 1e-14 * np.maximum(squares, 1e-300)
-    r2 = np.where(constant, np.where(error == 0, 1.0, 0.0), 1 - ratio(error, around_mean))
-    return np.where(steps < 2, np.nan, r2)
+    share = np.where(constant, np.where(error == 0, 0.0, 1.0), ratio(error, around_mean))
+    return np.where(steps < 2, np.nan, share)
+
+
+def score(sums: np.ndarray) -> np.ndarray:
+    """(B, 4) → (B,): what is explained."""
+    return 1 - unexplained(sums)
+
+
+unexplained_interval = log_scale_interval(unexplained, of_mean=False, perfect=1.0)
+
+
+def interval(sample: SufficientStatistics) -> ConfidenceInterval:
+    """Of R², from that of the unexplained share."""
+    low, high, reason = unexplained_interval(sample)
+    return ConfidenceInterval(None if high is None else 1 - high, None if low is None else 1 - low, reason)
 
 
 def undefined(sums: np.ndarray) -> str | None:
@@ -58,7 +73,7 @@ def metrics(setting: MetricContext) -> list[Metric]:
             name="r2",
             statistics=Variances(float(setting.options.get("center", 0.0))),
             score=score,
-            interval=cluster_bootstrap_interval(score),
+            interval=interval,
             signature="average:steps of all rows",
             range=(-math.inf, 1.0),
             undefined=undefined,

@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
+import scipy.stats
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -153,3 +154,63 @@ def test_intervals_are_judged_by_what_they_cover_and_by_their_width():
     assert scores["coverage"].value == pytest.approx(4 / 6)  # 2 is above 1, 0 is below 1
     assert scores["interval_width"].value == pytest.approx((1 + 1 + 2 + 2 + 6 + 4) / 6)
     assert scores["coverage"].signature.startswith("level:0.9|")
+
+
+def interval_of(name, errors, references=None):
+    references = np.zeros(len(errors)) if references is None else references
+    return scored(references, references + errors)[name]
+
+
+def test_the_interval_of_an_error_is_that_of_its_logarithm():
+    errors = np.random.default_rng(0).normal(size=400)
+    n, squares = len(errors), errors**2
+    influence = -(n - 1) * np.log((squares.sum() - squares) / (n - 1) / squares.mean())
+    error = influence.std(ddof=1) / np.sqrt(n)
+    t = scipy.stats.t.ppf(0.975, min(n - 2, 2 * n / (scipy.stats.kurtosis(influence, fisher=False) - 1)))
+    skewness = scipy.stats.skew(influence) / (6 * np.sqrt(n))
+
+    mse, rmse = interval_of("mse", errors), interval_of("rmse", errors)
+
+    assert mse.low == pytest.approx(squares.mean() * np.exp(error * (skewness * (1 + 2 * 1.96**2) - t)), rel=1e-9)
+    assert mse.high == pytest.approx(squares.mean() * np.exp(error * (skewness * (1 + 2 * t**2) + t)), rel=1e-9)
+    assert (rmse.low, rmse.high) == pytest.approx((np.sqrt(mse.low), np.sqrt(mse.high)), rel=1e-9)
+
+
+def test_intervals_of_errors_follow_the_unit_and_the_copies_of_rows():
+    rng = np.random.default_rng(1)
+    references, errors = np.exp(rng.normal(size=(2, 300)))
+
+    for name, power in (("mse", 2), ("rmse", 1), ("mae", 1), ("r2", 0)):
+        plain = interval_of(name, errors, references)
+        scaled = interval_of(name, 1000 * errors, 1000 * references)
+        twice = interval_of(name, np.repeat(errors, 2), np.repeat(references, 2))
+        assert (scaled.low, scaled.high) == pytest.approx((plain.low * 1000**power, plain.high * 1000**power), rel=1e-6)
+        assert plain.low < plain.value < plain.high
+        assert twice.high - twice.low < plain.high - plain.low
+
+
+@pytest.mark.parametrize(
+    ("name", "errors", "reason"),
+    [
+        ("mse", np.zeros(60), "the score is 0: the rows give no interval"),
+        ("r2", np.zeros(60), "the score is 1: the rows give no interval"),
+        ("mae", np.ones(60), "all rows have the same value: no interval"),
+        ("rmse", np.eye(60)[3], "one row makes all of the error, or all of the spread: no interval"),
+        ("mae", np.ones(20), "20 rows: an interval needs 30"),
+    ],
+)
+def test_where_errors_give_no_interval_the_reason_is_told(name, errors, reason):
+    score = interval_of(name, errors, np.arange(float(len(errors))))
+
+    assert (score.low, score.high) == (None, None)
+    assert reason in score.reason
+
+
+def test_an_interval_ends_at_the_greatest_score():
+    rng = np.random.default_rng(2)
+    reference = np.where(rng.random(60) < 0.05, 1.0, -1.0)
+
+    smape = scored(reference, np.ones(60))["smape"]
+
+    assert smape.value == pytest.approx(2 * (reference < 0).mean())
+    assert smape.high <= 2.0

@@ -6,9 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from llmtune.metrics.core.base import Columns, Metric, ratio
-from llmtune.metrics.core.clusters import cluster_bootstrap_interval
-from llmtune.stats import Statistic
+from llmtune.jackknife import heavy_tailed_t, johnson_shift, scores_without_each, standard_error
+from llmtune.metrics.core.base import Columns, Metric, SufficientStatistics, insufficient_support, ratio
+from llmtune.stats import AT_BOUND, SAME_ROWS, ConfidenceInterval, Statistic
+
+LARGEST = 700.0  # exponent that a float holds
+NORMAL = 1.96  # quantile of a 95 % interval of normal errors
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,46 @@ def some_steps(sums: np.ndarray) -> str | None:
     return None if sums[1] else "no rows to score"
 
 
+def log_scale_interval(
+    score: Statistic, *, of_mean: bool = True, greatest: float = math.inf, perfect: float = 0.0
+) -> Callable[[SufficientStatistics], ConfidenceInterval]:
+    """Interval of a score of errors, symmetric on the scale of its logarithm; of rows in time, by blocks.
+
+    Squares of errors have long tails: the few rows that make most of the sum are few in the next test set too, or many.
+    With the t of heavy tails, and of means with Johnson's shift, squared lognormal errors are covered at 91 to 95 %, by
+    BCa at 73 to 87 % (scripts/coverage.py).
+
+    Args:
+        score: sums (B, s) → (B,), positive where rows differ.
+        of_mean: a mean of rows, whose skewness has the sign of theirs; of a ratio of two it has not.
+        greatest: possible score.
+        perfect: the metric where the score is 0.
+    """
+
+    def interval(sample: SufficientStatistics) -> ConfidenceInterval:
+        few = insufficient_support(len(sample.statistics), "rows")
+        if few or sample.blocks is not None:
+            return few or sample.bootstrap(score)
+        value = float(score(sample.total[None])[0])
+        if value == 0:
+            return ConfidenceInterval(None, None, f"{AT_BOUND} {perfect:g}: the rows give no interval")
+        without = scores_without_each(sample.statistics, score)
+        if not (without > 0).all():  # NaN too
+            return ConfidenceInterval(None, None, "one row makes all of the error, or all of the spread: no interval")
+        influence = -(len(without) - 1) * np.log(without / value)
+        error = standard_error(influence)
+        if error <= 1e-12:
+            return ConfidenceInterval(None, None, f"{SAME_ROWS}: no interval")
+        t, below, above = heavy_tailed_t(influence), 0.0, 0.0
+        if of_mean:  # where the sample lacks rows of the tail the truth lies far above: that end takes the whole t
+            below, above = johnson_shift(influence, NORMAL), johnson_shift(influence, t)
+        low = value * math.exp((below - t) * error)
+        high = value * math.exp(min((above + t) * error, LARGEST))
+        return ConfidenceInterval(min(low, value), min(max(high, value), greatest))
+
+    return interval
+
+
 def error_metric(
     name: str,
     statistics: RowSums,
@@ -62,7 +105,7 @@ def error_metric(
         name=name,
         statistics=statistics,
         score=score,
-        interval=cluster_bootstrap_interval(score),
+        interval=log_scale_interval(score, greatest=greatest),
         signature=signature,
         range=(0.0, greatest),
         undefined=undefined,
