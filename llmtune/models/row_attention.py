@@ -5,16 +5,16 @@ same kernel, without dropout); elsewhere it runs in groups of rows of like lengt
 attention implementations. Letters: m rows, n tokens, s slots, a heads, d numbers of a head.
 """
 
-import contextlib
 import functools
 from typing import Any
 
 import torch
 from torch.nn import functional
-from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
+
+from llmtune.models.short_row_attention import short_row_attention
 
 ATTENTION = "padding_free"
 
@@ -161,16 +161,22 @@ class TokenRows:
         whole = size == self.count and len(self.groups) == 1
         padded = [part if whole else Spread.apply(part, slots, size) for part in (query, key, value)]
         attended, begin = [], 0
-        for rows, longest, lengths in self.groups:
+        long = sum(not _is_short(query, longest) for _, longest, _ in self.groups)
+        for rows, longest, lengths in self.groups[:long]:
             end = begin + rows * longest
             q, k, v = (part[begin:end].unflatten(0, (rows, longest)).transpose(1, 2) for part in padded)
             mask = _mask(lengths, longest, causal, window, query.device)
-            with _kernels(query, longest):
-                states = functional.scaled_dot_product_attention(
-                    q, k, v, mask, dropout, is_causal=causal and mask is None, scale=scale
-                )
+            states = functional.scaled_dot_product_attention(
+                q, k, v, mask, dropout, is_causal=causal and mask is None, scale=scale
+            )
             attended.append(states.transpose(1, 2).flatten(0, 1))
             begin = end
+        short = [
+            (rows, longest, _added(lengths, longest, causal, window)) for rows, longest, lengths in self.groups[long:]
+        ]
+        if short:
+            scale = query.shape[-1] ** -0.5 if scale is None else scale
+            attended.append(short_row_attention([part[begin:] for part in padded], short, scale=scale, dropout=dropout))
         result = torch.cat(attended) if len(attended) > 1 else attended[0]
         return result if whole else _Collect.apply(result, slots)
 
@@ -193,11 +199,17 @@ def _mask(
     return (torch.arange(longest, device=device) < lengths[:, None])[:, None, None]
 
 
-def _kernels(query: torch.Tensor, longest: int) -> contextlib.AbstractContextManager[Any]:
-    """Plain products for short rows in bfloat16 on a CPU, else torch's own choice."""
-    if query.device.type == "cpu" and query.dtype == torch.bfloat16 and longest <= SHORT_ROW:
-        return sdpa_kernel(SDPBackend.MATH)
-    return contextlib.nullcontext()
+def _is_short(query: torch.Tensor, longest: int) -> bool:
+    """Whether rows up to this length are computed by `short_row_attention`: in bfloat16 on a CPU."""
+    return query.device.type == "cpu" and query.dtype == torch.bfloat16 and longest <= SHORT_ROW
+
+
+def _added(lengths: torch.Tensor | None, longest: int, causal: bool, window: int | None) -> torch.Tensor | None:
+    """What `short_row_attention` adds to scores: minus infinity where a query sees no key."""
+    seen = _mask(lengths, longest, causal, window, torch.device("cpu"))
+    if seen is None and causal:
+        seen = torch.ones(longest, longest, dtype=torch.bool).tril_()
+    return None if seen is None else torch.zeros(seen.shape).masked_fill_(~seen, float("-inf"))
 
 
 def attention(

@@ -15,6 +15,7 @@ from transformers import EvalPrediction, PreTrainedModel
 from transformers.trainer_utils import EvalLoopOutput, PredictionOutput
 
 from llmtune.metrics.core.base import IGNORED
+from llmtune.models import cpu_dropout, cpu_embeddings
 from llmtune.models.padding_free import install
 from llmtune.models.pending_logits import can_leave_logits_pending, pending_logits
 from llmtune.models.row_attention import SHORT_ROW
@@ -23,7 +24,6 @@ from llmtune.tasks.losses import TokenCrossEntropy
 from llmtune.tasks.task import ValidationMetrics
 from llmtune.tasks.text_generation.generation import Generation
 from llmtune.tasks.text_windows import COUNTS, PooledRows, WindowCollator
-from llmtune.training import cpu_dropout
 from llmtune.training.batching import LongestFirstSampler, reordered
 from llmtune.training.callbacks import EvaluationLogger
 from llmtune.training.cuda_graphs import replayed_updates
@@ -202,6 +202,7 @@ class FineTuningTrainer(WholeCheckpoints, EffectiveBatchLoaders):
         if resume_from_checkpoint:
             self.resumption.check(resume_from_checkpoint)
         cpu_dropout.install(self)
+        cpu_embeddings.install(self)
         self._started = time.perf_counter()
         try:
             with (

@@ -36,12 +36,12 @@ class _Drop(torch.autograd.Function):
         mask = keep_mask(numbers.numel(), threshold).view(numbers.shape)
         ctx.save_for_backward(mask)
         ctx.scale = LEVELS / (LEVELS - threshold)
-        return _masked(numbers, mask, ctx.scale)
+        return masked(numbers, mask, ctx.scale)
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None]:
         (mask,) = ctx.saved_tensors
-        return _masked(gradients[0], mask, ctx.scale), None
+        return masked(gradients[0], mask, ctx.scale), None
 
 
 def keep_mask(count: int, threshold: int) -> torch.Tensor:
@@ -52,13 +52,14 @@ def keep_mask(count: int, threshold: int) -> torch.Tensor:
     return lanes.bitwise_and_(LEVELS - 1).neg_().add_(threshold - 1).bitwise_right_shift_(15)
 
 
-def _masked(numbers: torch.Tensor, mask: torch.Tensor, scale: float) -> torch.Tensor:
+def masked(numbers: torch.Tensor, mask: torch.Tensor, scale: float) -> torch.Tensor:
+    """Zeros where the mask has no bits, else numbers times `scale`; both of one shape."""
     integers = INTEGERS[numbers.dtype]
     return (numbers.contiguous().view(integers) & mask.to(integers)).view(numbers.dtype).mul_(scale)
 
 
 def install(trainer: Any) -> None:
-    """Gives a model that is trained on a CPU this mask in its own dropouts; those inside attention and LSTMs stay.
+    """Gives a model that is trained on a CPU this mask in its own dropouts; those of LSTMs and of fused attention stay.
 
     Not where torch compiles the model: it fuses its own.
     """

@@ -7,7 +7,7 @@ import scipy.stats
 import torch
 from torch.utils.checkpoint import checkpoint
 
-from llmtune.training.cpu_dropout import LEVELS, CpuDropout, install, keep_mask
+from llmtune.models.cpu_dropout import LEVELS, CpuDropout, install, keep_mask
 
 
 @pytest.mark.parametrize("probability", [0.001, 0.1, 0.5, 0.9])
