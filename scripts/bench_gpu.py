@@ -287,10 +287,9 @@ def evaluation_part(options: argparse.Namespace) -> None:
 
     stock = peer(transformers.Trainer, transformers.TrainingArguments, data, **batch, data_collator=pad)
     own = ours(data, PaddingCollator(tokenizer()), ClassificationLoss(), **batch)
-    exact = ours(data, PaddingCollator(tokenizer()), ClassificationLoss(), precision="fp32", **batch)
     runs = {
         "llmtune": lambda: rate(own(bert())),
-        "llmtune, fp32": lambda: rate(exact(bert())),
+        "llmtune, weights in bf16": lambda: rate(own(bert().to(torch.bfloat16))),
         "stock Trainer, bf16": lambda: rate(stock(bert())),
     }
     alternating(f"bert-base, evaluation of {count:,} rows", runs, options.rounds)

@@ -1,9 +1,10 @@
-"""Named entities against the stock Trainer: the same model, rows, epochs, effective batch and learning rate, on CPU.
+"""Named entities against the stock Trainer, in turn: the same model, rows, epochs, effective batch and learning rate.
 
-    python scripts/bench_ner.py --model FOLDER --data ../shared/data/conll2003 --output_dir /tmp/bench-ner
+    python scripts/bench_ner.py --model FOLDER --data ../shared/data/conll2003 [--rounds 3] [--train_rows N]
 
 The peer is the token-classification recipe of the HF documentation: words split by the tokenizer, the first piece
-labeled, truncation, dynamic padding, float32, the last weights. Ours is recipes/ner.py with its defaults. Both are
+labeled, truncation, dynamic padding, float32, an evaluation and a checkpoint each epoch, the best weights. Ours is
+recipes/ner.py with its defaults. A round is one seed. Prints seconds of training, their ratio and its spread; both are
 scored on the words of the test split, strict (IOB2) and lenient (seqeval's default), and the difference has a paired
 bootstrap over sentences.
 """
@@ -11,14 +12,16 @@ bootstrap over sentences.
 import argparse
 import json
 import os
+import statistics
 import subprocess
 import sys
-import time
+import tempfile
 from pathlib import Path
 
 import datasets
 import numpy as np
 import transformers
+from bench_training import shortened
 
 from llmtune.metrics import available_metrics, score_predictions
 from llmtune.metrics.core.base import with_interval
@@ -27,35 +30,61 @@ from llmtune.predictions import Predictions, make_predictions, read_predictions,
 from llmtune.stats import paired_cluster_bootstrap
 from llmtune.tasks.token_classification.task import raw_table
 
+SPLITS = ("train", "validation", "test")
+TRAINED = "seconds of training: "
 RECIPE = Path(__file__).parent.parent / "recipes" / "ner.py"
 
 
 def main() -> None:
-    """Trains both, unless their tables are there already, and compares them."""
+    """Runs the rounds and compares them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", required=True)
     parser.add_argument("--data", type=Path, required=True, help="folder with train, validation and test.jsonl")
-    parser.add_argument("--output_dir", type=Path, required=True)
+    parser.add_argument("--rounds", type=int, default=3, help="seeds 1, 2, …")
+    parser.add_argument("--train_rows", type=int, help="of train, drawn once for all; default all")
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--learning_rate", type=float, default=2e-4)
     parser.add_argument("--max_length", type=int, default=128)
-    parser.add_argument("--seed", type=int, default=42)
+    parser.add_argument("--seed", type=int, default=1, help=argparse.SUPPRESS)
+    parser.add_argument("--run_peer", type=Path, metavar="OUTPUT", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    stock, ours = options.output_dir / "stock.parquet", options.output_dir / "ours" / "predictions" / "test.parquet"
-    options.output_dir.mkdir(parents=True, exist_ok=True)
-    if not stock.exists():
-        write_predictions(train_stock(options), stock)
-    if not ours.exists():
-        train_ours(options)
-    compare(read_predictions(stock), read_predictions(ours))
+    if options.run_peer:
+        write_predictions(train_stock(options), options.run_peer)
+        return
+    ratios = []
+    with tempfile.TemporaryDirectory() as scratch:
+        if options.train_rows:
+            options.data = shortened(options.data, options.train_rows, Path(scratch) / "data")
+        for seed in range(1, options.rounds + 1):
+            options.seed, folder = seed, Path(scratch) / str(seed)
+            runs = {"ours": train_ours, "stock": start_stock}
+            order = list(runs) if seed % 2 else list(reversed(runs))
+            found = {name: runs[name](options, folder) for name in order}
+            (ours, our_seconds), (stock, seconds) = found["ours"], found["stock"]
+            ratios.append(seconds / our_seconds)
+            print(f"seed {seed}: ours {our_seconds:.1f} s, stock {seconds:.1f} s, {ratios[-1]:.2f} times", flush=True)
+            compare(stock, ours)
+    print(f"stock / ours seconds: median {statistics.median(ratios):.2f}, {min(ratios):.2f} to {max(ratios):.2f}")
+
+
+def start_stock(options: argparse.Namespace, folder: Path) -> tuple[Predictions, float]:
+    """The peer in a process of its own: its table and its seconds."""
+    folder.mkdir(parents=True, exist_ok=True)
+    flags = {
+        name: getattr(options, name)
+        for name in ("model", "data", "epochs", "batch", "learning_rate", "max_length", "seed")
+    }
+    command = [sys.executable, __file__, f"--run_peer={folder / 'stock.parquet'}"]
+    command += [f"--{name}={value}" for name, value in flags.items()]
+    ran = subprocess.run(command, check=True, capture_output=True, text=True)
+    seconds = next(line for line in ran.stdout.splitlines() if line.startswith(TRAINED)).removeprefix(TRAINED)
+    return read_predictions(folder / "stock.parquet"), float(seconds)
 
 
 def train_stock(options: argparse.Namespace) -> Predictions:
     """The recipe of the HF documentation, as people copy it."""
-    rows = {
-        split: [json.loads(line) for line in (options.data / f"{split}.jsonl").open()] for split in ("train", "test")
-    }
+    rows = {split: [json.loads(line) for line in (options.data / f"{split}.jsonl").open()] for split in SPLITS}
     names = sorted({tag for row in rows["train"] for tag in row["tags"]})
     tokenizer = transformers.AutoTokenizer.from_pretrained(options.model)
 
@@ -74,25 +103,29 @@ def train_stock(options: argparse.Namespace) -> Predictions:
         return datasets.Dataset.from_dict({**encoded, "labels": labels}), words
 
     train, _ = tokenized("train")
+    validation, _ = tokenized("validation")
     test, words = tokenized("test")
     transformers.set_seed(options.seed)
     trainer = transformers.Trainer(
         model=transformers.AutoModelForTokenClassification.from_pretrained(options.model, num_labels=len(names)),
         args=transformers.TrainingArguments(
-            output_dir=str(options.output_dir / "stock"),
+            output_dir=str(options.run_peer.with_suffix("")),
             num_train_epochs=options.epochs,
             per_device_train_batch_size=options.batch,
             learning_rate=options.learning_rate,
             seed=options.seed,
-            save_strategy="no",
+            eval_strategy="epoch",
+            save_strategy="epoch",
+            save_total_limit=1,
+            load_best_model_at_end=True,
             report_to="none",
+            dataloader_pin_memory=False,
         ),
         train_dataset=train,
+        eval_dataset=validation,
         data_collator=transformers.DataCollatorForTokenClassification(tokenizer),
     )
-    start = time.perf_counter()
-    trainer.train()
-    print(f"stock: trained in {time.perf_counter() - start:.1f} s")
+    print(f"{TRAINED}{trainer.train().metrics['train_runtime']}")
     ids = trainer.predict(test).predictions.argmax(axis=-1)
     prediction = []
     for row, of, found in zip(rows["test"], words, ids, strict=True):
@@ -110,13 +143,13 @@ def is_first(words: list[int | None], at: int) -> bool:
     return words[at] is not None and (at == 0 or words[at - 1] != words[at])
 
 
-def train_ours(options: argparse.Namespace) -> None:
-    """recipes/ner.py in a process of its own."""
-    files = {split: str(options.data / f"{split}.jsonl") for split in ("train", "validation", "test")}
+def train_ours(options: argparse.Namespace, folder: Path) -> tuple[Predictions, float]:
+    """recipes/ner.py in a process of its own: its table and its seconds."""
+    files = {split: str(options.data / f"{split}.jsonl") for split in SPLITS}
     flags = {
         "model_name_or_path": options.model,
         **{f"{split}_file": path for split, path in files.items()},
-        "output_dir": options.output_dir / "ours",
+        "output_dir": folder / "ours",
         "num_train_epochs": options.epochs,
         "per_device_train_batch_size": options.batch // 4,
         "gradient_accumulation_steps": 4,
@@ -129,7 +162,9 @@ def train_ours(options: argparse.Namespace) -> None:
         str(RECIPE),
         *(part for key, value in flags.items() for part in (f"--{key}", str(value))),
     ]
-    subprocess.run(command, check=True, env={**os.environ, "HF_HUB_OFFLINE": "1"})
+    subprocess.run(command, check=True, capture_output=True, env={**os.environ, "HF_HUB_OFFLINE": "1"})
+    training = json.loads((folder / "ours" / "run.json").read_text(encoding="utf-8"))["training"]
+    return read_predictions(folder / "ours" / "predictions" / "test.parquet"), training["train_seconds"]
 
 
 def compare(stock: Predictions, ours: Predictions) -> None:

@@ -1,12 +1,14 @@
 """Training speed and quality against the HF docs' text-classification recipe, alternating, on the same rows.
 
     python scripts/bench_training.py --data ../shared/data/sms_spam --model MINILM_FOLDER [--rounds 3] [--epochs 3]
+        [--train_rows 200 800 3200]
 
 Ours is `recipes/spam.py`; the peer is the recipe of https://huggingface.co/docs/transformers/tasks/sequence_classification
 (stock Trainer, dynamic padding, float32) with the same model, rows, epochs, learning rate and effective batch. Both
 evaluate and save each epoch and end with the best checkpoint; both use all cores. A round is one seed and runs both.
 Prints seconds, tokens a second, padding, the share of this machine's own matrix-product rate, F1 on test with the
-paired interval over rows, and TF-IDF with logistic regression on the same rows.
+paired interval over rows, and TF-IDF with logistic regression on the same rows. With several `--train_rows` all this
+for each, as cost against size.
 """
 
 import argparse
@@ -32,6 +34,7 @@ def main() -> None:
     parser.add_argument("--model", required=True, help="checkpoint folder")
     parser.add_argument("--rounds", type=int, default=3, help="seeds 0, 1, …")
     parser.add_argument("--epochs", type=float, default=3)
+    parser.add_argument("--train_rows", type=int, nargs="*", help="sizes of train; default all its rows")
     parser.add_argument("--learning_rate", type=float, default=5e-5)
     parser.add_argument("--ours", nargs=argparse.REMAINDER, default=[], help="more flags of the recipe")
     parser.add_argument("--run_peer", metavar="OUTPUT", help=argparse.SUPPRESS)
@@ -42,15 +45,34 @@ def main() -> None:
         return
     rates = {"fp32": matrix_rate("float32"), "bf16": matrix_rate("bfloat16")}
     print(f"this machine's matrix products: fp32 {rates['fp32'] / 1e9:,.0f}, bf16 {rates['bf16'] / 1e9:,.0f} GFLOP/s")
+    for size in arguments.train_rows or (None,):
+        with tempfile.TemporaryDirectory() as scratch:
+            if size is not None:
+                print(f"{size:,} rows of train")
+            data = arguments.data if size is None else shortened(arguments.data, size, Path(scratch) / "data")
+            rounds(argparse.Namespace(**vars(arguments) | {"data": data}), rates, Path(scratch))
+
+
+def rounds(arguments: argparse.Namespace, rates: dict[str, float], scratch: Path) -> None:
+    """Runs both in turn, seed by seed, and compares them."""
     results: dict[str, list[dict[str, Any]]] = {"llmtune": [], "stock": []}
-    with tempfile.TemporaryDirectory() as scratch:
-        for seed in range(arguments.rounds):
-            for name in ("llmtune", "stock") if seed % 2 == 0 else ("stock", "llmtune"):
-                folder = Path(scratch) / f"{name}-{seed}"
-                run = run_recipe if name == "llmtune" else start_peer
-                results[name].append(run(arguments, seed, folder))
-                print(f"seed {seed} {name:<8} {say(results[name][-1], rates)}", flush=True)
+    for seed in range(arguments.rounds):
+        for name in ("llmtune", "stock") if seed % 2 == 0 else ("stock", "llmtune"):
+            run = run_recipe if name == "llmtune" else start_peer
+            results[name].append(run(arguments, seed, scratch / f"{name}-{seed}"))
+            print(f"seed {seed} {name:<8} {say(results[name][-1], rates)}", flush=True)
     compare(results, rates)
+
+
+def shortened(data: Path, size: int, folder: Path) -> Path:
+    """A folder of the same splits with so many rows of train, drawn once."""
+    folder.mkdir()
+    for split in ("train", "validation", "test"):
+        lines = (data / f"{split}.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+        if split == "train":
+            lines = [lines[place] for place in sorted(np.random.default_rng(0).permutation(len(lines))[:size])]
+        (folder / f"{split}.jsonl").write_text("".join(lines), encoding="utf-8")
+    return folder
 
 
 def run_recipe(arguments: argparse.Namespace, seed: int, folder: Path) -> dict[str, Any]:
@@ -113,15 +135,13 @@ def run_peer(arguments: argparse.Namespace, folder: Path) -> None:
     rows = rows.map(preprocess, batched=True, remove_columns=["text", "label"])
     model = transformers.AutoModelForSequenceClassification.from_pretrained(arguments.model, num_labels=len(names))
     tokens = np.zeros(2)
-    pad = transformers.DataCollatorWithPadding(tokenizer)
 
-    def collate(features: list[dict[str, Any]]) -> Any:
-        batch = pad(features)
-        if model.training:
-            tokens[:] += batch["attention_mask"].sum().item(), batch["attention_mask"].numel()
-        return batch
+    class CountingTrainer(transformers.Trainer):
+        def training_step(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+            tokens[:] += inputs["attention_mask"].sum().item(), inputs["attention_mask"].numel()
+            return super().training_step(model, inputs, *args, **kwargs)
 
-    trainer = transformers.Trainer(
+    trainer = CountingTrainer(
         model=model,
         args=transformers.TrainingArguments(
             output_dir=str(folder),
@@ -140,7 +160,7 @@ def run_peer(arguments: argparse.Namespace, folder: Path) -> None:
         train_dataset=rows["train"],
         eval_dataset=rows["validation"],
         processing_class=tokenizer,
-        data_collator=collate,
+        data_collator=transformers.DataCollatorWithPadding(tokenizer),
     )
     seconds = trainer.train().metrics["train_runtime"]
     output = trainer.predict(rows["test"])

@@ -53,6 +53,11 @@ def is_launched_on_cpu() -> bool:
     return os.environ.get("ACCELERATE_USE_CPU", "false").lower() in ("1", "true", "yes", "on", "y", "t")
 
 
+def divides_models() -> bool:
+    """Whether accelerate's FSDP or DeepSpeed was asked for, which keep the weights in a precision of their own."""
+    return any(os.environ.get(f"ACCELERATE_USE_{name}", "").lower() == "true" for name in ("FSDP", "DEEPSPEED"))
+
+
 def refuse_what_is_unknown(gradient_accumulation_steps: int, *, compiles: bool = False) -> None:
     """Raises `InputError` for settings of accelerate's that would change training, and that a run's files don't tell.
 

@@ -278,7 +278,17 @@ class TrainingArguments(transformers.TrainingArguments):
 
     def evaluation_precision(self, weights: str) -> str:
         """What evaluation computes in, fp32, bf16 or fp16, for weights of a dtype."""
-        return COMPUTED_IN[weights] if self.precision == "fp32" or self.cpu_autocast else self.precision
+        return self.precision if self.autocasts_evaluation else COMPUTED_IN[weights]
+
+    @property
+    def autocasts_evaluation(self) -> bool:
+        """Whether evaluation keeps the half precision of training: where that is part of the model on its devices.
+
+        Else it has that of the weights: a GPU's bfloat16 would decide some rows otherwise than `llmtune predict`.
+        """
+        given: Any = self
+        divided = given.fsdp or given.deepspeed or launcher.divides_models()
+        return self.precision != "fp32" and not self.use_cpu and bool(divided or given.torch_compile)
 
     def resolve_output_dir(self, recipe: str) -> None:
         """Settles `output_dir`, the same on every process.

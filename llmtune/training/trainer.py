@@ -35,6 +35,7 @@ from llmtune.training.resume import RECORD, Resumption, describe_run
 from llmtune.training.tensorboard import show_evaluation, show_samples
 from llmtune.training.whole_batches import in_fewest_parts, out_of_memory, with_smaller_batches
 from llmtune.training.whole_checkpoints import WholeCheckpoints
+from llmtune.training.without_autocast import without_autocast
 
 SO_FAR = "llmtune"  # where a checkpoint's trainer_state.json keeps what the run took
 
@@ -44,7 +45,7 @@ class FineTuningTrainer(WholeCheckpoints, EffectiveBatchLoaders):
 
     Training batches are cut by length inside a random effective batch (`--train_sampling_strategy batch_rebalance`) and
     hold every row once, on any number of processes. Evaluation runs longest row first; `compute_metrics` and `predict`
-    get the rows in the order of the data set. bfloat16 on a CPU is for training only. Each evaluation in training also
+    get the rows in the order of the data set. Half precision is for training only. Each evaluation in training also
     scores a fixed sample of train, for the curves that show overfitting. With a `generation` an evaluation writes.
     Models that can (`models/padding_free.py`) compute real tokens alone. Of windows the pooled logits go into loss.
 
@@ -297,14 +298,16 @@ class FineTuningTrainer(WholeCheckpoints, EffectiveBatchLoaders):
 
         Nothing of the size of the vocabulary is kept.
         """
+        unwrapped = self.accelerator.unwrap_model(self.model)
+        exact = contextlib.nullcontext() if self.args.autocasts_evaluation else without_autocast(unwrapped)
         if self.generation is None:
-            rows = self._of_rows(model)
-            step: tuple[Any, Any, Any] = super().prediction_step(rows, inputs, prediction_loss_only, ignore_keys)
-            return step
+            with exact:
+                rows = self._of_rows(model)
+                step: tuple[Any, Any, Any] = super().prediction_step(rows, inputs, prediction_loss_only, ignore_keys)
+                return step
         inputs = self._prepare_inputs(inputs)
         labels = inputs.pop("labels", None)
-        unwrapped = self.accelerator.unwrap_model(self.model)
-        with torch.no_grad(), self.compute_loss_context_manager():
+        with torch.no_grad(), exact, self.compute_loss_context_manager():
             outputs, counts = self.generation.outputs(model, unwrapped, inputs, labels, writes=self.writes)
         return None, outputs, counts
 

@@ -110,6 +110,27 @@ def test_the_arithmetic_is_said_as_it_is_on_a_cpu(tmp_path, precision, weights, 
 
 
 @pytest.mark.parametrize(
+    ("flags", "environment", "evaluation"),
+    [
+        ({}, {}, "fp32"),
+        ({"torch_compile": True}, {}, "bf16"),
+        ({}, {"ACCELERATE_USE_FSDP": "true"}, "bf16"),
+        ({}, {"ACCELERATE_USE_DEEPSPEED": "true"}, "bf16"),
+    ],
+    ids=str,
+)
+def test_on_a_gpu_evaluation_is_in_half_precision_only_where_the_model_is_bound_to_it(
+    tmp_path, monkeypatch, flags, environment, evaluation
+):
+    made = training(tmp_path, precision="bf16")
+    made.use_cpu = False
+    for name, value in (environment | flags).items():
+        monkeypatch.setenv(name, value) if name in environment else setattr(made, name, value)
+
+    assert made.describe_precision("float32") == f"training in bf16, evaluation in {evaluation}"
+
+
+@pytest.mark.parametrize(
     ("given", "save_strategy", "save_steps", "load_best"),
     [
         ({}, "epoch", 500, True),

@@ -102,6 +102,24 @@ def test_training_in_bf16_on_a_cpu_evaluates_in_fp32(tmp_path):
     np.testing.assert_allclose(logits, expected, atol=1e-6)
 
 
+def test_evaluation_leaves_out_the_autocast_that_accelerate_puts_around_a_model_on_a_gpu(tmp_path):
+    made = trainer(tmp_path, precision="fp32")
+    expected = predict(made, TASK, encoded(rows(23)))
+    plain, calls = made.model.forward, []
+
+    def around(*args, **kwargs):
+        calls.append(args)
+        with torch.autocast("cpu", torch.bfloat16):
+            return plain(*args, **kwargs)
+
+    made.model._original_forward, made.model.forward = plain, around
+
+    np.testing.assert_array_equal(predict(made, TASK, encoded(rows(23))), expected)
+
+    made.compute_loss(made.model, made._prepare_inputs(made.data_collator([rows(1)[0]])))
+    assert len(calls) == 1, "training keeps it"
+
+
 def test_the_facts_of_a_run_tell_the_arithmetic_of_its_weights(tmp_path):
     made = trainer(tmp_path, precision="fp32")
     assert made.arithmetic == "training in fp32, evaluation in fp32"
