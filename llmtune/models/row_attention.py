@@ -21,7 +21,7 @@ ATTENTION = "padding_free"
 # Up to this length torch's fused attention in bfloat16 on a CPU costs more than plain products: forward and backward of
 # 16 rows x 8 heads x 20 tokens 7.0 ms against 1.0 (torch 2.13, one core with avx512_bf16), at 200 tokens the same.
 SHORT_ROW = 128
-LIKE_LENGTH = 0.75  # rows of a group are at least this share of its longest
+LIKE_LENGTH = 0.6  # rows of a group are at least this share of its longest
 
 
 class Spread(torch.autograd.Function):
