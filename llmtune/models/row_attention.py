@@ -14,13 +14,14 @@ from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
-from llmtune.models.short_row_attention import short_row_attention
+from llmtune.models.cpu_attention import Group, cpu_attention
 
 ATTENTION = "padding_free"
 
 # Up to this length torch's fused attention in bfloat16 on a CPU costs more than plain products: forward and backward of
 # 16 rows x 8 heads x 20 tokens 7.0 ms against 1.0 (torch 2.13, one core with avx512_bf16), at 200 tokens the same.
 SHORT_ROW = 128
+WRITTEN_OUT = 256  # and up to this one `cpu_attention` costs less than either, with dropout at any length
 LIKE_LENGTH = 0.6  # rows of a group are at least this share of its longest
 
 
@@ -69,6 +70,7 @@ class TokenRows:
         self.bounds = bounds
         self.count = count
         self.longest = longest
+        self._groups_written_out: dict[tuple[int, bool, int | None], list[Group]] = {}
 
     @classmethod
     def of_lengths(cls, lengths: torch.Tensor, count: int, longest: int) -> "TokenRows":
@@ -124,6 +126,16 @@ class TokenRows:
             row, slot = row + size, slot + size * longest
         return begins[self.row] + self.position, slot
 
+    def _written_out(self, fused: int, causal: bool, window: int | None) -> list[Group]:
+        """The groups after the first `fused` ones as `cpu_attention` takes them, the same in every layer."""
+        key = fused, causal, window
+        if key not in self._groups_written_out:
+            self._groups_written_out[key] = [
+                (rows, longest, _added(lengths, longest, causal, window))
+                for rows, longest, lengths in self.groups[fused:]
+            ]
+        return self._groups_written_out[key]
+
     def attend(
         self,
         query: torch.Tensor,
@@ -161,8 +173,8 @@ class TokenRows:
         whole = size == self.count and len(self.groups) == 1
         padded = [part if whole else Spread.apply(part, slots, size) for part in (query, key, value)]
         attended, begin = [], 0
-        long = sum(not _is_short(query, longest) for _, longest, _ in self.groups)
-        for rows, longest, lengths in self.groups[:long]:
+        fused = sum(not _is_written_out(query, longest, dropout) for _, longest, _ in self.groups)
+        for rows, longest, lengths in self.groups[:fused]:
             end = begin + rows * longest
             q, k, v = (part[begin:end].unflatten(0, (rows, longest)).transpose(1, 2) for part in padded)
             mask = _mask(lengths, longest, causal, window, query.device)
@@ -171,12 +183,9 @@ class TokenRows:
             )
             attended.append(states.transpose(1, 2).flatten(0, 1))
             begin = end
-        short = [
-            (rows, longest, _added(lengths, longest, causal, window)) for rows, longest, lengths in self.groups[long:]
-        ]
-        if short:
+        if groups := self._written_out(fused, causal, window):
             scale = query.shape[-1] ** -0.5 if scale is None else scale
-            attended.append(short_row_attention([part[begin:] for part in padded], short, scale=scale, dropout=dropout))
+            attended.append(cpu_attention([part[begin:] for part in padded], groups, scale=scale, dropout=dropout))
         result = torch.cat(attended) if len(attended) > 1 else attended[0]
         return result if whole else _Collect.apply(result, slots)
 
@@ -199,13 +208,14 @@ def _mask(
     return (torch.arange(longest, device=device) < lengths[:, None])[:, None, None]
 
 
-def _is_short(query: torch.Tensor, longest: int) -> bool:
-    """Whether rows up to this length are computed by `short_row_attention`: in bfloat16 on a CPU."""
-    return query.device.type == "cpu" and query.dtype == torch.bfloat16 and longest <= SHORT_ROW
+def _is_written_out(query: torch.Tensor, longest: int, dropout: float) -> bool:
+    """Whether a group of rows up to this length is computed by `cpu_attention`: in bfloat16 on a CPU."""
+    on_cpu = query.device.type == "cpu" and query.dtype == torch.bfloat16
+    return on_cpu and (dropout > 0 or longest <= WRITTEN_OUT)
 
 
 def _added(lengths: torch.Tensor | None, longest: int, causal: bool, window: int | None) -> torch.Tensor | None:
-    """What `short_row_attention` adds to scores: minus infinity where a query sees no key."""
+    """What `cpu_attention` adds to scores: minus infinity where a query sees no key."""
     seen = _mask(lengths, longest, causal, window, torch.device("cpu"))
     if seen is None and causal:
         seen = torch.ones(longest, longest, dtype=torch.bool).tril_()

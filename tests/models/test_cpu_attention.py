@@ -1,16 +1,16 @@
-"""Attention of short rows written out: that of torch, in states and gradients, with its dropout, each row alone."""
+"""Attention on a CPU written out: that of torch, in states and gradients, with its dropout, each row alone."""
 
 import pytest
 import torch
 from transformers.models.llama.modeling_llama import eager_attention_forward
 
+from llmtune.models.cpu_attention import cpu_attention
 from llmtune.models.cpu_dropout import LEVELS, keep_mask, masked
-from llmtune.models.row_attention import SHORT_ROW, TokenRows
-from llmtune.models.short_row_attention import short_row_attention
+from llmtune.models.row_attention import WRITTEN_OUT, TokenRows
 
 CASES = [
     pytest.param(lengths, causal, window, id=f"{'-'.join(map(str, lengths))} {causal} {window}")
-    for lengths in ([5, 9, 30, 31, 2], [7, 7, 7], [3, SHORT_ROW + 12, 64], [1])
+    for lengths in ([5, 9, 30, 31, 2], [7, 7, 7], [3, WRITTEN_OUT + 12, 64], [1])
     for causal, window in ((False, None), (True, None), (False, 4), (True, 4))
 ]
 
@@ -77,7 +77,7 @@ def test_dropout_is_that_of_the_weights_with_its_gradient():
     parts = torch.randn(3, 2 * 10, 4, 8, generator=generator)
     leaves = [part.clone().requires_grad_() for part in parts]
     torch.manual_seed(5)
-    states = short_row_attention(leaves, [(2, 10, None)], scale=0.5, dropout=0.25)
+    states = cpu_attention(leaves, [(2, 10, None)], scale=0.5, dropout=0.25)
     states.sin().sum().backward()
     plain = [part.clone().requires_grad_() for part in parts]
     q, k, v = (part.unflatten(0, (2, 10)).transpose(1, 2) for part in plain)
@@ -99,9 +99,9 @@ def test_the_mean_over_masks_is_attention_without_dropout():
     parts = torch.randn(3, 12, 2, 4, generator=torch.Generator().manual_seed(4))
     settings = {"groups": [(1, 12, None)], "scale": 0.5}
     torch.manual_seed(0)
-    draws = torch.stack([short_row_attention(parts, **settings, dropout=0.2) for _ in range(3_000)])
+    draws = torch.stack([cpu_attention(parts, **settings, dropout=0.2) for _ in range(3_000)])
 
-    off = draws.mean(dim=0) - short_row_attention(parts, **settings, dropout=0.0)
+    off = draws.mean(dim=0) - cpu_attention(parts, **settings, dropout=0.0)
 
     standard_errors = off / (draws.std(dim=0) / 3_000**0.5)
     assert standard_errors.abs().max() < 4.5

@@ -1,9 +1,11 @@
-"""Attention of short rows in bfloat16 on a CPU: forward and backward written out, in one step of autograd.
+"""Attention of rows in bfloat16 on a CPU: forward and backward written out, in one step of autograd.
 
-Torch's fused attention takes seven times as long for rows of 20 tokens, its plain one computes in float32, asks of each
-score whether its row is empty, and draws a double for each mask of dropout; as five steps of autograd a group of rows,
-what it takes is mostly the steps. Products are bfloat16, as in HF's eager attention; the softmax is float32, which on a
-CPU takes a quarter of the time.
+Torch's fused attention takes seven times as long for rows of 20 tokens and knows no dropout; its plain one computes in
+float32, asks of each score whether its row is empty, and draws a double for each mask of dropout. As five steps of
+autograd a group of rows, short rows take mostly the steps. Products are bfloat16, as in HF's eager attention; the
+softmax is float32, which on a CPU takes a quarter of the time. Forward and backward of 2,048 tokens, 12 heads of 32
+numbers, one core (torch 2.13): rows of 100 tokens 37 ms with dropout and 12 without, torch's own 47 and 58; rows of 256
+tokens 85 and 25, torch's 91 and 45; of 512 tokens 202 and 136, torch's 273 and 71.
 Letters: m rows, n tokens, s slots, a heads, d numbers of a head, l tokens of the longest row of a group.
 """
 
@@ -18,7 +20,7 @@ from llmtune.models.cpu_dropout import LEVELS, keep_mask, masked
 Group = tuple[int, int, torch.Tensor | None]
 
 
-def short_row_attention(
+def cpu_attention(
     parts: Sequence[torch.Tensor], groups: Sequence[Group], *, scale: float, dropout: float
 ) -> torch.Tensor:
     """Attention of each row alone.
@@ -32,11 +34,11 @@ def short_row_attention(
     Returns:
         (s, a, d).
     """
-    attended: torch.Tensor = _ShortRows.apply(*parts, groups, scale, round(dropout * LEVELS))
+    attended: torch.Tensor = _GroupsOfRows.apply(*parts, groups, scale, round(dropout * LEVELS))
     return attended
 
 
-class _ShortRows(torch.autograd.Function):
+class _GroupsOfRows(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any,
