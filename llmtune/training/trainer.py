@@ -26,6 +26,7 @@ from llmtune.tasks.text_generation.generation import Generation
 from llmtune.tasks.text_windows import COUNTS, PooledRows, WindowCollator
 from llmtune.training.batching import LongestFirstSampler, reordered
 from llmtune.training.callbacks import EvaluationLogger
+from llmtune.training.clipping import ClippingWhereNeeded
 from llmtune.training.cuda_graphs import replayed_updates
 from llmtune.training.curves import LearningCurves, train_subset
 from llmtune.training.hung_process import HungProcessWatch
@@ -40,7 +41,7 @@ from llmtune.training.without_autocast import without_autocast
 SO_FAR = "llmtune"  # where a checkpoint's trainer_state.json keeps what the run took
 
 
-class FineTuningTrainer(WholeCheckpoints, EffectiveBatchLoaders):
+class FineTuningTrainer(WholeCheckpoints, EffectiveBatchLoaders, ClippingWhereNeeded):
     """transformers.Trainer, changed in eight places that its own hooks allow.
 
     Training batches are cut by length inside a random effective batch (`--train_sampling_strategy batch_rebalance`) and
