@@ -86,7 +86,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         files = {split: unpack(arguments.data / arguments.set / f"{split}.jsonl.gz", scratch) for split in SPLITS}
         if arguments.train_rows:
-            rows = files["train"].read_text(encoding="utf-8").splitlines(keepends=True)
+            with files["train"].open(encoding="utf-8") as file:  # splitlines would cut texts at U+2028
+                rows = list(file)
             drawn = np.random.default_rng(0).permutation(len(rows))[: arguments.train_rows]
             files["train"].write_text("".join(rows[place] for place in sorted(drawn)), encoding="utf-8")
         for seed in range(1, arguments.rounds + 1):
@@ -168,7 +169,7 @@ def run_stock(
             return [[float(name in answer) for name in names] for answer in answers]
         return [names.index(answer) for answer in answers] if names else [float(answer) for answer in answers]
 
-    rows = {split: [json.loads(line) for line in path.read_text().splitlines()] for split, path in files.items()}
+    rows = {split: [json.loads(line) for line in path.open(encoding="utf-8")] for split, path in files.items()}
     encoded = {}
     for split, records in rows.items():
         table = datasets.Dataset.from_list(records)

@@ -68,7 +68,8 @@ def shortened(data: Path, size: int, folder: Path) -> Path:
     """A folder of the same splits with so many rows of train, drawn once."""
     folder.mkdir()
     for split in ("train", "validation", "test"):
-        lines = (data / f"{split}.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+        with (data / f"{split}.jsonl").open(encoding="utf-8") as file:  # splitlines would cut texts at U+2028
+            lines = list(file)
         if split == "train":
             lines = [lines[place] for place in sorted(np.random.default_rng(0).permutation(len(lines))[:size])]
         (folder / f"{split}.jsonl").write_text("".join(lines), encoding="utf-8")
