@@ -38,7 +38,9 @@ class EndWithTheFirstStep:
             from torch.optim.optimizer import register_optimizer_step_post_hook
             register_optimizer_step_post_hook(end)
 
-def end(*_):
+def end(optimizer, *_):
+    if sum(weight.numel() for group in optimizer.param_groups for weight in group["params"]) < 1000:
+        return  # settings are tried on one number before a model is loaded
     with open(os.environ["BENCH_STEP"], "w") as file:
         file.write(str(time.time()))
     os._exit(0)
