@@ -282,7 +282,7 @@ class TrainingArguments(transformers.TrainingArguments):
 
     @property
     def autocasts_evaluation(self) -> bool:
-        """Whether evaluation keeps the half precision of training: where that is part of the model on its devices.
+        """Whether evaluation keeps the half precision of training, as FSDP, DeepSpeed and torch.compile fix it.
 
         Else it has that of the weights: a GPU's bfloat16 would decide some rows otherwise than `llmtune predict`.
         """

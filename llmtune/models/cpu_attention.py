@@ -16,7 +16,7 @@ import torch
 
 from llmtune.models.cpu_dropout import LEVELS, keep_mask, masked
 
-# Rows, their longest, and what is added to their scores: minus infinity where a query sees no key; of (m, a, l, l).
+# Rows, their longest, and what is added to their scores (m, a, l, l), broadcast: minus infinity at keys not seen.
 Group = tuple[int, int, torch.Tensor | None]
 
 
@@ -34,7 +34,7 @@ def cpu_attention(
     Returns:
         (s, a, d).
     """
-    attended: torch.Tensor = _GroupsOfRows.apply(*parts, groups, scale, round(dropout * LEVELS))
+    attended: torch.Tensor = _GroupsOfRows.apply(*parts, groups, scale, min(round(dropout * LEVELS), LEVELS - 1))
     return attended
 
 

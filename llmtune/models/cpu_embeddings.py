@@ -4,6 +4,8 @@ Torch's own makes a table of zeros for every backward pass: of 30,522 rows of 38
 most of it for memory that the system hands out anew, this one 0.2 (torch 2.13; MiniLM's update on 32 SMS takes 230 ms).
 """
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -46,7 +48,7 @@ class GradientTable:
     def _cleared(self, weight: torch.Tensor) -> torch.Tensor:
         touched = torch.cat(self.touched) if self.touched else None
         self.touched = []
-        if self.kept is None or self.kept.shape != weight.shape:
+        if self.kept is None or self.kept.shape != weight.shape or self.kept.dtype != weight.dtype:
             self.kept = torch.zeros_like(weight, memory_format=torch.contiguous_format)
         elif touched is not None and not torch.isfinite(self.kept[touched]).all():
             self.kept.zero_()  # clipping by a norm that is no number spoils every row
@@ -62,33 +64,50 @@ class _Rows(torch.autograd.Function):
     def forward(
         ctx: Any, weight: torch.Tensor, ids: torch.Tensor, padding_id: int | None, table: GradientTable
     ) -> torch.Tensor:
-        ctx.save_for_backward(weight, ids)
-        ctx.padding_id, ctx.table = padding_id, table
+        ctx.save_for_backward(ids)  # not the weight: activation checkpointing hands back a copy of what is saved
+        ctx.weight, ctx.padding_id, ctx.table = weight, padding_id, table
         return functional.embedding(ids, weight)
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[None, None, None, None]:
-        weight, ids = ctx.saved_tensors
-        ids, gradient = ids.flatten(), gradients[0].reshape(-1, weight.shape[1]).to(weight.dtype)
+        (ids,), weight = ctx.saved_tensors, ctx.weight
+        ids, gradient = ids.flatten().long(), gradients[0].reshape(-1, weight.shape[1]).to(weight.dtype)
         if ctx.padding_id is not None:
             gradient = gradient.masked_fill((ids == ctx.padding_id)[:, None], 0.0)
         ctx.table.add(weight, ids, gradient)
         return None, None, None, None
 
 
-def install(trainer: Any) -> None:
-    """Gives the embeddings of a model that is trained in one process on a CPU this gradient.
+@contextlib.contextmanager
+def kept_gradients(trainer: Any) -> Iterator[None]:
+    """While inside, the embeddings of the trainer's model keep their gradient, where `install` lets them."""
+    changed = install(trainer)
+    try:
+        yield
+    finally:
+        for module in changed:
+            module.__class__ = torch.nn.Embedding
+            module.__dict__.pop("gradient_table", None)
 
-    Not where other code sees gradients pass: several processes, torch.compile, optimizers that write into gradients;
-    nor where a table is shared with a head, whose gradient is of all rows.
+
+def install(trainer: Any) -> list[torch.nn.Embedding]:
+    """Changes the class of embeddings of a model that is trained in one process on a CPU; those that it changed.
+
+    Not under torch.compile nor with optimizers that may write into gradients; nor where a table is shared with a head,
+    whose gradient is of all rows. A model that reads a table's weight in its loss too must not be given this.
     """
     args = trainer.args
     plain = args.device.type == "cpu" and args.world_size == 1 and not args.torch_compile
-    if not plain or not str(args.optim).startswith("adamw_torch"):
-        return
+    if not plain or not args.optim.startswith("adamw_torch"):
+        return []
     holders = [weight for module in trainer.model.modules() for weight in module._parameters.values()]
-    for module in trainer.model.modules():
-        if type(module) is not torch.nn.Embedding or module.max_norm or module.scale_grad_by_freq or module.sparse:
-            continue
-        if sum(weight is module.weight for weight in holders) == 1:
-            module.__class__ = KeptGradientEmbedding
+    tables = [
+        module
+        for module in trainer.model.modules()
+        if type(module) is torch.nn.Embedding
+        and not (module.max_norm or module.scale_grad_by_freq or module.sparse)
+        and sum(weight is module.weight for weight in holders) == 1
+    ]
+    for module in tables:
+        module.__class__ = KeptGradientEmbedding
+    return tables

@@ -18,10 +18,11 @@ from llmtune.models.cpu_attention import Group, cpu_attention
 
 ATTENTION = "padding_free"
 
-# Up to this length torch's fused attention in bfloat16 on a CPU costs more than plain products: forward and backward of
-# 16 rows x 8 heads x 20 tokens 7.0 ms against 1.0 (torch 2.13, one core with avx512_bf16), at 200 tokens the same.
+# Of padded rows: up to this length torch's fused attention in bfloat16 on a CPU costs more than plain products: forward
+# and backward of 16 rows x 8 heads x 20 tokens 7.0 ms against 1.0 (torch 2.13, one core with avx512_bf16), at 200 ones
+# the same.
 SHORT_ROW = 128
-WRITTEN_OUT = 256  # and up to this one `cpu_attention` costs less than either, with dropout at any length
+WRITTEN_OUT = 256  # `cpu_attention` costs less than either up to this length, with dropout at any
 LIKE_LENGTH = 0.6  # rows of a group are at least this share of its longest
 
 
@@ -215,7 +216,7 @@ def _is_written_out(query: torch.Tensor, longest: int, dropout: float) -> bool:
 
 
 def _added(lengths: torch.Tensor | None, longest: int, causal: bool, window: int | None) -> torch.Tensor | None:
-    """What `cpu_attention` adds to scores: minus infinity where a query sees no key."""
+    """What `cpu_attention` adds to scores: minus infinity at keys that a query does not see."""
     seen = _mask(lengths, longest, causal, window, torch.device("cpu"))
     if seen is None and causal:
         seen = torch.ones(longest, longest, dtype=torch.bool).tril_()

@@ -9,8 +9,8 @@ import transformers
 class ClippingWhereNeeded(transformers.Trainer):
     """transformers.Trainer that, in one process on a CPU, scales gradients only if they are longer than allowed.
 
-    torch's multiplies every gradient by 1 else, which for a MiniLM takes 4 of the 8 ms that clipping takes, 3 % of an
-    update (torch 2.13, one core).
+    Otherwise torch multiplies every gradient by 1: for a MiniLM 4 of the 8 ms of clipping, 3 % of an update (one core,
+    torch 2.13).
     """
 
     def _clip_grad_norm(self, model: torch.nn.Module) -> Any:

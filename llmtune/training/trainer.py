@@ -15,7 +15,8 @@ from transformers import EvalPrediction, PreTrainedModel
 from transformers.trainer_utils import EvalLoopOutput, PredictionOutput
 
 from llmtune.metrics.core.base import IGNORED
-from llmtune.models import cpu_dropout, cpu_embeddings
+from llmtune.models import cpu_dropout
+from llmtune.models.cpu_embeddings import kept_gradients
 from llmtune.models.padding_free import install
 from llmtune.models.pending_logits import can_leave_logits_pending, pending_logits
 from llmtune.models.row_attention import SHORT_ROW
@@ -42,7 +43,7 @@ SO_FAR = "llmtune"  # where a checkpoint's trainer_state.json keeps what the run
 
 
 class FineTuningTrainer(WholeCheckpoints, EffectiveBatchLoaders, ClippingWhereNeeded):
-    """transformers.Trainer, changed in eight places that its own hooks allow.
+    """transformers.Trainer, changed where its own hooks allow.
 
     Training batches are cut by length inside a random effective batch (`--train_sampling_strategy batch_rebalance`) and
     hold every row once, on any number of processes. Evaluation runs longest row first; `compute_metrics` and `predict`
@@ -204,7 +205,6 @@ class FineTuningTrainer(WholeCheckpoints, EffectiveBatchLoaders, ClippingWhereNe
         if resume_from_checkpoint:
             self.resumption.check(resume_from_checkpoint)
         cpu_dropout.install(self)
-        cpu_embeddings.install(self)
         self._started = time.perf_counter()
         try:
             with (
@@ -213,6 +213,7 @@ class FineTuningTrainer(WholeCheckpoints, EffectiveBatchLoaders, ClippingWhereNe
                 self.stop_after_saving.listening(),
                 in_fewest_parts(self),
                 replayed_updates(self),
+                kept_gradients(self),
             ):
                 output = super().train(resume_from_checkpoint, **kwargs)
             self._seconds_here += time.perf_counter() - self._started

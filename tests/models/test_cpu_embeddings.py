@@ -1,5 +1,6 @@
 """Gradients of embedding tables that are kept between updates: torch's own, whatever was read before."""
 
+import contextlib
 import copy
 from types import SimpleNamespace
 
@@ -9,11 +10,12 @@ import transformers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llmtune.models.cpu_embeddings import KeptGradientEmbedding, install
+from llmtune.models.cpu_embeddings import KeptGradientEmbedding, install, kept_gradients
 
 
 def trainer_of(model, **arguments):
-    plain = {"device": torch.device("cpu"), "world_size": 1, "torch_compile": False, "optim": "adamw_torch_fused"}
+    optim = transformers.training_args.OptimizerNames("adamw_torch_fused")
+    plain = {"device": torch.device("cpu"), "world_size": 1, "torch_compile": False, "optim": optim}
     return SimpleNamespace(model=model, args=SimpleNamespace(**plain | arguments))
 
 
@@ -110,3 +112,44 @@ def test_a_table_that_a_head_shares_stays_torchs():
     assert {name.rpartition(".")[2] for name in names} == {
         "word_embeddings", "position_embeddings", "token_type_embeddings"
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("use_reentrant", [False, True])
+def test_activation_checkpointing_loses_no_gradient_of_a_table_inside_a_layer(use_reentrant):
+    """T5's biases of positions are read in its first layer."""
+    config = transformers.T5Config(
+        vocab_size=30,
+        d_model=16,
+        d_kv=8,
+        d_ff=16,
+        num_layers=2,
+        num_heads=2,
+        dropout_rate=0.0,
+        decoder_start_token_id=0,
+    )
+    torch.manual_seed(0)
+    model = transformers.T5ForConditionalGeneration(config).train()
+    model.gradient_checkpointing_enable({"use_reentrant": use_reentrant})
+    ids = torch.arange(12).view(2, 6)
+    gradients = []
+    for keeps in (False, True):
+        model.zero_grad()
+        with kept_gradients(trainer_of(model)) if keeps else contextlib.nullcontext():
+            model(input_ids=ids, labels=ids).loss.backward()
+        gradients.append({name: weight.grad for name, weight in model.named_parameters() if "bias" in name})
+
+    assert gradients[0]
+    torch.testing.assert_close(gradients[1], gradients[0])
+
+
+def test_it_ends_with_training(tmp_path):
+    sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
+    model = transformers.BertForSequenceClassification(transformers.BertConfig(vocab_size=16, **sizes))
+    args = transformers.TrainingArguments(str(tmp_path), use_cpu=True)
+    words = model.bert.embeddings.word_embeddings
+    with kept_gradients(SimpleNamespace(model=model, args=args)):
+        assert type(words) is KeptGradientEmbedding
+        model(input_ids=torch.tensor([[3, 4]]), labels=torch.tensor([1])).loss.backward()
+    assert type(words) is torch.nn.Embedding
+    assert "gradient_table" not in words.__dict__
+    assert words.weight.grad[3].abs().sum() > 0
