@@ -25,7 +25,8 @@ def heavy_tailed_t(influence: np.ndarray, level: float = 0.95) -> float:
     """Standard errors to either side of a score that hold the truth at this level, from influences (n,).
 
     Where few rows add most of the spread, the standard error is itself a guess: Student's t has the degrees of freedom
-    of its variance (Satterthwaite 1946; Lipsitz, Ibrahim and Parzen 1999), 2n / (kurtosis - 1), from 2 to n - 2.
+    of its variance (Satterthwaite 1946; Lipsitz, Ibrahim and Parzen 1999), 2n / (kurtosis - 1), at least 2 (t is 4.3)
+    and at most n - 2.
     """
     n = len(influence)
     kurtosis = float(((influence - influence.mean()) ** 4).mean()) / float(influence.var()) ** 2

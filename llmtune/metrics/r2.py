@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from llmtune.metrics.core.base import Columns, Metric, MetricContext, SufficientStatistics, ratio
-from llmtune.metrics.core.errors import log_scale_interval
+from llmtune.metrics.core.base import Columns, Metric, MetricContext, SufficientStatistics, insufficient_support, ratio
+from llmtune.metrics.core.errors import heavy_tailed_interval
 from llmtune.predictions.kinds import REGRESSION
 from llmtune.stats import ConfidenceInterval
 
@@ -47,11 +47,13 @@ def score(sums: np.ndarray) -> np.ndarray:
     return 1 - unexplained(sums)
 
 
-unexplained_interval = log_scale_interval(unexplained, of_mean=False, perfect=1.0)
+unexplained_interval = heavy_tailed_interval(unexplained, of_mean=False, perfect=1.0)
 
 
 def interval(sample: SufficientStatistics) -> ConfidenceInterval:
-    """Of R², from that of the unexplained share."""
+    """Of R², from that of the unexplained share; of rows in time, by blocks."""
+    if sample.blocks is not None:
+        return insufficient_support(len(sample.statistics), "rows") or sample.bootstrap(score)
     low, high, reason = unexplained_interval(sample)
     return ConfidenceInterval(None if high is None else 1 - high, None if low is None else 1 - low, reason)
 

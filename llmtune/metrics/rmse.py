@@ -16,4 +16,4 @@ def score(sums: np.ndarray) -> np.ndarray:
 
 def metrics(setting: MetricContext) -> list[Metric]:
     """`rmse`."""
-    return [error_metric("rmse", SQUARED, score, unit="target")]
+    return [error_metric("rmse", SQUARED, score, root=2, unit="target")]

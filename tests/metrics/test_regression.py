@@ -161,7 +161,7 @@ def interval_of(name, errors, references=None):
     return scored(references, references + errors)[name]
 
 
-def test_the_interval_of_an_error_is_that_of_its_logarithm():
+def test_the_interval_of_an_error_has_the_t_and_the_shift_of_its_tail():
     errors = np.random.default_rng(0).normal(size=400)
     n, squares = len(errors), errors**2
     influence = -(n - 1) * np.log((squares.sum() - squares) / (n - 1) / squares.mean())
@@ -172,8 +172,34 @@ def test_the_interval_of_an_error_is_that_of_its_logarithm():
     mse, rmse = interval_of("mse", errors), interval_of("rmse", errors)
 
     assert mse.low == pytest.approx(squares.mean() * np.exp(error * (skewness * (1 + 2 * 1.96**2) - t)), rel=1e-9)
-    assert mse.high == pytest.approx(squares.mean() * np.exp(error * (skewness * (1 + 2 * t**2) + t)), rel=1e-9)
+    assert mse.high == pytest.approx(squares.mean() * (1 + error * (skewness * (1 + 2 * t**2) + t) / 3) ** 3, rel=1e-9)
     assert (rmse.low, rmse.high) == pytest.approx((np.sqrt(mse.low), np.sqrt(mse.high)), rel=1e-9)
+
+
+@pytest.mark.parametrize("far", [2, 5, 8, 30, 1_000, 1e6])
+@pytest.mark.parametrize("name", ["mse", "rmse", "mae", "r2"])
+def test_a_far_error_makes_no_interval_absurd(name, far):
+    """Nor is it hidden: an interval that is given holds the score without that row."""
+    rng = np.random.default_rng(3)
+    references, errors = rng.normal(size=(2, 100))
+    errors[0] = far
+    score = interval_of(name, errors, references)
+    rest = interval_of(name, errors[1:], references[1:])
+
+    if score.low is None:
+        assert "would be left: no interval" in score.reason
+        assert far >= 8
+    else:
+        off = (lambda value: 1 - value) if name == "r2" else (lambda value: value)
+        assert score.low <= rest.value <= score.high
+        assert max(off(score.high), off(score.low)) < 30 * off(score.value)
+
+
+def test_rows_that_are_nearly_all_wrong_alike_leave_room_above():
+    errors = np.ones(100)
+    errors[0] = 0
+    mae = interval_of("mae", errors)
+    assert mae.low < mae.value < mae.high
 
 
 def test_intervals_of_errors_follow_the_unit_and_the_copies_of_rows():
@@ -195,7 +221,7 @@ def test_intervals_of_errors_follow_the_unit_and_the_copies_of_rows():
         ("mse", np.zeros(60), "the score is 0: the rows give no interval"),
         ("r2", np.zeros(60), "the score is 1: the rows give no interval"),
         ("mae", np.ones(60), "all rows have the same value: no interval"),
-        ("rmse", np.eye(60)[3], "one row makes all of the error, or all of the spread: no interval"),
+        ("rmse", np.eye(60)[3], "without one of 60 rows 0% of the error would be left: no interval"),
         ("mae", np.ones(20), "20 rows: an interval needs 30"),
     ],
 )

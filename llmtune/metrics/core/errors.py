@@ -10,7 +10,6 @@ from llmtune.jackknife import heavy_tailed_t, johnson_shift, scores_without_each
 from llmtune.metrics.core.base import Columns, Metric, SufficientStatistics, insufficient_support, ratio
 from llmtune.stats import AT_BOUND, SAME_ROWS, ConfidenceInterval, Statistic
 
-LARGEST = 700.0  # exponent that a float holds
 NORMAL = 1.96  # quantile of a 95 % interval of normal errors
 
 
@@ -50,18 +49,20 @@ def some_steps(sums: np.ndarray) -> str | None:
     return None if sums[1] else "no rows to score"
 
 
-def log_scale_interval(
-    score: Statistic, *, of_mean: bool = True, greatest: float = math.inf, perfect: float = 0.0
+def heavy_tailed_interval(
+    score: Statistic, *, of_mean: bool = True, root: int = 1, greatest: float = math.inf, perfect: float = 0.0
 ) -> Callable[[SufficientStatistics], ConfidenceInterval]:
-    """Interval of a score of errors, symmetric on the scale of its logarithm; of rows in time, by blocks.
+    """Interval of a score of errors, from what each row adds to its logarithm; of rows in time, by blocks.
 
-    Squares of errors have long tails: the few rows that make most of the sum are few in the next test set too, or many.
-    With the t of heavy tails, and of means with Johnson's shift, squared lognormal errors are covered at 91 to 95 %, by
-    BCa at 73 to 87 % (scripts/coverage.py).
+    Squares of errors have long tails: how many of the few rows that make most of the sum a test set has is chance. So t
+    is that of heavy tails, of means each end moves by Johnson's shift, and the upper end is taken on the scale of the
+    cube root, where one far row does not multiply it. Squared lognormal errors are covered at 87 to 94 %, by BCa at 73
+    to 87 % (scripts/coverage.py); where one row makes more than half of the error there is no interval.
 
     Args:
         score: sums (B, s) → (B,), positive where rows differ.
         of_mean: a mean of rows, whose skewness has the sign of theirs; of a ratio of two it has not.
+        root: of the mean that the score is.
         greatest: possible score.
         perfect: the metric where the score is 0.
     """
@@ -73,18 +74,23 @@ def log_scale_interval(
         value = float(score(sample.total[None])[0])
         if value == 0:
             return ConfidenceInterval(None, None, f"{AT_BOUND} {perfect:g}: the rows give no interval")
-        without = scores_without_each(sample.statistics, score)
-        if not (without > 0).all():  # NaN too
-            return ConfidenceInterval(None, None, "one row makes all of the error, or all of the spread: no interval")
-        influence = -(len(without) - 1) * np.log(without / value)
+        if not math.isfinite(value):
+            return ConfidenceInterval(None, None, f"{AT_BOUND} {value:g}: the rows give no interval")
+        left = scores_without_each(sample.statistics, score) / value
+        if not (left > 0.5 ** (1 / root)).all():  # NaN too
+            share = f"{np.nanmin(left) ** root:.0%}"
+            return ConfidenceInterval(
+                None, None, f"without one of {len(left):,} rows {share} of the error would be left: no interval"
+            )
+        influence = -(len(left) - 1) * np.log(left)
         error = standard_error(influence)
         if error <= 1e-12:
             return ConfidenceInterval(None, None, f"{SAME_ROWS}: no interval")
         t, below, above = heavy_tailed_t(influence), 0.0, 0.0
         if of_mean:  # where the sample lacks rows of the tail the truth lies far above: that end takes the whole t
-            below, above = johnson_shift(influence, NORMAL), johnson_shift(influence, t)
+            below, above = johnson_shift(influence, NORMAL), max(0.0, johnson_shift(influence, t))
         low = value * math.exp((below - t) * error)
-        high = value * math.exp(min((above + t) * error, LARGEST))
+        high = value * (1 + root * (above + t) * error / 3) ** (3 / root)
         return ConfidenceInterval(min(low, value), min(max(high, value), greatest))
 
     return interval
@@ -96,16 +102,17 @@ def error_metric(
     score: Statistic = mean,
     *,
     unit: str,
+    root: int = 1,
     signature: str = "average:steps of all rows",
     greatest: float = math.inf,
     undefined: Callable[[np.ndarray], str | None] = some_steps,
 ) -> Metric:
-    """A metric of errors: 0 is perfect, lower is better."""
+    """A metric of errors: 0 is perfect, lower is better; `root` of a mean."""
     return Metric(
         name=name,
         statistics=statistics,
         score=score,
-        interval=log_scale_interval(score, greatest=greatest),
+        interval=heavy_tailed_interval(score, root=root, greatest=greatest),
         signature=signature,
         range=(0.0, greatest),
         undefined=undefined,
