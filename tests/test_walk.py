@@ -12,9 +12,9 @@ ROOT = Path(llmtune.__file__).parent
 # fmt: off
 ORDER = (
     "closed_pipe", "disk", "imports", "errors", "whole_files", "progress", "evidence", "arguments", "text",
-    "predictions", "stats", "baselines", "metrics", "comparison", "thresholds", "data", "diagnosis", "runs", "hub",
-    "terminal", "report", "models", "tasks", "training", "inference", "trained_models", "finish", "preflight",
-    "search", "benchmark", "commands", "cli", "__main__",
+    "predictions", "jackknife", "stats", "baselines", "metrics", "comparison", "thresholds", "data", "diagnosis",
+    "runs", "hub", "terminal", "report", "models", "tasks", "training", "inference", "trained_models", "finish",
+    "preflight", "search", "benchmark", "commands", "cli", "__main__",
 )
 # fmt: on
 PLACE = {name: place for place, name in enumerate(ORDER)}

@@ -57,7 +57,7 @@ class _GroupsOfRows(torch.autograd.Function):
             scores = torch.bmm(q, k.transpose(1, 2)).float().mul_(scale)
             if seen is not None:
                 scores.unflatten(0, (rows, -1)).add_(seen)
-            weights = torch._softmax(scores, -1, False).to(q.dtype)
+            weights = torch.softmax(scores, dim=-1).to(q.dtype)
             mask = keep_mask(weights.numel(), threshold).view(weights.shape) if threshold else None
             attended.append(torch.bmm(weights if mask is None else masked(weights, mask, ctx.kept_scale), v))
             saved += [q, k, v, weights, *([] if mask is None else [mask])]

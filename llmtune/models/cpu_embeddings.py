@@ -100,7 +100,7 @@ def install(trainer: Any) -> list[torch.nn.Embedding]:
     plain = args.device.type == "cpu" and args.world_size == 1 and not args.torch_compile
     if not plain or not args.optim.startswith("adamw_torch"):
         return []
-    holders = [weight for module in trainer.model.modules() for weight in module._parameters.values()]
+    holders = [weight for module in trainer.model.modules() for weight in module.parameters(recurse=False)]
     tables = [
         module
         for module in trainer.model.modules()
