@@ -170,7 +170,7 @@ def train_ours(options: argparse.Namespace, folder: Path) -> tuple[Predictions, 
 def compare(stock: Predictions, ours: Predictions) -> None:
     """Entity F1 of both, and the difference on the same sentences."""
     assert stock.column("reference") == ours.column("reference"), "the two tables hold other references"
-    for title, table in (("ours", ours), ("ours before repair", raw_table(ours))):
+    for title, table in (("ours", ours), ("ours, each word by itself", raw_table(ours))):
         print(f"\n{title} against stock, {len(ours):,} sentences")
         for name in ("entity_f1", "entity_f1_lenient"):
             scores = [score_predictions(of)[name] for of in (stock, table)]

@@ -23,6 +23,8 @@ from typing import Any
 
 import numpy as np
 
+from llmtune.arguments.training import does_bf16_well
+
 ROOT = Path(__file__).resolve().parent.parent
 BATCH = 32
 
@@ -43,8 +45,12 @@ def main() -> None:
     if arguments.run_peer:
         run_peer(arguments, Path(arguments.run_peer))
         return
-    rates = {"fp32": matrix_rate("float32"), "bf16": matrix_rate("bfloat16")}
-    print(f"this machine's matrix products: fp32 {rates['fp32'] / 1e9:,.0f}, bf16 {rates['bf16'] / 1e9:,.0f} GFLOP/s")
+    # Only what training may run in: bf16 by software takes minutes for one product.
+    rates = {"fp32": matrix_rate("float32")}
+    if does_bf16_well(on_cpu=True):
+        rates["bf16"] = matrix_rate("bfloat16")
+    shown = ", ".join(f"{name} {rate / 1e9:,.0f}" for name, rate in rates.items())
+    print(f"this machine's matrix products: {shown} GFLOP/s", flush=True)
     for size in arguments.train_rows or (None,):
         with tempfile.TemporaryDirectory() as scratch:
             if size is not None:

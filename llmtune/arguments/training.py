@@ -175,7 +175,7 @@ class TrainingArguments(transformers.TrainingArguments):
     def _automatic_precision(self, on_cpu: bool) -> str:
         """What accelerate was told, else bf16 where the hardware does it well, unless --bf16 False rules it out."""
         launched = launcher.launched_precision()
-        wanted = launched if launched != "no" else "bf16" if _does_bf16_well(on_cpu) else "fp32"
+        wanted = launched if launched != "no" else "bf16" if does_bf16_well(on_cpu) else "fp32"
         return "fp32" if getattr(self, wanted, None) is False else wanted
 
     def _settle_checkpoints(self) -> None:
@@ -382,7 +382,8 @@ class TrainingArguments(transformers.TrainingArguments):
         wait_for_everyone()
 
 
-def _does_bf16_well(on_cpu: bool) -> bool:
+def does_bf16_well(on_cpu: bool) -> bool:
+    """Whether the hardware multiplies bfloat16 matrices faster than float32."""
     if not on_cpu:
         return torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
     # Without these instructions oneDNN emulates bfloat16 and is slower than float32.

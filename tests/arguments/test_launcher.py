@@ -90,7 +90,7 @@ def test_the_defaults_of_accelerate_launch_are_taken(tmp_path, monkeypatch):
 
 def test_a_launch_on_the_cpu_is_one_for_the_precision_too(tmp_path, monkeypatch):
     monkeypatch.setattr("torch.accelerator.is_available", lambda: True)
-    monkeypatch.setattr("llmtune.arguments.training._does_bf16_well", lambda on_cpu: not on_cpu)
+    monkeypatch.setattr("llmtune.arguments.training.does_bf16_well", lambda on_cpu: not on_cpu)
     for name, value in environment("--cpu").items():
         if name.startswith("ACCELERATE_"):
             monkeypatch.setenv(name, value)

@@ -173,7 +173,7 @@ def test_keys_may_come_from_an_anchor():
 
 @pytest.mark.parametrize("flag", ["--bf16", "--bf16=true"])
 def test_bf16_is_a_switch_and_false_is_heard(flag, monkeypatch):
-    monkeypatch.setattr("llmtune.arguments.training._does_bf16_well", lambda on_cpu: True)
+    monkeypatch.setattr("llmtune.arguments.training.does_bf16_well", lambda on_cpu: True)
 
     assert parse(*DATA_AND_MODEL, flag, "--use_cpu")[3].precision == "bf16"
     assert parse(*DATA_AND_MODEL, "--use_cpu")[3].precision == "bf16"

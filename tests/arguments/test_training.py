@@ -40,7 +40,7 @@ def test_on_a_cpu_bf16_is_for_training_only_and_auto_follows_the_hardware(tmp_pa
 
 @pytest.mark.parametrize("asked", [{"bf16": False}, {"bf16": False, "fp16": False}, {"bf16": False, "fp16": None}])
 def test_bf16_false_rules_out_that_auto_takes_bf16(tmp_path, monkeypatch, asked):
-    monkeypatch.setattr("llmtune.arguments.training._does_bf16_well", lambda on_cpu: True)
+    monkeypatch.setattr("llmtune.arguments.training.does_bf16_well", lambda on_cpu: True)
 
     assert training(tmp_path).precision == "bf16"
     assert training(tmp_path, **asked).precision == "fp32"
@@ -72,7 +72,7 @@ def test_precisions_that_contradict_each_other_are_refused(tmp_path, asked, mess
 )
 def test_what_accelerate_was_told_is_followed_or_overruled_and_known(tmp_path, monkeypatch, launched, asked, precision):
     monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", launched)
-    monkeypatch.setattr("llmtune.arguments.training._does_bf16_well", lambda on_cpu: False)
+    monkeypatch.setattr("llmtune.arguments.training.does_bf16_well", lambda on_cpu: False)
 
     made = training(tmp_path, **asked)
 

@@ -29,6 +29,7 @@ from llmtune.predictions import Predictions, make_predictions
 from llmtune.tasks.losses import ClassificationLoss, classification_loss
 from llmtune.tasks.task import Encoded, Task, count_splits
 from llmtune.tasks.token_classification.arguments import TokenClassificationArguments
+from llmtune.tasks.token_classification.decoding import CANDIDATES, likeliest_iob2
 from llmtune.tasks.token_classification.rows import TaggedSplits, check_types, load_tagged_split, load_tagged_splits
 from llmtune.tasks.token_classification.windows import Windows, make_windows
 from llmtune.terminal.console import label_typo_lines
@@ -41,8 +42,8 @@ class TagPredictions:
     """What a model says of n rows of words.
 
     Args:
-        tags: of each row, valid IOB2.
-        raw: as the model gave them.
+        tags: of each row, the likeliest that IOB2 allows.
+        raw: of each word the likeliest by itself.
         probabilities: of each word's tag; 1.0 where the word has no token, NaN where the output is not finite.
         repairs: places at which the raw tags broke IOB2.
         nonfinite: words whose output held NaN or infinity; they are tagged O.
@@ -224,26 +225,35 @@ class TokenClassification(Task):
         return classification_loss(args.task, args.training, self.label_ids(splits["train"]), self.tag_names)
 
     def reduce_logits(self, logits: Any, labels: Any) -> tuple[torch.Tensor, torch.Tensor]:
-        """On the device, for `preprocess_logits_for_metrics`: (m, t, c) → tag ids and probabilities, (m, t) each."""
+        """On the device, for `preprocess_logits_for_metrics`: (m, t, c) → a token's k likeliest tags, (m, t, k) each.
+
+        Their ids, and their probabilities, the likeliest first.
+        """
         logits = logits[0] if isinstance(logits, tuple) else logits
-        probabilities, ids = logits.float().softmax(dim=-1).max(dim=-1)  # one NaN or infinity makes all of them NaN
-        return ids, probabilities
+        # One NaN or infinity makes all of a token's NaN.
+        probabilities, ids = logits.float().softmax(dim=-1).sort(dim=-1, descending=True, stable=True)
+        return ids[..., :CANDIDATES].int(), probabilities[..., :CANDIDATES]
 
     def decode(self, outputs: tuple[np.ndarray, np.ndarray], windows: Windows) -> TagPredictions:
         """The tags of every word, from what `reduce_logits` kept of the windows in their order."""
         ids, at_tokens = outputs
         probabilities = windows.by_word(at_tokens.astype(np.float64), 1.0)
-        outside = self.tag_names.index("O")
-        by_word = np.where(np.isfinite(probabilities), windows.by_word(ids, outside), outside)
-        names = np.array(self.tag_names, dtype=object)
-        raw = [list(row) for row in windows.to_rows(names[by_word])]
-        repaired = [repair_iob2(tags) for tags in raw]
+        finite = np.isfinite(probabilities[:, 0])
+        candidates = windows.by_word(ids, self.tag_names.index("O"))
+        candidates[~finite] = self.tag_names.index("O")
+        names = np.array(self.tag_names, dtype=object)[candidates]
+        tags, chosen, repairs = [], [], 0
+        for of_row, weights in zip(windows.to_rows(names), windows.to_rows(probabilities), strict=True):
+            repairs += repair_iob2(of_row[:, 0].tolist())[1]
+            decoded, places = likeliest_iob2(of_row.tolist(), np.where(np.isfinite(weights), weights, 1.0))
+            tags.append(decoded)
+            chosen.append(weights[np.arange(len(places)), places].tolist())
         return TagPredictions(
-            tags=[tags for tags, _ in repaired],
-            raw=raw,
-            probabilities=[row.tolist() for row in windows.to_rows(probabilities)],
-            repairs=sum(places for _, places in repaired),
-            nonfinite=int((~np.isfinite(probabilities)).sum()),
+            tags=tags,
+            raw=[row.tolist() for row in windows.to_rows(names[:, 0])],
+            probabilities=chosen,
+            repairs=repairs,
+            nonfinite=int((~finite).sum()),
         )
 
     def words_of_texts(self, texts: Sequence[str]) -> tuple[datasets.Dataset, list[list[Bounds]]]:
@@ -263,7 +273,7 @@ class TokenClassification(Task):
     def tabulate(self, outputs: Any, encoded: Encoded) -> Predictions:
         """The predictions table of a split whose tags are known, one tag a word; every column of the rows is carried.
 
-        Besides: `raw_prediction` (the tags before their repair), `probability` (of each word's tag), `length` (words).
+        Besides: `raw_prediction` (each word's likeliest tag by itself), `probability` (of its tag), `length` (words).
         """
         rows, windows = encoded.rows, encoded.index
         tagged = self.decode(outputs, windows)
@@ -325,7 +335,7 @@ class TokenClassification(Task):
         return lines + label_typo_lines([facts["entities"] for facts in described.values()], "entities")
 
     def run_facts(self, predictions: Mapping[str, Predictions], *, seed: int) -> dict[str, Any]:
-        """What was repaired, the scores before it, and which entities are confused."""
+        """Where tags broke IOB2, the scores of those tags, and which entities are confused."""
         test = predictions["test"]
         raw = score_predictions(raw_table(test), seed=seed)
         entities = {
@@ -345,8 +355,8 @@ class TokenClassification(Task):
         if strict is not None and lenient is not None:
             notes.append(
                 f"strict F1 of the model's own tags {strict:.3f}, lenient (seqeval's default) {lenient:.3f}, gap "
-                f"{lenient - strict:.3f}: {repairs:,} places broke IOB2 and were repaired (I-X not after B-X or I-X "
-                "becomes B-X)"
+                f"{lenient - strict:.3f}: at {repairs:,} places I-X stood neither after B-X nor I-X; such rows got "
+                "their likeliest tags that IOB2 allows"
             )
         tags = [tag for row in test.column("reference") for tag in row]
         share = tags.count("O") / max(1, len(tags))
@@ -374,7 +384,7 @@ class TokenClassification(Task):
 
 
 def raw_table(predictions: Predictions) -> Predictions:
-    """The table with the model's own tags in the place of the repaired ones."""
+    """The table with the likeliest tag of each word by itself in the place of the sentence's likeliest valid ones."""
     table = predictions.table
     position = table.column_names.index("prediction")
     return replace(predictions, table=table.set_column(position, "prediction", table.column("raw_prediction")))

@@ -46,13 +46,13 @@ class Windows:
         return int(self.words.sum()) - len(self.word)
 
     def by_word(self, at_tokens: np.ndarray, empty: Any) -> np.ndarray:
-        """Values at tokens, (m, t or more), as values of words, (w,); a word without token gets `empty`."""
-        values = np.full(int(self.words.sum()), empty, dtype=at_tokens.dtype)
+        """Values at tokens, (m, t or more, …), as values of words, (w, …); a word without token gets `empty`."""
+        values = np.full((int(self.words.sum()), *at_tokens.shape[2:]), empty, dtype=at_tokens.dtype)
         values[self.word] = at_tokens[self.window, self.position]
         return values
 
     def to_rows(self, by_word: np.ndarray) -> list[np.ndarray]:
-        """Values of words (w,) as one array a row."""
+        """Values of words, (w, …), as one array a row."""
         return np.split(by_word, np.cumsum(self.words)[:-1])
 
     def describe(self) -> dict[str, int]:

@@ -9,6 +9,7 @@ from llmtune.errors import InputError
 from llmtune.models.loading import load_model
 from llmtune.tasks.losses import ClassificationLoss, read_class_weights
 from llmtune.tasks.token_classification.arguments import TokenClassificationArguments
+from llmtune.tasks.token_classification.decoding import CANDIDATES
 from llmtune.tasks.token_classification.task import TokenClassification
 from llmtune.text.tag_schemes import entity_spans
 from llmtune.training.trainer import FineTuningTrainer
@@ -35,7 +36,7 @@ def load(model_type, task, *, lora=False):
     return load_model(arguments, task, train_texts=lambda: ["Peter Blackburn lives in New-York ."] * 5)
 
 
-def test_logits_become_the_best_tag_of_each_word_its_probability_and_valid_iob2():
+def test_logits_become_the_best_tag_of_each_word_and_the_best_valid_iob2_of_the_row_with_its_probabilities():
     task = make_task()
     loaded = load("bert", task)
     windows = task.encode(rows_of("Peter lives in Rome"), loaded.tokenizer).index
@@ -43,17 +44,20 @@ def test_logits_become_the_best_tag_of_each_word_its_probability_and_valid_iob2(
     logits = torch.zeros(1, length, 5)
     for word, tag in enumerate([2, 0, 4, 4]):  # I-PER O I-LOC I-LOC
         logits[0, windows.position[word], tag] = 3.0
+    logits[0, windows.position[0], 0] = 2.0
+    logits[0, windows.position[2], 3] = 1.0
     logits[0, windows.position[1]] = torch.tensor([float("nan"), 0, 0, 0, 0])
 
     outputs = tuple(part.numpy() for part in task.reduce_logits((logits, None), None))
     tagged = task.decode(outputs, windows)
 
-    assert outputs[0].shape == outputs[1].shape == (1, length)
+    assert outputs[0].shape == outputs[1].shape == (1, length, CANDIDATES)
     assert tagged.raw == [["I-PER", "O", "I-LOC", "I-LOC"]]
-    assert tagged.tags == [["B-PER", "O", "B-LOC", "I-LOC"]]
+    assert tagged.tags == [["O", "O", "B-LOC", "I-LOC"]]
     assert (tagged.repairs, tagged.nonfinite) == (2, 1)
-    expected = np.exp(3) / (np.exp(3) + 4)
-    np.testing.assert_allclose(tagged.probabilities[0], [expected, np.nan, expected, expected], rtol=1e-6)
+    e = np.exp
+    expected = [e(2) / (e(3) + e(2) + 3), np.nan, e(1) / (e(3) + e(1) + 3), e(3) / (e(3) + 4)]
+    np.testing.assert_allclose(tagged.probabilities[0], expected, rtol=1e-6)
 
 
 def test_types_that_the_model_does_not_know_are_named_where_tags_are_scored():
@@ -75,7 +79,7 @@ def test_a_document_of_2000_words_keeps_all_its_entities_and_gets_one_tag_a_word
     ids = np.full((len(windows.inputs), 128), 0)
     for window, labels in enumerate(windows.inputs["labels"]):
         ids[window, : len(labels)] = np.maximum(labels, 0)  # a perfect model, that says O where it isn't asked
-    tagged = task.decode((ids, np.ones(ids.shape)), windows)
+    tagged = task.decode((ids[..., None], np.ones((*ids.shape, 1))), windows)
 
     assert windows.cut_rows == 1
     assert tagged.tags == [tags, ["B-PER"]]
@@ -148,7 +152,7 @@ def test_a_text_comes_back_as_character_spans_with_scores():
     probabilities = np.full((2, 32), 0.5)
     probabilities[0, windows.position[:6]] = [1, 1, 0.9, 0.8, 0.7, 1]
 
-    spans = task.spans(texts, bounds, task.decode((ids, probabilities), windows))
+    spans = task.spans(texts, bounds, task.decode((ids[..., None], probabilities[..., None]), windows))
 
     assert spans == [[{"start": 6, "end": 13, "label": "PER", "text": "Anna B.", "score": 0.7}], []]
 
