@@ -13,6 +13,7 @@ from scipy import special
 
 from llmtune.jackknife import CHUNK, scores_without_each
 from llmtune.progress import progress
+from llmtune.text.shorten import row_count
 
 Statistic = Callable[[np.ndarray], np.ndarray]
 
@@ -113,7 +114,7 @@ def mean_interval(n: float, total: float, squares: float, cubes: float, level: f
     Student's t with Johnson's (1978) correction for skewness, so that long right tails (log loss) are not undercovered.
     """
     if n < 2:
-        return ConfidenceInterval(None, None, f"{int(n)} rows: an interval requires 2")
+        return ConfidenceInterval(None, None, f"{row_count(int(n))}: an interval requires 2")
     mean = total / n
     variance = max(0.0, (squares - n * mean * mean) / (n - 1))
     if variance <= 1e-15 * max(1.0, mean * mean):
@@ -191,7 +192,7 @@ def _multinomial_bca(
     weights = counts.ravel()[cells]
     n = int(weights.sum())
     if n < 2:
-        return value, ConfidenceInterval(None, None, f"{n} rows: an interval requires 2")
+        return value, ConfidenceInterval(None, None, f"{row_count(n)}: an interval requires 2")
 
     def scores_of(draws: np.ndarray) -> np.ndarray:
         tensors = np.zeros((len(draws), counts.size), dtype=np.int64)
@@ -259,7 +260,7 @@ def interval_of_sums(
     """BCa interval of a score from the units' statistics (n, s) and their resampled sums (B, s)."""
     n = len(statistics)
     if n < 2:
-        return ConfidenceInterval(None, None, f"{n} rows: an interval requires 2")
+        return ConfidenceInterval(None, None, f"{row_count(n)}: an interval requires 2")
     value = float(score(statistics.sum(axis=0)[None])[0])
     return _bca(score(sums), value, scores_without_each(statistics, score), np.ones(n), level)
 

@@ -12,7 +12,6 @@ of its own, and prints what the evaluation itself adds to its memory at most (Li
 import argparse
 import json
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from bench_training import output_of
 
 BATCH = 32
 
@@ -40,8 +40,7 @@ def main() -> None:
     grown = {}
     for rows in arguments.memory:
         command = [sys.executable, __file__, "--model", arguments.model, "--keep", str(rows)]
-        done = subprocess.run(command, check=True, capture_output=True, text=True)
-        grown[rows] = json.loads(done.stdout.splitlines()[-1])
+        grown[rows] = json.loads(output_of(command).splitlines()[-1])
         print(f"{rows:>9,} rows: {grown[rows]['mib']:,.0f} MiB more, {grown[rows]['seconds']:.1f} s", flush=True)
 
 

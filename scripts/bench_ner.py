@@ -11,9 +11,7 @@ bootstrap over sentences.
 
 import argparse
 import json
-import os
 import statistics
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -21,7 +19,7 @@ from pathlib import Path
 import datasets
 import numpy as np
 import transformers
-from bench_training import shortened
+from bench_training import output_of, shortened
 
 from llmtune.metrics import available_metrics, score_predictions
 from llmtune.metrics.core.base import with_interval
@@ -77,8 +75,7 @@ def start_stock(options: argparse.Namespace, folder: Path) -> tuple[Predictions,
     }
     command = [sys.executable, __file__, f"--run_peer={folder / 'stock.parquet'}"]
     command += [f"--{name}={value}" for name, value in flags.items()]
-    ran = subprocess.run(command, check=True, capture_output=True, text=True)
-    seconds = next(line for line in ran.stdout.splitlines() if line.startswith(TRAINED)).removeprefix(TRAINED)
+    seconds = next(line for line in output_of(command).splitlines() if line.startswith(TRAINED)).removeprefix(TRAINED)
     return read_predictions(folder / "stock.parquet"), float(seconds)
 
 
@@ -162,7 +159,7 @@ def train_ours(options: argparse.Namespace, folder: Path) -> tuple[Predictions, 
         str(RECIPE),
         *(part for key, value in flags.items() for part in (f"--{key}", str(value))),
     ]
-    subprocess.run(command, check=True, capture_output=True, env={**os.environ, "HF_HUB_OFFLINE": "1"})
+    output_of(command)
     training = json.loads((folder / "ours" / "run.json").read_text(encoding="utf-8"))["training"]
     return read_predictions(folder / "ours" / "predictions" / "test.parquet"), training["train_seconds"]
 

@@ -1,6 +1,6 @@
 """Quality on pairs, several labels, scores, stars and long documents, beside the stock Trainer and TF-IDF.
 
-    python scripts/bench_problem_types.py SET --data ../shared/data --model MINILM_FOLDER [--rounds 3]
+    python scripts/bench_problem_types.py SET --data ../shared/data --model MINILM_FOLDER [--seeds 1 2 3]
         [--train_rows N] [--epochs E]
 
 A round is one seed: our recipe through the command a user types, then transformers.Trainer as its documentation sets it
@@ -12,7 +12,6 @@ the same run. Of long documents the stock Trainer, and our first run, truncate; 
 import argparse
 import gzip
 import json
-import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass, replace
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from bench_training import output_of
 
 from llmtune.comparison.differences import compare_predictions
 from llmtune.metrics import score_predictions
@@ -76,7 +76,7 @@ def main() -> None:
     parser.add_argument("set", choices=PROBLEMS)
     parser.add_argument("--data", type=Path, required=True, help="folder of the sets")
     parser.add_argument("--model", required=True, help="checkpoint folder")
-    parser.add_argument("--rounds", type=int, default=3, help="seeds 1, 2, …")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3], help="a round each")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads of either")
     parser.add_argument("--train_rows", type=int, help="of train, drawn once for all; default all")
     parser.add_argument("--epochs", type=float, help="over train; default the set's own")
@@ -90,7 +90,7 @@ def main() -> None:
                 rows = list(file)
             drawn = np.random.default_rng(0).permutation(len(rows))[: arguments.train_rows]
             files["train"].write_text("".join(rows[place] for place in sorted(drawn)), encoding="utf-8")
-        for seed in range(1, arguments.rounds + 1):
+        for seed in arguments.seeds:
             run = Path(scratch) / f"ours-{seed}"
             ours = run_recipe(arguments, problem, files, seed, run)
             tables = {"llmtune": ours, "stock": run_stock(arguments, problem, files, seed, ours)}
@@ -143,7 +143,7 @@ def run_recipe(
         f"--cpu_threads={arguments.threads}",
         f"--output_dir={folder}",
     ]
-    subprocess.run([*command, *problem.flags, *more], check=True, capture_output=True)
+    output_of([*command, *problem.flags, *more])
     return read_predictions(folder / "predictions" / "test.parquet")
 
 

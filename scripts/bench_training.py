@@ -96,7 +96,7 @@ def run_recipe(arguments: argparse.Namespace, seed: int, folder: Path) -> dict[s
         f"--gradient_accumulation_steps={BATCH // 8}",
         f"--output_dir={folder}",
     ]
-    subprocess.run([*command, *arguments.ours], check=True, capture_output=True)
+    output_of([*command, *arguments.ours])
     from llmtune.predictions import read_predictions
 
     training = json.loads((folder / "run.json").read_text())["training"]
@@ -114,11 +114,19 @@ def run_recipe(arguments: argparse.Namespace, seed: int, folder: Path) -> dict[s
     }
 
 
+def output_of(command: list[str]) -> str:
+    """What a command prints; ends this program with its last words where it fails."""
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"{' '.join(command)} ended with exit code {done.returncode}:\n{done.stderr[-3000:]}")
+    return done.stdout
+
+
 def start_peer(arguments: argparse.Namespace, seed: int, folder: Path) -> dict[str, Any]:
     """The peer in a process of its own; what it left."""
     command = [sys.executable, __file__, "--data", str(arguments.data), "--model", arguments.model, "--seed", str(seed)]
     command += [f"--epochs={arguments.epochs}", f"--learning_rate={arguments.learning_rate}", "--run_peer", str(folder)]
-    subprocess.run(command, check=True, capture_output=True)
+    output_of(command)
     left = dict(np.load(folder / "left.npz"))
     measured = {key: float(left[key]) for key in ("seconds", "real", "padded")}
     return {**left, **measured, "precision": "fp32", "weights": matrix_weights(arguments.model)}

@@ -51,7 +51,7 @@ def test_no_rows_give_no_interval_but_a_reason():
     for interval in (wilson_interval(0, 0), clopper_pearson_interval(0, 0), mean_interval(1, 1, 1, 1)):
         assert interval.low is None
         assert interval.reason
-    assert "1 rows" in cluster_bootstrap(np.ones((1, 2)), share).reason
+    assert "1 row:" in cluster_bootstrap(np.ones((1, 2)), share).reason
     assert "0 rows" in multinomial_bootstrap(np.zeros((2, 2), dtype=int), f1).reason
 
 

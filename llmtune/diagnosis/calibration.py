@@ -12,6 +12,7 @@ from llmtune.metrics.ece import BinSums, null_distribution
 from llmtune.metrics.ece import score as ece_of
 from llmtune.predictions import Predictions, make_predictions
 from llmtune.predictions.kinds import CLASSIFICATION
+from llmtune.text.shorten import row_count
 
 NAME = "calibration"
 LARGE = 0.05
@@ -35,7 +36,7 @@ def calibration(
     kept = _usable(predictions)
     reference, probabilities = kept
     if len(reference) < ENOUGH:
-        finding = f"{len(reference)} rows with probabilities are too few to estimate the calibration error"
+        finding = f"{row_count(len(reference))} with probabilities: too few to estimate the calibration error"
         return Check(NAME, NOT_ENOUGH_DATA, finding, {"rows": len(reference)}, f"label at least {ENOUGH} rows")
     columns = {"reference": reference, "probabilities": probabilities}
     positive = predictions.positive_id if len(predictions.label_names) == 2 else None

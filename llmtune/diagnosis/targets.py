@@ -20,6 +20,7 @@ from llmtune.metrics import Score, available_metrics, score_predictions
 from llmtune.metrics.core.headlines import about_positive
 from llmtune.predictions import Predictions
 from llmtune.stats import tells_no_spread
+from llmtune.text.shorten import row_count
 
 NAME = "targets"
 
@@ -201,7 +202,7 @@ def _sentence(one: TargetResult, predictions: Predictions) -> str:
         said = describe_rate(target.metric, label, Proportion(round(one.value * one.n), one.n))
         wanted = f"target {percent(target.value)}"
     elif target.name == "accuracy":
-        said, wanted = f"accuracy is {percent(one.value)} on {one.n} rows", f"target {percent(target.value)}"
+        said, wanted = f"accuracy is {percent(one.value)} on {row_count(one.n)}", f"target {percent(target.value)}"
     else:
         said = f"{name} is {one.value:.3f} on {one.n} {one.of}"
     verdict = {FAIL: "missed", PASS: "met", NOT_ENOUGH_DATA: "too few rows to tell"}[one.status]

@@ -9,6 +9,7 @@ from llmtune.metrics.core.base import Columns, Metric, MetricContext, Sufficient
 from llmtune.metrics.core.errors import heavy_tailed_interval
 from llmtune.predictions.kinds import REGRESSION
 from llmtune.stats import ConfidenceInterval
+from llmtune.text.shorten import row_count
 
 KINDS = (REGRESSION,)
 
@@ -62,7 +63,7 @@ def undefined(sums: np.ndarray) -> str | None:
     """With fewer than two numbers, or a reference that never changes."""
     _, total, squares, steps = sums
     if steps < 2:
-        return f"{int(steps)} rows: R² needs 2"
+        return f"{row_count(int(steps))}: R² needs 2"
     if squares - total * total / steps <= 1e-14 * squares:
         return "the reference never changes: R² is set to 1 if all is right, else 0 (sklearn)"
     return None

@@ -30,6 +30,7 @@ from llmtune.tasks.control_tokens import encode_text
 from llmtune.tasks.task import Encoded, Metric, Task, count_splits
 from llmtune.tasks.text_windows import WindowCollator, Windows
 from llmtune.terminal.console import split_lines
+from llmtune.text.shorten import row_count
 from llmtune.text.text_pairs import join_pairs
 
 AT_ONCE = 1_000  # texts given to the tokenizer together, so that a bar can move between
@@ -251,5 +252,5 @@ def only_finite(answers: Sequence[Any], finite: np.ndarray) -> tuple[list[Any], 
     """The answers of rows, None where the model's outputs are not `finite` (n,), and a line on these rows."""
     told = [answer if is_finite else None for answer, is_finite in zip(answers, finite, strict=True)]
     count = int((~finite).sum())
-    line = f"{count:,} rows have NaN or infinite outputs and no prediction: do not use this model"
+    line = f"no prediction of {row_count(count)} whose outputs are NaN or infinite: do not use this model"
     return told, [line] if count else []

@@ -19,7 +19,7 @@ from llmtune.metrics.core.headlines import about_positive, headline_names
 from llmtune.metrics.core.matrix import build_matrix
 from llmtune.predictions import Predictions
 from llmtune.predictions.kinds import CLASSIFICATION
-from llmtune.text.shorten import join_names, row_count
+from llmtune.text.shorten import counted, join_names, row_count
 
 # Beyond these a table is no longer read: the rest is in metrics.json.
 MARK_STYLES = {"✗": "bold red", "?": "bold yellow", "✓": "green"}  # where the terminal has color
@@ -113,12 +113,12 @@ def split_lines(splits: Mapping[str, Mapping[str, Any]], truncated: Mapping[str,
     return lines + label_typo_lines([said["classes"] for said in splits.values()])
 
 
-def label_typo_lines(classes: Sequence[Mapping[str, int]], unit: str = "rows") -> list[str]:
+def label_typo_lines(classes: Sequence[Mapping[str, int]], unit: str = "row") -> list[str]:
     """Classes that are probably another one, misspelled or in other case, each a line with counts and remedy.
 
     Args:
         classes: of each split, label → rows.
-        unit: what is counted.
+        unit: what is counted, in the singular.
     """
     counts = sum((Counter(of) for of in classes), Counter[str]())
     slips = find_label_typos(counts)
@@ -126,8 +126,8 @@ def label_typo_lines(classes: Sequence[Mapping[str, int]], unit: str = "rows") -
     for slip in slips[:MOST_SLIPS]:
         label, meant = slip.names
         lines.append(
-            f"{label} ({counts[slip.label]:,} {unit}) is a separate class here, but is probably {meant} "
-            f"({counts[slip.meant]:,} {unit}): if so, write {meant} in the file"
+            f"{label} ({counted(counts[slip.label], unit)}) is a separate class here, but is probably {meant} "
+            f"({counted(counts[slip.meant], unit)}): if so, write {meant} in the file"
         )
     if len(slips) > MOST_SLIPS:
         lines.append(f"and {len(slips) - MOST_SLIPS} more classes that are probably typos: llmtune check lists them")

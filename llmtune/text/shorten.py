@@ -39,7 +39,17 @@ def row_count(count: int) -> str:
     >>> row_count(1), row_count(1204)
     ('1 row', '1,204 rows')
     """
-    return f"{count:,} row{'' if count == 1 else 's'}"
+    return counted(count, "row")
+
+
+def counted(count: int, noun: str) -> str:
+    """So many of a thing.
+
+    >>> counted(1, "entity"), counted(1204, "entity"), counted(0, "row")
+    ('1 entity', '1,204 entities', '0 rows')
+    """
+    many = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+    return f"{count:,} {noun if count == 1 else many}"
 
 
 def join_names(names: Sequence[str], most: int = 4, what: str = "") -> str:

@@ -78,7 +78,7 @@ def test_all_flaws_are_told_at_once(write, check):
     assert "→ write the text or delete the rows" in out
     assert "error empty: text that is not a text in 1 of 100 test rows test line 8: 17 → write a text" in out
     assert "error labels: no class in 1 of 400 train rows train line 5: None" in out
-    assert "error labels: label 'spma' (1 rows) is probably 'spam'" in out
+    assert "error labels: label 'spma' (1 row) is probably 'spam'" in out
     assert "train line 6 → write 'spam'" in out
     assert "error labels: label 'offer' of 1 of 100 test rows never occurs in train test line 7" in out
     assert "warning duplicates: 1 of 100 test rows (1.0 %) also in train test line 9 = train line 9: '" in out
@@ -248,7 +248,7 @@ def test_groups_ids_and_times(write, check):
     assert "train by sex: f 200 (50.0 %), m 200 (50.0 %)" in out
     assert re.search(r"warning groups: train: 'spam' is \d\d % of f, \d\d % of m → a model may learn the group", out)
     assert (
-        "fewer than 30 rows of 'x': too few for a result per group; train has no row of 'x'; 1 rows have no group"
+        "fewer than 30 rows of 'x': too few for a result per group; train has no row of 'x'; 1 row without a group"
         in out
     )
     assert "error ids: 2 of 100 test rows with a value of 'author' that train has too test line 1: a3" in out

@@ -63,7 +63,7 @@ def test_two_rows_lie_on_a_line_and_have_no_interval(name):
     [
         ([1.0, 2.0], [3.0, 3.0], "every prediction is 3: a correlation is 0/0"),
         ([0.5, 0.5], [3.0, 4.0], "every reference is 0.5: a correlation is 0/0"),
-        ([0.5], [3.0], "1 rows: a correlation needs 2"),
+        ([0.5], [3.0], "1 row: a correlation needs 2"),
     ],
 )
 def test_one_number_alone_has_no_correlation(name, reference, prediction, reason):

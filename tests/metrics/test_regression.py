@@ -74,7 +74,7 @@ def test_r2_of_one_row_is_undefined_as_sklearns():
         warnings.simplefilter("ignore")
         assert np.isnan(sk.r2_score([1.0], [2.0]))
     score = scored([1.0], [2.0])["r2"]
-    assert (score.value, score.reason) == (None, "1 rows: R² needs 2")
+    assert (score.value, score.reason) == (None, "1 row: R² needs 2")
 
 
 def test_r2_of_a_constant_reference_is_set_as_sklearns():

@@ -73,7 +73,7 @@ def test_a_class_that_is_another_misspelled_is_said_with_counts_and_remedy():
     assert "' spam ' (3 rows) is a separate class here, but is probably 'spam' (400 rows)" in said
     assert "'spma' (2 rows)" in said
     assert "probably" not in printed(lambda terminal: terminal.block("Data", split_lines({"train": SPLIT}, {}, 256)))
-    assert label_typo_lines([{f"name{i}": 900, f"Name{i}": 1} for i in range(1)] * 2, "entities") == [
+    assert label_typo_lines([{f"name{i}": 900, f"Name{i}": 1} for i in range(1)] * 2, "entity") == [
         "'Name0' (2 entities) is a separate class here, but is probably 'name0' (1,800 entities): "
         "if so, write 'name0' in the file"
     ]

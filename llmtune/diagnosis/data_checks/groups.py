@@ -10,7 +10,7 @@ from llmtune.diagnosis.leakage import EQUAL, Examples, early_rows, shared_ids
 from llmtune.errors import truncated_repr
 from llmtune.evidence import ENOUGH, SIGNIFICANT
 from llmtune.stats import homogeneity_test
-from llmtune.text.shorten import join_names
+from llmtune.text.shorten import join_names, row_count
 
 MOST_GROUPS = 8  # named in a line
 
@@ -34,7 +34,7 @@ def group_balance(splits: Sequence[Split], column: str) -> list[Finding]:
             remedies.append("add train rows of these groups")
         empty = len(split) - counts.total()
         if empty:
-            remarks.append(f"{empty:,} rows have no group")
+            remarks.append(f"{row_count(empty)} without a group")
         sentence = "; ".join([f"{split.name} by {column}: {', '.join(named)}{more}", *remarks])
         findings.append(Finding("groups", WARNING if remarks else OK, sentence, (), "; ".join(remedies)))
         findings += _class_by_group(split, column)

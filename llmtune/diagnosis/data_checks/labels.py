@@ -16,7 +16,7 @@ from llmtune.predictions.cells import spelled_value
 from llmtune.predictions.label_spelling import fold_label
 from llmtune.stats import homogeneity_test
 from llmtune.text.label_names import parse_number
-from llmtune.text.shorten import join_names
+from llmtune.text.shorten import join_names, row_count
 
 SEVERAL = "labels"  # the canonical column of rows with several labels each
 MOST_CLASSES = 10  # named in a line
@@ -124,7 +124,7 @@ def slips(splits: Sequence[Split]) -> list[Finding]:
             for row, labels in enumerate(label_sets_of(split))
             if slip.label in (labels or ())
         ]
-        sentence = f"label {label} ({len(places):,} rows) is probably {meant} ({counts[slip.meant]:,} rows)"
+        sentence = f"label {label} ({row_count(len(places))}) is probably {meant} ({row_count(counts[slip.meant])})"
         findings.append(Finding("labels", ERROR, sentence, places, f"write {meant}"))
     return findings
 

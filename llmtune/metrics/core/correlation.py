@@ -8,6 +8,7 @@ import numpy as np
 from llmtune.jackknife import heavy_tailed_t, standard_error
 from llmtune.metrics.core.base import Columns, Metric, SufficientStatistics, insufficient_support
 from llmtune.stats import AT_BOUND, ConfidenceInterval, Statistic
+from llmtune.text.shorten import row_count
 
 SURE = 1 - 1e-12  # a correlation beyond is 1 up to rounding
 
@@ -20,7 +21,7 @@ def pairs(columns: Columns) -> np.ndarray:
 def undefined_correlation(rows: np.ndarray) -> str | None:
     """Fewer than two rows, or one side that never changes: 0/0, as in scipy."""
     if len(rows) < 2:
-        return f"{len(rows)} rows: a correlation needs 2"
+        return f"{row_count(len(rows))}: a correlation needs 2"
     for side, values in zip(("reference", "prediction"), rows.T, strict=True):
         if (values == values[0]).all():
             return f"every {side} is {values[0]:g}: a correlation is 0/0"

@@ -20,6 +20,7 @@ from llmtune.metrics.core.call_order import call_in_order
 from llmtune.metrics.core.registry import module_names
 from llmtune.predictions.kinds import kind_named
 from llmtune.stats import ConfidenceInterval, percentile_interval
+from llmtune.text.shorten import row_count
 from llmtune.text.tag_arrays import Tags
 
 Foreign = Any  # an evaluate.EvaluationModule, or a function of (predictions, references) → number or {name: number}
@@ -275,8 +276,8 @@ def _too_few(setting: MetricContext, columns: Columns, n: int) -> str | None:
         rarest = min((label for label in range(len(counts)) if counts[label]), key=lambda label: counts[label])
         if counts[rarest] < ENOUGH:
             name = setting.label_names[rarest]
-            return f"{counts[rarest]} rows of {name!r}: an interval needs {ENOUGH}"
-    return f"{n} rows: an interval needs {ENOUGH}" if n < ENOUGH else None
+            return f"{row_count(counts[rarest])} of {name!r}: an interval needs {ENOUGH}"
+    return f"{row_count(n)}: an interval needs {ENOUGH}" if n < ENOUGH else None
 
 
 def _bootstrap(

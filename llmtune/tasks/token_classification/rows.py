@@ -20,6 +20,7 @@ from llmtune.data.word_rows import group_words
 from llmtune.errors import InputError, truncated_repr
 from llmtune.predictions.label_spelling import other_spelling
 from llmtune.tasks.token_classification.arguments import TokenClassificationArguments
+from llmtune.text.shorten import row_count
 from llmtune.text.spans import span_findings, split_words, tags_of_spans, word_format
 from llmtune.text.tag_schemes import count_types, parse_tag, to_iob2
 
@@ -97,8 +98,8 @@ def load_tagged_splits(data: DataArguments, task: TokenClassificationArguments, 
     counts = {split: count_types(splits[split]["tags"]) for split in SPLITS}
     if not counts["train"]:
         raise InputError(
-            f"{splits.fingerprints['train'].source}: train has no entity in {len(splits.train):,} rows, expected tags "
-            "B-X or I-X, or spans; check the columns, or raise --max_train_samples"
+            f"{splits.fingerprints['train'].source}: train has no entity in {row_count(len(splits.train))}, expected "
+            "tags B-X or I-X, or spans; check the columns, or raise --max_train_samples"
         )
     return TaggedSplits(
         replace(splits, label_names=tuple(counts["train"]), class_counts=counts), reader.schemes, reader.widened

@@ -332,7 +332,7 @@ class TokenClassification(Task):
         for split, types in splits.unseen().items():
             named = ", ".join(f"{kind} {n}" for kind, n in types.items())
             lines.append(f"absent from train, so all missed: {named} entities of {split}")
-        return lines + label_typo_lines([facts["entities"] for facts in described.values()], "entities")
+        return lines + label_typo_lines([facts["entities"] for facts in described.values()], "entity")
 
     def run_facts(self, predictions: Mapping[str, Predictions], *, seed: int) -> dict[str, Any]:
         """Where tags broke IOB2, the scores of those tags, and which entities are confused."""
@@ -368,7 +368,7 @@ class TokenClassification(Task):
 
     def cautions(self, test: Predictions, facts: Mapping[str, Any]) -> list[str]:
         """Types that are probably one, what the model can't see, outputs that are no numbers."""
-        cautions = label_typo_lines([split["entities"] for split in facts["data"].values()], "entities")
+        cautions = label_typo_lines([split["entities"] for split in facts["data"].values()], "entity")
         if self.is_causal:
             cautions.append("the model sees only the words to the left: an encoder of the same size usually finds more")
         if nonfinite := test.settings["nonfinite_words"]:

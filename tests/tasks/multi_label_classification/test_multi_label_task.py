@@ -268,7 +268,7 @@ def test_check_reads_lists_texts_and_columns(files, tmp_path, capsys):
     assert cli.run(["check", str(broken), "--strict", "--format", "json"]) == 1
     found = json.loads(capsys.readouterr().out)["findings"]
     assert any("no list of labels in 1 of 48 train rows" in finding["sentence"] for finding in found)
-    assert any("'toxik' (1 rows) is probably 'toxic'" in finding["sentence"] for finding in found)
+    assert any("'toxik' (1 row) is probably 'toxic'" in finding["sentence"] for finding in found)
 
 
 def test_data_arguments_without_a_train_split_are_refused_as_elsewhere():

@@ -80,7 +80,7 @@ BAD_TAGS = [
         "line 1: 3 (word 1) in column 'tags' is not a tag; name the tags in the order of their "
         "ids with --label_names O,B-PER,I-PER,…, or give the data set's column the feature ClassLabel",
     ),
-    ({"tokens": ["EU"], "tags": ["O"]}, "train has no entity in 1 rows, expected tags B-X or I-X, or spans"),
+    ({"tokens": ["EU"], "tags": ["O"]}, "train has no entity in 1 row, expected tags B-X or I-X, or spans"),
 ]
 BAD_SPANS = [
     (None, "line 1: found None, expected a list of spans (an empty one where there are none),; write column 'spans'"),
