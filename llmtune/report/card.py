@@ -26,6 +26,7 @@ from llmtune.runs.folder import write_text
 from llmtune.runs.redact import hub_id, public
 from llmtune.runs.reproduce import reproduce_command
 from llmtune.text.contracts import read_contract
+from llmtune.text.likeliest_tags import CANDIDATES
 from llmtune.text.shorten import row_count
 from llmtune.text.spans import WORDS
 
@@ -46,7 +47,7 @@ HYPERPARAMETERS = (
     *("class_weights", "use_peft", "use_dora", "use_rslora", "freeze_layers", "load_in_4bit", "load_in_8bit"),
     *("precision", "seed"),
 )
-# Words joined by a space, as the run's tokenizer read them; an I after another type begins an entity.
+# Words joined by a space, as the run's tokenizer read them; their tags as `likeliest_iob2` finds them.
 ENTITIES = """\
 words = regex.findall(r"(?i){pattern}", "Ada Lovelace lived in London.")
 text = " ".join(words)
@@ -54,17 +55,27 @@ inputs = tokenizer(text, truncation=True, max_length={max_length}, return_offset
 return_token_type_ids=False, split_special_tokens=True)
 offsets = inputs.pop("offset_mapping")[0].tolist()
 with torch.no_grad():
-    tags = [model.config.id2label[i] for i in model(**inputs).logits[0].argmax(-1).tolist()]
-entities, seen, before = [], -1, "O"
-for (begin, end), tag in zip(offsets, tags):
+    scores = model(**inputs).logits[0].log_softmax(-1).tolist()
+names, seen = model.config.id2label, -1
+best = {{"O": (0.0, [])}}  # of the sequences that end with a tag the likeliest: its log probability, words and tags
+for (begin, end), row in zip(offsets, scores):
     word = text[: max(0, end - 1)].count(" ")
     if not text[begin:end].strip() or word == seen:
         continue  # the first token of a word carries its tag
-    if tag[0] == "I" and before[2:] == tag[2:]:
+    seen, before, best = word, best, {{}}
+    ranked = sorted(range(len(row)), key=lambda tag: (names[tag] != "O", -row[tag]))
+    for tag in ranked[:{candidates}]:
+        name = names[tag]  # I-X only after B-X or I-X
+        ways = [way for last, way in before.items() if name[0] != "I" or last[2:] == name[2:]]
+        if ways:
+            sure, path = max(ways, key=lambda way: way[0])
+            best[name] = (sure + row[tag], [*path, (word, name)])
+entities = []
+for word, tag in max(best.values(), key=lambda way: way[0])[1]:
+    if tag[0] == "I":
         entities[-1][1].append(words[word])
-    elif tag != "O":
+    elif tag[0] == "B":
         entities.append((tag[2:], [words[word]]))
-    seen, before = word, tag
 for kind, found in entities:
     print(kind, " ".join(found))
 """
@@ -206,9 +217,8 @@ def code_of(report: JudgedTable, settings: dict[str, Any]) -> str:
         return _loading(report, auto, uses_words=False, writes=True) + likelihood_code(settings)
     code = _loading(report, auto, uses_words=report.test.kind.tagged)
     if report.test.kind.tagged:
-        return code + ENTITIES.format(
-            pattern=WORDS[settings.get("word_format", settings["input_format"])].pattern, max_length=length
-        )
+        pattern = WORDS[settings.get("word_format", settings["input_format"])].pattern
+        return code + ENTITIES.format(pattern=pattern, max_length=length, candidates=CANDIDATES)
     if report.test.kind.unanswerable:
         return code + answering_code(settings, str(report.run.get("model", {}).get("model_type")))
     names, beside = report.test.label_names, "max(row)"

@@ -44,7 +44,8 @@ def entities_by_predictions(run, most=12):
         (words, tags)
         for words, tags in zip(table.column("tokens"), table.column("prediction"), strict=True)
         if cut.findall(" ".join(words)) == words and len(words) < 20
-    ][:most]
+    ]
+    rows = sorted(rows, key=lambda row: set(row[1]) == {"O"})[:most]  # those with an entity first
     told = [
         [f"{one.type} {' '.join(words[one.first : one.end])}" for one in entity_spans(tags)] for words, tags in rows
     ]

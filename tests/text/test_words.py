@@ -71,7 +71,7 @@ def test_a_span_goes_through_words_and_tokens_and_comes_back(language, model_typ
     # A model that is right at every token: its outputs are the labels.
     width = max(map(len, windows.inputs["labels"]))
     labels = np.array([row + [-100] * (width - len(row)) for row in windows.inputs["labels"]])
-    predicted = task.decode((np.maximum(labels, 0), np.ones(labels.shape)), windows)
+    predicted = task.decode((np.maximum(labels, 0)[..., None], np.ones((*labels.shape, 1))), windows)
     rows, bounds = task.words_of_texts([text])
 
     assert (widened, findings, windows.empty_words) == (0, [], 0)

@@ -29,10 +29,11 @@ from llmtune.predictions import Predictions, make_predictions
 from llmtune.tasks.losses import ClassificationLoss, classification_loss
 from llmtune.tasks.task import Encoded, Task, count_splits
 from llmtune.tasks.token_classification.arguments import TokenClassificationArguments
-from llmtune.tasks.token_classification.decoding import CANDIDATES, likeliest_iob2
+from llmtune.tasks.token_classification.candidate_tags import candidate_tags
 from llmtune.tasks.token_classification.rows import TaggedSplits, check_types, load_tagged_split, load_tagged_splits
 from llmtune.tasks.token_classification.windows import Windows, make_windows
 from llmtune.terminal.console import label_typo_lines
+from llmtune.text.likeliest_tags import likeliest_iob2
 from llmtune.text.spans import Bounds, spans_of_tags, split_words, unsegmented
 from llmtune.text.tag_schemes import check_tag_names, count_types, iob2_tag_names, repair_iob2
 
@@ -45,6 +46,7 @@ class TagPredictions:
         tags: of each row, the likeliest that IOB2 allows.
         raw: of each word the likeliest by itself.
         probabilities: of each word's tag; 1.0 where the word has no token, NaN where the output is not finite.
+        highest: of each word's likeliest tag.
         repairs: places at which the raw tags broke IOB2.
         nonfinite: words whose output held NaN or infinity; they are tagged O.
     """
@@ -52,6 +54,7 @@ class TagPredictions:
     tags: list[list[str]]
     raw: list[list[str]]
     probabilities: list[list[float]]
+    highest: list[list[float]]
     repairs: int
     nonfinite: int
 
@@ -225,14 +228,8 @@ class TokenClassification(Task):
         return classification_loss(args.task, args.training, self.label_ids(splits["train"]), self.tag_names)
 
     def reduce_logits(self, logits: Any, labels: Any) -> tuple[torch.Tensor, torch.Tensor]:
-        """On the device, for `preprocess_logits_for_metrics`: (m, t, c) → a token's k likeliest tags, (m, t, k) each.
-
-        Their ids, and their probabilities, the likeliest first.
-        """
-        logits = logits[0] if isinstance(logits, tuple) else logits
-        # One NaN or infinity makes all of a token's NaN.
-        probabilities, ids = logits.float().softmax(dim=-1).sort(dim=-1, descending=True, stable=True)
-        return ids[..., :CANDIDATES].int(), probabilities[..., :CANDIDATES]
+        """On the device, for `preprocess_logits_for_metrics`: (m, t, c) → `candidate_tags`, (m, t, k) each."""
+        return candidate_tags(logits[0] if isinstance(logits, tuple) else logits, self.tag_names.index("O"))
 
     def decode(self, outputs: tuple[np.ndarray, np.ndarray], windows: Windows) -> TagPredictions:
         """The tags of every word, from what `reduce_logits` kept of the windows in their order."""
@@ -242,16 +239,18 @@ class TokenClassification(Task):
         candidates = windows.by_word(ids, self.tag_names.index("O"))
         candidates[~finite] = self.tag_names.index("O")
         names = np.array(self.tag_names, dtype=object)[candidates]
-        tags, chosen, repairs = [], [], 0
-        for of_row, weights in zip(windows.to_rows(names), windows.to_rows(probabilities), strict=True):
-            repairs += repair_iob2(of_row[:, 0].tolist())[1]
-            decoded, places = likeliest_iob2(of_row.tolist(), np.where(np.isfinite(weights), weights, 1.0))
-            tags.append(decoded)
-            chosen.append(weights[np.arange(len(places)), places].tolist())
+        chosen, repairs = np.zeros(len(names), dtype=int), 0
+        for words in windows.to_rows(np.arange(len(names))):
+            if broken := repair_iob2(names[words, 0].tolist())[1]:
+                weights = np.where(finite[words, None], probabilities[words], 1.0)
+                chosen[words] = likeliest_iob2(names[words].tolist(), weights)
+                repairs += broken
+        word = np.arange(len(names))
         return TagPredictions(
-            tags=tags,
+            tags=[row.tolist() for row in windows.to_rows(names[word, chosen])],
             raw=[row.tolist() for row in windows.to_rows(names[:, 0])],
-            probabilities=chosen,
+            probabilities=[row.tolist() for row in windows.to_rows(probabilities[word, chosen])],
+            highest=[row.tolist() for row in windows.to_rows(probabilities[:, 0])],
             repairs=repairs,
             nonfinite=int((~finite).sum()),
         )
@@ -273,13 +272,13 @@ class TokenClassification(Task):
     def tabulate(self, outputs: Any, encoded: Encoded) -> Predictions:
         """The predictions table of a split whose tags are known, one tag a word; every column of the rows is carried.
 
-        Besides: `raw_prediction` (each word's likeliest tag by itself), `probability` (of its tag), `length` (words).
+        Besides: `raw_prediction` (each word's likeliest tag by itself), `probability` (of that tag), `length` (words).
         """
         rows, windows = encoded.rows, encoded.index
         tagged = self.decode(outputs, windows)
         columns = {"tokens": list(rows["tokens"]), "reference": list(rows["tags"]), "prediction": tagged.tags}
         carried = {name: list(rows[name]) for name in rows.column_names if name not in ("tokens", "tags")}
-        carried |= {"raw_prediction": tagged.raw, "probability": tagged.probabilities, "length": windows.words.tolist()}
+        carried |= {"raw_prediction": tagged.raw, "probability": tagged.highest, "length": windows.words.tolist()}
         settings = self.settings(scheme="IOB2", repairs=tagged.repairs, nonfinite_words=tagged.nonfinite)
         return make_predictions(self.kind, columns, carried=carried, split=encoded.split, settings=settings)
 

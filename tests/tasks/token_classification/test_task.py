@@ -9,8 +9,8 @@ from llmtune.errors import InputError
 from llmtune.models.loading import load_model
 from llmtune.tasks.losses import ClassificationLoss, read_class_weights
 from llmtune.tasks.token_classification.arguments import TokenClassificationArguments
-from llmtune.tasks.token_classification.decoding import CANDIDATES
 from llmtune.tasks.token_classification.task import TokenClassification
+from llmtune.text.likeliest_tags import CANDIDATES
 from llmtune.text.tag_schemes import entity_spans
 from llmtune.training.trainer import FineTuningTrainer
 
