@@ -20,6 +20,7 @@ import transformers
 from transformers import DataCollatorWithPadding, PreTrainedTokenizerFast, set_seed
 
 from llmtune.arguments import TrainingArguments
+from llmtune.imports import imports_done
 from llmtune.models.lstm import LstmConfig
 from llmtune.tasks.losses import ClassificationLoss, RegressionLoss
 from llmtune.tasks.multi_label_classification.loss import LabelSetLoss
@@ -371,6 +372,7 @@ def best(processes: int, folder: Path) -> Iterator[dict[str, Any]]:
 
 def main(out: Path, folder: Path) -> None:
     """Every section on this many processes; the first process writes."""
+    imports_done()  # each training asks for a full collection
     torch.set_num_threads(1)
     transformers.logging.set_verbosity_error()
     processes = arguments(folder).world_size

@@ -18,6 +18,7 @@ import torch
 import transformers
 from transformers import PreTrainedTokenizerFast, set_seed
 
+from llmtune.imports import imports_done
 from llmtune.inference import predict
 from llmtune.models.auto_generation import AutoModelForGeneration
 from llmtune.models.from_scratch import tokenizer_type, train_tokenizer
@@ -153,6 +154,7 @@ def answered(processes: int, folder: Path) -> Iterator[dict[str, Any]]:
 
 def main(out: Path, folder: Path) -> None:
     """Every section on this many processes; the first process writes."""
+    imports_done()  # each training asks for a full collection
     torch.set_num_threads(1)
     transformers.logging.set_verbosity_error()
     processes = arguments(folder).world_size

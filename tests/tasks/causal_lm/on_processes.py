@@ -17,6 +17,7 @@ import datasets
 import torch
 import transformers
 
+from llmtune.imports import imports_done
 from llmtune.inference import predict
 from llmtune.tasks.causal_lm.task import CausalLM
 from llmtune.tasks.losses import TokenCrossEntropy
@@ -81,6 +82,7 @@ def scored(processes: int, folder: Path) -> Iterator[dict[str, Any]]:
 
 def main(out: Path, folder: Path) -> None:
     """Every section on this many processes; the first process writes."""
+    imports_done()  # each training asks for a full collection
     torch.set_num_threads(1)
     transformers.logging.set_verbosity_error()
     processes = arguments(folder).world_size
