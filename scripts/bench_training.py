@@ -118,7 +118,8 @@ def output_of(command: list[str]) -> str:
     """What a command prints; ends this program with its last words where it fails."""
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
-        sys.exit(f"{' '.join(command)} ended with exit code {done.returncode}:\n{done.stderr[-3000:]}")
+        said = (done.stdout + done.stderr)[-3000:]
+        sys.exit(f"{' '.join(command)} ended with exit code {done.returncode}:\n{said}")
     return done.stdout
 
 
@@ -221,7 +222,8 @@ def f1(reference: np.ndarray, predicted: np.ndarray) -> float:
 
 def say(result: dict[str, Any], rates: dict[str, float]) -> str:
     """One run in a line. A token costs 6 FLOP a weight: 2 forward, 4 backward (Kaplan et al. 2020)."""
-    reached = 6 * result["weights"] * result["padded"] / result["seconds"] / rates[result["precision"]]
+    rate = rates.get(result["precision"])
+    reached = 6 * result["weights"] * result["padded"] / result["seconds"] / rate if rate else float("nan")
     return (
         f"{result['seconds']:7.1f} s  {result['real'] / result['seconds']:7,.0f} real tokens/s  "
         f"padded {result['padded'] / result['real']:.2f} x real  {reached:.0%} of the {result['precision']} rate  "

@@ -25,6 +25,7 @@ from llmtune.tasks.task import Task
 from llmtune.tasks.token_classification.arguments import TokenClassificationArguments
 from llmtune.tasks.token_classification.rows import check_types, load_tagged_split
 from llmtune.tasks.token_classification.task import TokenClassification
+from llmtune.text.shorten import row_count
 from llmtune.text.tag_schemes import count_types, entity_spans
 
 NONE = "none"
@@ -63,7 +64,7 @@ class EntitiesBenchmark(BenchmarkTask):
         types = tuple(sorted({*count_types(self.test[0]["tags"]), *count_types(self.train["tags"])}))
         if not types:
             raise InputError(
-                f"{self.file}: no entity in {len(self.test[0]):,} rows, expected tags B-X or I-X, or spans; name "
+                f"{self.file}: no entity in {row_count(len(self.test[0]))}, expected tags B-X or I-X, or spans; name "
                 "labeled rows, or --train_file with some"
             )
         return types

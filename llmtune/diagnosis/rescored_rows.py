@@ -92,7 +92,7 @@ def _label_sets(expected: Predictions, again: Predictions, relative: float) -> D
 
 
 def _tags(expected: Predictions, again: Predictions, relative: float) -> Distances:
-    """Of rows of words: the probability of each word's tag, and the tag."""
+    """Of rows of words: the likeliest tag of each word by itself, and its probability."""
     lengths = [len(row) for row in expected.column("probability")]
     before, after = (np.concatenate([[], *map(np.array, table.column("probability"))]) for table in (expected, again))
     tags = [np.array([tag for row in table.column("raw_prediction") for tag in row]) for table in (expected, again)]

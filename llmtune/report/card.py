@@ -26,7 +26,7 @@ from llmtune.runs.folder import write_text
 from llmtune.runs.redact import hub_id, public
 from llmtune.runs.reproduce import reproduce_command
 from llmtune.text.contracts import read_contract
-from llmtune.text.likeliest_tags import CANDIDATES
+from llmtune.text.likeliest_tags import TYPES
 from llmtune.text.shorten import row_count
 from llmtune.text.spans import WORDS
 
@@ -55,21 +55,24 @@ inputs = tokenizer(text, truncation=True, max_length={max_length}, return_offset
 return_token_type_ids=False, split_special_tokens=True)
 offsets = inputs.pop("offset_mapping")[0].tolist()
 with torch.no_grad():
-    scores = model(**inputs).logits[0].log_softmax(-1).tolist()
-names, seen = model.config.id2label, -1
-best = {{"O": (0.0, [])}}  # of the sequences that end with a tag the likeliest: its log probability, words and tags
+    scores = model(**inputs).logits[0].float().log_softmax(-1).tolist()
+places = {{name: place for place, name in model.config.id2label.items()}}
+types = dict.fromkeys(name[2:] for name in places if name != "O")
+letters = [[name for name in (f"B-{{kind}}", f"I-{{kind}}") if name in places] for kind in types]
+seen, best = -1, {{"O": (0.0, [])}}  # of the sequences that end with a tag the likeliest: its log probability and tags
 for (begin, end), row in zip(offsets, scores):
     word = text[: max(0, end - 1)].count(" ")
     if not text[begin:end].strip() or word == seen:
         continue  # the first token of a word carries its tag
+    if word > seen + 1:  # a word without token is outside
+        best = {{"O": max(best.values(), key=lambda way: way[0])}}
     seen, before, best = word, best, {{}}
-    ranked = sorted(range(len(row)), key=lambda tag: (names[tag] != "O", -row[tag]))
-    for tag in ranked[:{candidates}]:
-        name = names[tag]  # I-X only after B-X or I-X
-        ways = [way for last, way in before.items() if name[0] != "I" or last[2:] == name[2:]]
-        if ways:
+    likeliest = sorted(letters, key=lambda tags: -max(row[places[tag]] for tag in tags))[:{types}]
+    for tag in ["O", *sum(likeliest, [])]:
+        ways = [way for last, way in before.items() if tag[0] != "I" or last[2:] == tag[2:]]
+        if ways:  # I-X only after B-X or I-X
             sure, path = max(ways, key=lambda way: way[0])
-            best[name] = (sure + row[tag], [*path, (word, name)])
+            best[tag] = (sure + row[places[tag]], [*path, (word, tag)])
 entities = []
 for word, tag in max(best.values(), key=lambda way: way[0])[1]:
     if tag[0] == "I":
@@ -218,7 +221,7 @@ def code_of(report: JudgedTable, settings: dict[str, Any]) -> str:
     code = _loading(report, auto, uses_words=report.test.kind.tagged)
     if report.test.kind.tagged:
         pattern = WORDS[settings.get("word_format", settings["input_format"])].pattern
-        return code + ENTITIES.format(pattern=pattern, max_length=length, candidates=CANDIDATES)
+        return code + ENTITIES.format(pattern=pattern, max_length=length, types=TYPES)
     if report.test.kind.unanswerable:
         return code + answering_code(settings, str(report.run.get("model", {}).get("model_type")))
     names, beside = report.test.label_names, "max(row)"

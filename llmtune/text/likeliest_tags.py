@@ -9,9 +9,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-# Tags that a word may get, O and the likeliest others: the best sequence of a trained model hardly ever needs more, and
-# all of them would be most of what evaluation holds. With O among them some sequence is always valid.
-CANDIDATES = 5
+# A word may get O or a tag of so many types, its likeliest: tags of all types would be most of what evaluation holds. Of
+# 600 rows that a hardly trained tagger of seven types gave 500 broken places, one then differs; with two types 47 do.
+TYPES = 4
 LEAST = 1e-45  # of a probability: float32 has none between it and 0
 
 

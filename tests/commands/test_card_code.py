@@ -62,6 +62,26 @@ def test_the_code_block_finds_the_entities_that_the_predictions_hold(recipe, dem
     assert entities_by_card(run, rows) == told
 
 
+def test_the_code_block_reads_a_word_without_token_as_outside(demo_run, tmp_path, monkeypatch):
+    run = demo_run("ner")
+    table = read_predictions(run / "predictions" / "test.parquet")
+    words, one = next(
+        (words, entity)
+        for words, tags in zip(table.column("tokens"), table.column("prediction"), strict=True)
+        for entity in entity_spans(tags)
+        if entity.end - entity.first > 1
+    )
+    words = [*words[: one.first + 1], "\ufffd", *words[one.first + 1 :]]  # the tokenizer drops it
+    (tmp_path / "rows.txt").write_text(" ".join(words) + "\n", encoding="utf-8")
+    files = ["--input", str(tmp_path / "rows.txt"), "--output", str(tmp_path / "predicted.jsonl")]
+    cli.run(["predict", "--model", str(run), *files])
+    spans = json.loads((tmp_path / "predicted.jsonl").read_text(encoding="utf-8"))["spans"]
+    monkeypatch.chdir(run)
+
+    assert spans
+    assert entities_by_card(run, [words]) == [[f"{span['label']} {span['text']}" for span in spans]]
+
+
 @pytest.fixture
 def lora_on_a_local_base(lora_run, tmp_path):
     """A LoRA run whose base lies in another folder of this machine."""

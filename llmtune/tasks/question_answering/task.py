@@ -31,6 +31,7 @@ from llmtune.tasks.question_answering.loss import SpanLoss
 from llmtune.tasks.question_answering.rows import AnsweredSplits, load_answered_splits, read_questions
 from llmtune.tasks.question_answering.windows import SpanWindows, make_span_windows
 from llmtune.tasks.task import Encoded, count_splits
+from llmtune.text.shorten import counted
 from llmtune.text.spans import strip_span
 from llmtune.thresholds.no_answer import NullThreshold, choose_null_threshold
 
@@ -297,7 +298,8 @@ class QuestionAnswering(Answering):
         empty = sum(not text for text in answers.text) - answers.nonfinite
         lines = [f"left unanswered: {empty:,}"] if self.null_threshold is not None else []
         if answers.nonfinite:
-            lines.append(f"{answers.nonfinite:,} questions have NaN or infinite outputs: do not use this model")
+            count = counted(answers.nonfinite, "question")
+            lines.append(f"outputs of {count} are NaN or infinite: do not use this model")
         return columns, lines
 
     def tune(self, validation: Predictions, *, seed: int) -> Self:
@@ -350,7 +352,7 @@ class QuestionAnswering(Answering):
             )
         if lost := test.settings["nonfinite_rows"]:
             cautions.append(
-                f"{lost:,} questions had NaN or infinite outputs and got no answer: do not use these weights"
+                f"outputs of {counted(lost, 'question')} were NaN or infinite, no answer: do not use these weights"
             )
         return cautions
 

@@ -34,6 +34,7 @@ from llmtune.tasks.token_classification.rows import TaggedSplits, check_types, l
 from llmtune.tasks.token_classification.windows import Windows, make_windows
 from llmtune.terminal.console import label_typo_lines
 from llmtune.text.likeliest_tags import likeliest_iob2
+from llmtune.text.shorten import counted
 from llmtune.text.spans import Bounds, spans_of_tags, split_words, unsegmented
 from llmtune.text.tag_schemes import check_tag_names, count_types, iob2_tag_names, repair_iob2
 
@@ -43,7 +44,7 @@ class TagPredictions:
     """What a model says of n rows of words.
 
     Args:
-        tags: of each row, the likeliest that IOB2 allows.
+        tags: of each row, the likeliest that IOB2 allows; of a model whose scheme is not known `repair_iob2`'s.
         raw: of each word the likeliest by itself.
         probabilities: of each word's tag; 1.0 where the word has no token, NaN where the output is not finite.
         highest: of each word's likeliest tag.
@@ -70,6 +71,7 @@ class TokenClassification(Task):
         input_format: of the training rows, tokens or spans.
         is_causal: whether the model sees only what stands left of a word.
         word_format: how a raw text is cut into words, a key of `llmtune.text.spans.WORDS`.
+        in_iob2: whether the model learned IOB2, as all do here; others may begin an entity with I, as IOB1 does.
     """
 
     tag_names: tuple[str, ...]
@@ -78,6 +80,7 @@ class TokenClassification(Task):
     input_format: str = "tokens"
     is_causal: bool = False
     word_format: str = "tokens"
+    in_iob2: bool = True
 
     name = kind = "token-classification"
     auto_model = AutoModelForTokenClassification
@@ -130,6 +133,7 @@ class TokenClassification(Task):
             kept.get("input_format", "tokens"),
             kept.get("left_context_only", False),
             kept.get("word_format", kept.get("input_format", "tokens")),
+            in_iob2=bool(kept),
         )
 
     @property
@@ -229,25 +233,29 @@ class TokenClassification(Task):
 
     def reduce_logits(self, logits: Any, labels: Any) -> tuple[torch.Tensor, torch.Tensor]:
         """On the device, for `preprocess_logits_for_metrics`: (m, t, c) → `candidate_tags`, (m, t, k) each."""
-        return candidate_tags(logits[0] if isinstance(logits, tuple) else logits, self.tag_names.index("O"))
+        return candidate_tags(logits[0] if isinstance(logits, tuple) else logits, self.tag_names)
 
     def decode(self, outputs: tuple[np.ndarray, np.ndarray], windows: Windows) -> TagPredictions:
         """The tags of every word, from what `reduce_logits` kept of the windows in their order."""
         ids, at_tokens = outputs
-        probabilities = windows.by_word(at_tokens.astype(np.float64), 1.0)
+        probabilities = windows.by_word(at_tokens, 1.0).astype(np.float64)
         finite = np.isfinite(probabilities[:, 0])
         candidates = windows.by_word(ids, self.tag_names.index("O"))
         candidates[~finite] = self.tag_names.index("O")
         names = np.array(self.tag_names, dtype=object)[candidates]
-        chosen, repairs = np.zeros(len(names), dtype=int), 0
-        for words in windows.to_rows(np.arange(len(names))):
-            if broken := repair_iob2(names[words, 0].tolist())[1]:
+        tags, chosen, repairs = names[:, 0].copy(), np.zeros(len(names), dtype=int), 0
+        word = np.arange(len(names))
+        for words in windows.to_rows(word):
+            repaired, broken = repair_iob2(names[words, 0].tolist())
+            repairs += broken
+            if broken and self.in_iob2:
                 weights = np.where(finite[words, None], probabilities[words], 1.0)
                 chosen[words] = likeliest_iob2(names[words].tolist(), weights)
-                repairs += broken
-        word = np.arange(len(names))
+                tags[words] = names[words, chosen[words]]
+            elif broken:
+                tags[words] = repaired
         return TagPredictions(
-            tags=[row.tolist() for row in windows.to_rows(names[word, chosen])],
+            tags=[row.tolist() for row in windows.to_rows(tags)],
             raw=[row.tolist() for row in windows.to_rows(names[:, 0])],
             probabilities=[row.tolist() for row in windows.to_rows(probabilities[word, chosen])],
             highest=[row.tolist() for row in windows.to_rows(probabilities[:, 0])],
@@ -291,7 +299,8 @@ class TokenClassification(Task):
         lines = [", ".join(f"{kind} {counts[kind]:,}" for kind in self.types)]
         if tagged.nonfinite:
             lines.append(
-                f"{tagged.nonfinite:,} words have NaN or infinite outputs and belong to no span: do not use this model"
+                f"outputs of {counted(tagged.nonfinite, 'word')} are NaN or infinite, they belong to no span: do not "
+                "use this model"
             )
         return {"text": texts, "spans": spans}, lines
 
@@ -372,7 +381,7 @@ class TokenClassification(Task):
             cautions.append("the model sees only the words to the left: an encoder of the same size usually finds more")
         if nonfinite := test.settings["nonfinite_words"]:
             cautions.append(
-                f"{nonfinite:,} words had NaN or infinite outputs and were tagged O: do not use these weights"
+                f"outputs of {counted(nonfinite, 'word')} were NaN or infinite, tagged O: do not use these weights"
             )
         return cautions
 

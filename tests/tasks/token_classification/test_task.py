@@ -10,7 +10,6 @@ from llmtune.models.loading import load_model
 from llmtune.tasks.losses import ClassificationLoss, read_class_weights
 from llmtune.tasks.token_classification.arguments import TokenClassificationArguments
 from llmtune.tasks.token_classification.task import TokenClassification
-from llmtune.text.likeliest_tags import CANDIDATES
 from llmtune.text.tag_schemes import entity_spans
 from llmtune.training.trainer import FineTuningTrainer
 
@@ -51,7 +50,7 @@ def test_logits_become_the_best_tag_of_each_word_and_the_best_valid_iob2_of_the_
     outputs = tuple(part.numpy() for part in task.reduce_logits((logits, None), None))
     tagged = task.decode(outputs, windows)
 
-    assert outputs[0].shape == outputs[1].shape == (1, length, CANDIDATES)
+    assert outputs[0].shape == outputs[1].shape == (1, length, 5)
     assert tagged.raw == [["I-PER", "O", "I-LOC", "I-LOC"]]
     assert tagged.tags == [["O", "O", "B-LOC", "I-LOC"]]
     assert (tagged.repairs, tagged.nonfinite) == (2, 1)
@@ -199,3 +198,20 @@ def test_a_tag_that_train_never_shows_gets_no_infinite_weight():
     weights = read_class_weights("balanced", [0, 0, 0, 1], ["O", "B-PER", "I-PER"])
 
     assert weights == (pytest.approx(4 / (2 * 3)), 2.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    "names", [("B-LOC", "B-PER", "I-LOC", "I-PER", "O"), ("I-LOC", "I-PER", "O"), ("B-LOC", "I-LOC", "I-PER", "O")]
+)
+def test_of_a_model_made_elsewhere_whose_entities_begin_with_i_the_entities_are_kept(names):
+    foreign = BertConfig(id2label=dict(enumerate(names)), label2id={name: i for i, name in enumerate(names)})
+    task = TokenClassification.from_config(foreign, "hub/model")
+    windows = make_task().encode(rows_of("Ada Lovelace left London"), load("bert", make_task()).tokenizer).index
+    logits = torch.zeros(1, len(windows.inputs["input_ids"][0]), len(names))
+    for word, tag in enumerate(["I-PER", "I-PER", "O", "I-LOC"]):
+        logits[0, windows.position[word], names.index(tag)] = 9.0
+
+    tagged = task.decode(tuple(part.numpy() for part in task.reduce_logits(logits, None)), windows)
+
+    assert tagged.tags == [["B-PER", "I-PER", "O", "B-LOC"]]
+    assert min(tagged.probabilities[0]) > 0.99
