@@ -4,7 +4,8 @@
 
 Each cell draws test sets from a known population, computes the interval as a report does, and counts how often it holds
 the population's value. Cells with fewer than 10 expected hits, and draws below the evidence floor (where no interval is
-given), don't count. Expected: mean 94 to 96 %, no cell below 90 %. Exits 1 where that fails. Not among the cells are
+given), don't count. Expected: mean 94 to 96 %, no cell below 90 %. Exits 1 where that fails. A cell below is drawn anew
+ten times as often, and that counts: chance puts some of a thousand cells there that cover 93 %. Not among the cells are
 squared lognormal errors, of which no method is known to hold: 100 to 1,000 rows cover 87 to 94 %.
 """
 
@@ -41,6 +42,7 @@ OF_LABEL_SETS = (
     *("recall_macro", "subset_accuracy", "hamming_loss", "jaccard_samples", "lrap", "average_precision_macro"),
     "roc_auc_macro",
 )
+LEAST = 0.90  # of a cell
 Cell = tuple[str, str, float, Callable[[np.random.Generator], ConfidenceInterval]]
 
 
@@ -244,6 +246,16 @@ def of_scores(rng: np.random.Generator, *, metric: Metric, n: int, law: str, lik
     return metric.interval(SufficientStatistics(statistics, int(rng.integers(2**31))))
 
 
+def covered(
+    interval: Callable[[np.random.Generator], ConfidenceInterval], truth: float, rng: np.random.Generator, draws: int
+) -> float | None:
+    """The share of so many test sets whose interval holds the truth; None where most have no interval."""
+    given = [ends for ends in (interval(rng) for _ in range(draws)) if ends.low is not None]
+    if len(given) < draws / 2:
+        return None  # mostly below the evidence floor
+    return sum(ends.low <= truth <= (ends.high or 0.0) for ends in given if ends.low is not None) / len(given)
+
+
 def main() -> int:
     """Prints one line a metric, with its worst cell."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -260,17 +272,18 @@ def main() -> int:
         if options.metrics and name not in options.metrics:
             continue
         rng = np.random.default_rng([options.seed, number])
-        given = [ends for ends in (interval(rng) for _ in range(options.simulations)) if ends.low is not None]
-        if len(given) < options.simulations / 2:
-            continue  # mostly below the evidence floor: no interval is given
-        hits = sum(ends.low <= truth <= (ends.high or 0.0) for ends in given if ends.low is not None)
-        found.setdefault(name, []).append((hits / len(given), where))
+        share = covered(interval, truth, rng, options.simulations)
+        if share is None:
+            continue
+        if share < LEAST:
+            share = covered(interval, truth, rng, 10 * options.simulations) or share
+        found.setdefault(name, []).append((share, where))
     for name, of_metric in found.items():
         mean, (least, where) = np.mean([share for share, _ in of_metric]), min(of_metric)
         print(f"{name:20} cells {len(of_metric):3}  mean {mean:.3f}  least {least:.3f}  {where}")
     every = [share for of_metric in found.values() for share, _ in of_metric]
     print(f"all: cells {len(every)}, mean {np.mean(every):.4f}, least {min(every):.3f}; {time.time() - start:.0f} s")
-    return 0 if 0.94 <= np.mean(every) <= 0.96 and min(every) >= 0.90 else 1
+    return 0 if 0.94 <= np.mean(every) <= 0.96 and min(every) >= LEAST else 1
 
 
 if __name__ == "__main__":
