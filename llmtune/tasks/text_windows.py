@@ -7,11 +7,13 @@ holds its windows, the collator lays those of all its rows below each other, and
 and whoever asks for the logits of rows. Letters: n rows, m rows of a batch, w windows of them, t tokens, c classes.
 """
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedTokenizerBase
 from transformers.modeling_outputs import SequenceClassifierOutput
 
@@ -19,6 +21,7 @@ from llmtune.errors import InputError
 from llmtune.tasks.control_tokens import encode_text
 
 COUNTS = "window_counts"  # of a batch: how many windows each row has, (m,)
+TRAINED_AT_ONCE = 32  # windows whose activations are kept for the gradient; of more they are computed anew
 
 
 @dataclass(frozen=True)
@@ -154,7 +157,7 @@ class PooledRows:
     Args:
         model: plain or wrapped, inputs → outputs with `logits`.
         windows: how the logits are pooled.
-        at_once: windows computed together; None for all, which training needs.
+        at_once: windows computed together; None for all, which training asks of `train_in_pieces`.
     """
 
     model: Callable[..., Any]
@@ -178,3 +181,31 @@ class PooledRows:
             for begin in range(0, total, size)
         ]
         return SequenceClassifierOutput(logits=self.windows.pool(torch.cat(logits), counts))
+
+
+def train_in_pieces(model: Any) -> None:
+    """Lets a model compute many windows in pieces while it trains, so that a text is as long as it may be.
+
+    The activations of a piece are computed anew when its gradient is asked for (Chen et al. 2016,
+    https://arxiv.org/abs/1604.06174): a third more time for such a batch, the same loss and gradient. It is the plain
+    model that does so, inside whatever wraps it: to DDP and FSDP it is one forward pass.
+    """
+    forward, at_once = model.forward, TRAINED_AT_ONCE
+
+    @functools.wraps(forward)
+    def in_pieces(*args: Any, **inputs: Any) -> Any:
+        total = len(inputs.get("input_ids", ()))
+        # Where each row has one window, `real_token_slots` counts through all of them.
+        by_window = all(value.dim() > 1 for value in inputs.values() if torch.is_tensor(value))
+        if not torch.is_grad_enabled() or total <= at_once or not by_window:
+            return forward(*args, **inputs)
+        logits = []
+        for begin in range(0, total, at_once):
+            piece = {
+                name: value[begin : begin + at_once] if torch.is_tensor(value) else value
+                for name, value in inputs.items()
+            }
+            logits.append(checkpoint(functools.partial(forward, *args, **piece), use_reentrant=False)["logits"])
+        return SequenceClassifierOutput(logits=torch.cat(logits))
+
+    model.forward = in_pieces

@@ -24,7 +24,7 @@ from llmtune.tasks.causal_lm.collator import without_mask
 from llmtune.tasks.losses import TokenCrossEntropy
 from llmtune.tasks.task import ValidationMetrics
 from llmtune.tasks.text_generation.generation import Generation
-from llmtune.tasks.text_windows import COUNTS, PooledRows, WindowCollator
+from llmtune.tasks.text_windows import COUNTS, PooledRows, WindowCollator, train_in_pieces
 from llmtune.training.batching import LongestFirstSampler, reordered
 from llmtune.training.callbacks import EvaluationLogger
 from llmtune.training.clipping import ClippingWhereNeeded
@@ -78,6 +78,8 @@ class FineTuningTrainer(WholeCheckpoints, EffectiveBatchLoaders, ClippingWhereNe
             generation.without_whole_logits = self._without_whole_logits
         self.label_names = ["labels"]  # for question answering transformers would look for start_positions
         self.is_padding_free = self.args.why_padded is None and install(self.model) is None
+        if isinstance(self.data_collator, WindowCollator):
+            train_in_pieces(self.model)
         # Divided between devices, copied to them or compiled, a weight is whole and in place in its own module alone.
         bound = self.is_fsdp_enabled or self.is_deepspeed_enabled or self.args.n_gpu > 1 or self.args.torch_compile
         # DDP that looks for unused parameters walks the forward pass's tensors, and takes the projection for one.

@@ -11,10 +11,11 @@ import transformers
 from llmtune.data.lengths import input_lengths
 from llmtune.errors import InputError
 from llmtune.models.from_scratch import train_tokenizer
+from llmtune.tasks import text_windows
 from llmtune.tasks.arguments import SequenceArguments
 from llmtune.tasks.losses import ClassificationLoss
 from llmtune.tasks.text_classification.task import TextClassification
-from llmtune.tasks.text_windows import COUNTS, PooledRows, WindowCollator, Windows
+from llmtune.tasks.text_windows import COUNTS, PooledRows, WindowCollator, Windows, train_in_pieces
 from llmtune.training.batching import with_padding_example
 
 LONG = " ".join(f"day {i} it rained" for i in range(20))
@@ -151,6 +152,73 @@ def test_evaluation_computes_no_more_windows_at_once_than_it_is_told(tokenizer, 
     assert max(seen) == 3
     assert sum(seen) == sizes[-1] == int(batch[COUNTS].sum())
     np.testing.assert_array_equal(at_once.logits, whole.logits)
+
+
+def saved_bytes(model, batch, labels):
+    """What the forward pass keeps for the gradient, and the loss and the gradients then."""
+    kept = 0
+
+    def pack(tensor):
+        nonlocal kept
+        kept += tensor.numel() * tensor.element_size()
+        return tensor
+
+    torch.manual_seed(0)  # of dropout
+    model.zero_grad()
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        outputs = PooledRows(model, TASK.windows, None)(**batch)
+        loss = ClassificationLoss()(outputs, labels, len(labels))
+    loss.backward()
+    return kept, loss.detach(), [weight.grad.clone() for weight in model.parameters()]
+
+
+def tiny_bert(tokenizer, dropout):
+    config = transformers.BertConfig(
+        vocab_size=len(tokenizer), hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32,
+        hidden_dropout_prob=dropout, attention_probs_dropout_prob=dropout,
+    )  # fmt: skip
+    transformers.set_seed(0)
+    return transformers.BertForSequenceClassification(config).train()
+
+
+def test_training_keeps_no_more_windows_than_so_many_and_learns_the_same(tokenizer, rows, monkeypatch):
+    monkeypatch.setattr(text_windows, "TRAINED_AT_ONCE", 3)
+    collator = WindowCollator(tokenizer, TASK.windows)
+    kept = {}
+    for times in (1, 8):
+        text = [{"text": " ".join([LONG] * times), "text_pair": "", "label": "yes"}]
+        batch = collator(
+            list(TASK.encode(datasets.Dataset.from_list(text).remove_columns("text_pair"), tokenizer).dataset)
+        )
+        labels = batch.pop("labels")
+        assert batch[COUNTS].item() > 3 * times
+        whole, in_pieces = tiny_bert(tokenizer, 0.0), tiny_bert(tokenizer, 0.0)
+        train_in_pieces(in_pieces)
+        expected, found = (saved_bytes(model, dict(batch), labels) for model in (whole, in_pieces))
+        kept[times] = expected[0], found[0]
+        torch.testing.assert_close(found[1:], expected[1:], rtol=1e-5, atol=1e-7)
+
+    assert kept[8][0] > 6 * kept[1][0]
+    assert kept[8][1] < 0.1 * kept[8][0]
+
+
+def test_dropout_is_the_same_when_a_piece_is_computed_anew(tokenizer, rows, monkeypatch):
+    monkeypatch.setattr(text_windows, "TRAINED_AT_ONCE", 4)
+    batch = WindowCollator(tokenizer, TASK.windows)(list(TASK.encode(rows, tokenizer).dataset))
+    labels = batch.pop("labels")
+    model = tiny_bert(tokenizer, 0.3)
+    train_in_pieces(model)
+
+    _, loss, gradients = saved_bytes(model, dict(batch), labels)
+    nudge = 1e-3 / torch.cat([gradient.flatten() for gradient in gradients]).norm()
+    with torch.no_grad():
+        for weight, gradient in zip(model.parameters(), gradients, strict=True):
+            weight += nudge * gradient
+    _, after, _ = saved_bytes(model, dict(batch), labels)
+
+    # Were other numbers dropped in the backward pass, the gradient would not be that of this loss.
+    norm = torch.cat([gradient.flatten() for gradient in gradients]).norm()
+    assert float(after - loss) == pytest.approx(float(1e-3 * norm), rel=0.05)
 
 
 def test_how_long_texts_are_read_travels_with_the_model():

@@ -22,6 +22,7 @@ from transformers import DataCollatorWithPadding, PreTrainedTokenizerFast, set_s
 from llmtune.arguments import TrainingArguments
 from llmtune.imports import imports_done
 from llmtune.models.lstm import LstmConfig
+from llmtune.tasks import text_windows
 from llmtune.tasks.losses import ClassificationLoss, RegressionLoss
 from llmtune.tasks.multi_label_classification.loss import LabelSetLoss
 from llmtune.tasks.question_answering.loss import SpanLoss
@@ -181,6 +182,7 @@ def windows(processes: int, folder: Path) -> Iterator[dict[str, Any]]:
             labels = random.normal(size=n) if answers == "score" else (random.random((n, 2)) < 0.4).astype(float)
             dataset = dataset.remove_columns("labels").add_column("labels", labels.tolist())
             loss = RegressionLoss() if answers == "score" else LabelSetLoss(loss)
+        text_windows.TRAINED_AT_ONCE = 3 if pooling == "max" else 32  # the windows of some rows in pieces
         for micro, accumulation in SPLITS[processes]:
             trainer = FineTuningTrainer(
                 model=tiny_model(model_type, lora=False, num_labels=1 if answers == "score" else 2),
