@@ -252,5 +252,5 @@ def only_finite(answers: Sequence[Any], finite: np.ndarray) -> tuple[list[Any], 
     """The answers of rows, None where the model's outputs are not `finite` (n,), and a line on these rows."""
     told = [answer if is_finite else None for answer, is_finite in zip(answers, finite, strict=True)]
     count = int((~finite).sum())
-    line = f"no prediction of {row_count(count)} whose outputs are NaN or infinite: do not use this model"
+    line = f"no prediction of {row_count(count)} with NaN or infinite outputs: do not use this model"
     return told, [line] if count else []

@@ -226,7 +226,7 @@ def test_a_row_with_nan_outputs_has_no_prediction_and_is_counted(spam_model, tmp
     for ending in (".csv", ".jsonl", ".parquet"):
         predict(tmp_path / "broken", tmp_path / "in.csv", tmp_path / f"p{ending}")
 
-    assert "no prediction of 1 row whose outputs are NaN or infinite: do not use this model" in capsys.readouterr().out
+    assert "no prediction of 1 row with NaN or infinite outputs: do not use this model" in capsys.readouterr().out
     assert (tmp_path / "p.csv").read_text().splitlines()[1] == "0,win,,,"
     assert read(tmp_path / "p.jsonl")[0]["prediction"] is None
     assert read(tmp_path / "p.parquet")[0]["probability[spam]"] is None

@@ -65,7 +65,7 @@ def test_a_row_that_is_not_finite_has_no_prediction_and_is_said(encoded):
     columns, lines = CLIPPED.predicted_columns(np.array([np.nan, 0.0, np.inf, -1.0]), encoded)
 
     assert columns["prediction"] == [None, 3.0, 5.0, pytest.approx(3 - np.std(STARS))]
-    assert lines[-1] == "no prediction of 1 row whose outputs are NaN or infinite: do not use this model"
+    assert lines[-1] == "no prediction of 1 row with NaN or infinite outputs: do not use this model"
 
 
 @pytest.mark.parametrize("task", [TASK, CLIPPED])
