@@ -23,8 +23,6 @@ from typing import Any
 
 import numpy as np
 
-from llmtune.arguments.training import does_bf16_well
-
 ROOT = Path(__file__).resolve().parent.parent
 BATCH = 32
 
@@ -45,6 +43,8 @@ def main() -> None:
     if arguments.run_peer:
         run_peer(arguments, Path(arguments.run_peer))
         return
+    from llmtune.arguments.training import does_bf16_well
+
     # Only what training may run in: bf16 by software takes minutes for one product.
     rates = {"fp32": matrix_rate("float32")}
     if does_bf16_well(on_cpu=True):
@@ -222,11 +222,12 @@ def f1(reference: np.ndarray, predicted: np.ndarray) -> float:
 
 def say(result: dict[str, Any], rates: dict[str, float]) -> str:
     """One run in a line. A token costs 6 FLOP a weight: 2 forward, 4 backward (Kaplan et al. 2020)."""
-    rate = rates.get(result["precision"])
-    reached = 6 * result["weights"] * result["padded"] / result["seconds"] / rate if rate else float("nan")
+    rate = 6 * result["weights"] * result["padded"] / result["seconds"]
+    measured = rates.get(result["precision"])
+    reached = f"{rate / measured:.0%} of the {result['precision']} rate" if measured else f"{rate / 1e9:,.0f} GFLOP/s"
     return (
         f"{result['seconds']:7.1f} s  {result['real'] / result['seconds']:7,.0f} real tokens/s  "
-        f"padded {result['padded'] / result['real']:.2f} x real  {reached:.0%} of the {result['precision']} rate  "
+        f"padded {result['padded'] / result['real']:.2f} x real  {reached}  "
         f"F1 {f1(result['reference'], result['predicted']):.4f}"
     )
 

@@ -157,7 +157,7 @@ class PooledRows:
     Args:
         model: plain or wrapped, inputs → outputs with `logits`.
         windows: how the logits are pooled.
-        at_once: windows computed together; None for all, which training asks of `train_in_pieces`.
+        at_once: windows given to the model together; None for all, as in training, which `train_in_pieces` divides.
     """
 
     model: Callable[..., Any]
@@ -183,13 +183,15 @@ class PooledRows:
         return SequenceClassifierOutput(logits=self.windows.pool(torch.cat(logits), counts))
 
 
-def train_in_pieces(model: Any) -> None:
-    """Lets a model compute many windows in pieces while it trains, so that a text is as long as it may be.
+def train_in_pieces(model: Any, collator: Any) -> None:
+    """Where rows are windows (`WindowCollator`), lets a model in training compute more than some of them in pieces.
 
     The activations of a piece are computed anew when its gradient is asked for (Chen et al. 2016,
-    https://arxiv.org/abs/1604.06174): a third more time for such a batch, the same loss and gradient. It is the plain
-    model that does so, inside whatever wraps it: to DDP and FSDP it is one forward pass.
+    https://arxiv.org/abs/1604.06174): less memory for a long text and more time, the same loss and gradient. It is the
+    plain model that does so, inside whatever wraps it: to DDP and FSDP it is one forward pass.
     """
+    if not isinstance(collator, WindowCollator):
+        return
     forward, at_once = model.forward, TRAINED_AT_ONCE
 
     @functools.wraps(forward)

@@ -19,6 +19,7 @@ from llmtune.data.lengths import input_lengths
 from llmtune.models.checkpoints import is_adapter
 from llmtune.models.padding_free import PaddingFreeBody, body_of
 from llmtune.models.row_attention import TokenRows
+from llmtune.tasks.text_windows import WindowCollator
 
 # Weights of a model beyond which arithmetic takes longer than launches, and gradients kept for each size too much.
 MOST_WEIGHTS = 400_000_000
@@ -31,7 +32,7 @@ def replayed_updates(trainer: Any) -> Iterator[None]:
     """While training inside, the body of a model runs from CUDA graphs, where that is known to be equal and to pay.
 
     That is: one process on a GPU in half precision, padding-free, the effective batch whole, no activations computed
-    again, no adapter, and a small model.
+    again (as those of windows may be), no adapter, and a small model.
     """
     args, body = trainer.args, body_of(trainer.model)
     weights = sum(weight.numel() for weight in trainer.model.parameters())
@@ -43,6 +44,7 @@ def replayed_updates(trainer: Any) -> Iterator[None]:
         or args.precision not in ("bf16", "fp16")
         or args.gradient_accumulation_steps > 1  # replays overwrite the gradients of the part before
         or args.activation_checkpointing
+        or isinstance(trainer.data_collator, WindowCollator)
         or is_adapter(trainer.model)
         or weights > MOST_WEIGHTS
     ):

@@ -78,8 +78,6 @@ class FineTuningTrainer(WholeCheckpoints, EffectiveBatchLoaders, ClippingWhereNe
             generation.without_whole_logits = self._without_whole_logits
         self.label_names = ["labels"]  # for question answering transformers would look for start_positions
         self.is_padding_free = self.args.why_padded is None and install(self.model) is None
-        if isinstance(self.data_collator, WindowCollator):
-            train_in_pieces(self.model)
         # Divided between devices, copied to them or compiled, a weight is whole and in place in its own module alone.
         bound = self.is_fsdp_enabled or self.is_deepspeed_enabled or self.args.n_gpu > 1 or self.args.torch_compile
         # DDP that looks for unused parameters walks the forward pass's tensors, and takes the projection for one.
@@ -207,6 +205,7 @@ class FineTuningTrainer(WholeCheckpoints, EffectiveBatchLoaders, ClippingWhereNe
         if resume_from_checkpoint:
             self.resumption.check(resume_from_checkpoint)
         cpu_dropout.install(self)
+        train_in_pieces(self.model, self.data_collator)
         self._started = time.perf_counter()
         try:
             with (

@@ -193,7 +193,7 @@ def test_training_keeps_no_more_windows_than_so_many_and_learns_the_same(tokeniz
         labels = batch.pop("labels")
         assert batch[COUNTS].item() > 3 * times
         whole, in_pieces = tiny_bert(tokenizer, 0.0), tiny_bert(tokenizer, 0.0)
-        train_in_pieces(in_pieces)
+        train_in_pieces(in_pieces, collator)
         expected, found = (saved_bytes(model, dict(batch), labels) for model in (whole, in_pieces))
         kept[times] = expected[0], found[0]
         torch.testing.assert_close(found[1:], expected[1:], rtol=1e-5, atol=1e-7)
@@ -204,10 +204,11 @@ def test_training_keeps_no_more_windows_than_so_many_and_learns_the_same(tokeniz
 
 def test_dropout_is_the_same_when_a_piece_is_computed_anew(tokenizer, rows, monkeypatch):
     monkeypatch.setattr(text_windows, "TRAINED_AT_ONCE", 4)
-    batch = WindowCollator(tokenizer, TASK.windows)(list(TASK.encode(rows, tokenizer).dataset))
+    collator = WindowCollator(tokenizer, TASK.windows)
+    batch = collator(list(TASK.encode(rows, tokenizer).dataset))
     labels = batch.pop("labels")
     model = tiny_bert(tokenizer, 0.3)
-    train_in_pieces(model)
+    train_in_pieces(model, collator)
 
     _, loss, gradients = saved_bytes(model, dict(batch), labels)
     nudge = 1e-3 / torch.cat([gradient.flatten() for gradient in gradients]).norm()

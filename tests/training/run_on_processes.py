@@ -36,6 +36,7 @@ NO_DROPOUT = {
     "llama": {},
     "lstm": {"dropout": 0.0},
 }
+WINDOWS_AT_ONCE = text_windows.TRAINED_AT_ONCE
 INFLATED = ("bert", "llama")  # by the stock Trainer
 LOSSES = {
     "plain": ClassificationLoss(),
@@ -182,7 +183,7 @@ def windows(processes: int, folder: Path) -> Iterator[dict[str, Any]]:
             labels = random.normal(size=n) if answers == "score" else (random.random((n, 2)) < 0.4).astype(float)
             dataset = dataset.remove_columns("labels").add_column("labels", labels.tolist())
             loss = RegressionLoss() if answers == "score" else LabelSetLoss(loss)
-        text_windows.TRAINED_AT_ONCE = 3 if pooling == "max" else 32  # the windows of some rows in pieces
+        text_windows.TRAINED_AT_ONCE = 3 if pooling == "max" else WINDOWS_AT_ONCE  # of some rows in pieces
         for micro, accumulation in SPLITS[processes]:
             trainer = FineTuningTrainer(
                 model=tiny_model(model_type, lora=False, num_labels=1 if answers == "score" else 2),

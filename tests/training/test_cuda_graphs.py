@@ -12,7 +12,8 @@ import tests.training.run_on_processes as rp
 from llmtune.data.padding import PaddingCollator
 from llmtune.models.padding_free import body_of, install
 from llmtune.tasks.losses import ClassificationLoss
-from llmtune.training.cuda_graphs import ReplayedBody, _without_walks, rounded_up
+from llmtune.tasks.text_windows import WindowCollator, Windows
+from llmtune.training.cuda_graphs import ReplayedBody, _without_walks, replayed_updates, rounded_up
 from llmtune.training.trainer import FineTuningTrainer
 
 CONFIGS = {
@@ -106,3 +107,24 @@ def test_the_trainer_asks_for_nothing_that_a_graph_cannot_give(without_a_gpu, tm
     trainer.train()
 
     assert without_a_gpu, "a graph was made in training"
+
+
+@pytest.mark.parametrize("in_windows", [False, True])
+def test_windows_that_are_computed_anew_are_not_replayed_over_each_other(in_windows, without_a_gpu):
+    model = rp.tiny_model("bert", lora=False)
+    assert install(model) is None
+    packed, tokenizer = body_of(model).forward, rp.tiny_tokenizer()
+    args = types.SimpleNamespace(
+        cuda_graphs=True, device=torch.device("cuda"), world_size=1, precision="bf16", gradient_accumulation_steps=1,
+        activation_checkpointing=False, per_device_train_batch_size=4,
+    )  # fmt: skip
+    trainer = types.SimpleNamespace(
+        args=args,
+        model=model,
+        is_padding_free=True,
+        train_dataset=rp.rows_of_windows(5) if in_windows else rp.rows(5),
+        data_collator=WindowCollator(tokenizer, Windows(2, "mean")) if in_windows else PaddingCollator(tokenizer),
+    )
+
+    with replayed_updates(trainer):
+        assert isinstance(packed.compute, ReplayedBody) != in_windows
