@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bench_training import output_of
+from bench_runs import run_command
 
 BATCH = 32
 
@@ -40,7 +40,7 @@ def main() -> None:
     grown = {}
     for rows in arguments.memory:
         command = [sys.executable, __file__, "--model", arguments.model, "--keep", str(rows)]
-        grown[rows] = json.loads(output_of(command).splitlines()[-1])
+        grown[rows] = json.loads(run_command(command).output.splitlines()[-1])
         print(f"{rows:>9,} rows: {grown[rows]['mib']:,.0f} MiB more, {grown[rows]['seconds']:.1f} s", flush=True)
 
 

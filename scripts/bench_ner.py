@@ -4,9 +4,9 @@
 
 The peer is the token-classification recipe of the HF documentation: words split by the tokenizer, the first piece
 labeled, truncation, dynamic padding, float32, an evaluation and a checkpoint each epoch, the best weights. Ours is
-recipes/ner.py with its defaults. A round is one seed. Prints seconds of training, their ratio and its spread; both are
-scored on the words of the test split, strict (IOB2) and lenient (seqeval's default), and the difference has a paired
-bootstrap over sentences.
+recipes/ner.py with its defaults. A round is one seed. Prints seconds of training, the memory of the largest process,
+the ratio of times and its spread; both are scored on the words of the test split, strict (IOB2) and lenient (seqeval's
+default), and the difference has a paired bootstrap over sentences.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from pathlib import Path
 import datasets
 import numpy as np
 import transformers
-from bench_training import output_of, shortened
+from bench_runs import run_command, shortened
 
 from llmtune.metrics import available_metrics, score_predictions
 from llmtune.metrics.core.base import with_interval
@@ -59,15 +59,16 @@ def main() -> None:
             runs = {"ours": train_ours, "stock": start_stock}
             order = list(runs) if seed % 2 else list(reversed(runs))
             found = {name: runs[name](options, folder) for name in order}
-            (ours, our_seconds), (stock, seconds) = found["ours"], found["stock"]
+            (ours, our_seconds, _), (stock, seconds, _) = found["ours"], found["stock"]
             ratios.append(seconds / our_seconds)
-            print(f"seed {seed}: ours {our_seconds:.1f} s, stock {seconds:.1f} s, {ratios[-1]:.2f} times", flush=True)
+            each = ", ".join(f"{name} {of[1]:.1f} s, {of[2]:,.0f} MiB" for name, of in found.items())
+            print(f"seed {seed}: {each}, {ratios[-1]:.2f} times", flush=True)
             compare(stock, ours)
     print(f"stock / ours seconds: median {statistics.median(ratios):.2f}, {min(ratios):.2f} to {max(ratios):.2f}")
 
 
-def start_stock(options: argparse.Namespace, folder: Path) -> tuple[Predictions, float]:
-    """The peer in a process of its own: its table and its seconds."""
+def start_stock(options: argparse.Namespace, folder: Path) -> tuple[Predictions, float, float]:
+    """The peer in a process of its own: its table, its seconds and MiB of memory."""
     folder.mkdir(parents=True, exist_ok=True)
     flags = {
         name: getattr(options, name)
@@ -75,8 +76,9 @@ def start_stock(options: argparse.Namespace, folder: Path) -> tuple[Predictions,
     }
     command = [sys.executable, __file__, f"--run_peer={folder / 'stock.parquet'}"]
     command += [f"--{name}={value}" for name, value in flags.items()]
-    seconds = next(line for line in output_of(command).splitlines() if line.startswith(TRAINED)).removeprefix(TRAINED)
-    return read_predictions(folder / "stock.parquet"), float(seconds)
+    ended = run_command(command)
+    seconds = next(line for line in ended.output.splitlines() if line.startswith(TRAINED)).removeprefix(TRAINED)
+    return read_predictions(folder / "stock.parquet"), float(seconds), ended.peak_mib
 
 
 def train_stock(options: argparse.Namespace) -> Predictions:
@@ -140,8 +142,8 @@ def is_first(words: list[int | None], at: int) -> bool:
     return words[at] is not None and (at == 0 or words[at - 1] != words[at])
 
 
-def train_ours(options: argparse.Namespace, folder: Path) -> tuple[Predictions, float]:
-    """recipes/ner.py in a process of its own: its table and its seconds."""
+def train_ours(options: argparse.Namespace, folder: Path) -> tuple[Predictions, float, float]:
+    """recipes/ner.py in a process of its own: its table, its seconds and MiB of memory."""
     files = {split: str(options.data / f"{split}.jsonl") for split in SPLITS}
     flags = {
         "model_name_or_path": options.model,
@@ -159,9 +161,9 @@ def train_ours(options: argparse.Namespace, folder: Path) -> tuple[Predictions, 
         str(RECIPE),
         *(part for key, value in flags.items() for part in (f"--{key}", str(value))),
     ]
-    output_of(command)
+    ended = run_command(command)
     training = json.loads((folder / "ours" / "run.json").read_text(encoding="utf-8"))["training"]
-    return read_predictions(folder / "ours" / "predictions" / "test.parquet"), training["train_seconds"]
+    return read_predictions(folder / "ours" / "predictions" / "test.parquet"), training["train_seconds"], ended.peak_mib
 
 
 def compare(stock: Predictions, ours: Predictions) -> None:

@@ -15,11 +15,12 @@ import json
 import sys
 import tempfile
 from dataclasses import dataclass, replace
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bench_training import output_of
+from bench_runs import run_command
 
 from llmtune.comparison.differences import compare_predictions
 from llmtune.metrics import score_predictions
@@ -101,18 +102,20 @@ def main() -> None:
             scores = {name: score_predictions(table)[problem.metric].value for name, table in tables.items()}
             shown = ", ".join(f"{name} {score:.3f}" for name, score in scores.items())
             print(f"{arguments.set} seed {seed} {problem.metric}: {shown}", flush=True)
-            for name, table in tables.items():
-                if table is not ours:
-                    print(f"  {difference(problem.metric, ours, table, name)}", flush=True)
+            for own, other in permutations(tables, 2):
+                # Each run of ours against the others, the one with more flags against the one without.
+                if own in (" ".join(problem.more), "llmtune") and other != " ".join(problem.more):
+                    print(f"  {difference(problem.metric, tables[own], tables[other], (own, other))}", flush=True)
 
 
-def difference(metric: str, ours: Predictions, other: Predictions, name: str) -> str:
+def difference(metric: str, ours: Predictions, other: Predictions, names: tuple[str, str]) -> str:
     """Ours less the other's on the same rows, with its interval."""
-    result = compare_predictions(other, ours, names=(name, "llmtune"), metric=metric)
+    result = compare_predictions(other, ours, names=names[::-1], metric=metric)
+    told = " less ".join(names)
     pair = next(pair for pair in result.differences if pair.metric == metric)
     if pair.low is None or pair.high is None:
-        return f"llmtune less {name}: no interval: {pair.reason}"
-    return f"llmtune less {name}: {pair.difference:+.3f} [{pair.low:+.3f}, {pair.high:+.3f}]"
+        return f"{told}: no interval: {pair.reason}"
+    return f"{told}: {pair.difference:+.3f} [{pair.low:+.3f}, {pair.high:+.3f}]"
 
 
 def unpack(path: Path, folder: str) -> Path:
@@ -143,7 +146,7 @@ def run_recipe(
         f"--cpu_threads={arguments.threads}",
         f"--output_dir={folder}",
     ]
-    output_of([*command, *problem.flags, *more])
+    run_command([*command, *problem.flags, *more])
     return read_predictions(folder / "predictions" / "test.parquet")
 
 

@@ -6,15 +6,14 @@
 Ours is `recipes/spam.py`; the peer is the recipe of https://huggingface.co/docs/transformers/tasks/sequence_classification
 (stock Trainer, dynamic padding, float32) with the same model, rows, epochs, learning rate and effective batch. Both
 evaluate and save each epoch and end with the best checkpoint; both use all cores. A round is one seed and runs both.
-Prints seconds, tokens a second, padding, the share of this machine's own matrix-product rate, F1 on test with the
-paired interval over rows, and TF-IDF with logistic regression on the same rows. With several `--train_rows` all this
-for each, as cost against size.
+Prints seconds, tokens a second, padding, the share of this machine's own matrix-product rate, the memory of the largest
+process, F1 on test with the paired interval over rows, and TF-IDF with logistic regression on the same rows. With
+several `--train_rows` all this for each, as cost against size.
 """
 
 import argparse
 import json
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from bench_runs import run_command, shortened
 
 ROOT = Path(__file__).resolve().parent.parent
 BATCH = 32
@@ -70,18 +70,6 @@ def rounds(arguments: argparse.Namespace, rates: dict[str, float], scratch: Path
     compare(results, rates)
 
 
-def shortened(data: Path, size: int, folder: Path) -> Path:
-    """A folder of the same splits with so many rows of train, drawn once."""
-    folder.mkdir()
-    for split in ("train", "validation", "test"):
-        with (data / f"{split}.jsonl").open(encoding="utf-8") as file:  # splitlines would cut texts at U+2028
-            lines = list(file)
-        if split == "train":
-            lines = [lines[place] for place in sorted(np.random.default_rng(0).permutation(len(lines))[:size])]
-        (folder / f"{split}.jsonl").write_text("".join(lines), encoding="utf-8")
-    return folder
-
-
 def run_recipe(arguments: argparse.Namespace, seed: int, folder: Path) -> dict[str, Any]:
     """Our recipe in a process of its own; what it left."""
     files = [f"--{split}_file={arguments.data / split}.jsonl" for split in ("train", "validation", "test")]
@@ -96,7 +84,7 @@ def run_recipe(arguments: argparse.Namespace, seed: int, folder: Path) -> dict[s
         f"--gradient_accumulation_steps={BATCH // 8}",
         f"--output_dir={folder}",
     ]
-    output_of([*command, *arguments.ours])
+    ended = run_command([*command, *arguments.ours])
     from llmtune.predictions import read_predictions
 
     training = json.loads((folder / "run.json").read_text())["training"]
@@ -106,6 +94,7 @@ def run_recipe(arguments: argparse.Namespace, seed: int, folder: Path) -> dict[s
         "seconds": training["train_seconds"],
         "real": training["real_tokens"],
         "padded": training["padded_tokens"],
+        "peak_mib": ended.peak_mib,
         "precision": json.loads((folder / "run.json").read_text())["arguments"]["training"]["precision"],
         "weights": matrix_weights(arguments.model),
         "reference": test.label_ids("reference") == test.positive_id,
@@ -114,23 +103,20 @@ def run_recipe(arguments: argparse.Namespace, seed: int, folder: Path) -> dict[s
     }
 
 
-def output_of(command: list[str]) -> str:
-    """What a command prints; ends this program with its last words where it fails."""
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        said = (done.stdout + done.stderr)[-3000:]
-        sys.exit(f"{' '.join(command)} ended with exit code {done.returncode}:\n{said}")
-    return done.stdout
-
-
 def start_peer(arguments: argparse.Namespace, seed: int, folder: Path) -> dict[str, Any]:
     """The peer in a process of its own; what it left."""
     command = [sys.executable, __file__, "--data", str(arguments.data), "--model", arguments.model, "--seed", str(seed)]
     command += [f"--epochs={arguments.epochs}", f"--learning_rate={arguments.learning_rate}", "--run_peer", str(folder)]
-    output_of(command)
+    ended = run_command(command)
     left = dict(np.load(folder / "left.npz"))
     measured = {key: float(left[key]) for key in ("seconds", "real", "padded")}
-    return {**left, **measured, "precision": "fp32", "weights": matrix_weights(arguments.model)}
+    return {
+        **left,
+        **measured,
+        "peak_mib": ended.peak_mib,
+        "precision": "fp32",
+        "weights": matrix_weights(arguments.model),
+    }
 
 
 def run_peer(arguments: argparse.Namespace, folder: Path) -> None:
@@ -227,7 +213,7 @@ def say(result: dict[str, Any], rates: dict[str, float]) -> str:
     reached = f"{rate / measured:.0%} of the {result['precision']} rate" if measured else f"{rate / 1e9:,.0f} GFLOP/s"
     return (
         f"{result['seconds']:7.1f} s  {result['real'] / result['seconds']:7,.0f} real tokens/s  "
-        f"padded {result['padded'] / result['real']:.2f} x real  {reached}  "
+        f"padded {result['padded'] / result['real']:.2f} x real  {reached}  {result['peak_mib']:,.0f} MiB  "
         f"F1 {f1(result['reference'], result['predicted']):.4f}"
     )
 
