@@ -67,16 +67,11 @@ class _LinearCrossEntropy(torch.autograd.Function):
             logits = (piece @ projection.t()).to(wide)
             if bias is not None:
                 logits += bias.to(wide)
-            log_sum = logits.logsumexp(dim=-1, keepdim=True)
-            total += (log_sum - (1 - label_smoothing) * logits.gather(1, wanted)).sum()
-            if label_smoothing:
-                total -= label_smoothing * logits.mean(dim=-1).sum()
-            if not any(wants):
+            nats, slope = _nats_and_slope(logits, wanted, label_smoothing, learns=any(wants))
+            del logits  # and below the slope, which has its memory: the next piece must not be made beside them
+            total += nats
+            if slope is None:
                 continue
-            slope = logits.sub_(log_sum).exp_()  # softmax, minus the target below
-            slope.scatter_add_(1, wanted, slope.new_full(wanted.shape, label_smoothing - 1))
-            if label_smoothing:
-                slope -= label_smoothing / words
             if d_bias is not None:
                 d_bias += slope.sum(dim=0)
             slope = slope.to(dtype)
@@ -84,6 +79,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
                 d_states[begin : begin + step] = slope @ projection
             if d_weight is not None:
                 d_weight += slope.t() @ piece
+            del slope
         ctx.save_for_backward(d_states, d_weight, d_bias)
         ctx.dtypes = states.dtype, weight.dtype, None if bias is None else bias.dtype
         return total
@@ -91,5 +87,35 @@ class _LinearCrossEntropy(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[Any, ...]:
         parts = zip(ctx.saved_tensors, ctx.dtypes, strict=True)
-        slopes = [None if part is None else (part * gradients[0]).to(dtype) for part, dtype in parts]
+        slopes = [
+            None if part is None else torch.mul(part, gradients[0], out=torch.empty_like(part, dtype=dtype))
+            for part, dtype in parts
+        ]
         return *slopes, None, None, None, None
+
+
+def _nats_and_slope(
+    logits: torch.Tensor, wanted: torch.Tensor, label_smoothing: float, *, learns: bool
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """The summed cross entropy of a piece, and its gradient (n, v) in the memory of its logits.
+
+    Args:
+        logits: (n, v); they are spoiled.
+        wanted: the words, (n, 1).
+        label_smoothing: as above.
+        learns: whether the gradient is asked for.
+    """
+    target = (1 - label_smoothing) * logits.gather(1, wanted)
+    if label_smoothing:
+        target += label_smoothing * logits.mean(dim=-1, keepdim=True)
+    largest = logits.amax(dim=-1, keepdim=True)
+    weights = logits.sub_(largest).exp_()
+    sums = weights.sum(dim=-1, keepdim=True)
+    nats = (largest + sums.log() - target).sum()
+    if not learns:
+        return nats, None
+    slope = weights.div_(sums)  # softmax, minus the target
+    slope.scatter_add_(1, wanted, slope.new_full(wanted.shape, label_smoothing - 1))
+    if label_smoothing:
+        slope -= label_smoothing / logits.shape[1]
+    return nats, slope

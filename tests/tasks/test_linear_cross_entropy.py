@@ -1,9 +1,12 @@
 """Loss and gradients of pending logits are torch's own of whole ones, in pieces of any size."""
 
+import weakref
+
 import pytest
 import torch
 from accelerate.utils import convert_to_fp32
 from torch.nn import functional
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from llmtune.models.pending_logits import PendingLogits
 from llmtune.tasks import linear_cross_entropy as module
@@ -94,3 +97,34 @@ def test_accelerate_leaves_them_pending(dtype):
     pending = PendingLogits(states, weight, None, dtype)
 
     assert convert_to_fp32({"logits": pending})["logits"] is pending
+
+
+class LargeTensors(TorchDispatchMode):
+    """Counts how many memories of a size or more are held at once, by tensors that Python knows."""
+
+    def __init__(self, numbers):
+        super().__init__()
+        self.numbers, self.held, self.most = numbers, [], 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        if isinstance(result, torch.Tensor) and result.numel() >= self.numbers:
+            self.held.append(weakref.ref(result))
+        self.held = [reference for reference in self.held if reference() is not None]
+        self.most = max(self.most, len({reference().untyped_storage().data_ptr() for reference in self.held}))
+        return result
+
+
+@pytest.mark.parametrize("learns", [True, False])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_one_piece_of_logits_is_held_at_a_time_and_its_gradient_in_their_memory(dtype, learns, monkeypatch):
+    tokens, words = 12, 64
+    monkeypatch.setattr(module, "SMALL_PIECE", 4 * words * 4)
+    states, weight = torch.randn(tokens, 2, dtype=dtype), torch.randn(words, 2, dtype=dtype)
+    pending = PendingLogits(states.requires_grad_(learns), weight, None, dtype)
+
+    with LargeTensors(4 * words) as seen:
+        linear_cross_entropy(pending, torch.arange(tokens))
+
+    # In half precision the product is rounded before it is widened, and the slope after.
+    assert seen.most == (1 if dtype == torch.float32 else 2)
