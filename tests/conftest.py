@@ -10,6 +10,7 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 CACHE = tempfile.TemporaryDirectory(prefix="llmtune-tests-")  # what one session keeps, the next one must not read
 os.environ["HF_DATASETS_CACHE"] = CACHE.name
 
+import fcntl  # noqa: E402 - the environment comes first
 import gc  # noqa: E402 - the environment comes first
 import importlib  # noqa: E402 - the environment comes first
 import runpy  # noqa: E402 - the environment comes first
@@ -105,19 +106,33 @@ def small_disk(tmp_path: Path) -> Iterator[Callable[[int], Disk]]:
         subprocess.run(["umount", "-l", str(path)], check=True)
 
 
+def train_demo(recipe: str, folder: Path) -> None:
+    flags = [*DEMO, "--report_to", "tensorboard", "--output_dir", str(folder)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", [f"{recipe}.py", *flags])
+        with pytest.raises(SystemExit) as ended:
+            runpy.run_path(str(RECIPES / f"{recipe}.py"), run_name="__main__")
+    assert ended.value.code == 0
+
+
 @pytest.fixture(scope="session")
 def demo_run(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """The run folder of a recipe's embedded demo, cut short and trained once a session, with TensorBoard's files."""
+    """The run folder of a recipe's embedded demo, cut short and trained once a session, with TensorBoard's files.
+
+    Workers of pytest-xdist share it: read it only.
+    """
+    base = tmp_path_factory.getbasetemp()
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
 
     @cache
     def made(recipe: str) -> Path:
-        folder = tmp_path_factory.mktemp(recipe) / f"{recipe}-1"
-        flags = [*DEMO, "--report_to", "tensorboard", "--output_dir", str(folder)]
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(sys, "argv", [f"{recipe}.py", *flags])
-            with pytest.raises(SystemExit) as ended:
-                runpy.run_path(str(RECIPES / f"{recipe}.py"), run_name="__main__")
-        assert ended.value.code == 0
+        folder, trained = base / f"demo-{recipe}" / f"{recipe}-1", base / f"demo-{recipe}" / "trained"
+        folder.parent.mkdir(exist_ok=True)
+        with (folder.parent / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not trained.exists():
+                train_demo(recipe, folder)
+                trained.touch()
         return folder
 
     return made
