@@ -6,7 +6,8 @@
 A round is one seed: our recipe through the command a user types, then transformers.Trainer as its documentation sets it
 up (dynamic padding, the model's own loss, best checkpoint by validation loss) on the same rows with the same model,
 epochs, learning rate and batch. Prints each score on test, the paired difference with its 95 % interval, and TF-IDF of
-the same run. Of long documents the stock Trainer, and our first run, truncate; our second one reads windows.
+the same run. Of long documents the stock Trainer, and our first run, truncate; our second one reads windows, and is
+compared with both.
 """
 
 import argparse
@@ -15,7 +16,6 @@ import json
 import sys
 import tempfile
 from dataclasses import dataclass, replace
-from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +84,7 @@ def main() -> None:
     arguments = parser.parse_args()
     problem = PROBLEMS[arguments.set]
     problem = replace(problem, epochs=arguments.epochs or problem.epochs)
+    more = " ".join(problem.more)  # as the name of the run that has these flags too
     with tempfile.TemporaryDirectory() as scratch:
         files = {split: unpack(arguments.data / arguments.set / f"{split}.jsonl.gz", scratch) for split in SPLITS}
         if arguments.train_rows:
@@ -97,14 +98,13 @@ def main() -> None:
             tables = {"llmtune": ours, "stock": run_stock(arguments, problem, files, seed, ours)}
             if problem.more:
                 folder = Path(scratch) / f"more-{seed}"
-                tables[" ".join(problem.more)] = run_recipe(arguments, problem, files, seed, folder, problem.more)
+                tables[more] = run_recipe(arguments, problem, files, seed, folder, problem.more)
             tables |= {name: table for name, table in RunFolder(run).baselines("test").items() if "TF-IDF" in name}
             scores = {name: score_predictions(table)[problem.metric].value for name, table in tables.items()}
             shown = ", ".join(f"{name} {score:.3f}" for name, score in scores.items())
             print(f"{arguments.set} seed {seed} {problem.metric}: {shown}", flush=True)
-            for own, other in permutations(tables, 2):
-                # Each run of ours against the others, the one with more flags against the one without.
-                if own in (" ".join(problem.more), "llmtune") and other != " ".join(problem.more):
+            for own in [name for name in ("llmtune", more) if name in tables]:
+                for other in [name for name in tables if name not in (own, more)]:
                     print(f"  {difference(problem.metric, tables[own], tables[other], (own, other))}", flush=True)
 
 

@@ -29,9 +29,10 @@ def run_command(command: list[str]) -> Ended:
         process = subprocess.Popen(command, stdout=said, stderr=complained)
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
-        said.seek(0), complained.seek(0)
+        said.seek(0)
         output = said.read()
         if process.returncode:
+            complained.seek(0)
             last = (output + complained.read())[-3000:]
             sys.exit(f"{' '.join(command)} ended with exit code {process.returncode}:\n{last}")
     return Ended(output, usage.ru_maxrss / 1024)
