@@ -54,8 +54,13 @@ def keep_mask(count: int, threshold: int) -> torch.Tensor:
 
 def masked(numbers: torch.Tensor, mask: torch.Tensor, scale: float) -> torch.Tensor:
     """Zeros where the mask has no bits, else numbers times `scale`; both of one shape."""
+    return kept_bits(numbers.contiguous(), mask).mul_(scale)
+
+
+def kept_bits(numbers: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Zeros where the mask has no bits, else the numbers, contiguous; both of one shape."""
     integers = INTEGERS[numbers.dtype]
-    return (numbers.contiguous().view(integers) & mask.to(integers)).view(numbers.dtype).mul_(scale)
+    return (numbers.view(integers) & mask.to(integers)).view(numbers.dtype)
 
 
 def install(trainer: Any) -> None:

@@ -22,7 +22,7 @@ ATTENTION = "padding_free"
 # and backward of 16 rows x 8 heads x 20 tokens 7.0 ms against 1.0 (torch 2.13, one core with avx512_bf16), at 200 ones
 # the same.
 SHORT_ROW = 128
-WRITTEN_OUT = 256  # `cpu_attention` costs less than either up to this length, with dropout at any
+WRITTEN_OUT = 256  # in bfloat16 `cpu_attention` costs less than either up to this length; with dropout at any
 LIKE_LENGTH = 0.6  # rows of a group are at least this share of its longest
 
 
@@ -210,9 +210,10 @@ def _mask(
 
 
 def _is_written_out(query: torch.Tensor, longest: int, dropout: float) -> bool:
-    """Whether a group of rows up to this length is computed by `cpu_attention`: in bfloat16 on a CPU."""
-    on_cpu = query.device.type == "cpu" and query.dtype == torch.bfloat16
-    return on_cpu and (dropout > 0 or longest <= WRITTEN_OUT)
+    """Whether a group of rows up to this length is computed by `cpu_attention`: on a CPU, by dtype and dropout."""
+    if query.device.type != "cpu" or query.dtype not in (torch.bfloat16, torch.float32):
+        return False
+    return dropout > 0 or (query.dtype == torch.bfloat16 and longest <= WRITTEN_OUT)
 
 
 def _added(lengths: torch.Tensor | None, longest: int, causal: bool, window: int | None) -> torch.Tensor | None:

@@ -4,6 +4,7 @@ import pytest
 import torch
 from transformers.models.llama.modeling_llama import eager_attention_forward
 
+from llmtune.models import cpu_attention as own
 from llmtune.models.cpu_attention import cpu_attention
 from llmtune.models.cpu_dropout import LEVELS, keep_mask, masked
 from llmtune.models.row_attention import WRITTEN_OUT, TokenRows
@@ -72,14 +73,27 @@ def test_a_row_sees_itself_alone():
     assert after[~others].isnan().all()
 
 
-def test_dropout_is_that_of_the_weights_with_its_gradient():
+PIECES = [
+    pytest.param(own.PIECE, id="all at once"),
+    pytest.param(4 * 10 * 10, id="one row after the other"),
+    pytest.param(3 * 10 * 10, id="three heads of a row, then its fourth"),
+]
+KEPT = [pytest.param(10, id="weights kept"), pytest.param(9, id="weights computed again")]
+
+
+@pytest.mark.parametrize("piece", PIECES)
+@pytest.mark.parametrize("kept_up_to", KEPT)
+def test_dropout_is_that_of_the_weights_with_its_gradient(piece, kept_up_to, monkeypatch):
+    monkeypatch.setattr(own, "PIECE", piece)
+    monkeypatch.setattr(own, "KEPT_UP_TO", kept_up_to)
     generator = torch.Generator().manual_seed(3)
-    parts = torch.randn(3, 2 * 10, 4, 8, generator=generator)
-    leaves = [part.clone().requires_grad_() for part in parts]
+    query, key = torch.randn(2, 2 * 10, 4, 8, generator=generator)
+    value = torch.randn(2 * 10, 4, 6, generator=generator)
+    leaves = [part.clone().requires_grad_() for part in (query, key, value)]
     torch.manual_seed(5)
     states = cpu_attention(leaves, [(2, 10, None)], scale=0.5, dropout=0.25)
     states.sin().sum().backward()
-    plain = [part.clone().requires_grad_() for part in parts]
+    plain = [part.clone().requires_grad_() for part in (query, key, value)]
     q, k, v = (part.unflatten(0, (2, 10)).transpose(1, 2) for part in plain)
     torch.manual_seed(5)
     threshold = round(0.25 * LEVELS)
@@ -93,6 +107,32 @@ def test_dropout_is_that_of_the_weights_with_its_gradient():
     for leaf, other in zip(leaves, plain, strict=True):
         torch.testing.assert_close(leaf.grad, other.grad)
     torch.testing.assert_close(masked(kept.float(), mask, 1.0), kept.float())
+
+
+@pytest.mark.parametrize(("lengths", "causal", "window"), CASES)
+def test_the_size_of_a_piece_does_not_show(lengths, causal, window, monkeypatch):
+    parts = torch.randn(3, sum(lengths), 4, 16, generator=torch.Generator().manual_seed(6))
+    whole = with_gradients(parts, lengths, torch.bfloat16, causal, window)
+    monkeypatch.setattr(own, "KEPT_UP_TO", 8)
+    for size in (1, 2 * 9 * 9, 70_000):
+        monkeypatch.setattr(own, "PIECE", size)
+
+        for found, expected in zip(with_gradients(parts, lengths, torch.bfloat16, causal, window), whole, strict=True):
+            torch.testing.assert_close(found, expected, atol=0.01, rtol=0.02)
+
+
+def test_of_long_rows_only_masks_are_kept_for_the_gradient():
+    parts = [torch.randn(2 * 512, 3, 8, requires_grad=True) for _ in range(3)]
+    kept = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda saved: kept.append(saved.nbytes), lambda _: None):
+        cpu_attention(parts, [(2, 512, None)], scale=0.5, dropout=0.1)
+        masks, inputs = 2 * 2 * 3 * 512 * 512, sum(part.nbytes for part in parts)
+        assert sum(kept) == masks + inputs
+
+        kept.clear()
+        rows = TokenRows.of_lengths(torch.tensor([512, 512]), 1024, 512)
+        rows.attend(*parts, causal=False, window=None, dropout=0.1, scale=None)
+        assert sum(kept) == masks + inputs  # float32 with dropout is computed so
 
 
 def test_the_mean_over_masks_is_attention_without_dropout():
