@@ -162,6 +162,9 @@ class TokenRows:
         Returns:
             (n, a, d).
         """
+        if torch.is_autocast_enabled(query.device.type):  # as in torch's own: rotary positions leave float32
+            half = torch.get_autocast_dtype(query.device.type)
+            query, key, value = (part.to(half) for part in (query, key, value))
         if query.is_cuda and query.dtype in (torch.float16, torch.bfloat16) and query.shape[-1] % 8 == 0:
             back = -1 if window is None else window - 1
             return torch.ops.aten._flash_attention_forward(

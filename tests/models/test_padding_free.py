@@ -12,7 +12,8 @@ from transformers import AutoModelForCausalLM, AutoModelForQuestionAnswering, Au
 from transformers import AutoModelForTokenClassification as Tokens
 
 from llmtune.arguments import TrainingArguments
-from llmtune.models import decoder, encoder, padding_free
+from llmtune.models import decoder, encoder, padding_free, row_attention
+from llmtune.models.cpu_attention import cpu_attention
 from llmtune.models.lstm.configuration import LstmConfig
 from llmtune.models.lstm.text import LstmForSequenceClassification
 from llmtune.models.padding_free import PaddingFreeBody, body_of, install
@@ -232,6 +233,34 @@ def test_a_model_whose_rows_would_mix_is_noticed_and_left_as_it_was(monkeypatch)
     assert install(model) == "without padding this model's states were others, in a trial"
     assert torch.equal(model(**batch()).logits, padded)
     assert model.config._attn_implementation == "sdpa"
+
+
+@pytest.mark.parametrize("model_type", padding_free.MODEL_TYPES)
+def test_under_autocast_each_family_trains_in_bfloat16_alone(model_type, monkeypatch):
+    """Rotary positions leave queries and keys in float32, beside values in bfloat16."""
+    model = model_of(model_type)
+    names = ("attention_dropout", "attention_probs_dropout_prob", "attn_pdrop")
+    dropouts = {name: 0.1 for name in names if hasattr(model.config, name)}
+    assert dropouts
+    model = model_of(model_type, **dropouts).train()
+    expected = seen(model.eval(), batch())[0]
+    assert install(model) is None
+    found = []
+
+    def observed(parts: Any, *rest: Any, **options: Any) -> Any:
+        found.append(({part.dtype for part in parts}, options["dropout"]))
+        return cpu_attention(parts, *rest, **options)
+
+    monkeypatch.setattr(row_attention, "cpu_attention", observed)
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = seen(model, batch())[0]
+        norm = seen(model.train(), batch())[-1]
+
+    assert (logits - expected).abs().max() <= 0.05 * expected.abs().max()
+    assert norm.isfinite()
+    assert norm > 0
+    assert {dropout for _, dropout in found} == {0.0, 0.1}
+    assert all(dtypes == {torch.bfloat16} for dtypes, _ in found)
 
 
 def test_attention_dropout_drops_as_many_weights_with_and_without_padding():
