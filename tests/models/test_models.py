@@ -169,9 +169,9 @@ def test_lora_trains_and_keeps_a_pooler_that_the_checkpoint_lacks(tmp_path):
     trainer = train(loaded, tmp_path / "run")
     save_weights(trainer, keep_base=False)
 
-    transformers.set_seed(7)
+    transformers.set_seed(7)  # a pooler drawn anew changes logits by 0.08
     tokenizer, model = load_run(tmp_path / "run", TASK.auto_model)
-    np.testing.assert_array_equal(logits(model, tokenizer), logits(loaded.model, loaded.tokenizer))
+    np.testing.assert_allclose(logits(model, tokenizer), logits(loaded.model, loaded.tokenizer), atol=1e-6)
 
 
 @pytest.mark.parametrize("lora", [False, True], ids=["full", "lora"])
