@@ -3,11 +3,11 @@
 Torch's fused attention knows no dropout there. Its plain one draws a double for each mask, keeps the weights twice and
 passes over all scores at every step; in bfloat16 it computes in float32, and the fused one takes seven times as long
 for rows of 20 tokens. Here scores are made in pieces that stay in the caches, and a mask is a bitwise and. Products are
-of the dtype that comes in, as in HF's eager attention; the softmax is float32, which on a CPU takes a quarter of the
-time. Forward and backward of 2,048 tokens, 12 heads of 32 numbers, one core (torch 2.13), in float32 with dropout: rows
-of 24 tokens 18 ms, torch's own 25; of 100 tokens 35 and 61; of 256 tokens 87 and 144; of 512 tokens 190 and 480. In
-bfloat16, before there were pieces: rows of 100 tokens 37 ms with dropout and 12 without, torch's own 47 and 58; of 256
-tokens 85 and 25, torch's 91 and 45; of 512 tokens 202 and 136, torch's 273 and 71.
+of the dtype that comes in, as in HF's eager attention; the softmax is float32, which on a CPU takes a quarter of what
+one of bfloat16 does. Forward and backward of 2,048 tokens, 12 heads of 32 numbers, one core (torch 2.13), in float32
+with dropout: rows of 24 tokens 18 ms, torch's own 25; of 100 tokens 35 and 61; of 256 tokens 87 and 144; of 512 tokens
+190 and 480. In bfloat16, before there were pieces: rows of 100 tokens 37 ms with dropout and 12 without, torch's own 47
+and 58; of 256 tokens 85 and 25, torch's 91 and 45; of 512 tokens 202 and 136, torch's 273 and 71.
 Letters: m rows, n tokens, s slots, a heads, d numbers of a head, l tokens of the longest row of a group.
 """
 
@@ -21,7 +21,7 @@ from llmtune.models.cpu_dropout import LEVELS, keep_mask, kept_bits
 # Rows, their longest, and what is added to their scores (m, a, l, l), broadcast: minus infinity at keys not seen.
 Group = tuple[int, int, torch.Tensor | None]
 
-PIECE = 2**19  # scores computed at once: 2 MiB of float32, which caches hold
+PIECE = 2**19  # scores computed at once, 2 MiB of float32, which caches hold; one head of a row at least
 # Of rows up to this length the weights are kept for the gradient; of longer ones, whose weights would take most of the
 # memory, they are computed again, which takes a fifth more time.
 KEPT_UP_TO = 256

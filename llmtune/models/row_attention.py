@@ -153,7 +153,7 @@ class TokenRows:
         Args:
             query: (n, a, d).
             key: (n, a, d), or with fewer heads, each for several of the query.
-            value: as the keys.
+            value: as the keys; their heads may be of another size.
             causal: whether a token sees no later one.
             window: a token sees those less than so many places away; None for all.
             dropout: of the attention's weights.
@@ -162,8 +162,9 @@ class TokenRows:
         Returns:
             (n, a, d).
         """
-        if torch.is_autocast_enabled(query.device.type):  # as in torch's own: rotary positions leave float32
-            half = torch.get_autocast_dtype(query.device.type)
+        if query.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
+            # As torch's own attention does; rotary positions leave float32.
+            half = torch.get_autocast_dtype("cpu")
             query, key, value = (part.to(half) for part in (query, key, value))
         if query.is_cuda and query.dtype in (torch.float16, torch.bfloat16) and query.shape[-1] % 8 == 0:
             back = -1 if window is None else window - 1

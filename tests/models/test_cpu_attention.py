@@ -109,6 +109,35 @@ def test_dropout_is_that_of_the_weights_with_its_gradient(piece, kept_up_to, mon
     torch.testing.assert_close(masked(kept.float(), mask, 1.0), kept.float())
 
 
+def test_dropout_meets_masks_in_groups_of_which_some_are_computed_again(monkeypatch):
+    monkeypatch.setattr(own, "PIECE", 1)
+    monkeypatch.setattr(own, "KEPT_UP_TO", 4)
+    lengths = torch.tensor([6, 4])
+    seen = torch.zeros(2, 1, 1, 6).masked_fill_((torch.arange(6) >= lengths[:, None])[:, None, None], -torch.inf)
+    causal = torch.zeros(4, 4).masked_fill_(~torch.ones(4, 4, dtype=torch.bool).tril(), -torch.inf)
+    groups = [(2, 6, seen), (1, 4, causal)]
+    parts = torch.randn(3, 16, 3, 8, generator=torch.Generator().manual_seed(7))
+    leaves = [part.clone().requires_grad_() for part in parts]
+    torch.manual_seed(8)
+    states = cpu_attention(leaves, groups, scale=0.5, dropout=0.25)
+    states.sin().sum().backward()
+    plain = [part.clone().requires_grad_() for part in parts]
+    threshold = round(0.25 * LEVELS)
+    torch.manual_seed(8)
+    expected = []
+    for row, (begin, length) in enumerate(((0, 6), (6, 6), (12, 4))):
+        q, k, v = (part[begin : begin + length].transpose(0, 1) for part in plain)
+        masks = torch.stack([keep_mask(length**2, threshold).view(length, length) for _ in range(3)])
+        added = causal if row == 2 else seen[row, 0]
+        weights = (0.5 * q @ k.transpose(1, 2) + added).softmax(dim=-1) * (masks != 0) * LEVELS / (LEVELS - threshold)
+        expected.append((weights @ v).transpose(0, 1))
+    torch.cat(expected).sin().sum().backward()
+
+    torch.testing.assert_close(states, torch.cat(expected))
+    for leaf, other in zip(leaves, plain, strict=True):
+        torch.testing.assert_close(leaf.grad, other.grad)
+
+
 @pytest.mark.parametrize(("lengths", "causal", "window"), CASES)
 def test_the_size_of_a_piece_does_not_show(lengths, causal, window, monkeypatch):
     parts = torch.randn(3, sum(lengths), 4, 16, generator=torch.Generator().manual_seed(6))
