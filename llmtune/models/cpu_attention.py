@@ -65,7 +65,8 @@ class _GroupsOfRows(torch.autograd.Function):
             states = torch.empty_like(v)
             for heads, rows in _pieces(group, ctx.heads):
                 weights = _weights(q[heads], k[heads], group, rows, scale)
-                saved += [weights] if _is_kept(group) else []
+                if _is_kept(group):
+                    saved.append(weights)
                 if threshold:
                     mask = keep_mask(weights.numel(), threshold).view(weights.shape)
                     saved.append(mask)

@@ -153,7 +153,7 @@ class TokenRows:
         Args:
             query: (n, a, d).
             key: (n, a, d), or with fewer heads, each for several of the query.
-            value: as the keys; their heads may be of another size.
+            value: as the keys.
             causal: whether a token sees no later one.
             window: a token sees those less than so many places away; None for all.
             dropout: of the attention's weights.
